@@ -1,0 +1,1 @@
+"""Herald: compose, approve and send Whop notifications from Discord."""

@@ -1,0 +1,199 @@
+"""What people see afterwards: cards, echoes and the audit mirror, from the outbox."""
+
+import asyncio
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Final, Protocol
+
+import aiohttp
+import discord
+import structlog
+
+from bot.audit import Event
+from bot.broadcast import Broadcast, Step
+from bot.clock import Clock
+from bot.delivery import Delivery
+from bot.errors import StoreError
+from bot.store import Card, Post, Store
+from bot.store.announcements import PostKind
+
+log = structlog.get_logger()
+
+BATCH: Final = 50
+POLL_SECONDS: Final = 1.0
+LONGEST_WAIT: Final = timedelta(minutes=5)
+# What discord.py raises when Discord does not take a message; RateLimited is not an HTTPException.
+DISCORD_ERRORS: Final = (
+    discord.DiscordException,
+    aiohttp.ClientError,
+    asyncio.TimeoutError,
+    OSError,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rendered:
+    """A message as it is to be shown."""
+
+    content: str = ""
+    embeds: list[discord.Embed] = field(default_factory=list[discord.Embed])
+    view: discord.ui.View | None = None
+    mentions: discord.AllowedMentions = field(default_factory=discord.AllowedMentions.none)
+
+
+class Cards(Protocol):
+    """How things look: given by the extension that draws them."""
+
+    def review(self, broadcast: Broadcast, deliveries: list[Delivery], *, current: bool) -> Rendered:
+        """Draw the card for approvers."""
+        ...
+
+    def echo(self, broadcast: Broadcast, step: Step) -> Rendered:
+        """Draw what the author is told where they composed."""
+        ...
+
+    def audit(self, event: Event) -> Rendered:
+        """Draw a line of the record."""
+        ...
+
+
+class Client(Protocol):
+    """What the announcer needs of the Discord client."""
+
+    @property
+    def cards(self) -> Cards:
+        """Return what draws."""
+        ...
+
+    async def wait_until_ready(self) -> None:
+        """Wait for Discord's first answer."""
+        ...
+
+    def get_partial_messageable(self, id: int, /) -> discord.PartialMessageable:  # noqa: A002 - discord.py's name
+        """Return a channel without asking Discord for it."""
+        ...
+
+
+class Announcer:
+    """Show each thing once, in order, however long Discord is away."""
+
+    def __init__(self, *, store: Store, client: Client, clock: Clock, bell: asyncio.Event) -> None:
+        self._store = store
+        self._client = client
+        self._clock = clock
+        self._bell = bell
+        self._stopping = False
+
+    def stop(self) -> None:
+        """End after the present round."""
+        self._stopping = True
+        self._bell.set()
+
+    async def run(self) -> None:
+        """Announce until told to stop; the bell only wakes it sooner."""
+        await self._client.wait_until_ready()
+        while not self._stopping:
+            self._bell.clear()
+            try:
+                await self.drain()
+            except StoreError as error:
+                log.error("announcements wait for the database", error=str(error))
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._bell.wait(), POLL_SECONDS)
+
+    async def drain(self) -> None:
+        """Show all that may be tried now."""
+        async with self._store.reading() as tx:
+            cards = await tx.announcements.cards_to_draw(self._clock(), limit=BATCH)
+            posts = await tx.announcements.posts_to_make(limit=BATCH)
+        for card in cards:
+            await self._draw(card)
+        waiting: set[int] = set()
+        for post in posts:
+            # The mirror keeps the order of the record: what follows a line that waits has to wait too.
+            if post.kind is PostKind.AUDIT and post.guild_id in waiting:
+                continue
+            if post.next_at > self._clock() or not await self._post(post):
+                waiting |= {post.guild_id} if post.kind is PostKind.AUDIT else set()
+
+    async def _draw(self, card: Card) -> None:
+        async with self._store.reading() as tx:
+            broadcast = await tx.broadcasts.get(card.broadcast_id)
+            deliveries = await tx.deliveries.of(card.broadcast_id)
+        shown = self._client.cards.review(broadcast, deliveries, current=card.current)
+        channel = self._channel(card.channel_id)
+        try:
+            if card.message_id is None:
+                message = await _send(channel, shown, nonce=f"card-{card.id}-{card.failures}")
+            else:
+                message = await channel.get_partial_message(card.message_id).edit(
+                    content=shown.content, embeds=shown.embeds, view=shown.view
+                )
+        except discord.NotFound:
+            await self._lose(card)
+        except DISCORD_ERRORS as error:
+            wait = self._report(error, what=f"card of #{card.broadcast_id}", failures=card.failures)
+            async with self._store.transaction() as tx:
+                await tx.announcements.card_failed(card, next_at=self._clock() + wait)
+        else:
+            async with self._store.transaction() as tx:
+                await tx.announcements.card_drawn(card, message_id=message.id)
+
+    async def _lose(self, card: Card) -> None:
+        """Post a new card in place of a deleted one; an old card that is gone is no loss."""
+        async with self._store.transaction() as tx:
+            if card.current and card.message_id is not None:
+                await tx.announcements.card_lost(card)
+            elif card.current:
+                # The channel itself is gone: `herald check` says so, and the card waits for a new one.
+                await tx.announcements.card_failed(card, next_at=self._clock() + LONGEST_WAIT)
+            else:
+                await tx.announcements.card_drawn(card, message_id=card.message_id or 0)
+        if card.current and card.message_id is not None:
+            self._bell.set()
+
+    async def _post(self, post: Post) -> bool:
+        shown = await self._render(post)
+        try:
+            message = await _send(self._channel(post.channel_id), shown, nonce=f"post-{post.id}")
+        except DISCORD_ERRORS as error:
+            wait = self._report(error, what=f"{post.kind} post {post.id}", failures=post.failures)
+            async with self._store.transaction() as tx:
+                await tx.announcements.post_failed(post, next_at=self._clock() + wait)
+            return False
+        async with self._store.transaction() as tx:
+            await tx.announcements.post_made(post, message_id=message.id)
+        return True
+
+    async def _render(self, post: Post) -> Rendered:
+        async with self._store.reading() as tx:
+            if post.kind is PostKind.AUDIT:
+                return self._client.cards.audit(await tx.record.get(post.guild_id, post.sequence or 0))
+            return self._client.cards.echo(await tx.broadcasts.get(post.broadcast_id or 0), Step(post.step))
+
+    def _channel(self, channel_id: int) -> discord.PartialMessageable:
+        return self._client.get_partial_messageable(channel_id)
+
+    def _report(self, error: BaseException, *, what: str, failures: int) -> timedelta:
+        wait = min(timedelta(seconds=2) * 2 ** min(failures, 10), LONGEST_WAIT)
+        log.warning(
+            "Discord did not take a message",
+            what=what,
+            kind=type(error).__name__,
+            status=getattr(error, "status", None),
+            code=getattr(error, "code", None),
+            again_in_seconds=wait.total_seconds(),
+        )
+        return wait
+
+
+async def _send(channel: discord.PartialMessageable, shown: Rendered, *, nonce: str) -> discord.Message:
+    # discord.py repeats a POST on 5xx by itself: with the nonce Discord keeps one message of it.
+    if shown.view is None:
+        return await channel.send(
+            shown.content, embeds=shown.embeds, nonce=nonce, allowed_mentions=shown.mentions
+        )
+    return await channel.send(
+        shown.content, embeds=shown.embeds, nonce=nonce, allowed_mentions=shown.mentions, view=shown.view
+    )

@@ -1,0 +1,137 @@
+"""The Discord client: intents, extensions, command sync, and the one place that answers errors."""
+
+import hashlib
+import io
+import json
+import secrets
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final
+
+import discord
+import structlog
+from discord import app_commands
+from discord.ext import commands
+from typing_extensions import override
+
+from bot.announcer import Cards
+from bot.errors import Refused, StoreError
+from bot.policy import Actor
+from bot.service import Service
+from bot.store import Store
+
+log = structlog.get_logger()
+
+EXTENSIONS: Final = ("cogs.cards", "cogs.presses", "cogs.notify")
+
+
+class HeraldBot(commands.Bot):
+    """Discord's side of Herald. It keeps no state that a restart could lose."""
+
+    cards: Cards
+
+    def __init__(self, *, service: Service, store: Store, environment: str) -> None:
+        super().__init__(
+            command_prefix=commands.when_mentioned,
+            help_command=None,
+            # Members come with each interaction: no privileged intent is needed.
+            intents=discord.Intents(guilds=True),
+            allowed_mentions=discord.AllowedMentions.none(),
+        )
+        self.service = service
+        self.environment = environment
+        self.presses: Mapping[str, Press] = {}
+        self._store = store
+        self.tree.on_error = self._on_tree_error
+
+    @override
+    async def setup_hook(self) -> None:
+        """Load what people use, and tell Discord about commands only if they changed."""
+        for extension in EXTENSIONS:
+            await self.load_extension(extension)
+        for server in self.service.policy.servers:
+            await self._sync(discord.Object(server.guild), name=server.name)
+
+    async def press(self, interaction: "Interaction", action: str, number: int, revision: int) -> None:
+        """Do what a button of that name does."""
+        press = self.presses.get(action)
+        if press is None:
+            await interaction.response.send_message("This button no longer does anything.", ephemeral=True)
+            return
+        await press(interaction, number, revision)
+
+    async def fail(self, interaction: "Interaction", error: BaseException, *, typed: str = "") -> None:
+        """Answer the person with one sentence and what they typed, and tell the log what it was."""
+        try:
+            await _answer(interaction, _sentence(error), typed)
+        except discord.HTTPException as failure:
+            log.warning("an answer did not reach its person", status=failure.status, code=failure.code)
+
+    async def _on_tree_error(self, interaction: "Interaction", error: app_commands.AppCommandError) -> None:
+        await self.fail(interaction, getattr(error, "original", error))
+
+    async def _sync(self, guild: discord.Object, *, name: str) -> None:
+        self.tree.copy_global_to(guild=guild)
+        payload = [command.to_dict(self.tree) for command in self.tree.get_commands(guild=guild)]
+        digest = hashlib.sha256(json.dumps(payload, sort_keys=True).encode()).hexdigest()
+        fact = f"commands of {self.application_id} in {guild.id}"
+        async with self._store.reading() as tx:
+            if await tx.fact(fact) == digest:
+                return
+        try:
+            await self.tree.sync(guild=guild)
+        except discord.HTTPException as error:
+            log.error(
+                "commands could not be installed: invite Herald with the scope applications.commands",
+                server=name,
+                status=error.status,
+                code=error.code,
+            )
+            return
+        async with self._store.transaction() as tx:
+            await tx.remember(fact, digest)
+
+
+Interaction = discord.Interaction[HeraldBot]
+Press = Callable[[Interaction, int, int], Awaitable[None]]
+
+
+def actor_of(interaction: "discord.Interaction[Any]") -> Actor:
+    """Return who acts, with the roles that Discord says they hold at this moment."""
+    user = interaction.user
+    roles = [role.id for role in user.roles] if isinstance(user, discord.Member) else []
+    return Actor(
+        id=user.id,
+        name=user.display_name[:100],
+        guild_id=interaction.guild_id,
+        roles=frozenset(roles),
+        bot=user.bot,
+    )
+
+
+def _sentence(error: BaseException) -> str:
+    if isinstance(error, Refused):
+        return str(error)
+    if isinstance(error, StoreError):
+        log.error("a person could not be served", error=str(error))
+        return "Herald's database is in trouble, so nothing was changed or sent. Try again in a minute."
+    if isinstance(error, app_commands.CheckFailure):
+        return "You cannot use this here."
+    reference = secrets.token_hex(4)
+    log.error("a fault inside Herald", reference=reference, kind=type(error).__name__, exc_info=error)
+    return (
+        "Something went wrong inside Herald. Look at the broadcast's card before you try again,"
+        f" and tell whoever runs Herald the reference {reference}."
+    )
+
+
+async def _answer(interaction: Interaction, sentence: str, typed: str) -> None:
+    files: list[discord.File] = []
+    if typed:
+        sentence += "\nWhat you typed is attached, to copy."
+        files.append(discord.File(io.BytesIO(typed.encode()), filename="what-you-typed.txt"))
+    if not interaction.response.is_done():
+        await interaction.response.send_message(sentence, files=files, ephemeral=True)
+    elif interaction.response.type is discord.InteractionResponseType.deferred_channel_message:
+        await interaction.edit_original_response(content=sentence, attachments=files)
+    else:
+        await interaction.followup.send(sentence, files=files, ephemeral=True)

@@ -1,0 +1,43 @@
+"""The one error tree.
+
+HeraldError
+├── ConfigurationError    a setting or the policy is wrong: the start ends with this sentence
+├── StoreError            the database could not take or give something
+└── Refused               a person asked for something that is not done; they read this sentence
+    ├── NotAllowed        who they are does not permit it
+    ├── Conflict          the broadcast has moved on: someone was faster, or the card is old
+    ├── NotReady          the broadcast itself is not fit for it yet
+    └── NotFound          no such broadcast for them
+"""
+
+
+class HeraldError(Exception):
+    """Base of every error that Herald raises on purpose; its text is a sentence for people."""
+
+
+class ConfigurationError(HeraldError):
+    """Say which file and key are wrong, and what to write instead."""
+
+
+class StoreError(HeraldError):
+    """Say that the database is in trouble; nothing that needed it has happened."""
+
+
+class Refused(HeraldError):
+    """Say to the person who asked why it is not done and what would help."""
+
+
+class NotAllowed(Refused):
+    """Say who could do it instead."""
+
+
+class Conflict(Refused):
+    """Say what has happened to the broadcast in the meantime."""
+
+
+class NotReady(Refused):
+    """Say what the broadcast still lacks."""
+
+
+class NotFound(Refused):
+    """Say that there is no such broadcast."""

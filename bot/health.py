@@ -1,0 +1,38 @@
+"""The health page, for whatever watches the process."""
+
+from collections.abc import Callable, Mapping
+from typing import Self
+
+from aiohttp import web
+
+Checks = Mapping[str, Callable[[], bool]]
+
+
+class Health:
+    """Answer GET /health with 200 while every check holds; an asynchronous context manager."""
+
+    def __init__(self, address: str, checks: Checks) -> None:
+        host, _, port = address.rpartition(":")
+        self._host = host
+        self._port = int(port)
+        self._checks = checks
+        application = web.Application()
+        application.router.add_get("/health", self._answer)
+        self._runner = web.AppRunner(application, access_log=None)
+
+    async def __aenter__(self) -> Self:
+        await self._runner.setup()
+        await web.TCPSite(self._runner, self._host, self._port).start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._runner.cleanup()
+
+    @property
+    def port(self) -> int:
+        """Return the port that is listened on."""
+        return self._runner.addresses[0][1]
+
+    async def _answer(self, _request: web.Request) -> web.Response:
+        results = {name: check() for name, check in self._checks.items()}
+        return web.json_response(results, status=200 if all(results.values()) else 503)

@@ -1,0 +1,1 @@
+"""Try all of Herald with no account: a simulated Whop and a simulated Discord."""

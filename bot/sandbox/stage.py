@@ -1,0 +1,194 @@
+"""A whole Herald between a simulated Discord and a simulated Whop, for the sandbox and the tests."""
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Final, Self
+
+import discord
+import simcord
+from pydantic import SecretStr
+
+from bot.app import Herald, assemble
+from bot.clock import Clock
+from bot.policy import Policy, parse_policy
+from bot.sandbox.whop import SimulatedWhop
+from bot.sandbox.world import World
+from bot.settings import Settings
+
+API_KEY: Final = "sandbox-key"
+ROUNDS: Final = 20
+
+
+def sandbox_settings(*, generation: str, origin: str, data: Path) -> Settings:
+    """Return settings that read no file and no variable of the environment."""
+    return Settings.model_validate(
+        {
+            "discord_token": SecretStr("sandbox-token"),
+            "whop_api_key": SecretStr(API_KEY),
+            "whop_api": generation,
+            "whop_base_url": origin,
+            "database_url": f"sqlite:///{data / 'herald.db'}",
+            "herald_config": data / "herald.toml",
+            "health_address": "127.0.0.1:0",
+            "log_level": "warning",
+            "log_format": "console",
+        }
+    )
+
+
+@dataclass(slots=True)
+class Stage:
+    """Everything of a trial; `settle` lets Herald do what is due."""
+
+    world: World
+    whop: SimulatedWhop
+    settings: Settings
+    policy: Policy
+    clock: Clock
+    herald: Herald
+    _stack: AsyncExitStack = field(repr=False)
+
+    @classmethod
+    @asynccontextmanager
+    async def open(
+        cls,
+        generation: str,
+        *,
+        data: Path,
+        clock: Clock | None = None,
+        check_errors: bool = True,
+        undo_window: str = "10s",
+        edit_policy: Callable[[str], str] = lambda text: text,
+        **whop_options: Any,
+    ) -> AsyncGenerator[Self, None]:
+        """Build the world, a Whop and a Herald that is connected to both.
+
+        Without a clock of its own, Herald goes by SimCord's, which moves only when told.
+        """
+        async with World.open(check_errors=check_errors) as world, AsyncExitStack() as stack:
+            now = clock or world.env.now
+            whop = SimulatedWhop(api_keys=[API_KEY], clock=now, **whop_options)
+            await whop.start()
+            stack.push_async_callback(whop.close)
+            settings = sandbox_settings(generation=generation, origin=whop.origin, data=data)
+            text = edit_policy(world.policy(generation, undo_window=undo_window))
+            settings.herald_config.write_text(text, encoding="utf-8")
+            policy = parse_policy(text, name=str(settings.herald_config))
+            inner = await stack.enter_async_context(AsyncExitStack())
+            herald = await inner.enter_async_context(assemble(settings, policy, clock=now))
+            await world.attach(herald.client)
+            yield cls(world, whop, settings, policy, now, herald, inner)
+
+    async def restart(self, policy: Policy | None = None) -> None:
+        """Close this Herald and start another on the same database, as after a deploy."""
+        await self._stack.aclose()
+        self.policy = policy or self.policy
+        self.herald = await self._stack.enter_async_context(
+            assemble(self.settings, self.policy, clock=self.clock)
+        )
+        await self.world.attach(self.herald.client)
+        await self.herald.dispatcher.sweep()
+
+    async def settle(self) -> None:
+        """Send what is due and show what is to be shown, until nothing moves any more."""
+        for _ in range(ROUNDS):
+            busy = await self.herald.dispatcher.tick()
+            await self.herald.announcer.drain()
+            if not busy:
+                return
+
+    async def wait(self, span: timedelta) -> None:
+        """Let time pass, on SimCord's clock, and settle."""
+        await self.world.env.advance_time(span.total_seconds())
+        await self.settle()
+
+    # --- what a person does ------------------------------------------------------------------------
+
+    def person(self, name: str) -> simcord.MemberActor:
+        """Return someone of the world by name."""
+        return self.world.people[name]
+
+    def channel(self, name: str) -> simcord.ChannelHandle:
+        """Return a channel of the world by name."""
+        return self.world.channels[name]
+
+    async def compose(
+        self,
+        name: str = "Maya",
+        *,
+        audience: str = "Gold members",
+        topic: str = "announcements",
+        **words: Any,
+    ) -> simcord.InteractionResult:
+        """Let someone compose in #moderators; return what their modal was answered with."""
+        values = {"subject": "We are live", "content": "The stream starts now."} | words
+        person = self.person(name)
+        shown = await person.slash(
+            self.channel("moderators"), "notify compose", audience=audience, topic=topic
+        )
+        if shown.modal is None:
+            return shown
+        if self.settings.whop_api == "v5":
+            values.setdefault("where", "same")
+        return await person.submit_modal(shown, values)
+
+    async def submit(
+        self, card: simcord.InteractionResult, name: str = "Maya", *, note: str = ""
+    ) -> simcord.InteractionResult:
+        """Press Submit on a draft card and confirm it in the modal."""
+        person = self.person(name)
+        shown = await person.click(response(card), label="Submit")
+        if shown.modal is None:
+            return shown
+        done = await person.submit_modal(shown, {"note": note} if note else {})
+        await self.settle()
+        return done
+
+    async def press(self, name: str, label: str, *, reason: str | None = None) -> simcord.InteractionResult:
+        """Press a button of the newest review card, giving a reason if it asks for one."""
+        person = self.person(name)
+        shown = await person.click(self.review_card(), label=label)
+        if shown.modal is not None:
+            shown = await person.submit_modal(shown, {"reason": reason} if reason else {})
+        await self.settle()
+        return shown
+
+    # --- what a person sees ------------------------------------------------------------------------
+
+    def review_card(self) -> discord.Message:
+        """Return the newest card in #review."""
+        message = self.channel("review").last_message
+        if message is None:
+            raise LookupError("no card stands in #review")
+        return message
+
+    def texts(self, channel: str) -> list[str]:
+        """Return all that can be read in each message of a channel that everyone in it sees."""
+        messages = self.channel(channel).history()
+        return [readable(message) for message in messages if not message.flags.ephemeral]
+
+
+def response(result: simcord.InteractionResult) -> discord.Message:
+    """Return the message that answers an interaction."""
+    if result.response is None:
+        raise LookupError(f"no message answers {result!r}")
+    return result.response.message
+
+
+def answer(result: simcord.InteractionResult) -> str:
+    """Return all that can be read in the last answer to an interaction."""
+    shown = result.followups[-1].message if result.followups else response(result)
+    return readable(shown)
+
+
+def readable(message: discord.Message) -> str:
+    """Return all words of a message, embeds included, in reading order."""
+    parts = [message.content]
+    for embed in message.embeds:
+        parts += [embed.author.name or "", embed.title or "", embed.description or ""]
+        parts += [f"{field.name}: {field.value}" for field in embed.fields]
+        parts.append(embed.footer.text or "")
+    return "\n".join(part for part in parts if part)

@@ -1,0 +1,6 @@
+"""A simulated Whop on loopback: both API generations, their faults, and what customers see."""
+
+from bot.sandbox.whop.record import Exchange, Fault, Push
+from bot.sandbox.whop.server import SimulatedWhop
+
+__all__ = ["Exchange", "Fault", "Push", "SimulatedWhop"]

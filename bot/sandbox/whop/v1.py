@@ -1,0 +1,239 @@
+"""The v1 generation: one experience or one account's team, dated versions, idempotency keys."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import ClassVar, Literal, Self
+
+from pydantic import model_validator
+from pydantic_core import PydanticCustomError
+
+from bot.sandbox.whop.call import Answer, Call, Catalogue, Refusal
+from bot.sandbox.whop.fields import (
+    Body,
+    CompanyId,
+    ExperienceId,
+    Malformed,
+    UserId,
+    Words,
+    read_body,
+    read_number,
+)
+from bot.sandbox.whop.limit import Window
+from bot.sandbox.whop.record import Push
+from bot.sandbox.whop.replay import Entry, Replays
+
+OLDEST_VERSION = "2025-01-01"
+NEWEST_VERSION = "2026-10-15-1"
+NOTIFY = "notification:create"
+LARGEST_PAGE = 100
+
+
+class Notification(Body):
+    """Read what the bodies of all versions have in common."""
+
+    NULLABLE: ClassVar[frozenset[str]] = frozenset({"subtitle", "icon_user_id", "rest_path"})
+    ACCOUNT_FIELD: ClassVar[str] = "account_id"
+
+    title: Words
+    content: Words
+    experience_id: ExperienceId | None = None
+    user_ids: list[UserId] | None = None
+    subtitle: str | None = None
+    icon_user_id: UserId | None = None
+    rest_path: str | None = None
+
+    @property
+    def team_of(self) -> str | None:
+        """Give the account whose team is reached, by whatever name the version has for it."""
+        return None
+
+    @model_validator(mode="after")
+    def _one_audience(self) -> Self:
+        pair = f"experience_id or {self.ACCOUNT_FIELD}"
+        if not self.experience_id and not self.team_of:
+            raise PydanticCustomError("nobody", "Missing required parameter: {pair}", {"pair": pair})
+        if self.experience_id and self.team_of:
+            raise PydanticCustomError("both", "give exactly one of {pair}", {"pair": pair})
+        if self.user_ids == []:
+            raise PydanticCustomError("nobody", "user_ids: must not be empty")
+        return self
+
+    def audience(self) -> str:
+        """Describe who gets it; an account's team are not its customers, which is easily mistaken."""
+        notes = [] if self.experience_id else ["no customers"]
+        if self.user_ids:
+            users = "1 named user" if len(self.user_ids) == 1 else f"{len(self.user_ids)} named users"
+            notes.append(f"{users}, as a mention")
+        whole = (
+            f"experience {self.experience_id}" if self.experience_id else f"team of account {self.team_of}"
+        )
+        return f"{whole} ({'; '.join(notes)})" if notes else whole
+
+
+class AccountNotification(Notification):
+    """Read the body of a send, as it is today."""
+
+    account_id: CompanyId | None = None
+
+    @property
+    def team_of(self) -> str | None:
+        return self.account_id
+
+
+class CompanyNotification(Notification):
+    """Read the body of a send, as it was in the oldest version."""
+
+    ACCOUNT_FIELD: ClassVar[str] = "company_id"
+
+    company_id: CompanyId | None = None
+
+    @property
+    def team_of(self) -> str | None:
+        return self.company_id
+
+
+VERSIONS: Mapping[str, type[Notification]] = {
+    OLDEST_VERSION: CompanyNotification,
+    NEWEST_VERSION: AccountNotification,
+}
+
+
+class V1:
+    """Answer the v1 API from what exists at the simulated Whop."""
+
+    name: Literal["v1"] = "v1"
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        self._catalogue = catalogue
+        self._limit = Window(calls=600, span=timedelta(minutes=1))
+        self._replays = Replays()
+
+    def admit(self, call: Call) -> None:
+        """Count the call against 600 per minute for its operation."""
+        operation = f"{call.credential} {call.method} {call.path.partition('/')[0]} {call.path.count('/')}"
+        if wait := self._limit.wait(operation, call.at):
+            raise self.rate_limited(wait)
+
+    def rate_limited(self, seconds: int) -> Refusal:
+        """Give the refusal of a call that is one too many, with the wait in its message."""
+        unit = "second" if seconds == 1 else "seconds"
+        return Refusal(429, "rate_limit_exceeded", f"Try again in {seconds} {unit}.")
+
+    def refuse(self, refusal: Refusal) -> Answer:
+        """Put a refusal into the envelope of v1."""
+        error = {"type": refusal.kind, "message": refusal.message}
+        return Answer.of(refusal.status, {"error": error | ({"code": refusal.code} if refusal.code else {})})
+
+    def recall(self, call: Call) -> Entry | None:
+        """Open the call's idempotency key; any POST may have one."""
+        return self._replays.open(call, version=_version(call)) if call.method == "POST" else None
+
+    def answer(self, call: Call) -> tuple[Answer, Push | None]:
+        """Answer a send or one of the reads."""
+        if _version(call) not in VERSIONS:
+            raise _invalid(f"Api-Version-Date {_version(call)} is not a known version")
+        match (call.method, *call.path.split("/")):
+            case ("POST", "notifications"):
+                return self._send(call)
+            case ("GET", "permissions"):
+                return self._permissions(call), None
+            case ("GET", "experiences"):
+                return _listed(call, _rows(self._catalogue.experiences, "name")), None
+            case ("GET", "experiences", experience_id):
+                return self._experience(experience_id), None
+            case ("GET", "products"):
+                rows = _rows(self._catalogue.products, "title")
+                # 0 is what Whop gives when public counts are hidden.
+                return _listed(call, [row | {"member_count": 0} for row in rows]), None
+            case _:
+                raise Refusal(404, "not_found", f"No route matches {call.method} /api/v1/{call.path}")
+
+    def _send(self, call: Call) -> tuple[Answer, Push]:
+        if NOTIFY not in self._catalogue.permissions:
+            raise Refusal(403, "forbidden", f"This credential lacks the permission {NOTIFY}")
+        try:
+            notification = read_body(VERSIONS[_version(call)], call)
+        except Malformed as error:
+            raise _invalid(str(error)) from None
+        if notification.experience_id:
+            self._check_known(notification.experience_id)
+        text = notification.title, notification.content
+        return Answer.of(202, {"success": True}), Push(
+            at=call.at,
+            generation="v1",
+            audience=notification.audience(),
+            feed=text,
+            phone=text,
+            subtitle=notification.subtitle,
+            link=notification.rest_path,
+            topic=None,
+        )
+
+    def _check_known(self, experience_id: str) -> None:
+        if self._catalogue.experiences and experience_id not in self._catalogue.experiences:
+            raise Refusal(404, "not_found", f"No experience {experience_id}")
+
+    def _permissions(self, call: Call) -> Answer:
+        resource = call.params.get("resource_id")
+        if not resource:
+            raise _invalid("Missing required parameter: resource_id")
+        asked = call.params.get("actions")
+        actions = asked.split(",") if asked else sorted(self._catalogue.permissions)
+        seen = self._sees(resource)
+        granted = [
+            {"action": action, "granted": seen and action in self._catalogue.permissions}
+            for action in actions
+        ]
+        return Answer.of(200, {"data": granted})
+
+    def _sees(self, resource: str) -> bool:
+        # A resource that the credential cannot see is answered with nothing granted, never with an error.
+        kind, _, rest = resource.partition("_")
+        known = {"exp": self._catalogue.experiences, "prod": self._catalogue.products, "biz": {}, "app": {}}
+        return bool(rest) and kind in known and (not known[kind] or resource in known[kind])
+
+    def _experience(self, experience_id: str) -> Answer:
+        name = self._catalogue.experiences.get(experience_id)
+        if name is None:
+            raise Refusal(404, "not_found", f"No experience {experience_id}")
+        return Answer.of(200, {"id": experience_id, "name": name, "is_public": False, "products": []})
+
+
+def _version(call: Call) -> str:
+    return call.headers.get("Api-Version-Date", OLDEST_VERSION)
+
+
+def _rows(names: Mapping[str, str], title: str) -> list[dict[str, object]]:
+    return [{"id": identifier, title: name} for identifier, name in names.items()]
+
+
+def _listed(call: Call, rows: list[dict[str, object]]) -> Answer:
+    account = VERSIONS[_version(call)].ACCOUNT_FIELD
+    if not call.params.get(account):
+        raise _invalid(f"Missing required parameter: {account}")
+    try:
+        first = read_number(call, "first", default=50, most=LARGEST_PAGE)
+    except Malformed as error:
+        raise _invalid(str(error)) from None
+    start = _after(call.params.get("after"), rows)
+    page = rows[start : start + first]
+    page_info = {
+        "start_cursor": page[0]["id"] if page else None,
+        "end_cursor": page[-1]["id"] if page else None,
+        "has_next_page": start + len(page) < len(rows),
+        "has_previous_page": start > 0,
+    }
+    return Answer.of(200, {"data": page, "page_info": page_info})
+
+
+def _after(cursor: str | None, rows: list[dict[str, object]]) -> int:
+    if cursor is None:
+        return 0
+    for index, row in enumerate(rows):
+        if row["id"] == cursor:
+            return index + 1
+    raise _invalid("after: not a cursor of this list")
+
+
+def _invalid(message: str) -> Refusal:
+    return Refusal(400, "invalid_request", message)

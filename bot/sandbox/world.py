@@ -1,0 +1,124 @@
+"""A simulated Discord server with its people, built on SimCord."""
+
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final, Self
+
+import discord
+import simcord
+from discord.ext import commands
+
+# Who has which of the policy's roles.
+PEOPLE: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
+    {
+        "Maya": ("compose",),
+        "Omar": ("compose", "approve"),
+        "Lena": ("approve", "operate"),
+        "Ada": ("audit",),
+        "Sam": (),
+    }
+)
+ROLES: Final[Mapping[str, str]] = MappingProxyType(
+    {"compose": "Moderators", "approve": "Approvers", "operate": "Operators", "audit": "Auditors"}
+)
+CHANNELS: Final = ("moderators", "review", "audit")
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """The server, its channels and people, and the environment that drives them."""
+
+    env: simcord.Env
+    guild: simcord.GuildHandle
+    channels: Mapping[str, simcord.ChannelHandle]
+    roles: Mapping[str, simcord.RoleHandle]
+    people: Mapping[str, simcord.MemberActor]
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, *, check_errors: bool = True) -> AsyncGenerator[Self, None]:
+        """Build the server; a placeholder is connected until `attach` brings the real client."""
+        placeholder = commands.Bot(
+            command_prefix=commands.when_mentioned, intents=discord.Intents(guilds=True)
+        )
+        async with simcord.run(placeholder, check_errors=check_errors) as env:
+            guild = env.create_guild("Sunrise Trading")
+            channels = {name: guild.create_text_channel(name) for name in CHANNELS}
+            roles = {key: guild.create_role(name) for key, name in ROLES.items()}
+            people = {
+                name: guild.add_member(env.create_user(name), roles=[roles[key] for key in keys])
+                for name, keys in PEOPLE.items()
+            }
+            yield cls(env, guild, channels, roles, people)
+
+    async def attach(self, client: discord.Client) -> None:
+        """Connect this client in place of the one before; the server stays as it is."""
+        await self.env.restart_bot(client)
+
+    def policy(self, generation: str, *, undo_window: str = "10s") -> str:
+        """Return a herald.toml for this server."""
+        roles = "\n".join(f"{key} = [{role.id}]" for key, role in self.roles.items())
+        return f"""\
+[[server]]
+name = "{self.guild.name}"
+guild = {self.guild.id}
+
+[server.channels]
+review = {self.channels["review"].id}
+audit = {self.channels["audit"].id}
+
+[server.roles]
+{roles}
+
+[server.rules]
+approvals = 1
+undo_window = "{undo_window}"
+review_expires = "24h"
+missed_after = "15m"
+
+[[server.topic]]
+id = "announcements"
+name = "Announcements"
+
+[[server.topic]]
+id = "outages"
+name = "Outages"
+{_AUDIENCES[generation]}"""
+
+
+_AUDIENCES: Final = {
+    "v5": """
+[[server.audience]]
+name = "Gold members"
+targets = { products = ["prod_gold"] }
+
+[[server.audience]]
+name = "Everyone"
+targets = { companies = ["biz_sunrise"] }
+approvals = 2
+
+[[server.audience]]
+name = "Testers and Gold"
+targets = { users = ["user_maya", "user_omar"], products = ["prod_gold"] }
+""",
+    "v1": """
+[[server.audience]]
+name = "Gold members"
+targets = { experiences = ["exp_gold"] }
+
+[[server.audience]]
+name = "Everyone"
+targets = { experiences = ["exp_gold", "exp_silver"] }
+approvals = 2
+
+[[server.audience]]
+name = "Testers"
+targets = { users_in_experience = { experience = "exp_gold", users = ["user_maya", "user_omar"] } }
+
+[[server.audience]]
+name = "Our team"
+targets = { team = "biz_sunrise" }
+""",
+}

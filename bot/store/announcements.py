@@ -1,0 +1,155 @@
+"""What people are still to see: cards to draw and lines to post."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from sqlalchemy import insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot.store.tables import cards, posts
+
+
+class PostKind(StrEnum):
+    """What a post shows."""
+
+    AUDIT = "audit"
+    ECHO = "echo"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Card:
+    """A review card in a channel; `wanted` counts the changes it is to show."""
+
+    id: int
+    broadcast_id: int
+    channel_id: int
+    message_id: int | None
+    current: bool
+    wanted: int
+    failures: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Post:
+    """One message to post once: a line of the record, or an echo of where a broadcast stands."""
+
+    id: int
+    guild_id: int
+    channel_id: int
+    kind: PostKind
+    broadcast_id: int | None
+    sequence: int | None
+    step: str
+    failures: int
+    next_at: datetime
+
+
+class Announcements:
+    """The outbox: written in the transaction that changes the state, emptied by the announcer."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+
+    async def open_card(self, broadcast_id: int, *, channel_id: int, at: datetime) -> None:
+        """Ask for a fresh card and let the older ones say that they are out of date."""
+        await self._connection.execute(
+            update(cards)
+            .where(cards.c.broadcast_id == broadcast_id, cards.c.current)
+            .values(current=False, wanted=cards.c.wanted + 1, next_at=at)
+        )
+        await self._connection.execute(
+            insert(cards).values(
+                broadcast_id=broadcast_id,
+                channel_id=channel_id,
+                current=True,
+                wanted=1,
+                shown=0,
+                failures=0,
+                next_at=at,
+            )
+        )
+
+    async def redraw_card(self, broadcast_id: int, *, at: datetime) -> None:
+        """Ask that the broadcast's card shows where it stands now."""
+        await self._connection.execute(
+            update(cards)
+            .where(cards.c.broadcast_id == broadcast_id, cards.c.current)
+            .values(wanted=cards.c.wanted + 1, next_at=at)
+        )
+
+    async def add_post(
+        self,
+        kind: PostKind,
+        *,
+        guild_id: int,
+        channel_id: int,
+        at: datetime,
+        broadcast_id: int | None = None,
+        sequence: int | None = None,
+        step: str = "",
+    ) -> None:
+        """Ask for one message."""
+        await self._connection.execute(
+            insert(posts).values(
+                guild_id=guild_id,
+                channel_id=channel_id,
+                kind=kind,
+                broadcast_id=broadcast_id,
+                sequence=sequence,
+                step=step,
+                done=False,
+                failures=0,
+                next_at=at,
+            )
+        )
+
+    async def cards_to_draw(self, now: datetime, *, limit: int) -> list[Card]:
+        """Return cards that do not show what they should and may be tried now."""
+        rows = await self._connection.execute(
+            select(cards)
+            .where(cards.c.shown < cards.c.wanted, cards.c.next_at <= now)
+            .order_by(cards.c.id)
+            .limit(limit)
+        )
+        return [Card(**{name: row[name] for name in Card.__slots__}) for row in rows.mappings()]
+
+    async def posts_to_make(self, *, limit: int) -> list[Post]:
+        """Return what is not posted yet, oldest first, also what has to wait."""
+        rows = await self._connection.execute(
+            select(posts).where(posts.c.done.is_(False)).order_by(posts.c.id).limit(limit)
+        )
+        return [
+            Post(**{name: row[name] for name in Post.__slots__ if name != "kind"}, kind=PostKind(row["kind"]))
+            for row in rows.mappings()
+        ]
+
+    async def card_drawn(self, card: Card, *, message_id: int) -> None:
+        """Note that the card shows all that was wanted when it was read."""
+        await self._connection.execute(
+            update(cards)
+            .where(cards.c.id == card.id)
+            .values(message_id=message_id, shown=card.wanted, failures=0)
+        )
+
+    async def card_lost(self, card: Card) -> None:
+        """Note that the card's message is gone, so that a new one is posted."""
+        await self._connection.execute(update(cards).where(cards.c.id == card.id).values(message_id=None))
+
+    async def card_failed(self, card: Card, *, next_at: datetime) -> None:
+        """Note that Discord did not take the card, and when to try again."""
+        await self._connection.execute(
+            update(cards).where(cards.c.id == card.id).values(failures=card.failures + 1, next_at=next_at)
+        )
+
+    async def post_made(self, post: Post, *, message_id: int) -> None:
+        """Note that the post stands in its channel."""
+        await self._connection.execute(
+            update(posts).where(posts.c.id == post.id).values(done=True, message_id=message_id)
+        )
+
+    async def post_failed(self, post: Post, *, next_at: datetime) -> None:
+        """Note that Discord did not take the post, and when to try again."""
+        await self._connection.execute(
+            update(posts).where(posts.c.id == post.id).values(failures=post.failures + 1, next_at=next_at)
+        )

@@ -1,0 +1,188 @@
+"""The tables, as the newest migration leaves them."""
+
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+)
+from sqlalchemy.engine import Dialect
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """A moment: aware UTC outside, plain UTC in the database, alike on every database."""
+
+    impl = DateTime
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Store UTC without an offset."""
+        _ = dialect
+        return value.astimezone(UTC).replace(tzinfo=None) if value is not None else None
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        """Return an aware UTC moment."""
+        _ = dialect
+        return value.replace(tzinfo=UTC) if value is not None else None
+
+
+# SQLite numbers rows by itself only in a plain INTEGER key.
+RowId = BigInteger().with_variant(Integer(), "sqlite")
+
+metadata: Final = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+broadcasts: Final = Table(
+    "broadcasts",
+    metadata,
+    Column("id", RowId, primary_key=True),
+    Column("guild_id", BigInteger, nullable=False),
+    Column("author_id", BigInteger, nullable=False),
+    Column("author_name", String(100), nullable=False),
+    Column("audience", String(100), nullable=False),
+    Column("notification", Text, nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("fingerprint", String(64), nullable=False),
+    Column("origin_channel_id", BigInteger, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("due_at", UtcDateTime),
+    Column("review_expires_at", UtcDateTime),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("updated_at", UtcDateTime, nullable=False),
+    Index(None, "status", "due_at"),
+    Index(None, "guild_id", "status"),
+)
+
+revisions: Final = Table(
+    "revisions",
+    metadata,
+    Column("broadcast_id", RowId, ForeignKey("broadcasts.id"), primary_key=True),
+    Column("revision", Integer, primary_key=True, autoincrement=False),
+    Column("editor_id", BigInteger, nullable=False),
+    Column("editor_name", String(100), nullable=False),
+    Column("notification", Text, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+)
+
+approvals: Final = Table(
+    "approvals",
+    metadata,
+    Column("broadcast_id", RowId, ForeignKey("broadcasts.id"), primary_key=True),
+    Column("approver_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("approver_name", String(100), nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("fingerprint", String(64), nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+)
+
+deliveries: Final = Table(
+    "deliveries",
+    metadata,
+    Column("id", RowId, primary_key=True),
+    Column("broadcast_id", RowId, ForeignKey("broadcasts.id"), nullable=False),
+    Column("position", Integer, nullable=False),
+    Column("method", String(8), nullable=False),
+    Column("url", Text, nullable=False),
+    Column("headers", JSON, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("next_at", UtcDateTime, nullable=False),
+    Column("detail", Text, nullable=False),
+    UniqueConstraint("broadcast_id", "position"),
+    Index(None, "status", "next_at"),
+)
+
+attempts: Final = Table(
+    "attempts",
+    metadata,
+    Column("delivery_id", RowId, ForeignKey("deliveries.id"), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("started_at", UtcDateTime, nullable=False),
+    Column("finished_at", UtcDateTime),
+    Column("http_status", Integer),
+    Column("bytes_left", Boolean),
+    Column("outcome", String(16)),
+    Column("detail", Text, nullable=False),
+)
+
+audit_events: Final = Table(
+    "audit_events",
+    metadata,
+    Column("guild_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("sequence", BigInteger, primary_key=True, autoincrement=False),
+    Column("at", UtcDateTime, nullable=False),
+    Column("actor_id", BigInteger, nullable=False),
+    Column("actor_name", String(100), nullable=False),
+    Column("action", String(32), nullable=False),
+    Column("broadcast_id", BigInteger),
+    Column("proof", String(16), nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("previous", String(64), nullable=False),
+    Column("digest", String(64), nullable=False),
+    # A chain cannot fork.
+    UniqueConstraint("guild_id", "previous"),
+    Index(None, "broadcast_id"),
+)
+
+cards: Final = Table(
+    "cards",
+    metadata,
+    Column("id", RowId, primary_key=True),
+    Column("broadcast_id", RowId, ForeignKey("broadcasts.id"), nullable=False),
+    Column("channel_id", BigInteger, nullable=False),
+    Column("message_id", BigInteger),
+    Column("current", Boolean, nullable=False),
+    # A card is to be drawn again while what is wanted is newer than what is shown.
+    Column("wanted", Integer, nullable=False),
+    Column("shown", Integer, nullable=False),
+    Column("failures", Integer, nullable=False),
+    Column("next_at", UtcDateTime, nullable=False),
+    Index(None, "broadcast_id"),
+)
+
+posts: Final = Table(
+    "posts",
+    metadata,
+    Column("id", RowId, primary_key=True),
+    Column("guild_id", BigInteger, nullable=False),
+    Column("channel_id", BigInteger, nullable=False),
+    Column("kind", String(8), nullable=False),
+    Column("broadcast_id", BigInteger),
+    Column("sequence", BigInteger),
+    Column("step", String(16), nullable=False),
+    Column("message_id", BigInteger),
+    Column("done", Boolean, nullable=False),
+    Column("failures", Integer, nullable=False),
+    Column("next_at", UtcDateTime, nullable=False),
+    Index(None, "done", "next_at"),
+)
+
+facts: Final = Table(
+    "facts",
+    metadata,
+    Column("name", String(100), primary_key=True),
+    Column("value", Text, nullable=False),
+)

@@ -1,0 +1,130 @@
+"""What Herald needs of a Whop API generation, and the rules that both share."""
+
+import json
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final, Protocol, cast
+
+from bot.broadcast import Notification
+from bot.delivery import Accepted, NoAnswer, Outcome, Rejected, Request, Response, RetryAt, Unknown
+from bot.policy import Policy, Targets
+
+WORDS_LIMIT: Final = 300
+FIRST_RETRY: Final = timedelta(seconds=2)
+LONGEST_RETRY: Final = timedelta(seconds=120)
+LONGEST_WAIT: Final = timedelta(minutes=15)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Form:
+    """What a person is asked for when composing, in the generation's own words."""
+
+    subject: str
+    splits_feed_and_phone: bool
+    has_subtitle: bool
+    link: str
+    link_hint: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probe:
+    """A harmless question to Whop that tells whether sends can work."""
+
+    request: Request
+    judge: Callable[[Response], str | None]
+
+
+class WhopGateway(Protocol):
+    """One API generation: pure translation from a broadcast to bytes and from an answer to an outcome."""
+
+    @property
+    def generation(self) -> str:
+        """Return the name that WHOP_API gives it."""
+        ...
+
+    @property
+    def form(self) -> Form:
+        """Return what composing asks for."""
+        ...
+
+    def refuse_targets(self, targets: Targets) -> str | None:
+        """Return why this generation cannot reach those targets, and what to write instead."""
+        ...
+
+    def refuse_notification(self, notification: Notification) -> list[str]:
+        """Return a sentence for each field that this generation cannot express."""
+        ...
+
+    def describe(self, targets: Targets) -> list[str]:
+        """Return a line for people for each request: whom it reaches."""
+        ...
+
+    def freeze(
+        self, notification: Notification, targets: Targets, *, new_key: Callable[[], str]
+    ) -> tuple[Request, ...]:
+        """Return the exact requests that carry the notification to the targets."""
+        ...
+
+    def read(self, answer: Response | NoAnswer, *, attempt: int, now: datetime) -> Outcome:
+        """Return what an answer to the attempt with that number, counted from 1, means."""
+        ...
+
+    def probes(self, policy: Policy) -> Sequence[Probe]:
+        """Return the questions that `herald check` asks."""
+        ...
+
+
+def encode(body: object) -> bytes:
+    """Return compact UTF-8 JSON; what people typed is not escaped, so that the bytes can be read."""
+    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def decode(body: str) -> dict[str, Any]:
+    """Return the JSON object in the body, or an empty one: an odd answer is no reason to fail."""
+    try:
+        value = json.loads(body)
+    except ValueError:
+        return {}
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+
+
+def read_without_key(
+    answer: Response | NoAnswer, *, words: str, wait: timedelta, attempt: int, now: datetime
+) -> Outcome:
+    """Return the outcome where no proven idempotency key makes a repeat safe.
+
+    Only what provably reached nobody may be tried again; what stays unanswered is unknown.
+    """
+    if isinstance(answer, NoAnswer):
+        if answer.bytes_left:
+            return Unknown(f"no answer from Whop: {answer.reason}")
+        return RetryAt(now + backoff(attempt), f"Whop could not be reached: {answer.reason}")
+    said = f"{answer.status}: {words}" if words else str(answer.status)
+    if 200 <= answer.status < 300:
+        return Accepted()
+    if answer.status == 429:
+        return RetryAt(
+            now + min(max(wait, timedelta(seconds=1)), LONGEST_WAIT), f"Whop asks to wait ({said})"
+        )
+    if 400 <= answer.status < 500 and answer.status not in {408, 409}:
+        return Rejected(f"Whop answered {said}")
+    return Unknown(f"Whop answered {said}")
+
+
+def backoff(attempt: int) -> timedelta:
+    """Return a random wait up to twice as long after each attempt, so that retries spread out."""
+    ceiling = min(FIRST_RETRY * 2 ** min(attempt, 10), LONGEST_RETRY)
+    return ceiling * random.uniform(0.1, 1)  # noqa: S311 - spreads load, guards nothing
+
+
+def retry_after(answer: Response | NoAnswer) -> timedelta | None:
+    """Return the whole seconds of a Retry-After header, if there is one."""
+    value = answer.headers.get("Retry-After", "") if isinstance(answer, Response) else ""
+    return timedelta(seconds=int(value)) if value.isascii() and value.isdigit() and len(value) < 7 else None
+
+
+def get(url: str, headers: dict[str, str] | None = None) -> Request:
+    """Return a request that only reads."""
+    return Request(method="GET", url=url, headers=headers or {}, body=b"")

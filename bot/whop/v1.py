@@ -1,0 +1,149 @@
+"""Whop's API v1: experiences and the team, one request each, with an idempotency key."""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final
+from urllib.parse import urlencode
+
+from bot.broadcast import Notification
+from bot.delivery import NoAnswer, Outcome, Request, Response
+from bot.policy import Policy, Targets
+from bot.whop.gateway import WORDS_LIMIT, Form, Probe, decode, encode, get, read_without_key, retry_after
+
+# Without this header Whop assumes 2025-01-01, where `account_id` does not exist.
+API_VERSION_DATE: Final = "2026-10-15-1"
+WAIT: Final = timedelta(seconds=60)
+
+_KINDS: Final = ("experiences", "team", "users_in_experience")
+
+
+class V1:
+    """POST /v1/notifications."""
+
+    generation = "v1"
+    form = Form(
+        subject="Title",
+        splits_feed_and_phone=False,
+        has_subtitle=True,
+        link="Path in the app",
+        link_hint="Where a tap leads inside your app, such as /posts/5. May stay empty.",
+    )
+
+    def __init__(self, origin: str) -> None:
+        self._base = f"{origin}/api/v1"
+
+    def refuse_targets(self, targets: Targets) -> str | None:
+        """Refuse what only v5 can reach."""
+        alien = [kind for kind in targets.kinds() if kind not in _KINDS]
+        if not alien:
+            return None
+        return f"{alien[0]}: v1 cannot reach that; use {', '.join(_KINDS)}, or WHOP_API=v5"
+
+    def refuse_notification(self, notification: Notification) -> list[str]:
+        """Refuse the fields that only v5 has."""
+        refused: list[str] = []
+        if notification.in_app or notification.mobile:
+            refused.append("Different words for feed and phone: Whop's v1 has one text; edit it to one.")
+        if notification.link and not notification.link.startswith("/"):
+            refused.append("Path in the app: begin it with a slash, such as /posts/5.")
+        return refused
+
+    def describe(self, targets: Targets) -> list[str]:
+        """Return one line for each request."""
+        return [line for _, line in _recipients(targets)]
+
+    def freeze(
+        self, notification: Notification, targets: Targets, *, new_key: Callable[[], str]
+    ) -> tuple[Request, ...]:
+        """Return one request for each experience, for the team and for named users."""
+        text = notification.all
+        if text is None:
+            raise ValueError("v1 has one text for feed and phone")
+        words: dict[str, Any] = {"title": text.subject, "content": text.content}
+        if notification.subtitle:
+            words["subtitle"] = notification.subtitle
+        if notification.link:
+            words["rest_path"] = notification.link
+        return tuple(
+            Request(
+                method="POST",
+                url=f"{self._base}/notifications",
+                headers={
+                    "Content-Type": "application/json",
+                    "Accept": "application/json",
+                    "Api-Version-Date": API_VERSION_DATE,
+                    "Idempotency-Key": new_key(),
+                },
+                body=encode(words | recipients),
+            )
+            for recipients, _ in _recipients(targets)
+        )
+
+    def read(self, answer: Response | NoAnswer, *, attempt: int, now: datetime) -> Outcome:
+        """Read an answer as long as Whop has not been proven to honour the key."""
+        words = _words(answer)
+        wait = retry_after(answer) or _wait_in(words) or WAIT
+        return read_without_key(answer, words=words, wait=wait, attempt=attempt, now=now)
+
+    def probes(self, policy: Policy) -> Sequence[Probe]:
+        """Ask for each experience and account of the policy whether this key may notify there."""
+        resources = {
+            resource: audience.name
+            for server in policy.servers
+            for audience in server.audiences
+            for resource in _resources(audience.targets)
+        }
+        return [self._may_notify(resource, audience) for resource, audience in resources.items()]
+
+    def _may_notify(self, resource: str, audience: str) -> Probe:
+        query = urlencode({"resource_id": resource, "actions": "notification:create"})
+        return Probe(
+            request=get(f"{self._base}/permissions?{query}", {"Api-Version-Date": API_VERSION_DATE}),
+            judge=lambda answer: _judge_permission(answer, resource, audience),
+        )
+
+
+def _recipients(targets: Targets) -> Iterator[tuple[dict[str, Any], str]]:
+    for experience in targets.experiences:
+        yield {"experience_id": experience}, f"everyone with access to the experience {experience}"
+    if named := targets.users_in_experience:
+        yield (
+            {"experience_id": named.experience, "user_ids": list(named.users)},
+            f"{', '.join(named.users)} in the experience {named.experience}, as a mention",
+        )
+    if targets.team:
+        yield {"account_id": targets.team}, f"the team of {targets.team} only, no customers"
+
+
+def _resources(targets: Targets) -> Iterator[str]:
+    for body, _ in _recipients(targets):
+        yield body.get("experience_id") or body["account_id"]
+
+
+def _words(answer: Response | NoAnswer) -> str:
+    if not isinstance(answer, Response):
+        return ""
+    error = decode(answer.body).get("error")
+    message = error.get("message", "") if isinstance(error, dict) else ""  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
+    return message[:WORDS_LIMIT] if isinstance(message, str) else ""
+
+
+def _wait_in(words: str) -> timedelta | None:
+    match = re.search(r"try again in (\d{1,5}) second", words, re.IGNORECASE)
+    return timedelta(seconds=int(match[1])) if match else None
+
+
+def _judge_permission(answer: Response, resource: str, audience: str) -> str | None:
+    if answer.status != 200:
+        return (
+            f"WHOP_API_KEY: Whop v1 answered {answer.status} {_words(answer)}"
+            f" when asked about {resource} (audience “{audience}”)."
+        )
+    rows = decode(answer.body).get("data", [])
+    if any(row.get("action") == "notification:create" and row.get("granted") for row in rows):
+        return None
+    return (
+        f"WHOP_API_KEY: this key may not send notifications to {resource} (audience “{audience}”): give the"
+        " app the permission notification:create and install it there."
+    )

@@ -1,0 +1,119 @@
+"""Whop's API v5: topics, feed and phone, four kinds of targets. No idempotency key."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Final
+from urllib.parse import urlencode
+
+from bot.broadcast import Notification
+from bot.delivery import NoAnswer, Outcome, Request, Response
+from bot.policy import Policy, Targets
+from bot.whop.gateway import WORDS_LIMIT, Form, Probe, decode, encode, get, read_without_key, retry_after
+
+# After 20 requests in 10 s Whop refuses all for this long, and says so in no header.
+COOL_DOWN: Final = timedelta(seconds=60)
+TOPICS_A_PAGE: Final = 50
+
+_REACHES: Final = {
+    "users": "the user {}",
+    "products": "everyone who owns the product {}",
+    "companies": "everyone with an active product of the company {}",
+    "experiences": "everyone with an active product that uses the experience {}",
+}
+
+
+class V5:
+    """POST /v5/app/notifications."""
+
+    generation = "v5"
+    form = Form(
+        subject="Subject",
+        splits_feed_and_phone=True,
+        has_subtitle=False,
+        link="Deep link",
+        link_hint="Where a tap leads: an address. May stay empty.",
+    )
+
+    def __init__(self, origin: str) -> None:
+        self._base = f"{origin}/api/v5"
+
+    def refuse_targets(self, targets: Targets) -> str | None:
+        """Refuse what only v1 can reach."""
+        alien = [kind for kind in targets.kinds() if kind not in _REACHES]
+        if not alien:
+            return None
+        return f"{alien[0]}: v5 cannot reach that; use {', '.join(_REACHES)}, or WHOP_API=v1"
+
+    def refuse_notification(self, notification: Notification) -> list[str]:
+        """Refuse the fields that only v1 has."""
+        return ["Subtitle: Whop's v5 has none; clear it."] if notification.subtitle else []
+
+    def describe(self, targets: Targets) -> list[str]:
+        """Return one line, for the one request that carries all targets."""
+        return [
+            "; ".join(
+                _REACHES[kind].format(identifier)
+                for kind in targets.kinds()
+                for identifier in getattr(targets, kind)
+            )
+        ]
+
+    def freeze(
+        self, notification: Notification, targets: Targets, *, new_key: Callable[[], str]
+    ) -> tuple[Request, ...]:
+        """Return one request for all targets; v5 knows no key."""
+        _ = new_key
+        body: dict[str, object] = {
+            "topic_identifier": notification.topic,
+            "notification_data": {
+                field: {"subject": text.subject, "content": text.content}
+                for field, text in notification.texts()
+            },
+            # One object for each kind: whether kinds in one object add up or narrow is not documented.
+            "targets": [{kind: list(getattr(targets, kind))} for kind in targets.kinds()],
+        }
+        if notification.link:
+            body["deep_link"] = notification.link
+        return (
+            Request(
+                method="POST",
+                url=f"{self._base}/app/notifications",
+                headers={"Content-Type": "application/json", "Accept": "application/json"},
+                body=encode(body),
+            ),
+        )
+
+    def read(self, answer: Response | NoAnswer, *, attempt: int, now: datetime) -> Outcome:
+        """Read an answer without the safety of a key."""
+        return read_without_key(
+            answer, words=_words(answer), wait=retry_after(answer) or COOL_DOWN, attempt=attempt, now=now
+        )
+
+    def probes(self, policy: Policy) -> Sequence[Probe]:
+        """Ask for the registered topics and compare them with the policy's."""
+        wanted = {topic.id for server in policy.servers for topic in server.topics}
+        query = urlencode({"page": 1, "per": TOPICS_A_PAGE})
+        return [
+            Probe(
+                request=get(f"{self._base}/app/notification_topics?{query}"),
+                judge=lambda answer: _judge_topics(answer, wanted),
+            )
+        ]
+
+
+def _words(answer: Response | NoAnswer) -> str:
+    message = decode(answer.body).get("message", "") if isinstance(answer, Response) else ""
+    return message[:WORDS_LIMIT] if isinstance(message, str) else ""
+
+
+def _judge_topics(answer: Response, wanted: set[str]) -> str | None:
+    if answer.status != 200:
+        return f"WHOP_API_KEY: Whop v5 answered {answer.status} {_words(answer)} to a harmless question."
+    page = decode(answer.body)
+    known = {row.get("topic_identifier") for row in page.get("data", [])}
+    more = page.get("pagination", {}).get("total_pages", 1) > 1
+    missing = sorted(wanted - known)
+    # A topic on a later page is not missing; Whop will say so at the first send otherwise.
+    if not missing or more:
+        return None
+    return f"herald.toml: topic {missing[0]} is not registered with Whop: add it in their dashboard."

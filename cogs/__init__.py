@@ -1,0 +1,1 @@
+"""Discord: commands, modals, buttons and cards. They translate; the service decides."""

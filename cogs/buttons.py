@@ -1,0 +1,96 @@
+"""The buttons on cards. They outlive restarts: all they know stands in their custom_id."""
+
+import re
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple, Self
+
+import discord
+from typing_extensions import override
+
+from bot.broadcast import Broadcast
+from bot.policy import Action
+
+
+class Look(NamedTuple):
+    """A button's label and colour."""
+
+    label: str
+    style: discord.ButtonStyle
+
+
+_GREEN: Final = discord.ButtonStyle.success
+_RED: Final = discord.ButtonStyle.danger
+_GREY: Final = discord.ButtonStyle.secondary
+_BLUE: Final = discord.ButtonStyle.primary
+
+EDIT_PHONE: Final = "edit_phone"
+OPEN: Final = "open"
+
+LOOKS: Final[Mapping[str, Look]] = MappingProxyType(
+    {
+        Action.EDIT: Look("Edit", _GREY),
+        EDIT_PHONE: Look("Phone words", _BLUE),
+        OPEN: Look("Open #{number}", _GREY),
+        Action.SUBMIT: Look("Submit", _BLUE),
+        Action.CANCEL: Look("Cancel", _RED),
+        Action.APPROVE: Look("Approve", _GREEN),
+        Action.REQUEST_CHANGES: Look("Ask for changes", _GREY),
+        Action.REJECT: Look("Reject", _RED),
+        Action.WITHDRAW: Look("Withdraw", _GREY),
+        Action.STOP: Look("Stop", _RED),
+        Action.RELEASE: Look("Release", _BLUE),
+        Action.RETURN: Look("Back to draft", _GREY),
+        Action.CONFIRM: Look("It went out", _GREEN),
+        Action.DENY: Look("It did not", _RED),
+    }
+)
+
+
+class ActionButton(
+    discord.ui.DynamicItem[discord.ui.Button[Any]],
+    template=r"herald:(?P<action>[a-z_]+):(?P<number>[0-9]{1,18}):(?P<revision>[0-9]{1,9})",
+):
+    """One action on one revision of one broadcast.
+
+    The custom_id carries no authority: each press loads the broadcast and decides anew.
+    """
+
+    def __init__(self, action: str, number: int, revision: int) -> None:
+        look = LOOKS.get(action)
+        self.action = action
+        self.number = number
+        self.revision = revision
+        label = look.label.format(number=number) if look else "?"
+        style = look.style if look else discord.ButtonStyle.secondary
+        custom_id = f"herald:{action}:{number}:{revision}"
+        super().__init__(discord.ui.Button(label=label, style=style, custom_id=custom_id))
+
+    @classmethod
+    @override
+    async def from_custom_id(
+        cls, interaction: discord.Interaction[Any], item: discord.ui.Item[Any], match: re.Match[str], /
+    ) -> Self:
+        """Build the button that was pressed from its custom_id."""
+        _ = interaction, item
+        return cls(match["action"], int(match["number"]), int(match["revision"]))
+
+    @override
+    async def callback(self, interaction: discord.Interaction[Any]) -> None:
+        """Do what the button says; discord.py would swallow an error here, so it is answered."""
+        try:
+            await interaction.client.press(interaction, self.action, self.number, self.revision)
+        except Exception as error:  # noqa: BLE001 - the one funnel tells the person and logs
+            await interaction.client.fail(interaction, error)
+
+
+def buttons(actions: Iterable[str], broadcast: Broadcast) -> discord.ui.View:
+    """Return a row of buttons.
+
+    Only such buttons may be in it: an ordinary item in the same view would make discord.py forget
+    the class, and every card would go dead.
+    """
+    view = discord.ui.View(timeout=None)
+    for action in actions:
+        view.add_item(ActionButton(str(action), broadcast.id, broadcast.revision))
+    return view

@@ -1,0 +1,334 @@
+"""How broadcasts look: draft and review cards, echoes, lines of the record."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from types import MappingProxyType
+from typing import Final, cast
+
+import discord
+
+from bot.announcer import Rendered
+from bot.audit import Event
+from bot.broadcast import Broadcast, Notification, Status, Step
+from bot.client import HeraldBot, Interaction, actor_of
+from bot.delivery import Delivery, DeliveryStatus
+from bot.policy import Action
+from bot.service import Service
+from cogs.buttons import EDIT_PHONE, ActionButton, buttons
+from cogs.text import length_note, plain, shorten
+
+COLOURS: Final[Mapping[Status, discord.Colour]] = MappingProxyType(
+    {
+        Status.DRAFT: discord.Colour.light_grey(),
+        Status.REVIEW: discord.Colour.blurple(),
+        Status.APPROVED: discord.Colour.gold(),
+        Status.SENDING: discord.Colour.gold(),
+        Status.HELD: discord.Colour.orange(),
+        Status.SENT: discord.Colour.green(),
+        Status.PARTIAL: discord.Colour.orange(),
+        Status.UNKNOWN: discord.Colour.orange(),
+        Status.FAILED: discord.Colour.red(),
+        Status.CANCELLED: discord.Colour.dark_grey(),
+    }
+)
+
+HEADLINES: Final[Mapping[Status, str]] = MappingProxyType(
+    {
+        Status.DRAFT: "Draft",
+        Status.REVIEW: "Waits for approval",
+        Status.APPROVED: "Approved",
+        Status.HELD: "Held",
+        Status.SENDING: "Being sent",
+        Status.SENT: "Accepted by Whop",
+        Status.PARTIAL: "Partly accepted by Whop",
+        Status.FAILED: "Not accepted by Whop",
+        Status.UNKNOWN: "Answer unknown",
+        Status.CANCELLED: "Cancelled",
+    }
+)
+
+_STATUS_BUTTONS: Final[Mapping[Status, Sequence[Action]]] = MappingProxyType(
+    {
+        Status.REVIEW: (Action.APPROVE, Action.REQUEST_CHANGES, Action.REJECT, Action.WITHDRAW),
+        Status.APPROVED: (Action.STOP,),
+        Status.HELD: (Action.RELEASE, Action.RETURN, Action.CANCEL),
+        Status.UNKNOWN: (Action.CONFIRM, Action.DENY),
+    }
+)
+
+# What Discord takes in all embeds of a message together.
+EMBED_LIMIT: Final = 6000
+FIELD_KEPT: Final = 120
+
+_FIELD_NAMES: Final = {"all": "Feed and phone", "in_app": "Feed", "mobile": "Phone"}
+
+
+class Cards:
+    """Draw what people see, from what the service knows."""
+
+    def __init__(self, service: Service, *, environment: str) -> None:
+        self._service = service
+        self._environment = environment
+
+    def draft(self, broadcast: Broadcast) -> Rendered:
+        """Draw the author's own card: what it says, what it lacks, what comes next."""
+        lacking = self._service.shortcomings(broadcast)
+        head = self._head(broadcast, f"Draft #{broadcast.id}")
+        if broadcast.reason:
+            head.add_field(name="Came back", value=plain(broadcast.reason), inline=False)
+        for _, text in broadcast.notification.texts():
+            head.add_field(name="Length", value=length_note(text), inline=False)
+        if lacking:
+            head.colour = discord.Colour.red()
+            listed = "\n".join(f"• {plain(sentence)}" for sentence in lacking)
+            head.add_field(name="Before you can submit", value=listed[:1024], inline=False)
+        self._add_approvals(head, broadcast)
+        names = [Action.EDIT, *([Action.CANCEL] if lacking else [Action.SUBMIT, Action.CANCEL])]
+        view = buttons(names, broadcast)
+        if broadcast.notification.all is None:
+            view.add_item(ActionButton(EDIT_PHONE, broadcast.id, broadcast.revision))
+        return Rendered(embeds=_fitted([head, *_texts(broadcast.notification, head.colour)]), view=view)
+
+    def review(self, broadcast: Broadcast, deliveries: list[Delivery], *, current: bool) -> Rendered:
+        """Draw the card for approvers."""
+        if not current:
+            embed = discord.Embed(
+                title=f"#{broadcast.id} · out of date",
+                description="A newer card of this broadcast stands further down.",
+                colour=discord.Colour.dark_grey(),
+            )
+            return Rendered(embeds=[embed], view=discord.ui.View(timeout=None))
+        head = self._head(broadcast, f"#{broadcast.id} · {HEADLINES[broadcast.status]}")
+        head.description = self._situation(broadcast, deliveries)
+        if broadcast.note:
+            head.add_field(name="Author's note", value=plain(broadcast.note)[:1024], inline=False)
+        self._add_approvals(head, broadcast)
+        return Rendered(
+            embeds=_fitted([head, *_texts(broadcast.notification, head.colour)]),
+            view=buttons(_STATUS_BUTTONS.get(broadcast.status, ()), broadcast),
+        )
+
+    def echo(self, broadcast: Broadcast, step: Step) -> Rendered:
+        """Tell the author where they composed; the card has the words, this only says what happened."""
+        said = {
+            Step.REQUEST_CHANGES: "needs changes; it is a draft again (`/notify drafts`)",
+            Step.REJECT: "was rejected",
+            Step.EXPIRE: "was not decided in time; it is a draft again (`/notify drafts`)",
+            Step.STOP: "was stopped before it went out; it is a draft again (`/notify drafts`)",
+            Step.CANCEL: "was cancelled",
+            Step.HOLD: "is held and will not go out by itself",
+            Step.RETURN: "is a draft again (`/notify drafts`)",
+            Step.ACCEPTED: "was accepted by Whop",
+            Step.PARTLY: "was accepted by Whop only in part",
+            Step.NOT_ACCEPTED: "was not accepted by Whop; customers got nothing",
+            Step.UNANSWERED: "was sent, but Whop's answer is unknown: a person has to decide on its card",
+            Step.CONFIRM: "did go out, a teammate says",
+            Step.DENY: "did not go out, a teammate says",
+        }[step]
+        line = f"<@{broadcast.author.id}> **#{broadcast.id}** for **{plain(broadcast.audience)}** {said}."
+        if broadcast.reason and step not in {Step.STOP, Step.EXPIRE}:
+            line += f"\n> {plain(shorten(broadcast.reason, 600))}"
+        line += f"\n-# proof {broadcast.proof} · {self._environment}"
+        author = discord.Object(broadcast.author.id)
+        return Rendered(
+            content=line, mentions=discord.AllowedMentions(users=[author], everyone=False, roles=False)
+        )
+
+    def audit(self, event: Event) -> Rendered:
+        """Draw one numbered line of the record."""
+        entry = event.entry
+        who = f"{plain(entry.actor.name)} (<@{entry.actor.id}>)" if entry.actor.id else "Herald"
+        line = f"`{event.sequence:>5}` {_moment(entry.at, 'f')} **{entry.action.replace('_', ' ')}** by {who}"
+        if entry.broadcast_id:
+            line += f" · #{entry.broadcast_id} · proof {entry.proof}"
+        if entry.detail:
+            line += f"\n> {plain(shorten(entry.detail, 600))}"
+        return Rendered(content=f"{line}\n-# digest {event.digest[:16]}")
+
+    def brief(self, broadcast: Broadcast) -> str:
+        """Return one line for a list."""
+        title, when = plain(shorten(broadcast.title, 60)), _moment(broadcast.updated_at, "R")
+        people = f"{plain(broadcast.audience)} · {plain(broadcast.author.name)}"
+        return f"**#{broadcast.id}** {HEADLINES[broadcast.status]} · {title} · {people} · {when}"
+
+    def confirmation(self, broadcast: Broadcast) -> str:
+        """Say once more, before submitting, what approval would set off."""
+        server = self._service.server_of(broadcast)
+        needed = server.quorum(broadcast.audience)
+        return (
+            f"**{plain(shorten(broadcast.title, 100))}**\n"
+            f"to **{plain(broadcast.audience)}**: {'; '.join(self._reach(broadcast))}\n"
+            f"on **{self._environment}**, after {_people(needed)} of your teammates approved it and"
+            f" {_span(server.rules.undo_window.total_seconds())} to stop it have passed.\n"
+            f"Proof code **{broadcast.proof}**. It cannot be called back once Whop has it."
+        )
+
+    def _head(self, broadcast: Broadcast, title: str) -> discord.Embed:
+        server = self._service.server_of(broadcast)
+        topic = server.topic(broadcast.notification.topic)
+        embed = discord.Embed(title=title, colour=COLOURS[broadcast.status])
+        reach = "\n".join(f"• {line}" for line in self._reach(broadcast))
+        embed.add_field(
+            name="Audience",
+            value=f"**{plain(broadcast.audience)}**\n{_whole_lines(reach, 900)}",
+            inline=False,
+        )
+        embed.add_field(name="Topic", value=plain(topic.name if topic else broadcast.notification.topic))
+        embed.add_field(name="Author", value=f"<@{broadcast.author.id}>")
+        embed.set_footer(
+            text=f"proof {broadcast.proof} · revision {broadcast.revision} · {self._environment}"
+            f" ({self._service.gateway.generation})"
+        )
+        return embed
+
+    def _reach(self, broadcast: Broadcast) -> list[str]:
+        audience = self._service.server_of(broadcast).audience(broadcast.audience)
+        if audience is None:
+            return ["no longer in the policy"]
+        lines = self._service.gateway.describe(audience.targets)
+        if len(lines) > 1:
+            lines.append(f"{len(lines)} requests: whoever is in several of these gets one push for each")
+        return lines
+
+    def _add_approvals(self, embed: discord.Embed, broadcast: Broadcast) -> None:
+        server = self._service.server_of(broadcast)
+        needed = server.quorum(broadcast.audience)
+        given = [f"✅ <@{one.approver.id}> {_moment(one.at, 'R')}" for one in broadcast.approvals]
+        if broadcast.status in {Status.DRAFT, Status.REVIEW}:
+            holders = " or ".join(f"<@&{role}>" for role in server.roles.approve)
+            given.append(f"{_people(needed - len(broadcast.approvals))} with {holders} still, not the author")
+        embed.add_field(
+            name=f"Approvals {len(broadcast.approvals)} of {needed}",
+            value="\n".join(given)[:1024] or "none",
+            inline=False,
+        )
+
+    def _situation(self, broadcast: Broadcast, deliveries: list[Delivery]) -> str:
+        reason = plain(shorten(broadcast.reason, 700))
+        match broadcast.status:
+            case Status.REVIEW:
+                until = _moment(broadcast.review_expires_at, "R")
+                return f"Read it as a customer would, then decide. The review ends {until}."
+            case Status.APPROVED:
+                return (
+                    f"Goes out {_moment(broadcast.due_at, 'R')} ({_moment(broadcast.due_at, 'T')})."
+                    " Until then, **Stop** takes it back to draft."
+                )
+            case Status.HELD:
+                return (
+                    f"It will **not** go out by itself: {reason}.\n**Release** puts it before the approvers"
+                    " again; **Back to draft** gives it to its author."
+                )
+            case Status.UNKNOWN:
+                return (
+                    f"Nobody knows whether customers got it: {reason}.\nHerald never sends it again by"
+                    " itself, since most such sends did arrive. Look into the app, then say what you found."
+                )
+            case Status.DRAFT:
+                return f"It is a draft again{f': {reason}' if reason else ''}."
+            case Status.CANCELLED:
+                return f"It will not go out{f': {reason}' if reason else ''}."
+            case Status.SENDING:
+                return _sum(deliveries)
+            case Status.SENT | Status.PARTIAL | Status.FAILED:
+                return "\n".join(part for part in (_sum(deliveries), reason) if part)
+
+
+def _sum(deliveries: list[Delivery]) -> str:
+    """Return the honest sum: Whop says "queued" and nothing more."""
+    counts = {status: sum(one.status is status for one in deliveries) for status in DeliveryStatus}
+    words = {
+        DeliveryStatus.ACCEPTED: "accepted by Whop (queued; Whop does not say how many people it reaches)",
+        DeliveryStatus.REJECTED: "not accepted",
+        DeliveryStatus.UNKNOWN: "without a known answer",
+        DeliveryStatus.PENDING: "still to be sent",
+        DeliveryStatus.IN_FLIGHT: "under way",
+    }
+    parts = [f"{counts[status]} {word}" for status, word in words.items() if counts[status]]
+    return f"{len(deliveries)} request{'s' if len(deliveries) != 1 else ''}: {', '.join(parts)}."
+
+
+def _texts(notification: Notification, colour: discord.Colour | None) -> list[discord.Embed]:
+    """Return the words as customers read them, each in its own frame so that none can forge a field."""
+    shown: list[discord.Embed] = []
+    for field, text in notification.texts():
+        embed = discord.Embed(
+            description=f"**{plain(text.subject)}**\n{plain(text.content)}", colour=colour
+        ).set_author(name=_FIELD_NAMES[field])
+        shown.append(embed)
+    extras = (("Subtitle", notification.subtitle), ("A tap opens", notification.link))
+    for name, value in extras:
+        if value and shown:
+            shown[-1].add_field(name=name, value=plain(value)[:1024], inline=False)
+    return shown
+
+
+def _fitted(embeds: list[discord.Embed]) -> list[discord.Embed]:
+    """Cut what surrounds the words until Discord takes the card.
+
+    The words of a broadcast that can be submitted always fit; only a draft that is too long anyway is cut.
+    """
+    head = embeds[0]
+    while (over := sum(len(embed) for embed in embeds) - EMBED_LIMIT) > 0:
+        longest = max(range(len(head.fields)), key=lambda index: len(head.fields[index].value or ""))
+        field = head.fields[longest]
+        if (value := field.value or "") and len(value) > FIELD_KEPT:
+            kept = max(FIELD_KEPT, len(value) - over - 1)
+            head.set_field_at(longest, name=field.name, value=_cut(value, kept), inline=field.inline)
+        else:
+            body = max(embeds, key=lambda embed: len(embed.description or ""))
+            text = body.description or ""
+            body.description = _cut(text, len(text) - over - 1)
+    return embeds
+
+
+def _cut(text: str, limit: int) -> str:
+    # An odd number of backslashes at the end would escape the ellipsis.
+    return text[: limit - 1].rstrip("\\") + "…"
+
+
+def _moment(at: datetime | None, style: discord.utils.TimestampStyle) -> str:
+    return discord.utils.format_dt(at, style) if at else "at an unknown time"
+
+
+def _people(count: int) -> str:
+    return "1 person" if count == 1 else f"{count} people"
+
+
+def _span(seconds: float) -> str:
+    return f"{int(seconds)} seconds" if seconds < 120 else f"{int(seconds // 60)} minutes"
+
+
+def _whole_lines(text: str, limit: int) -> str:
+    """Return whole lines up to the limit, and how many are left out."""
+    lines, kept = text.split("\n"), list[str]()
+    while lines and sum(len(line) + 1 for line in kept) + len(lines[0]) < limit:
+        kept.append(lines.pop(0))
+    return "\n".join([*kept, *([f"… and {len(lines)} more"] if lines else [])])
+
+
+def cards_of(client: HeraldBot) -> Cards:
+    """Return the cards that this extension gave to the client."""
+    return cast("Cards", client.cards)
+
+
+async def show(interaction: Interaction, number: int) -> None:
+    """Show one broadcast to one person: a draft with its buttons, anything else as it stands."""
+    await interaction.response.defer(ephemeral=True, thinking=True)
+    broadcast, deliveries = await interaction.client.service.look(actor_of(interaction), number)
+    if broadcast.status is Status.DRAFT:
+        await show_draft(interaction, broadcast)
+        return
+    shown = cards_of(interaction.client).review(broadcast, deliveries, current=True)
+    await interaction.edit_original_response(embeds=shown.embeds, view=shown.view)
+
+
+async def show_draft(interaction: Interaction, draft: Broadcast) -> None:
+    """Put the draft card where the deferred answer stands; only its author sees it."""
+    shown = cards_of(interaction.client).draft(draft)
+    await interaction.edit_original_response(content=None, embeds=shown.embeds, view=shown.view)
+
+
+async def setup(bot: HeraldBot) -> None:
+    """Give the client its cards."""
+    bot.cards = Cards(bot.service, environment=bot.environment)

@@ -1,0 +1,286 @@
+"""The modals: composing, confirming, giving a reason. What was typed survives every refusal."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple, Self
+
+import discord
+from discord import ui
+from typing_extensions import override
+
+from bot.broadcast import (
+    CODE_POINT_SLACK,
+    CONTENT_LIMIT,
+    EXTRA_LIMIT,
+    PHONE_CONTENT,
+    PHONE_SUBJECT,
+    SPLIT_CONTENT_LIMIT,
+    SUBJECT_LIMIT,
+    Broadcast,
+    Notification,
+    Text,
+)
+from bot.client import HeraldBot, actor_of
+from bot.policy import Action
+from bot.service import REASON_LIMIT
+from bot.whop import Form
+from cogs.cards import show_draft
+from cogs.text import plain, shorten
+
+# A dismissed modal tells nobody: without an end it would stay in memory for ever.
+TIMEOUT_SECONDS: Final = 900
+
+SAME: Final = "same"
+SPLIT: Final = "split"
+
+
+class HeraldModal(ui.Modal):
+    """A modal whose errors reach the person, together with what they typed."""
+
+    def __init__(self, title: str) -> None:
+        super().__init__(title=shorten(title, 45), timeout=TIMEOUT_SECONDS)
+
+    def typed(self) -> str:
+        """Return what the person typed, to be given back if it cannot be stored."""
+        inputs = [item for item in self.walk_children() if isinstance(item, ui.TextInput)]
+        return "\n\n".join(item.value for item in inputs if item.value)
+
+    @override
+    async def on_error(self, interaction: discord.Interaction[Any], error: Exception) -> None:
+        """Hand the error to the one funnel."""
+        await interaction.client.fail(interaction, error, typed=self.typed())
+
+
+class ComposeModal(HeraldModal):
+    """The words of a notification, for a new draft or for one that is edited."""
+
+    def __init__(
+        self, form: Form, *, audience: str, topic: str, title: str, broadcast: Broadcast | None = None
+    ) -> None:
+        super().__init__(title)
+        self._audience = audience
+        self._topic = topic
+        self._broadcast = broadcast
+        known = broadcast.notification if broadcast else None
+        text = (known.all or known.in_app) if known else None
+        self.subject = _line("subject", text.subject if text else "", limit=SUBJECT_LIMIT)
+        self.content = _paragraph("content", text.content if text else "", limit=CONTENT_LIMIT)
+        self.where: ui.RadioGroup[Any] | None = None
+        self.subtitle: ui.TextInput[Any] | None = None
+        hint = f"A lock screen shows about {PHONE_SUBJECT} characters; at most {SUBJECT_LIMIT}."
+        self.add_item(ui.Label(text=form.subject, description=hint, component=self.subject))
+        hint = f"A lock screen shows about {PHONE_CONTENT} characters; at most {CONTENT_LIMIT}."
+        self.add_item(ui.Label(text="Content", description=hint, component=self.content))
+        if form.splits_feed_and_phone:
+            self.where = _where(split=bool(known and known.all is None))
+            self.add_item(ui.Label(text="Where it goes", component=self.where))
+        if form.has_subtitle:
+            value = known.subtitle or "" if known else ""
+            self.subtitle = _line("subtitle", value, limit=EXTRA_LIMIT, required=False)
+            self.add_item(ui.Label(text="Subtitle", description="May stay empty.", component=self.subtitle))
+        self.link = _line("link", known.link or "" if known else "", limit=EXTRA_LIMIT, required=False)
+        self.add_item(ui.Label(text=form.link, description=form.link_hint, component=self.link))
+
+    @classmethod
+    def editing(cls, form: Form, broadcast: Broadcast) -> Self:
+        """Return the modal filled with what a draft says."""
+        return cls(
+            form,
+            audience=broadcast.audience,
+            topic=broadcast.notification.topic,
+            title=f"Edit #{broadcast.id} for {broadcast.audience}",
+            broadcast=broadcast,
+        )
+
+    def notification(self) -> Notification:
+        """Return what was typed, exactly."""
+        text = Text(subject=self.subject.value, content=self.content.value)
+        before = self._broadcast.notification if self._broadcast else None
+        split = self.where is not None and self.where.value == SPLIT
+        return Notification(
+            topic=self._topic,
+            all=None if split else text,
+            in_app=text if split else None,
+            mobile=before.mobile if split and before else None,
+            subtitle=(self.subtitle.value or None) if self.subtitle else None,
+            link=self.link.value or None,
+        )
+
+    @override
+    async def on_submit(self, interaction: discord.Interaction[Any]) -> None:
+        """Store first, then show."""
+        client: HeraldBot = interaction.client
+        if self._broadcast is None:
+            await interaction.response.defer(ephemeral=True, thinking=True)
+            draft = await client.service.compose(
+                actor_of(interaction),
+                audience=self._audience,
+                notification=self.notification(),
+                channel_id=interaction.channel_id or 0,
+            )
+        else:
+            await interaction.response.defer()
+            draft = await client.service.edit(
+                actor_of(interaction),
+                self._broadcast.id,
+                revision=self._broadcast.revision,
+                notification=self.notification(),
+            )
+        await show_draft(interaction, draft)
+
+
+class PhoneModal(HeraldModal):
+    """The words for the phone, where they differ from those in the feed."""
+
+    def __init__(self, broadcast: Broadcast) -> None:
+        super().__init__(f"Phone words of #{broadcast.id}")
+        self._broadcast = broadcast
+        known = broadcast.notification.mobile or Text(subject="", content="")
+        self.subject = _line("subject", known.subject, limit=SUBJECT_LIMIT)
+        self.content = _paragraph("content", known.content, limit=SPLIT_CONTENT_LIMIT)
+        hint = f"A lock screen shows about {PHONE_SUBJECT} characters."
+        self.add_item(ui.Label(text="Subject on the phone", description=hint, component=self.subject))
+        hint = f"A lock screen shows about {PHONE_CONTENT} characters; at most {SPLIT_CONTENT_LIMIT}."
+        self.add_item(ui.Label(text="Content on the phone", description=hint, component=self.content))
+
+    @override
+    async def on_submit(self, interaction: discord.Interaction[Any]) -> None:
+        """Store the phone's words beside those of the feed."""
+        await interaction.response.defer()
+        client: HeraldBot = interaction.client
+        known = self._broadcast.notification
+        words = Text(subject=self.subject.value, content=self.content.value)
+        changed = known.model_copy(update={"all": None, "in_app": known.in_app or known.all, "mobile": words})
+        draft = await client.service.edit(
+            actor_of(interaction), self._broadcast.id, revision=self._broadcast.revision, notification=changed
+        )
+        await show_draft(interaction, draft)
+
+
+class ConfirmModal(HeraldModal):
+    """The last look before a draft goes to its approvers."""
+
+    def __init__(self, broadcast: Broadcast, summary: str) -> None:
+        super().__init__(f"Submit #{broadcast.id} for approval?")
+        self._broadcast = broadcast
+        self.note = ui.TextInput[Any](
+            custom_id="note", style=discord.TextStyle.paragraph, required=False, max_length=REASON_LIMIT
+        )
+        self.add_item(ui.TextDisplay(summary))
+        hint = "Why now, what to look at. Customers never see it."
+        self.add_item(ui.Label(text="A note for your approvers", description=hint, component=self.note))
+
+    @override
+    async def on_submit(self, interaction: discord.Interaction[Any]) -> None:
+        """Submit it and turn the draft card into a receipt."""
+        await interaction.response.defer()
+        client: HeraldBot = interaction.client
+        after = await client.service.submit(
+            actor_of(interaction), self._broadcast.id, revision=self._broadcast.revision, note=self.note.value
+        )
+        review = client.service.server_of(after).channels.review
+        said = (
+            f"#{after.id} is under review in <#{review}>. You will read here what becomes of it;"
+            f" **Withdraw** on its card takes it back.\n-# proof {after.proof}"
+        )
+        await interaction.edit_original_response(content=said, embeds=[], view=None)
+
+
+class _Question(NamedTuple):
+    title: str
+    answer: str
+    required: bool = True
+
+
+REASONED: Final[Mapping[Action, _Question]] = MappingProxyType(
+    {
+        Action.REQUEST_CHANGES: _Question(
+            "What should change in #{number}?", "#{number} is back with {author}, with your words."
+        ),
+        Action.REJECT: _Question(
+            "Why is #{number} rejected?", "#{number} is rejected. {author} is told why."
+        ),
+        Action.CANCEL: _Question(
+            "Cancel #{number}?", "#{number} is cancelled. It will not go out.", required=False
+        ),
+        Action.CONFIRM: _Question(
+            "How do you know that #{number} went out?", "#{number} is recorded as sent, on your word."
+        ),
+        Action.DENY: _Question(
+            "How do you know that #{number} did not?",
+            "#{number} is recorded as not sent, on your word. Compose it anew to try again.",
+        ),
+    }
+)
+
+
+class ReasonModal(HeraldModal):
+    """The reason that the record and the author get."""
+
+    def __init__(self, action: Action, number: int, revision: int) -> None:
+        question = REASONED[action]
+        super().__init__(question.title.format(number=number))
+        self._action = action
+        self._number = number
+        self._revision = revision
+        self.reason = ui.TextInput[Any](
+            custom_id="reason",
+            style=discord.TextStyle.paragraph,
+            required=question.required,
+            max_length=REASON_LIMIT,
+        )
+        self.add_item(ui.Label(text="Reason", description="It stands in the record.", component=self.reason))
+
+    @override
+    async def on_submit(self, interaction: discord.Interaction[Any]) -> None:
+        """Do it, with the reason."""
+        await interaction.response.defer(ephemeral=True, thinking=True)
+        client: HeraldBot = interaction.client
+        after = await client.service.act_with_reason(
+            actor_of(interaction),
+            self._action,
+            self._number,
+            revision=self._revision,
+            reason=self.reason.value,
+        )
+        said = REASONED[self._action].answer.format(number=self._number, author=plain(after.author.name))
+        await interaction.edit_original_response(content=said)
+
+
+def _where(*, split: bool) -> ui.RadioGroup[Any]:
+    return ui.RadioGroup(
+        custom_id="where",
+        options=[
+            discord.RadioGroupOption(
+                label="Feed and phone", value=SAME, description="The same words in both.", default=not split
+            ),
+            discord.RadioGroupOption(
+                label="Different words for feed and phone",
+                value=SPLIT,
+                description="These words for the feed; the phone's come next.",
+                default=split,
+            ),
+        ],
+    )
+
+
+def _line(custom_id: str, value: str, *, limit: int, required: bool = True) -> ui.TextInput[Any]:
+    return _input(custom_id, value, discord.TextStyle.short, limit, required=required)
+
+
+def _paragraph(custom_id: str, value: str, *, limit: int) -> ui.TextInput[Any]:
+    return _input(custom_id, value, discord.TextStyle.paragraph, limit, required=True)
+
+
+def _input(
+    custom_id: str, value: str, style: discord.TextStyle, limit: int, *, required: bool
+) -> ui.TextInput[Any]:
+    longest = int(limit * CODE_POINT_SLACK)
+    # A prefill longer than the field would make Discord refuse the whole modal.
+    return ui.TextInput(
+        custom_id=custom_id,
+        style=style,
+        default=value or None,
+        required=required,
+        max_length=max(longest, len(value)),
+    )

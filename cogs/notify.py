@@ -1,0 +1,164 @@
+"""The slash commands: /notify."""
+
+import re
+from collections.abc import Iterable
+
+import discord
+from discord import app_commands
+from discord.ext import commands
+
+from bot.broadcast import Broadcast
+from bot.client import HeraldBot, Interaction, actor_of
+from bot.policy import Action, Actor
+from cogs.buttons import OPEN, ActionButton
+from cogs.cards import cards_of, show
+from cogs.modals import ComposeModal
+from cogs.text import plain, shorten
+
+Choice = app_commands.Choice[str]
+MOST_CHOICES = 25
+MOST_BUTTONS = 10
+MESSAGE_LIMIT = 2000
+
+
+@app_commands.guild_only()
+class Notify(
+    commands.GroupCog, group_name="notify", group_description="Send Whop notifications, with approval"
+):
+    """Compose, follow and end broadcasts; all else is a button on a card."""
+
+    def __init__(self, bot: HeraldBot) -> None:
+        self._service = bot.service
+
+    @app_commands.command()
+    @app_commands.describe(audience="Who gets it", topic="What it is about")
+    async def compose(self, interaction: Interaction, audience: str, topic: str) -> None:
+        """Write a notification for an audience; teammates approve it before it goes out."""
+        actor = actor_of(interaction)
+        await self._service.may_compose(actor, audience=audience, topic=topic)
+        form = self._service.gateway.form
+        title = f"Notify {audience}"
+        await interaction.response.send_modal(ComposeModal(form, audience=audience, topic=topic, title=title))
+
+    @compose.autocomplete("audience")
+    async def _audiences(self, interaction: Interaction, typed: str) -> list[Choice]:
+        audiences, _ = self._service.choices(actor_of(interaction), Action.COMPOSE)
+        return _matching(typed, ((one.name, one.name) for one in audiences))
+
+    @compose.autocomplete("topic")
+    async def _topics(self, interaction: Interaction, typed: str) -> list[Choice]:
+        _, topics = self._service.choices(actor_of(interaction), Action.COMPOSE)
+        return _matching(typed, ((one.name, one.id) for one in topics))
+
+    @app_commands.command()
+    async def drafts(self, interaction: Interaction) -> None:
+        """Open your own drafts again."""
+        await interaction.response.defer(ephemeral=True, thinking=True)
+        await _answer_list(
+            interaction,
+            await self._service.drafts(actor_of(interaction)),
+            title="Your drafts",
+            empty="You have no drafts. `/notify compose` starts one.",
+        )
+
+    @app_commands.command()
+    async def queue(self, interaction: Interaction) -> None:
+        """See what waits for approval, for its time or for a decision."""
+        await interaction.response.defer(ephemeral=True, thinking=True)
+        await _answer_list(
+            interaction,
+            await self._service.queue(actor_of(interaction)),
+            title="Under way",
+            empty="Nothing waits for anybody.",
+        )
+
+    @app_commands.command()
+    async def history(self, interaction: Interaction) -> None:
+        """See what was sent, failed or was cancelled."""
+        await interaction.response.defer(ephemeral=True, thinking=True)
+        await _answer_list(
+            interaction,
+            await self._service.history(actor_of(interaction)),
+            title="The latest broadcasts that ended",
+            empty="Nothing was sent yet.",
+        )
+
+    @app_commands.command()
+    @app_commands.describe(broadcast="Its number, such as 12")
+    async def show(self, interaction: Interaction, broadcast: str) -> None:
+        """See one broadcast and where it stands."""
+        number = _number(broadcast)
+        if number is None:
+            await _refuse_number(interaction, broadcast)
+            return
+        await show(interaction, number)
+
+    @app_commands.command()
+    @app_commands.describe(broadcast="Its number, such as 12", reason="Why; it stands in the record")
+    async def cancel(self, interaction: Interaction, broadcast: str, reason: str = "") -> None:
+        """End a broadcast before it is sent."""
+        number = _number(broadcast)
+        if number is None:
+            await _refuse_number(interaction, broadcast)
+            return
+        await interaction.response.defer(ephemeral=True, thinking=True)
+        await self._service.cancel(actor_of(interaction), number, reason=reason)
+        await interaction.edit_original_response(content=f"#{number} is cancelled. It will not go out.")
+
+    @show.autocomplete("broadcast")
+    @cancel.autocomplete("broadcast")
+    async def _broadcasts(self, interaction: Interaction, typed: str) -> list[Choice]:
+        found = await self._visible(actor_of(interaction))
+        named = ((f"#{one.id} {one.status} · {one.title} · {one.audience}", str(one.id)) for one in found)
+        return _matching(typed, named)
+
+    async def _visible(self, actor: Actor) -> list[Broadcast]:
+        # Autocomplete runs without a command's checks, and at every keystroke: no refusal is recorded.
+        if not self._service.permits(actor, Action.LIST):
+            return []
+        drafts = await self._service.drafts(actor) if self._service.permits(actor, Action.COMPOSE) else []
+        return [*await self._service.queue(actor), *drafts, *await self._service.history(actor)]
+
+
+async def _answer_list(interaction: Interaction, found: list[Broadcast], *, title: str, empty: str) -> None:
+    if not found:
+        await interaction.edit_original_response(content=empty)
+        return
+    cards = cards_of(interaction.client)
+    lines = [f"**{title}**"]
+    view = discord.ui.View(timeout=None)
+    for broadcast in found:
+        line = cards.brief(broadcast)
+        if sum(len(one) + 1 for one in lines) + len(line) > MESSAGE_LIMIT - 50:
+            lines.append("-# … and older ones")
+            break
+        lines.append(line)
+        if len(view.children) < MOST_BUTTONS:
+            view.add_item(ActionButton(OPEN, broadcast.id, broadcast.revision))
+    await interaction.edit_original_response(content="\n".join(lines), view=view)
+
+
+def _matching(typed: str, named: Iterable[tuple[str, str]]) -> list[Choice]:
+    wanted = typed.casefold().strip()
+    fitting = (
+        Choice(name=shorten(name, 100), value=value) for name, value in named if wanted in name.casefold()
+    )
+    return [choice for choice, _ in zip(fitting, range(MOST_CHOICES), strict=False)]
+
+
+def _number(typed: str) -> int | None:
+    match = re.fullmatch(r"\s*#?([0-9]{1,18})\s*", typed)
+    return int(match[1]) if match else None
+
+
+async def _refuse_number(interaction: Interaction, typed: str) -> None:
+    await interaction.response.send_message(
+        f"“{plain(shorten(typed, 60))}” is not a broadcast's number: choose one from the list, or type a"
+        " number such as 12.",
+        ephemeral=True,
+    )
+
+
+async def setup(bot: HeraldBot) -> None:
+    """Add the commands."""
+    await bot.add_cog(Notify(bot))

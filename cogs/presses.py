@@ -1,0 +1,95 @@
+"""What pressing a button does."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+import discord
+
+from bot.broadcast import Status
+from bot.client import HeraldBot, Interaction, Press, actor_of
+from bot.policy import Action
+from cogs.buttons import EDIT_PHONE, OPEN, ActionButton
+from cogs.cards import cards_of, show
+from cogs.modals import REASONED, ComposeModal, ConfirmModal, PhoneModal, ReasonModal
+from cogs.text import plain
+
+
+async def _edit(interaction: Interaction, number: int, revision: int) -> None:
+    _ = revision  # an old card opens the newest words
+    service = interaction.client.service
+    broadcast = await service.editable(actor_of(interaction), number)
+    await interaction.response.send_modal(ComposeModal.editing(service.gateway.form, broadcast))
+
+
+async def _edit_phone(interaction: Interaction, number: int, revision: int) -> None:
+    _ = revision
+    broadcast = await interaction.client.service.editable(actor_of(interaction), number)
+    await interaction.response.send_modal(PhoneModal(broadcast))
+
+
+async def _submit(interaction: Interaction, number: int, revision: int) -> None:
+    client = interaction.client
+    broadcast = await client.service.ask(actor_of(interaction), Action.SUBMIT, number, revision=revision)
+    await interaction.response.send_modal(ConfirmModal(broadcast, cards_of(client).confirmation(broadcast)))
+
+
+async def _open(interaction: Interaction, number: int, revision: int) -> None:
+    _ = revision
+    await show(interaction, number)
+
+
+async def _approve(interaction: Interaction, number: int, revision: int) -> None:
+    await interaction.response.defer(ephemeral=True, thinking=True)
+    client = interaction.client
+    after = await client.service.approve(actor_of(interaction), number, revision=revision)
+    if after.status is Status.APPROVED:
+        due = discord.utils.format_dt(after.due_at, "R") if after.due_at else "soon"
+        said = f"Approved. #{number} goes out {due}; press **Stop** on its card to take it back until then."
+    else:
+        needed = client.service.server_of(after).quorum(after.audience) - len(after.approvals)
+        said = f"Your approval of #{number} counts. It needs {needed} more."
+    await interaction.edit_original_response(content=f"{said}\n-# proof {after.proof}")
+
+
+def _at_once(action: str, said: str) -> Press:
+    async def press(interaction: Interaction, number: int, revision: int) -> None:
+        await interaction.response.defer(ephemeral=True, thinking=True)
+        change = getattr(interaction.client.service, action)
+        after = await change(actor_of(interaction), number, revision=revision)
+        await interaction.edit_original_response(
+            content=said.format(number=number, author=plain(after.author.name))
+        )
+
+    return press
+
+
+def _with_reason(action: Action) -> Press:
+    async def press(interaction: Interaction, number: int, revision: int) -> None:
+        # Refused before anything is typed; the service decides once more when it is submitted.
+        await interaction.client.service.ask(actor_of(interaction), action, number, revision=revision)
+        await interaction.response.send_modal(ReasonModal(action, number, revision))
+
+    return press
+
+
+PRESSES: Final[Mapping[str, Press]] = MappingProxyType(
+    {
+        Action.EDIT: _edit,
+        EDIT_PHONE: _edit_phone,
+        OPEN: _open,
+        Action.SUBMIT: _submit,
+        Action.APPROVE: _approve,
+        Action.WITHDRAW: _at_once("withdraw", "#{number} is a draft again: `/notify drafts` opens it."),
+        Action.STOP: _at_once("stop", "Stopped. #{number} is a draft of {author}'s again."),
+        Action.RELEASE: _at_once("release", "#{number} is before the approvers again: see its new card."),
+        Action.RETURN: _at_once("take_back", "#{number} is a draft of {author}'s again."),
+        **{action: _with_reason(action) for action in REASONED},
+    }
+)
+
+
+async def setup(bot: HeraldBot) -> None:
+    """Register the one class of buttons once, and what they do: nothing is kept for each message."""
+    bot.add_dynamic_items(ActionButton)
+    bot.presses = PRESSES

@@ -1,0 +1,106 @@
+"""The customer page, in a real browser."""
+
+import shutil
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+
+import aiohttp
+import pytest
+import pytest_asyncio
+from playwright.async_api import ConsoleMessage, Error, Page, async_playwright, expect
+
+from bot.sandbox.whop import Fault, SimulatedWhop
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs a Chromium or Chrome on the PATH")
+
+ARGUMENTS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+HOSTILE = '<img src=x onerror="document.title=1"><script>document.title=2</script>'
+
+
+class Troubles(list[str]):
+    """Collect what a browser complains about."""
+
+    def watch(self, page: Page) -> None:
+        def on_console(message: ConsoleMessage) -> None:
+            if message.type in {"error", "warning"}:
+                self.append(message.text)
+
+        def on_error(error: Error) -> None:
+            self.append(str(error))
+
+        page.on("console", on_console)
+        page.on("pageerror", on_error)
+
+
+@pytest_asyncio.fixture
+async def whop() -> AsyncIterator[SimulatedWhop]:
+    now = datetime(2026, 11, 23, 9, 41, tzinfo=UTC)
+    simulated = SimulatedWhop(clock=lambda: now, links=lambda: ((HOSTILE, "javascript:alert(1)"),))
+    await simulated.start()
+    yield simulated
+    await simulated.close()
+
+
+@pytest_asyncio.fixture
+async def page() -> AsyncIterator[Page]:
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield await browser.new_page()
+        await browser.close()
+
+
+async def send(whop: SimulatedWhop) -> None:
+    headers = {"Authorization": "Bearer sandbox-key", "X-Note": HOSTILE}
+    body = {
+        "title": HOSTILE,
+        "content": HOSTILE,
+        "subtitle": HOSTILE,
+        "experience_id": "exp_a",
+        "rest_path": HOSTILE,
+    }
+    async with (
+        aiohttp.ClientSession() as session,
+        session.post(f"{whop.origin}/api/v1/notifications", json=body, headers=headers),
+    ):
+        pass
+
+
+async def test_hostile_text_is_shown_as_text_and_runs_nothing(whop: SimulatedWhop, page: Page) -> None:
+    troubles = Troubles()
+    troubles.watch(page)
+    await page.goto(whop.page_url)
+    await expect(page.locator("#feed")).to_contain_text("Nothing yet.")
+    await send(whop)
+    for place in ("#phone .push-title", "#phone .push-content", "#feed .entry-title", "#feed .entry-content"):
+        await expect(page.locator(place)).to_have_text(HOSTILE)
+    await page.locator("#wire summary").click()
+    await expect(page.locator("#wire pre").first).to_contain_text(f"X-Note: {HOSTILE}")
+    await expect(page.locator("#wire pre").first).to_contain_text("Authorization: Bearer ***")
+    assert await page.locator("img, script").count() == 1
+    assert await page.locator("#links a[href]").count() == 0
+    assert await page.title() == "What customers see"
+    assert troubles == []
+
+
+async def test_the_control_strip_sets_the_next_answer(whop: SimulatedWhop, page: Page) -> None:
+    troubles = Troubles()
+    troubles.watch(page)
+    await page.goto(whop.page_url)
+    reject = page.get_by_role("button", name="400 Reject")
+    await reject.click()
+    await expect(reject).to_have_attribute("aria-pressed", "true")
+    assert whop.fault is Fault.REJECT
+    await send(whop)
+    await expect(page.locator("#wire .status")).to_have_text("400")
+    await expect(page.locator("#feed")).to_contain_text("Nothing yet.")
+    assert troubles == []
