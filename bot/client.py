@@ -15,7 +15,7 @@ from typing_extensions import override
 
 from bot.announcer import Cards
 from bot.errors import Refused, StoreError
-from bot.policy import Actor
+from bot.permissions import Actor
 from bot.service import Service
 from bot.store import Store
 

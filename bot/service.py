@@ -20,7 +20,8 @@ from bot.broadcast import (
 from bot.clock import Clock
 from bot.delivery import Delivery, DeliveryStatus
 from bot.errors import Conflict, NotAllowed, NotFound, NotReady, Refused
-from bot.policy import Action, Actor, Audience, Policy, Server, Topic, decide
+from bot.permissions import Action, Actor, decide
+from bot.policy import Audience, Policy, Server, Topic
 from bot.store import Store, Transaction
 from bot.store.announcements import PostKind
 from bot.whop import WhopGateway

@@ -9,7 +9,7 @@ import discord
 from typing_extensions import override
 
 from bot.broadcast import Broadcast
-from bot.policy import Action
+from bot.permissions import Action
 
 
 class Look(NamedTuple):

@@ -12,7 +12,7 @@ from bot.audit import Event
 from bot.broadcast import Broadcast, Notification, Status, Step
 from bot.client import HeraldBot, Interaction, actor_of
 from bot.delivery import Delivery, DeliveryStatus
-from bot.policy import Action
+from bot.permissions import Action
 from bot.service import Service
 from cogs.buttons import EDIT_PHONE, ActionButton, buttons
 from cogs.text import length_note, plain, shorten

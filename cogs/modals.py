@@ -21,7 +21,7 @@ from bot.broadcast import (
     Text,
 )
 from bot.client import HeraldBot, actor_of
-from bot.policy import Action
+from bot.permissions import Action
 from bot.service import REASON_LIMIT
 from bot.whop import Form
 from cogs.cards import show_draft

@@ -9,7 +9,7 @@ from discord.ext import commands
 
 from bot.broadcast import Broadcast
 from bot.client import HeraldBot, Interaction, actor_of
-from bot.policy import Action, Actor
+from bot.permissions import Action, Actor
 from cogs.buttons import OPEN, ActionButton
 from cogs.cards import cards_of, show
 from cogs.modals import ComposeModal

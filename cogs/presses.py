@@ -8,7 +8,7 @@ import discord
 
 from bot.broadcast import Status
 from bot.client import HeraldBot, Interaction, Press, actor_of
-from bot.policy import Action
+from bot.permissions import Action
 from cogs.buttons import EDIT_PHONE, OPEN, ActionButton
 from cogs.cards import cards_of, show
 from cogs.modals import REASONED, ComposeModal, ConfirmModal, PhoneModal, ReasonModal

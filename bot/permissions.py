@@ -1,0 +1,121 @@
+"""Who may do what: one table, and the decision that every command, button and modal asks for. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Final, Literal
+
+from bot.broadcast import Broadcast, Person, Step
+from bot.policy import Policy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Actor:
+    """The person acting, with the roles they hold at this moment."""
+
+    id: int
+    name: str
+    guild_id: int | None
+    roles: frozenset[int]
+    bot: bool = False
+
+    @property
+    def person(self) -> Person:
+        """Return who this is, for the record."""
+        return Person(self.id, self.name)
+
+
+class Action(StrEnum):
+    """What a person may ask for."""
+
+    COMPOSE = "compose"
+    EDIT = "edit"
+    SUBMIT = "submit"
+    WITHDRAW = "withdraw"
+    CANCEL = "cancel"
+    APPROVE = "approve"
+    REQUEST_CHANGES = "request_changes"
+    REJECT = "reject"
+    STOP = "stop"
+    RELEASE = "release"
+    RETURN = "return"
+    CONFIRM = "confirm"
+    DENY = "deny"
+    LIST = "list"
+
+    @property
+    def step(self) -> Step:
+        """Return the transition this action takes; every action on a broadcast has one of its name."""
+        return Step(self.value)
+
+
+Role = Literal["compose", "approve", "operate", "audit"]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Who may act: holders of one of the roles, and what being the author means."""
+
+    roles: tuple[Role, ...]
+    author: Literal["only", "never", "also", "no matter"] = "no matter"
+
+
+PERMISSIONS: Final[Mapping[Action, Rule]] = MappingProxyType(
+    {
+        Action.COMPOSE: Rule(("compose",)),
+        Action.EDIT: Rule(("compose",), author="only"),
+        Action.SUBMIT: Rule(("compose",), author="only"),
+        Action.WITHDRAW: Rule(("compose",), author="only"),
+        Action.CANCEL: Rule(("operate",), author="also"),
+        Action.APPROVE: Rule(("approve",), author="never"),
+        Action.REQUEST_CHANGES: Rule(("approve",), author="never"),
+        Action.REJECT: Rule(("approve",), author="never"),
+        Action.STOP: Rule(("approve", "operate"), author="also"),
+        Action.RELEASE: Rule(("approve", "operate")),
+        Action.RETURN: Rule(("approve", "operate"), author="also"),
+        Action.CONFIRM: Rule(("operate",), author="never"),
+        Action.DENY: Rule(("operate",), author="never"),
+        Action.LIST: Rule(("compose", "approve", "operate", "audit")),
+    }
+)
+
+_SPOKEN: Final[Mapping[Action, str]] = MappingProxyType(
+    {
+        Action.COMPOSE: "compose a broadcast",
+        Action.EDIT: "edit this broadcast",
+        Action.SUBMIT: "submit this broadcast",
+        Action.WITHDRAW: "withdraw this broadcast",
+        Action.CANCEL: "cancel this broadcast",
+        Action.APPROVE: "approve this broadcast",
+        Action.REQUEST_CHANGES: "ask for changes",
+        Action.REJECT: "reject this broadcast",
+        Action.STOP: "stop this broadcast",
+        Action.RELEASE: "release this broadcast",
+        Action.RETURN: "take this broadcast back to draft",
+        Action.CONFIRM: "say that this broadcast went out",
+        Action.DENY: "say that this broadcast did not go out",
+        Action.LIST: "see the broadcasts",
+    }
+)
+
+
+def decide(policy: Policy, actor: Actor, action: Action, broadcast: Broadcast | None = None) -> str | None:
+    """Return None if the actor may do it now, else the sentence that says who could."""
+    server = policy.server(actor.guild_id)
+    if actor.bot or server is None or (broadcast is not None and broadcast.guild_id != actor.guild_id):
+        return "Herald works only for members of a server that its policy names."
+    rule, doing = PERMISSIONS[action], _SPOKEN[action]
+    wrote = broadcast is not None and (actor.id == broadcast.author.id or actor.id in broadcast.editors)
+    if rule.author == "never" and wrote:
+        return f"You wrote this broadcast, so you cannot {doing}: somebody else has to."
+    if rule.author == "also" and broadcast is not None and actor.id == broadcast.author.id:
+        return None
+    allowed = sorted({role for name in rule.roles for role in getattr(server.roles, name)})
+    if actor.roles.isdisjoint(allowed):
+        also = "its author or " if rule.author == "also" else ""
+        holders = " or ".join(f"<@&{role}>" for role in allowed)
+        return f"You cannot {doing}: it takes {also}the role {holders}."
+    if rule.author == "only" and broadcast is not None and actor.id != broadcast.author.id:
+        return f"You cannot {doing}: only its author, {broadcast.author.name}, can."
+    return None
