@@ -4,7 +4,7 @@ import asyncio
 import signal
 from collections.abc import Coroutine
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 import typer
 from rich.console import Console
@@ -26,6 +26,7 @@ cli: Final = typer.Typer(
 )
 out: Final = Console(soft_wrap=True)
 
+Generation = Literal["v5", "v1"]
 EnvFile = Annotated[Path, typer.Option("--env-file", help="Where the secrets and addresses stand.")]
 
 
@@ -88,15 +89,15 @@ def sandbox(
     data: Annotated[
         Path | None, typer.Option("--data", help="Keep the data folder here; it has to be new or empty.")
     ] = None,
-    api: Annotated[str, typer.Option("--api", help="The Whop API to try: v5 or v1.")] = "v5",
+    api: Annotated[Generation, typer.Option("--api", help="The Whop API to try in the browser.")] = "v5",
     port: Annotated[int, typer.Option("--port", help="Port of the Whop page; Discord's is the next.")] = 8700,
 ) -> None:
     """Try everything with a simulated Discord and a simulated Whop: no account, no token, no network."""
     try:
-        from bot.sandbox.command import play_story, serve  # noqa: PLC0415 - the sandbox is an extra
+        from bot.sandbox import play_story, serve  # noqa: PLC0415 - the sandbox is an extra
     except ModuleNotFoundError as error:
         raise ConfigurationError(
-            f"the sandbox needs another package ({error.name}): start it with make sandbox, which installs it."
+            f"The sandbox needs another package ({error.name}): make sandbox installs it."
         ) from None
     if play:
         raise typer.Exit(0 if _complete(play_story(record=record, data=data)) else 1)

@@ -108,7 +108,7 @@ def decide(policy: Policy, actor: Actor, action: Action, broadcast: Broadcast | 
     rule, doing = PERMISSIONS[action], _SPOKEN[action]
     wrote = broadcast is not None and (actor.id == broadcast.author.id or actor.id in broadcast.editors)
     if rule.author == "never" and wrote:
-        return f"You wrote this broadcast, so you cannot {doing}: somebody else has to."
+        return f"You wrote this broadcast, so somebody else has to {doing}."
     if rule.author == "also" and broadcast is not None and actor.id == broadcast.author.id:
         return None
     allowed = sorted({role for name in rule.roles for role in getattr(server.roles, name)})

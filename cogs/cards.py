@@ -196,7 +196,8 @@ class Cards:
         given = [f"✅ <@{one.approver.id}> {_moment(one.at, 'R')}" for one in broadcast.approvals]
         if broadcast.status in {Status.DRAFT, Status.REVIEW}:
             holders = " or ".join(f"<@&{role}>" for role in server.roles.approve)
-            given.append(f"{_people(needed - len(broadcast.approvals))} with {holders} still, not the author")
+            missing = _people(needed - len(broadcast.approvals))
+            given.append(f"{missing} with the role {holders} still to approve, not the author")
         embed.add_field(
             name=f"Approvals {len(broadcast.approvals)} of {needed}",
             value="\n".join(given)[:1024] or "none",
@@ -236,16 +237,22 @@ class Cards:
 
 def _sum(deliveries: list[Delivery]) -> str:
     """Return the honest sum: Whop says "queued" and nothing more."""
+    if len(deliveries) == 1:
+        return f"Whop: {_SAID_OF[deliveries[0].status]}."
     counts = {status: sum(one.status is status for one in deliveries) for status in DeliveryStatus}
-    words = {
-        DeliveryStatus.ACCEPTED: "accepted by Whop (queued; Whop does not say how many people it reaches)",
+    parts = [f"{counts[status]} {said}" for status, said in _SAID_OF.items() if counts[status]]
+    return f"{len(deliveries)} requests to Whop: {'; '.join(parts)}."
+
+
+_SAID_OF: Final[Mapping[DeliveryStatus, str]] = MappingProxyType(
+    {
+        DeliveryStatus.ACCEPTED: "accepted (queued; Whop does not say how many people it reaches)",
         DeliveryStatus.REJECTED: "not accepted",
-        DeliveryStatus.UNKNOWN: "without a known answer",
+        DeliveryStatus.UNKNOWN: "no known answer",
         DeliveryStatus.PENDING: "still to be sent",
         DeliveryStatus.IN_FLIGHT: "under way",
     }
-    parts = [f"{counts[status]} {word}" for status, word in words.items() if counts[status]]
-    return f"{len(deliveries)} request{'s' if len(deliveries) != 1 else ''}: {', '.join(parts)}."
+)
 
 
 def _texts(notification: Notification, colour: discord.Colour | None) -> list[discord.Embed]:

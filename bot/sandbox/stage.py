@@ -39,6 +39,13 @@ def sandbox_settings(*, generation: str, origin: str, data: Path) -> Settings:
     )
 
 
+Edit = Callable[[str], str]
+
+
+def _as_it_is(policy: str) -> str:
+    return policy
+
+
 @dataclass(slots=True)
 class Stage:
     """Everything of a trial; `settle` lets Herald do what is due."""
@@ -60,13 +67,13 @@ class Stage:
         data: Path,
         clock: Clock | None = None,
         check_errors: bool = True,
-        undo_window: str = "10s",
-        edit_policy: Callable[[str], str] = lambda text: text,
+        edit_policy: Edit = _as_it_is,
         **whop_options: Any,
     ) -> AsyncGenerator[Self, None]:
         """Build the world, a Whop and a Herald that is connected to both.
 
-        Without a clock of its own, Herald goes by SimCord's, which moves only when told.
+        Without a clock of its own, Herald goes by SimCord's, which moves only when told. `edit_policy`
+        changes the text of herald.toml before it is read.
         """
         async with World.open(check_errors=check_errors) as world, AsyncExitStack() as stack:
             now = clock or world.env.now
@@ -74,18 +81,18 @@ class Stage:
             await whop.start()
             stack.push_async_callback(whop.close)
             settings = sandbox_settings(generation=generation, origin=whop.origin, data=data)
-            text = edit_policy(world.policy(generation, undo_window=undo_window))
-            settings.herald_config.write_text(text, encoding="utf-8")
-            policy = parse_policy(text, name=str(settings.herald_config))
+            policy = _write_policy(settings, edit_policy(world.policy(generation)))
             inner = await stack.enter_async_context(AsyncExitStack())
             herald = await inner.enter_async_context(assemble(settings, policy, clock=now))
             await world.attach(herald.client)
             yield cls(world, whop, settings, policy, now, herald, inner)
 
-    async def restart(self, policy: Policy | None = None) -> None:
+    async def restart(self, *, generation: str | None = None, edit_policy: Edit = _as_it_is) -> None:
         """Close this Herald and start another on the same database, as after a deploy."""
         await self._stack.aclose()
-        self.policy = policy or self.policy
+        generation = generation or self.settings.whop_api
+        self.settings = self.settings.model_copy(update={"whop_api": generation})
+        self.policy = _write_policy(self.settings, edit_policy(self.world.policy(generation)))
         self.herald = await self._stack.enter_async_context(
             assemble(self.settings, self.policy, clock=self.clock)
         )
@@ -169,6 +176,11 @@ class Stage:
         """Return all that can be read in each message of a channel that everyone in it sees."""
         messages = self.channel(channel).history()
         return [readable(message) for message in messages if not message.flags.ephemeral]
+
+
+def _write_policy(settings: Settings, text: str) -> Policy:
+    settings.herald_config.write_text(text, encoding="utf-8")
+    return parse_policy(text, name=str(settings.herald_config))
 
 
 def response(result: simcord.InteractionResult) -> discord.Message:

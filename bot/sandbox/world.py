@@ -1,8 +1,10 @@
 """A simulated Discord server with its people, built on SimCord."""
 
+import re
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Final, Self
 
@@ -57,7 +59,7 @@ class World:
         """Connect this client in place of the one before; the server stays as it is."""
         await self.env.restart_bot(client)
 
-    def policy(self, generation: str, *, undo_window: str = "10s") -> str:
+    def policy(self, generation: str) -> str:
         """Return a herald.toml for this server."""
         roles = "\n".join(f"{key} = [{role.id}]" for key, role in self.roles.items())
         return f"""\
@@ -74,7 +76,7 @@ audit = {self.channels["audit"].id}
 
 [server.rules]
 approvals = 1
-undo_window = "{undo_window}"
+undo_window = "10s"
 review_expires = "24h"
 missed_after = "15m"
 
@@ -87,6 +89,27 @@ id = "outages"
 name = "Outages"
 {_AUDIENCES[generation]}"""
 
+    def named(self, text: str) -> str:
+        """Return the text with names in place of Discord's mentions and times, as a client shows it."""
+        names = {f"<@{person.id}>": f"@{name}" for name, person in self.people.items()}
+        names |= {f"<@&{role.id}>": f"@{role.name}" for role in self.roles.values()}
+        names |= {f"<#{channel.id}>": f"#{name}" for name, channel in self.channels.items()}
+        for mention, name in names.items():
+            text = text.replace(mention, name)
+        text = _TIMESTAMP.sub(self._spoken_time, text)
+        return _ESCAPED.sub(r"\1", text)
+
+    def _spoken_time(self, match: re.Match[str]) -> str:
+        at = datetime.fromtimestamp(int(match[1]), UTC)
+        if match[2] != "R":
+            return f"{at:%H:%M:%S}"
+        seconds = int((at - self.env.now()).total_seconds())
+        amount = f"{abs(seconds)} seconds" if abs(seconds) < 120 else f"{abs(seconds) // 3600} hours"
+        return f"in {amount}" if seconds > 0 else f"{amount} ago"
+
+
+_TIMESTAMP: Final = re.compile(r"<t:(\d+):(\w)>")
+_ESCAPED: Final = re.compile(r"\\([^0-9A-Za-z\s])")
 
 _AUDIENCES: Final = {
     "v5": """
