@@ -66,8 +66,8 @@ class Client(Protocol):
         """Return what draws."""
         ...
 
-    async def wait_until_ready(self) -> None:
-        """Wait for Discord's first answer."""
+    def is_ready(self) -> bool:
+        """Tell whether Discord has answered yet."""
         ...
 
     def get_partial_messageable(self, id: int, /) -> discord.PartialMessageable:  # noqa: A002 - discord.py's name
@@ -92,11 +92,11 @@ class Announcer:
 
     async def run(self) -> None:
         """Announce until told to stop; the bell only wakes it sooner."""
-        await self._client.wait_until_ready()
         while not self._stopping:
             self._bell.clear()
             try:
-                await self.drain()
+                if self._client.is_ready():
+                    await self.drain()
             except StoreError as error:
                 log.error("announcements wait for the database", error=str(error))
             with suppress(TimeoutError):

@@ -50,6 +50,8 @@ class HeraldBot(commands.Bot):
             await self.load_extension(extension)
         for server in self.service.policy.servers:
             await self._sync(discord.Object(server.guild), name=server.name)
+        # Commands are installed per server: a global copy beside them would show each one twice.
+        self.tree.clear_commands(guild=None)
 
     async def press(self, interaction: "Interaction", action: str, number: int, revision: int) -> None:
         """Do what a button of that name does."""

@@ -1,11 +1,15 @@
 """The policy: servers, roles, rules, topics and named audiences, read from herald.toml."""
 
+import difflib
 import re
 import tomllib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import unicodedata
+from collections.abc import Mapping, Sequence, Set
 from datetime import timedelta
+from functools import reduce
 from pathlib import Path
-from typing import Annotated, Final, Self, TypeVar
+from types import MappingProxyType
+from typing import Annotated, Any, Final, Self, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -13,7 +17,6 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    StringConstraints,
     ValidationError,
     model_validator,
 )
@@ -21,11 +24,12 @@ from pydantic import (
 from bot.errors import ConfigurationError
 
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+T = TypeVar("T")
 
 
 def _snowflake(value: object) -> object:
     # Discord's own “Copy ID” gives digits; people paste them with or without quotes.
-    if isinstance(value, str) and value.isascii() and value.isdigit():
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20:
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int) or not 2**22 < value < 2**63:
         raise ValueError(
@@ -34,54 +38,80 @@ def _snowflake(value: object) -> object:
     return value
 
 
-def _duration(value: object) -> object:
-    if isinstance(value, timedelta):
+def _span(text: object) -> timedelta | None:
+    match = re.fullmatch(r"([0-9]{1,6})\s*([smhd])", text) if isinstance(text, str) else None
+    return timedelta(**{_UNITS[match[2]]: int(match[1])}) if match else None
+
+
+def _duration(least: str, most: str) -> BeforeValidator:
+    low, high = _span(least), _span(most)
+
+    def check(value: object) -> object:
+        span = value if isinstance(value, timedelta) else _span(value)
+        if span is None or low is None or high is None or not low <= span <= high:
+            raise ValueError(
+                f'write a duration from "{least}" to "{most}", such as "60s", "15m", "24h" or "7d"'
+            )
+        return span
+
+    return BeforeValidator(check)
+
+
+def _whole(least: int, most: int) -> BeforeValidator:
+    def check(value: object) -> object:
+        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+            raise ValueError(f"write a whole number from {least} to {most}, without quotes")
         return value
-    match = re.fullmatch(r"(\d{1,6})\s*([smhd])", value) if isinstance(value, str) else None
-    if match is None:
-        raise ValueError('write a duration such as "60s", "15m", "24h" or "7d"')
-    return timedelta(**{_UNITS[match[2]]: int(match[1])})
+
+    return BeforeValidator(check)
 
 
-def _one_line(value: str) -> str:
-    if any(ord(ch) < 32 for ch in value):
-        raise ValueError("write it on one line")
+def _name(value: object) -> object:
+    text = value.strip() if isinstance(value, str) else ""
+    # Discord shows at most 100 characters of a choice.
+    if not 0 < len(text) <= 100 or any(unicodedata.category(ch) in {"Cc", "Zl", "Zp"} for ch in text):
+        raise ValueError("write 1 to 100 characters in quotes, on one line")
+    return text
+
+
+def _topic_id(value: object) -> object:
+    if not isinstance(value, str) or not re.fullmatch(r"[A-Za-z0-9._-]{1,100}", value):
+        raise ValueError("write 1 to 100 letters, digits, dots, dashes or underscores, in quotes")
     return value
 
 
-def _distinct(values: Sequence[object]) -> Sequence[object]:
+def _whop_id(prefix: str) -> BeforeValidator:
+    def check(value: object) -> object:
+        if not isinstance(value, str) or not re.fullmatch(prefix + r"_[A-Za-z0-9]+", value):
+            raise ValueError(f"write a Whop id that begins with {prefix}_, in quotes")
+        return value
+
+    return BeforeValidator(check)
+
+
+def _some(values: tuple[T, ...]) -> tuple[T, ...]:
+    if not values:
+        raise ValueError("write at least one entry")
+    return values
+
+
+def _distinct(values: tuple[T, ...]) -> tuple[T, ...]:
     if len(set(values)) != len(values):
         raise ValueError("the same value stands in it twice: remove one")
     return values
 
 
 Snowflake = Annotated[int, BeforeValidator(_snowflake)]
-Duration = Annotated[timedelta, BeforeValidator(_duration)]
-# Discord shows at most 100 characters of a choice.
-Name = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100), AfterValidator(_one_line)
-]
+Approvals = Annotated[int, _whole(1, 20)]
+Name = Annotated[str, BeforeValidator(_name)]
+UserId = Annotated[str, _whop_id("user")]
+ProductId = Annotated[str, _whop_id("prod")]
+CompanyId = Annotated[str, _whop_id("biz")]
+ExperienceId = Annotated[str, _whop_id("exp")]
 
-
-def _whop_id(prefix: str) -> Callable[[str], str]:
-    def check(value: str) -> str:
-        if not re.fullmatch(prefix + r"_[A-Za-z0-9]+", value):
-            raise ValueError(f"write a Whop id that begins with {prefix}_")
-        return value
-
-    return check
-
-
-UserId = Annotated[str, AfterValidator(_whop_id("user"))]
-ProductId = Annotated[str, AfterValidator(_whop_id("prod"))]
-CompanyId = Annotated[str, AfterValidator(_whop_id("biz"))]
-ExperienceId = Annotated[str, AfterValidator(_whop_id("exp"))]
-
-T = TypeVar("T")
-Several = Annotated[tuple[T, ...], AfterValidator(_distinct)]
-
-
-Roles = Annotated[Several[Snowflake], Field(min_length=1)]
+Tables = Annotated[tuple[T, ...], AfterValidator(_some)]
+Several = Annotated[Tables[T], AfterValidator(_distinct)]
+Roles = Several[Snowflake]
 
 
 class Section(BaseModel):
@@ -94,7 +124,7 @@ class UsersInExperience(Section):
     """Named people inside one experience (v1 only); they receive it as a mention."""
 
     experience: ExperienceId
-    users: Annotated[Several[UserId], Field(min_length=1)]
+    users: Several[UserId]
 
 
 class Targets(Section):
@@ -123,7 +153,7 @@ class Audience(Section):
 
     name: Name
     targets: Targets
-    approvals: Annotated[int, Field(ge=1, le=20)] | None = None
+    approvals: Approvals | None = None
 
     def definition(self) -> Mapping[str, object]:
         """Return what is fingerprinted: the name people approve, and whom it reaches."""
@@ -133,7 +163,7 @@ class Audience(Section):
 class Topic(Section):
     """v5: an identifier registered with Whop. v1: a label for policy and history."""
 
-    id: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,100}$")]
+    id: Annotated[str, BeforeValidator(_topic_id)]
     name: Name
 
 
@@ -156,14 +186,10 @@ class ActionRoles(Section):
 class Rules(Section):
     """What a broadcast has to pass."""
 
-    approvals: Annotated[int, Field(ge=1, le=20)] = 1
-    undo_window: Annotated[Duration, Field(ge=timedelta(0), le=timedelta(hours=1))] = timedelta(seconds=60)
-    review_expires: Annotated[Duration, Field(ge=timedelta(minutes=5), le=timedelta(days=30))] = timedelta(
-        hours=24
-    )
-    missed_after: Annotated[Duration, Field(ge=timedelta(minutes=1), le=timedelta(hours=20))] = timedelta(
-        minutes=15
-    )
+    approvals: Approvals = 1
+    undo_window: Annotated[timedelta, _duration("0s", "1h")] = timedelta(seconds=60)
+    review_expires: Annotated[timedelta, _duration("5m", "30d")] = timedelta(hours=24)
+    missed_after: Annotated[timedelta, _duration("1m", "20h")] = timedelta(minutes=15)
 
 
 class Server(Section):
@@ -174,8 +200,8 @@ class Server(Section):
     channels: Channels
     roles: ActionRoles
     rules: Rules = Rules()
-    topics: Annotated[tuple[Topic, ...], Field(min_length=1, alias="topic")]
-    audiences: Annotated[tuple[Audience, ...], Field(min_length=1, alias="audience")]
+    topics: Annotated[Tables[Topic], Field(alias="topic")]
+    audiences: Annotated[Tables[Audience], Field(alias="audience")]
 
     def audience(self, name: str) -> Audience | None:
         """Return the audience of that name."""
@@ -192,28 +218,38 @@ class Server(Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        _refuse_twins("audience", [audience.name.casefold() for audience in self.audiences])
+        _refuse_twins("audience", [audience.name for audience in self.audiences])
         _refuse_twins("topic", [topic.id for topic in self.topics])
-        _refuse_twins("topic", [topic.name.casefold() for topic in self.topics])
+        _refuse_twins("topic", [topic.name for topic in self.topics])
+        for name, roles in self.roles:
+            if self.guild in roles:
+                raise ValueError(
+                    f"roles.{name}: {self.guild} is the server itself, which as a role is @everyone:"
+                    " name a role that only some have"
+                )
         for audience in self.audiences:
             if audience.approvals is not None and audience.approvals < self.rules.approvals:
                 raise ValueError(
-                    f"audience “{audience.name}” asks for fewer approvals ({audience.approvals}) than the"
-                    f" server's rules ({self.rules.approvals}): an audience can only be stricter"
+                    f"audience “{audience.name}”: approvals: {audience.approvals} is laxer than the server's"
+                    f" rules: write at least {self.rules.approvals}, or remove the line"
                 )
         return self
 
 
 def _refuse_twins(what: str, values: Sequence[str]) -> None:
+    seen: dict[str, str] = {}
     for value in values:
-        if values.count(value) > 1:
-            raise ValueError(f"{what} “{value}” is named twice: rename one")
+        # People would not tell apart what differs in case or in composition only.
+        key = unicodedata.normalize("NFKC", value).casefold()
+        if key in seen:
+            raise ValueError(f"{what} “{value}” is there already, as “{seen[key]}”: rename or remove one")
+        seen[key] = value
 
 
 class Policy(Section):
     """All of herald.toml."""
 
-    servers: Annotated[tuple[Server, ...], Field(min_length=1, alias="server")]
+    servers: Annotated[Tables[Server], Field(alias="server")]
 
     def server(self, guild_id: int | None) -> Server | None:
         """Return the server with that Discord guild id."""
@@ -221,55 +257,158 @@ class Policy(Section):
 
     @model_validator(mode="after")
     def _distinct_guilds(self) -> Self:
-        _refuse_twins("guild", [str(server.guild) for server in self.servers])
+        names: dict[int, str] = {}
+        for server in self.servers:
+            if server.guild in names:
+                raise ValueError(
+                    f"server “{server.name}”: guild: “{names[server.guild]}” has the same id:"
+                    " correct it, or remove one of the two"
+                )
+            names[server.guild] = server.name
         return self
 
 
 def load_policy(path: Path) -> Policy:
     """Read and check herald.toml; raise ConfigurationError with one sentence for each thing to mend."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
-        raise ConfigurationError(
-            f"{path}: there is no such file: copy herald.example.toml to it and fill it in."
-        ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(
-            f"{path}: it cannot be read ({error}): mend the file or its rights."
-        ) from None
-    return parse_policy(text, name=str(path))
+        problem = "there is no such file: copy herald.example.toml to it, or correct HERALD_CONFIG"
+    except OSError as error:
+        problem = (
+            f"it cannot be read ({error.strerror}): mend the file or its rights, or correct HERALD_CONFIG"
+        )
+    except UnicodeDecodeError:
+        problem = "it cannot be read: save it as a text file in UTF-8"
+    else:
+        return parse_policy(text, name=str(path))
+    raise ConfigurationError(f"{path}: {problem}.")
 
 
 def parse_policy(text: str, *, name: str) -> Policy:
     """Check the text of a herald.toml; raise ConfigurationError naming the file and each key."""
     try:
-        return Policy.model_validate(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigurationError(f"{name}: this is not valid TOML ({error}): mend that line.") from None
+        document = tomllib.loads(text)
+    except ValueError as error:
+        raise ConfigurationError(f"{name}: it is not valid TOML: {error}: mend that line.") from None
+    try:
+        return Policy.model_validate(document)
     except ValidationError as error:
-        raise ConfigurationError("\n".join(f"{name}: {line}" for line in describe_errors(error))) from None
+        sentences = describe_errors(error, document)
+    raise ConfigurationError("\n".join(f"{name}: {sentence}" for sentence in sentences))
 
 
-def describe_errors(error: ValidationError) -> Iterator[str]:
-    """Yield a sentence for each error of pydantic's: the key, what is wrong, what to write."""
-    items = error.errors(include_url=False, include_input=False)
-    for item in items:
-        # A list whose only entry is wrong is reported as too short as well: one sentence is enough.
-        if item["type"] == "too_short" and any(_within(other["loc"], item["loc"]) for other in items):
-            continue
-        key = ".".join(str(part + 1) if isinstance(part, int) else part for part in item["loc"])
-        yield f"{key}: {_mend(item['type'], item['msg'])}." if key else f"{_mend(item['type'], item['msg'])}."
+Location = tuple[int | str, ...]
 
-
-def _within(inner: tuple[int | str, ...], outer: tuple[int | str, ...]) -> bool:
-    return len(inner) > len(outer) and inner[: len(outer)] == outer
-
-
-def _mend(kind: str, message: str) -> str:
-    fixed = {
-        "missing": "it is missing: add it",
-        "extra_forbidden": "there is no such key: correct the spelling or remove it",
-        "tuple_type": "write a list in square brackets",
-        "too_short": "write at least one entry",
+_TABLES: Final[Mapping[str, type[Section]]] = MappingProxyType(
+    {
+        "server": Server,
+        "channels": Channels,
+        "roles": ActionRoles,
+        "rules": Rules,
+        "topic": Topic,
+        "audience": Audience,
+        "targets": Targets,
+        "users_in_experience": UsersInExperience,
     }
-    return fixed.get(kind) or message.removeprefix("Value error, ").rstrip(".")
+)
+_REPEATED: Final = frozenset({"server", "topic", "audience"})
+
+
+def describe_errors(error: ValidationError, document: Mapping[str, Any]) -> list[str]:
+    """Return a sentence for each mistake in the document: the key, what is wrong, what to write."""
+    items = error.errors(include_url=False, include_input=False)
+    missing = {item["loc"] for item in items if item["type"] == "missing"}
+    strange = [item["loc"] for item in items if item["type"] == "extra_forbidden"]
+    sentences: dict[Location, str] = {}
+    explained: set[Location] = set()
+    for loc in strange:
+        problem, meant = _strange(loc, missing)
+        explained |= meant
+        if problem:
+            sentences[loc] = problem
+    for item in items:
+        loc = item["loc"]
+        if loc not in explained and item["type"] != "extra_forbidden":
+            sentences[loc] = _problem(item["type"], item["msg"], loc, document)
+    return [f"{_place(loc, document)}{problem}." for loc, problem in sentences.items()]
+
+
+def _strange(loc: Location, missing: Set[Location]) -> tuple[str, set[Location]]:
+    """Return what to do about an unknown key, and which missing keys that would mend."""
+    *table, key = loc
+    if not table and key in _keys(Server):
+        if ("server",) in missing:
+            # Without any server all that belongs to one is astray: one sentence is enough.
+            return "", set()
+        header = _header(("server", 0, key)) or "below a line [[server]]"
+        return f"it stands outside of a server: write {header}", {
+            other for other in missing if other[::2] == ("server", key)
+        }
+    name = next((part for part in reversed(table) if isinstance(part, str)), "")
+    meant = difflib.get_close_matches(str(key), _keys(_TABLES.get(name, Policy)), n=1)
+    hint = f" (did you mean {meant[0]}?)" if meant else ""
+    return f"there is no such key{hint}: correct the spelling or remove it", {(*table, *meant)} & missing
+
+
+def _problem(kind: str, message: str, loc: Location, document: Mapping[str, Any]) -> str:
+    header = _header(loc)
+    match kind:
+        case "value_error":
+            return message.removeprefix("Value error, ")
+        case "missing":
+            return f"it is missing: add {header or 'it'}"
+        case "tuple_type" if not header:
+            return "write a list in square brackets"
+        case "tuple_type" | "model_type" if header and isinstance(reduce(_entry, loc, document), dict | list):
+            return (
+                f"write {header}, with {'two pairs' if header.startswith('[[') else 'one pair'} of brackets"
+            )
+        case _ if header:
+            return f"write it as a table that begins with {header}"
+        case _:
+            return "this does not belong here: compare it with herald.example.toml"
+
+
+def _keys(section: type[Section]) -> list[str]:
+    return [field.alias or name for name, field in section.model_fields.items()]
+
+
+def _header(loc: Location) -> str:
+    """Return the line that begins the table at that place, or nothing if no table belongs there."""
+    names = [part for part in loc if isinstance(part, str)]
+    if not names or names[-1] not in _TABLES:
+        return ""
+    path = ".".join(names)
+    return f"[[{path}]]" if names[-1] in _REPEATED else f"[{path}]"
+
+
+def _entry(table: Any, key: int | str) -> Any:
+    try:
+        return table[key]
+    except (LookupError, TypeError):
+        return None
+
+
+def _place(loc: Location, document: Any) -> str:
+    """Return the place for people: servers and audiences by name where they have one, else by number."""
+    named: list[str] = []
+    key: list[str] = []
+    for part in loc:
+        document = _entry(document, part)
+        if isinstance(part, str):
+            key.append(part)
+        elif name := _name_in(document):
+            named.append(f"{'.'.join(key)} “{name}”")
+            key.clear()
+        else:
+            key.append(str(part + 1))
+    places = [part for part in (", ".join(named), ".".join(key)) if part]
+    return "".join(f"{part}: " for part in places)
+
+
+def _name_in(table: Any) -> str:
+    try:
+        return str(_name(_entry(table, "name")))
+    except ValueError:
+        return ""

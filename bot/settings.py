@@ -1,15 +1,18 @@
 """Secrets and addresses, from the environment or .env: one frozen value."""
 
+import difflib
 import ipaddress
-from collections.abc import Mapping
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 from urllib.parse import urlsplit
 
+from dotenv.parser import Binding, parse_stream
 from pydantic import AfterValidator, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError
 
 from bot.errors import ConfigurationError
 
@@ -17,37 +20,36 @@ WHOP_HOSTS = frozenset({"api.whop.com", "sandbox-api.whop.com"})
 
 
 def _secret(value: SecretStr) -> SecretStr:
-    text = value.get_secret_value()
-    if not text or text != text.strip() or not text.isascii() or not text.isprintable():
-        raise ValueError("it is empty or has spaces in it: paste the value again, without quotes or spaces")
+    if not re.fullmatch(r"[!#-&(-~]+", value.get_secret_value()):
+        raise ValueError("it has spaces, quotes or foreign letters in it: paste the value again without them")
     return value
 
 
 def _whop_address(value: str) -> str:
-    url = urlsplit(value)
-    if url.path.strip("/") or url.query or url.fragment or url.username:
-        raise ValueError("write the address only up to the host, such as https://api.whop.com")
-    loopback = url.scheme == "http" and is_loopback(url.hostname or "")
-    if not loopback and (url.scheme != "https" or url.netloc not in WHOP_HOSTS):
+    match = re.fullmatch(r"(https?)://([A-Za-z0-9.-]+|\[::1\])(?::([0-9]{1,5}))?/?", value)
+    if match is None:
+        raise ValueError("write https:// and the host, nothing after it, such as https://api.whop.com")
+    scheme, host, port = match.groups("80")
+    loopback = scheme == "http" and is_loopback(host.strip("[]")) and 0 < int(port) < 65536
+    address = value.removesuffix("/")
+    if not loopback and address not in {f"https://{known}" for known in WHOP_HOSTS}:
         raise ValueError(f"write https:// and one of Whop's hosts: {' or '.join(sorted(WHOP_HOSTS))}")
-    return f"{url.scheme}://{url.netloc}"
+    return address
 
 
 def _database(value: str) -> str:
-    try:
-        url = make_url(value)
-    except ArgumentError:
-        url = None
-    if url is None or url.drivername != "sqlite" or not url.database or url.database == ":memory:":
+    path = value.removeprefix("sqlite:///")
+    # With two slashes the folder would be a host; a query could make mere memory of the file.
+    if path == value or not path.strip() or path.endswith(("/", ":memory:")) or "?" in path:
         raise ValueError("write sqlite:/// and a file, such as sqlite:///data/herald.db")
     return value
 
 
 def _address(value: str) -> str:
-    host, _, port = value.rpartition(":")
-    if not host or not port.isdigit() or not 0 <= int(port) < 65536:
+    match = re.fullmatch(r"(\[[0-9A-Fa-f:]+\]|[A-Za-z0-9.-]+):([0-9]{1,5})", value)
+    if match is None or int(match[2]) > 65535:
         raise ValueError("write host:port, such as 127.0.0.1:8080")
-    return value
+    return f"{match[1].strip('[]')}:{match[2]}"
 
 
 def is_loopback(host: str) -> bool:
@@ -61,7 +63,10 @@ def is_loopback(host: str) -> bool:
 class Settings(BaseSettings):
     """What differs from host to host, and what must stay secret."""
 
-    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
+    # Pydantic's own words would quote what was given, secrets included.
+    model_config = SettingsConfigDict(
+        frozen=True, extra="ignore", env_ignore_empty=True, hide_input_in_errors=True
+    )
 
     discord_token: Annotated[SecretStr, AfterValidator(_secret)]
     whop_api_key: Annotated[SecretStr, AfterValidator(_secret)]
@@ -77,6 +82,8 @@ class Settings(BaseSettings):
     @classmethod
     def load(cls, env_file: Path | None = Path(".env")) -> Self:
         """Read the environment, then `env_file`; raise ConfigurationError naming each key to mend."""
+        if problems := list(_faults(env_file)) if env_file else []:
+            raise ConfigurationError("\n".join(problems))
         try:
             return cls(_env_file=env_file)  # pyright: ignore[reportCallIssue] - pydantic-settings fills it
         except ValidationError as error:
@@ -100,7 +107,8 @@ class Settings(BaseSettings):
         return (self.discord_token.get_secret_value(), self.whop_api_key.get_secret_value())
 
 
-_HINTS: Mapping[str, str] = {
+_NAMES: Final = tuple(name.upper() for name in Settings.model_fields)
+_HINTS: Final[Mapping[str, str]] = {
     "discord_token": "add the bot token from the Discord developer portal",
     "whop_api_key": "add your Whop app's API key",
     "whop_api": "write v1 (what Whop documents today) or v5 (the older app API); there is no default",
@@ -109,17 +117,81 @@ _HINTS: Mapping[str, str] = {
 }
 
 
-def _sentences(error: ValidationError, env_file: Path | None) -> list[str]:
-    return [_sentence(item, env_file) for item in error.errors(include_url=False, include_input=False)]
+def _faults(env_file: Path) -> Iterator[str]:
+    """Yield a sentence for each line that would be passed over in silence; no value is repeated."""
+    seen: set[str] = set()
+    for binding in _lines(env_file):
+        if binding.error or (binding.key and binding.value is None):
+            # A line without a name may be a pasted secret: only its number is told.
+            text = binding.original.string
+            number = binding.original.line + text[: -len(text.lstrip())].count("\n")
+            yield f"{env_file}: line {number}: it is no name with a value: write NAME=value, or # before it."
+        elif binding.key:
+            name = binding.key.upper()
+            if name in seen and name in _NAMES:
+                yield f"{env_file}: {name}: it stands in the file twice: remove one."
+            if fault := _misspelt(name):
+                yield f"{env_file}: {fault}"
+            seen.add(name)
+
+
+def _lines(env_file: Path) -> Sequence[Binding]:
+    try:
+        with env_file.open(encoding="utf-8") as stream:
+            return list(parse_stream(stream))
+    except FileNotFoundError:
+        return ()
+    except OSError as error:
+        problem = f"{env_file}: it cannot be read ({error.strerror}): mend the file or its rights."
+    except UnicodeDecodeError:
+        problem = f"{env_file}: it cannot be read: save it as a text file in UTF-8."
+    raise ConfigurationError(problem)
+
+
+def _misspelt(name: str) -> str | None:
+    if name in _NAMES:
+        return None
+    # Others may keep their variables in the same file, but what looks like ours is a setting gone astray.
+    alike = difflib.get_close_matches(name, _NAMES, n=1, cutoff=0.75)
+    if not alike and not name.startswith(("DISCORD_", "WHOP_", "HERALD_")):
+        return None
+    meant = f" (did you mean {alike[0]}?)" if alike else ""
+    return f"{name}: there is no such key{meant}: correct the spelling or remove it."
+
+
+def _sentences(error: ValidationError, env_file: Path | None) -> Iterator[str]:
+    items = error.errors(include_url=False, include_input=False)
+    missing = [_name(item) for item in items if item["type"] == "missing"]
+    absent = env_file is not None and not env_file.exists()
+    if missing and absent:
+        yield (
+            f"{env_file}: there is no such file, and {_listed(missing)} not set:"
+            " copy .env.example to it and fill it in."
+        )
+    for item in items:
+        if not (absent and item["type"] == "missing"):
+            yield _sentence(item, env_file)
 
 
 def _sentence(item: Any, env_file: Path | None) -> str:
-    name = str(item["loc"][0])
-    hint = _HINTS.get(name, "")
+    name = _name(item)
+    hint = _HINTS.get(name.lower(), "see .env.example")
     if item["type"] == "missing":
         problem = f"it is missing: {hint}"
-    elif item["type"] == "literal_error":
-        problem = f"it is not one of the values: {hint}"
+    elif item["type"] == "value_error":
+        problem = item["msg"].removeprefix("Value error, ")
     else:
-        problem = item["msg"].removeprefix("Value error, ").rstrip(".")
-    return f"{env_file or 'the environment'}: {name.upper()}: {problem}."
+        problem = f"it is not one of the values: {hint}"
+    from_file = env_file is not None and name not in {
+        key.upper() for key, value in os.environ.items() if value
+    }
+    return f"{env_file if from_file else 'the environment'}: {name}: {problem}."
+
+
+def _name(item: Any) -> str:
+    return str(item["loc"][0]).upper()
+
+
+def _listed(names: Sequence[str]) -> str:
+    *others, last = names
+    return f"{', '.join(others)} and {last} are" if others else f"{last} is"

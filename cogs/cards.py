@@ -1,6 +1,7 @@
 """How broadcasts look: draft and review cards, echoes, lines of the record."""
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from types import MappingProxyType
 from typing import Final, cast
@@ -56,6 +57,35 @@ _STATUS_BUTTONS: Final[Mapping[Status, Sequence[Action]]] = MappingProxyType(
     }
 )
 
+# How the record's actions are spoken in the audit channel.
+ACTIONS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "composed": "composed",
+        Step.EDIT: "edited",
+        Step.SUBMIT: "submitted for approval",
+        Step.CANCEL: "cancelled",
+        Step.APPROVE: "approved",
+        Step.QUORUM: "approval complete",
+        Step.WITHDRAW: "withdrawn",
+        Step.REQUEST_CHANGES: "changes asked",
+        Step.REJECT: "rejected",
+        Step.EXPIRE: "review expired",
+        Step.STOP: "stopped",
+        Step.HOLD: "held",
+        Step.RELEASE: "released for new approval",
+        Step.RETURN: "taken back to draft",
+        Step.START: "sending started",
+        Step.ACCEPTED: "accepted by Whop",
+        Step.PARTLY: "accepted by Whop in part",
+        Step.NOT_ACCEPTED: "not accepted by Whop",
+        Step.UNANSWERED: "answer unknown",
+        Step.CONFIRM: "said to have gone out",
+        Step.DENY: "said not to have gone out",
+    }
+)
+
+_ROLE: Final = re.compile(r"<@&(\d+)>")
+
 # What Discord takes in all embeds of a message together.
 EMBED_LIMIT: Final = 6000
 FIELD_KEPT: Final = 120
@@ -63,12 +93,17 @@ FIELD_KEPT: Final = 120
 _FIELD_NAMES: Final = {"all": "Feed and phone", "in_app": "Feed", "mobile": "Phone"}
 
 
+# Names stand in cards instead of mentions: a phone that has not met a member shows a bare number.
+RoleName = Callable[[int, int], str]
+
+
 class Cards:
     """Draw what people see, from what the service knows."""
 
-    def __init__(self, service: Service, *, environment: str) -> None:
+    def __init__(self, service: Service, *, environment: str, role_name: RoleName) -> None:
         self._service = service
         self._environment = environment
+        self._role_name = role_name
 
     def draft(self, broadcast: Broadcast) -> Rendered:
         """Draw the author's own card: what it says, what it lacks, what comes next."""
@@ -137,13 +172,18 @@ class Cards:
     def audit(self, event: Event) -> Rendered:
         """Draw one numbered line of the record."""
         entry = event.entry
-        who = f"{plain(entry.actor.name)} (<@{entry.actor.id}>)" if entry.actor.id else "Herald"
-        line = f"`{event.sequence:>5}` {_moment(entry.at, 'f')} **{entry.action.replace('_', ' ')}** by {who}"
+        who = f"<@{entry.actor.id}> ({plain(entry.actor.name)})" if entry.actor.id else "Herald"
+        line = f"`{event.sequence:>5}` {_moment(entry.at, 'f')} {who}: **{_spoken(entry.action)}**"
         if entry.broadcast_id:
             line += f" · #{entry.broadcast_id} · proof {entry.proof}"
         if entry.detail:
-            line += f"\n> {plain(shorten(entry.detail, 600))}"
+            line += f"\n> {plain(shorten(self._named(event), 600))}"
         return Rendered(content=f"{line}\n-# digest {event.digest[:16]}")
+
+    def _named(self, event: Event) -> str:
+        """Return an event's detail with names in place of the role mentions in Herald's own sentences."""
+        guild_id = event.entry.guild_id
+        return _ROLE.sub(lambda match: self._role_name(guild_id, int(match[1])), event.entry.detail)
 
     def brief(self, broadcast: Broadcast) -> str:
         """Return one line for a list."""
@@ -158,9 +198,9 @@ class Cards:
         return (
             f"**{plain(shorten(broadcast.title, 100))}**\n"
             f"to **{plain(broadcast.audience)}**: {'; '.join(self._reach(broadcast))}\n"
-            f"on **{self._environment}**, after {_people(needed)} of your teammates approved it and"
-            f" {_span(server.rules.undo_window.total_seconds())} to stop it have passed.\n"
-            f"Proof code **{broadcast.proof}**. It cannot be called back once Whop has it."
+            f"It goes to **{self._environment}** once {_people(needed)} of your team approved it and"
+            f" {_span(server.rules.undo_window.total_seconds())} have passed in which it can be stopped."
+            f" Once Whop has it, nobody can call it back.\nProof code **{broadcast.proof}**"
         )
 
     def _head(self, broadcast: Broadcast, title: str) -> discord.Embed:
@@ -174,7 +214,7 @@ class Cards:
             inline=False,
         )
         embed.add_field(name="Topic", value=plain(topic.name if topic else broadcast.notification.topic))
-        embed.add_field(name="Author", value=f"<@{broadcast.author.id}>")
+        embed.add_field(name="Author", value=plain(broadcast.author.name))
         embed.set_footer(
             text=f"proof {broadcast.proof} · revision {broadcast.revision} · {self._environment}"
             f" ({self._service.gateway.generation})"
@@ -193,11 +233,11 @@ class Cards:
     def _add_approvals(self, embed: discord.Embed, broadcast: Broadcast) -> None:
         server = self._service.server_of(broadcast)
         needed = server.quorum(broadcast.audience)
-        given = [f"✅ <@{one.approver.id}> {_moment(one.at, 'R')}" for one in broadcast.approvals]
+        given = [f"✅ {plain(one.approver.name)} {_moment(one.at, 'R')}" for one in broadcast.approvals]
         if broadcast.status in {Status.DRAFT, Status.REVIEW}:
-            holders = " or ".join(f"<@&{role}>" for role in server.roles.approve)
-            missing = _people(needed - len(broadcast.approvals))
-            given.append(f"{missing} with the role {holders} still to approve, not the author")
+            holders = " or ".join(plain(self._role_name(server.guild, role)) for role in server.roles.approve)
+            missing = needed - len(broadcast.approvals)
+            given.append(f"{missing} more needed, from {holders}; not from the author")
         embed.add_field(
             name=f"Approvals {len(broadcast.approvals)} of {needed}",
             value="\n".join(given)[:1024] or "none",
@@ -294,6 +334,12 @@ def _cut(text: str, limit: int) -> str:
     return text[: limit - 1].rstrip("\\") + "…"
 
 
+def _spoken(action: str) -> str:
+    if action.startswith("refused "):
+        return f"was refused: {action.removeprefix('refused ').replace('_', ' ')}"
+    return ACTIONS.get(action, action.replace("_", " "))
+
+
 def _moment(at: datetime | None, style: discord.utils.TimestampStyle) -> str:
     return discord.utils.format_dt(at, style) if at else "at an unknown time"
 
@@ -338,4 +384,10 @@ async def show_draft(interaction: Interaction, draft: Broadcast) -> None:
 
 async def setup(bot: HeraldBot) -> None:
     """Give the client its cards."""
-    bot.cards = Cards(bot.service, environment=bot.environment)
+
+    def role_name(guild_id: int, role_id: int) -> str:
+        guild = bot.get_guild(guild_id)
+        role = guild.get_role(role_id) if guild else None
+        return f"@{role.name}" if role else f"the role {role_id}"
+
+    bot.cards = Cards(bot.service, environment=bot.environment, role_name=role_name)

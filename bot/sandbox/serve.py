@@ -23,6 +23,7 @@ from bot.sandbox.whop import SimulatedWhop
 from bot.sandbox.world import CHANNELS, World
 
 TICK_SECONDS: Final = 1.0
+QUIET_TICKS: Final = 5
 
 _WELCOME: Final = """
 [bold]Herald's sandbox is open[/] (Whop {generation}). Discord and Whop are simulated: no account is needed.
@@ -123,12 +124,28 @@ async def open_sandbox(
 async def _live(herald: Herald, pages: Pages) -> None:
     """Be Discord: connect Herald, then keep the simulated clock and the page up to date."""
     await pages.world.attach(herald.client)
+    seen, rounds = 0, 0
     while True:
+        await asyncio.sleep(TICK_SECONDS)
+        rounds += 1
         # SetupError: someone is clicking in this very moment; the next tick will do.
         with suppress(simcord.SetupError, TimeoutError):
             await _catch_up(pages.world)
-            await pages.refresh()
-        await asyncio.sleep(TICK_SECONDS)
+            # A refresh makes what is shown in the browser out of date until it asks again, and a click in
+            # between is lost: so only where Herald posted something, and slowly while a countdown runs.
+            changes = _posts(pages.world)
+            if changes != seen or (rounds % QUIET_TICKS == 0 and await _counting_down(herald)):
+                await pages.refresh()
+            seen = changes
+
+
+def _posts(world: World) -> int:
+    return sum(request.path.startswith("/channels/") for request in world.env.http_requests)
+
+
+async def _counting_down(herald: Herald) -> bool:
+    async with herald.store.reading() as tx:
+        return await tx.broadcasts.next_moment() is not None
 
 
 async def _catch_up(world: World) -> None:

@@ -58,6 +58,8 @@ class World:
     async def attach(self, client: discord.Client) -> None:
         """Connect this client in place of the one before; the server stays as it is."""
         await self.env.restart_bot(client)
+        if client.user is not None:
+            await client.user.edit(username="Herald")
 
     def policy(self, generation: str) -> str:
         """Return a herald.toml for this server."""

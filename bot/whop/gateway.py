@@ -15,6 +15,9 @@ WORDS_LIMIT: Final = 300
 FIRST_RETRY: Final = timedelta(seconds=2)
 LONGEST_RETRY: Final = timedelta(seconds=120)
 LONGEST_WAIT: Final = timedelta(minutes=15)
+# Refusals that do not say whether the work was done: a time-out, a conflict with another call that
+# may be this one, a caller who was taken to have gone (nginx, Envoy).
+IN_DOUBT: Final = frozenset({408, 409, 499})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,9 +88,33 @@ def decode(body: str) -> dict[str, Any]:
     """Return the JSON object in the body, or an empty one: an odd answer is no reason to fail."""
     try:
         value = json.loads(body)
-    except ValueError:
+    # RecursionError: a few kilobytes of brackets are nested deeper than the parser goes.
+    except (ValueError, RecursionError):
         return {}
+    return as_object(value)
+
+
+def as_object(value: object) -> dict[str, Any]:
+    """Return the value if it is a JSON object, or an empty one."""
     return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+
+
+def rows_of(page: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the objects in the page's `data`, whatever else may be in it."""
+    data = page.get("data")
+    return [as_object(row) for row in cast("list[object]", data)] if isinstance(data, list) else []
+
+
+def words_of(answer: Response | NoAnswer) -> str:
+    """Return Whop's own message on one line, whichever generation's envelope it comes in.
+
+    What cannot be printed would be refused by the database, or turn the line around on a screen.
+    """
+    body = decode(answer.body) if isinstance(answer, Response) else {}
+    message = as_object(body.get("error")).get("message") or body.get("message")
+    if not isinstance(message, str):
+        return ""
+    return " ".join("".join(ch if ch.isprintable() else " " for ch in message).split())
 
 
 def read_without_key(
@@ -101,14 +128,12 @@ def read_without_key(
         if answer.bytes_left:
             return Unknown(f"no answer from Whop: {answer.reason}")
         return RetryAt(now + backoff(attempt), f"Whop could not be reached: {answer.reason}")
-    said = f"{answer.status}: {words}" if words else str(answer.status)
+    said = f"{answer.status}: {words[:WORDS_LIMIT]}" if words else str(answer.status)
     if 200 <= answer.status < 300:
         return Accepted()
     if answer.status == 429:
-        return RetryAt(
-            now + min(max(wait, timedelta(seconds=1)), LONGEST_WAIT), f"Whop asks to wait ({said})"
-        )
-    if 400 <= answer.status < 500 and answer.status not in {408, 409}:
+        return RetryAt(now + min(wait, LONGEST_WAIT), f"Whop asks to wait ({said})")
+    if 400 <= answer.status < 500 and answer.status not in IN_DOUBT:
         return Rejected(f"Whop answered {said}")
     return Unknown(f"Whop answered {said}")
 
@@ -120,9 +145,19 @@ def backoff(attempt: int) -> timedelta:
 
 
 def retry_after(answer: Response | NoAnswer) -> timedelta | None:
-    """Return the whole seconds of a Retry-After header, if there is one."""
-    value = answer.headers.get("Retry-After", "") if isinstance(answer, Response) else ""
-    return timedelta(seconds=int(value)) if value.isascii() and value.isdigit() and len(value) < 7 else None
+    """Return the whole seconds of a Retry-After header, if there is one that says anything."""
+    if not isinstance(answer, Response):
+        return None
+    named = (value for name, value in answer.headers.items() if name.lower() == "retry-after")
+    return seconds(next(named, ""))
+
+
+def seconds(digits: str) -> timedelta | None:
+    """Return that many seconds, at most the longest wait; None for zero and for anything else."""
+    if not (digits.isascii() and digits.isdigit()):
+        return None
+    # A number too large for a timedelta is still a wish to wait long.
+    return min(timedelta(seconds=int(digits[:9])), LONGEST_WAIT) or None
 
 
 def get(url: str, headers: dict[str, str] | None = None) -> Request:

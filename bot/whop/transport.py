@@ -1,6 +1,6 @@
 """The one place that sends bytes to Whop."""
 
-import ssl
+from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Final, Self
 
@@ -29,6 +29,11 @@ class Transport:
             connector=aiohttp.TCPConnector(force_close=True),
             timeout=aiohttp.ClientTimeout(total=self._total_seconds, sock_connect=CONNECT_SECONDS),
             trace_configs=[trace],
+            # Nothing of one answer may colour the next request.
+            cookie_jar=aiohttp.DummyCookieJar(),
+            # A body that cannot be unpacked would take the status line down with it.
+            headers={"Accept-Encoding": "identity"},
+            auto_decompress=False,
             trust_env=False,
         )
         return self
@@ -38,10 +43,11 @@ class Transport:
 
     async def send(self, request: Request) -> Response | NoAnswer:
         """Send it once; whatever happens on the way is returned, never raised."""
+        session = self._session
         sent = SimpleNamespace(bytes_left=False)
         headers = {**request.headers, "Authorization": f"Bearer {self._api_key.get_secret_value()}"}
         try:
-            async with self._session.request(
+            answer = await session.request(
                 request.method,
                 request.url,
                 data=request.body or None,
@@ -49,25 +55,28 @@ class Transport:
                 # The key must not follow a redirect to another host.
                 allow_redirects=False,
                 trace_request_ctx=sent,
-            ) as answer:
-                body = await _read_bounded(answer)
-                return Response(status=answer.status, headers=answer.headers, body=body)
-        # The exceptions of aiohttp carry the request's headers: only their kind is passed on.
-        except TimeoutError:
-            return NoAnswer(reason="it took too long", bytes_left=sent.bytes_left)
-        except (aiohttp.ClientError, OSError, ssl.SSLError) as error:
-            return NoAnswer(
-                reason=_KINDS.get(type(error).__name__, type(error).__name__), bytes_left=sent.bytes_left
             )
+        # Besides its own kinds aiohttp lets ValueError, AssertionError and others out. All of them may
+        # carry the request's headers: only their kind is passed on.
+        except Exception as error:  # noqa: BLE001
+            return NoAnswer(reason=_KINDS.get(type(error), type(error).__name__), bytes_left=sent.bytes_left)
+        try:
+            body = await _read_bounded(answer)
+        finally:
+            answer.close()
+        return Response(status=answer.status, headers=answer.headers, body=body)
 
 
-_KINDS: Final = {
-    "ServerDisconnectedError": "the connection was closed",
-    "ClientConnectorError": "no connection",
-    "ClientConnectorDNSError": "its name could not be resolved",
-    "ClientConnectorCertificateError": "its certificate is not valid",
-    "ClientOSError": "the connection broke",
-    "ConnectionTimeoutError": "no connection in time",
+_KINDS: Final[Mapping[type[Exception], str]] = {
+    TimeoutError: "it took too long",
+    aiohttp.ConnectionTimeoutError: "no connection in time",
+    aiohttp.ClientConnectorError: "no connection",
+    aiohttp.ClientConnectorDNSError: "its name could not be resolved",
+    aiohttp.ClientConnectorCertificateError: "its certificate is not valid",
+    aiohttp.ClientConnectorSSLError: "no secure connection",
+    aiohttp.ServerDisconnectedError: "the connection was closed",
+    aiohttp.ClientOSError: "the connection broke",
+    aiohttp.ClientResponseError: "what came back is not HTTP",
 }
 
 
@@ -86,6 +95,6 @@ async def _read_bounded(answer: aiohttp.ClientResponse) -> str:
     try:
         while len(read) < BODY_LIMIT and (part := await answer.content.read(BODY_LIMIT - len(read))):
             read += part
-    except (TimeoutError, aiohttp.ClientError, OSError):
+    except Exception:  # noqa: BLE001, S110 - no kind of broken body takes the status back
         pass
     return read.decode(errors="replace")

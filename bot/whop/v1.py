@@ -9,7 +9,19 @@ from urllib.parse import urlencode
 from bot.broadcast import Notification
 from bot.delivery import NoAnswer, Outcome, Request, Response
 from bot.policy import Policy, Targets
-from bot.whop.gateway import WORDS_LIMIT, Form, Probe, decode, encode, get, read_without_key, retry_after
+from bot.whop.gateway import (
+    WORDS_LIMIT,
+    Form,
+    Probe,
+    decode,
+    encode,
+    get,
+    read_without_key,
+    retry_after,
+    rows_of,
+    seconds,
+    words_of,
+)
 
 # Without this header Whop assumes 2025-01-01, where `account_id` does not exist.
 API_VERSION_DATE: Final = "2026-10-15-1"
@@ -82,8 +94,8 @@ class V1:
 
     def read(self, answer: Response | NoAnswer, *, attempt: int, now: datetime) -> Outcome:
         """Read an answer as long as Whop has not been proven to honour the key."""
-        words = _words(answer)
-        wait = retry_after(answer) or _wait_in(words) or WAIT
+        words = words_of(answer)
+        wait = max(filter(None, (retry_after(answer), _wait_in(words))), default=WAIT)
         return read_without_key(answer, words=words, wait=wait, attempt=attempt, now=now)
 
     def probes(self, policy: Policy) -> Sequence[Probe]:
@@ -121,26 +133,18 @@ def _resources(targets: Targets) -> Iterator[str]:
         yield body.get("experience_id") or body["account_id"]
 
 
-def _words(answer: Response | NoAnswer) -> str:
-    if not isinstance(answer, Response):
-        return ""
-    error = decode(answer.body).get("error")
-    message = error.get("message", "") if isinstance(error, dict) else ""  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
-    return message[:WORDS_LIMIT] if isinstance(message, str) else ""
-
-
 def _wait_in(words: str) -> timedelta | None:
-    match = re.search(r"try again in (\d{1,5}) second", words, re.IGNORECASE)
-    return timedelta(seconds=int(match[1])) if match else None
+    match = re.search(r"try again in ([0-9]+) second", words, re.IGNORECASE)
+    return seconds(match[1]) if match else None
 
 
 def _judge_permission(answer: Response, resource: str, audience: str) -> str | None:
     if answer.status != 200:
         return (
-            f"WHOP_API_KEY: Whop v1 answered {answer.status} {_words(answer)}"
+            f"WHOP_API_KEY: Whop v1 answered {answer.status} {words_of(answer)[:WORDS_LIMIT]}"
             f" when asked about {resource} (audience “{audience}”)."
         )
-    rows = decode(answer.body).get("data", [])
+    rows = rows_of(decode(answer.body))
     if any(row.get("action") == "notification:create" and row.get("granted") for row in rows):
         return None
     return (

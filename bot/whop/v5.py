@@ -8,7 +8,19 @@ from urllib.parse import urlencode
 from bot.broadcast import Notification
 from bot.delivery import NoAnswer, Outcome, Request, Response
 from bot.policy import Policy, Targets
-from bot.whop.gateway import WORDS_LIMIT, Form, Probe, decode, encode, get, read_without_key, retry_after
+from bot.whop.gateway import (
+    WORDS_LIMIT,
+    Form,
+    Probe,
+    as_object,
+    decode,
+    encode,
+    get,
+    read_without_key,
+    retry_after,
+    rows_of,
+    words_of,
+)
 
 # After 20 requests in 10 s Whop refuses all for this long, and says so in no header.
 COOL_DOWN: Final = timedelta(seconds=60)
@@ -86,7 +98,7 @@ class V5:
     def read(self, answer: Response | NoAnswer, *, attempt: int, now: datetime) -> Outcome:
         """Read an answer without the safety of a key."""
         return read_without_key(
-            answer, words=_words(answer), wait=retry_after(answer) or COOL_DOWN, attempt=attempt, now=now
+            answer, words=words_of(answer), wait=retry_after(answer) or COOL_DOWN, attempt=attempt, now=now
         )
 
     def probes(self, policy: Policy) -> Sequence[Probe]:
@@ -101,18 +113,15 @@ class V5:
         ]
 
 
-def _words(answer: Response | NoAnswer) -> str:
-    message = decode(answer.body).get("message", "") if isinstance(answer, Response) else ""
-    return message[:WORDS_LIMIT] if isinstance(message, str) else ""
-
-
 def _judge_topics(answer: Response, wanted: set[str]) -> str | None:
     if answer.status != 200:
-        return f"WHOP_API_KEY: Whop v5 answered {answer.status} {_words(answer)} to a harmless question."
+        words = words_of(answer)[:WORDS_LIMIT]
+        return f"WHOP_API_KEY: Whop v5 answered {answer.status} {words} to a harmless question."
     page = decode(answer.body)
-    known = {row.get("topic_identifier") for row in page.get("data", [])}
-    more = page.get("pagination", {}).get("total_pages", 1) > 1
-    missing = sorted(wanted - known)
+    known = [row.get("topic_identifier") for row in rows_of(page)]
+    pages = as_object(page.get("pagination")).get("total_pages")
+    more = isinstance(pages, int) and pages > 1
+    missing = sorted(topic for topic in wanted if topic not in known)
     # A topic on a later page is not missing; Whop will say so at the first send otherwise.
     if not missing or more:
         return None

@@ -1,0 +1,281 @@
+"""What each answer of Whop means: accepted, rejected, to be tried again at a time, or unknown."""
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from multidict import CIMultiDict, CIMultiDictProxy
+from pydantic import SecretStr
+
+from bot.broadcast import Notification, Text
+from bot.delivery import Accepted, NoAnswer, Outcome, Rejected, Response, RetryAt, Unknown
+from bot.policy import Targets
+from bot.sandbox.whop import Fault, SimulatedWhop
+from bot.whop import Transport, gateway_for
+
+NOW = datetime(2026, 11, 23, 9, 41, tzinfo=UTC)
+V5_SAYS, V1_SAYS = '{"message":"No such topic"}', '{"error":{"type":"bad","message":"No such topic"}}'
+V1_WAITS = '{"error":{"type":"rate_limit_exceeded","message":"Try again in 12 seconds."}}'
+DEEP = "[" * 60_000
+DEEP_OBJECT = '{"message":' * 10_000
+
+GENERATIONS = pytest.mark.parametrize("generation", ["v1", "v5"])
+GARBAGE = [
+    "",
+    "{",
+    "null",
+    "[]",
+    '"x"',
+    "7",
+    "<html>502</html>",
+    "\0",
+    "\ufffd",
+    DEEP,
+    DEEP_OBJECT,
+    "9" * 5000,
+]
+
+
+def read(generation: str, answer: Response | NoAnswer, *, attempt: int = 1) -> Outcome:
+    return gateway_for(generation, origin="https://api.whop.com").read(answer, attempt=attempt, now=NOW)
+
+
+def answer(status: int, body: str = "", headers: Mapping[str, str] | None = None) -> Response:
+    return Response(status=status, headers=headers or {}, body=body)
+
+
+def wait(generation: str, body: str = "", headers: Mapping[str, str] | None = None) -> float:
+    """Return for how many seconds a 429 makes Herald wait."""
+    outcome = read(generation, answer(429, body, headers))
+    assert isinstance(outcome, RetryAt)
+    return (outcome.at - NOW).total_seconds()
+
+
+@GENERATIONS
+@pytest.mark.parametrize("status", [200, 201, 202, 204, 299])
+@pytest.mark.parametrize("body", [*GARBAGE, '{"success":true}', '{"status":"created"}', V5_SAYS, V1_SAYS])
+def test_any_2xx_is_accepted_whatever_its_body(generation: str, status: int, body: str) -> None:
+    assert read(generation, answer(status, body)) == Accepted()
+
+
+@GENERATIONS
+@pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 405, 410, 413, 415, 422, 425, 451])
+@pytest.mark.parametrize("body", [V5_SAYS, V1_SAYS])
+def test_a_refusal_is_rejected_with_whops_words_in_either_envelope(
+    generation: str, status: int, body: str
+) -> None:
+    assert read(generation, answer(status, body)) == Rejected(f"Whop answered {status}: No such topic")
+
+
+@GENERATIONS
+@pytest.mark.parametrize(
+    "body",
+    [*GARBAGE, '{"message":7}', '{"message":null}', '{"message":{"a":1}}', '{"error":{"message":[]}}']
+    + ['{"error":"x"}', '{"error":null}', '{"error":[{"message":"x"}]}', '{"error":{}}', '{"message":""}'],
+)
+def test_a_refusal_without_words_is_rejected_all_the_same(generation: str, body: str) -> None:
+    assert read(generation, answer(400, body)) == Rejected("Whop answered 400")
+
+
+@GENERATIONS
+@pytest.mark.parametrize("status", [101, 301, 302, 303, 304, 307, 308, 408, 409, 499])
+@pytest.mark.parametrize("body", [V5_SAYS, V1_SAYS, *GARBAGE])
+def test_an_answer_that_decides_nothing_is_unknown(generation: str, status: int, body: str) -> None:
+    assert isinstance(read(generation, answer(status, body)), Unknown)
+
+
+@GENERATIONS
+@pytest.mark.parametrize("status", [500, 501, 502, 503, 504, 520, 524, 529, 599, 600, 999, 0])
+def test_a_server_error_is_unknown_even_if_it_names_a_wait(generation: str, status: int) -> None:
+    assert read(generation, answer(status, V1_WAITS, {"Retry-After": "5"})) == Unknown(
+        f"Whop answered {status}: Try again in 12 seconds."
+    )
+
+
+def test_v1_waits_as_long_as_the_message_says() -> None:
+    assert read("v1", answer(429, V1_WAITS)) == RetryAt(
+        NOW + timedelta(seconds=12), "Whop asks to wait (429: Try again in 12 seconds.)"
+    )
+
+
+def test_v5_waits_for_its_cool_down() -> None:
+    assert read("v5", answer(429, '{"message":"You are being rate limited"}')) == RetryAt(
+        NOW + timedelta(seconds=60), "Whop asks to wait (429: You are being rate limited)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("message", "waits"),
+    [
+        ("Try again in 1 second.", 1),
+        ("Slow down! try AGAIN in 7 seconds, please", 7),
+        ("x" * 5000 + " Try again in 12 seconds.", 12),
+        ("Try again in 0 seconds.", 60),
+        ("Try again in 2 minutes.", 60),
+        ("Try again in -5 seconds.", 60),
+        ("Try again in ٣ seconds.", 60),
+        ("Try again in 86400 seconds.", 900),
+        (f"Try again in {'9' * 5000} seconds.", 900),
+    ],
+)
+def test_v1_reads_the_wait_out_of_the_message(message: str, waits: float) -> None:
+    assert wait("v1", json.dumps({"error": {"message": message}})) == waits
+
+
+@GENERATIONS
+@pytest.mark.parametrize(
+    ("value", "waits"),
+    [
+        ("7", 7),
+        ("120", 120),
+        ("900", 900),
+        ("901", 900),
+        ("999999", 900),
+        ("9" * 5000, 900),
+        ("0", 60),
+        ("-5", 60),
+        ("1.5", 60),
+        ("", 60),
+        (" 7", 60),
+        ("٣", 60),
+        ("²", 60),
+        ("Wed, 21 Oct 2026 07:28:00 GMT", 60),
+        ("\udcff", 60),
+    ],
+)
+def test_a_429_waits_as_long_as_the_header_says_but_never_over_15_minutes(
+    generation: str, value: str, waits: float
+) -> None:
+    assert wait(generation, "", {"Retry-After": value}) == waits
+
+
+@GENERATIONS
+@pytest.mark.parametrize("name", ["Retry-After", "retry-after", "RETRY-AFTER"])
+def test_the_header_is_found_in_any_case_and_any_mapping(generation: str, name: str) -> None:
+    assert wait(generation, "", {name: "7"}) == 7
+    assert wait(generation, "", CIMultiDictProxy(CIMultiDict({name: "7"}))) == 7
+
+
+def test_v1_waits_for_the_longer_of_header_and_message() -> None:
+    assert wait("v1", V1_WAITS, {"Retry-After": "5"}) == 12
+    assert wait("v1", V1_WAITS, {"Retry-After": "30"}) == 30
+
+
+@GENERATIONS
+def test_a_huge_message_is_cut(generation: str) -> None:
+    outcome = read(generation, answer(400, json.dumps({"message": "x" * 50_000})))
+    assert outcome == Rejected("Whop answered 400: " + "x" * 300)
+
+
+@GENERATIONS
+@pytest.mark.parametrize("message", ["No\nsuch\ttopic", "No \0such\u202e topic\r\n", " No such\ud800topic "])
+def test_whops_words_become_one_line_that_can_be_stored_and_shown(generation: str, message: str) -> None:
+    for body in ({"message": message}, {"error": {"message": message}}):
+        assert read(generation, answer(400, json.dumps(body))) == Rejected("Whop answered 400: No such topic")
+
+
+@GENERATIONS
+def test_no_answer_after_bytes_left_is_unknown(generation: str) -> None:
+    silence = NoAnswer(reason="it took too long", bytes_left=True)
+    assert read(generation, silence) == Unknown("no answer from Whop: it took too long")
+
+
+@GENERATIONS
+@pytest.mark.parametrize(
+    ("attempt", "longest"), [(1, 4), (2, 8), (3, 16), (5, 64), (6, 120), (50, 120), (10**9, 120)]
+)
+def test_a_connection_never_made_is_tried_again_within_bounds(
+    generation: str, attempt: int, longest: float
+) -> None:
+    silence = NoAnswer(reason="no connection", bytes_left=False)
+    outcomes = [read(generation, silence, attempt=attempt) for _ in range(50)]
+    waits = {(outcome.at - NOW).total_seconds() for outcome in outcomes if isinstance(outcome, RetryAt)}
+    # Not all the same: after an outage, not everything knocks at once.
+    assert len(waits) > 1
+    assert longest / 10 <= min(waits)
+    assert max(waits) <= longest
+    assert all(
+        outcome.reason == "Whop could not be reached: no connection"
+        for outcome in outcomes
+        if isinstance(outcome, RetryAt)
+    )
+
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(["error", "message", "type"]), inner),
+    max_leaves=8,
+)
+BODIES = st.text() | JSON_VALUES.map(json.dumps)
+HEADERS = st.dictionaries(st.text() | st.sampled_from(["Retry-After", "retry-after"]), st.text())
+
+
+@GENERATIONS
+@given(
+    status=st.integers(-1, 1000) | st.sampled_from([200, 202, 400, 429, 500]), headers=HEADERS, body=BODIES
+)
+@example(status=429, headers={"Retry-After": "9" * 5000}, body=DEEP)
+@settings(max_examples=150, deadline=None, database=None)
+def test_whatever_whop_answers_only_2xx_is_accepted_and_only_429_is_tried_again(
+    generation: str, status: int, headers: dict[str, str], body: str
+) -> None:
+    outcome = read(generation, answer(status, body, headers))
+    assert isinstance(outcome, Accepted) == (200 <= status < 300)
+    assert isinstance(outcome, RetryAt) == (status == 429)
+    if isinstance(outcome, RetryAt):
+        assert timedelta(seconds=1) <= outcome.at - NOW <= timedelta(minutes=15)
+    if not isinstance(outcome, Accepted):
+        assert outcome.reason.isprintable()
+        assert len(outcome.reason.encode()) < 2000
+
+
+@pytest.mark.parametrize(
+    ("fault", "generation", "outcome", "pushed"),
+    [
+        (fault, generation, outcome, pushed)
+        for fault, outcomes, pushed in [
+            (Fault.NONE, (Accepted(), Accepted()), 1),
+            (
+                Fault.RATE_LIMITED,
+                (
+                    RetryAt(NOW + timedelta(seconds=12), "Whop asks to wait (429: Try again in 12 seconds.)"),
+                    RetryAt(
+                        NOW + timedelta(seconds=60), "Whop asks to wait (429: You are being rate limited)"
+                    ),
+                ),
+                0,
+            ),
+            (Fault.SERVER_ERROR, (Unknown("Whop answered 500: Something went wrong on our side"),) * 2, 0),
+            (
+                Fault.UNAUTHORIZED,
+                (Rejected("Whop answered 401: The API key is missing or not valid"),) * 2,
+                0,
+            ),
+            (Fault.REJECT, (Rejected("Whop answered 400: The notification was rejected"),) * 2, 0),
+            (Fault.SLOW, (Unknown("no answer from Whop: it took too long"),) * 2, 1),
+            (Fault.DROP_AFTER_ACCEPT, (Unknown("no answer from Whop: the connection was closed"),) * 2, 1),
+            (Fault.DROP_BEFORE_ACCEPT, (Unknown("no answer from Whop: the connection was closed"),) * 2, 0),
+        ]
+        for generation, outcome in zip(("v1", "v5"), outcomes, strict=True)
+    ],
+)
+async def test_every_fault_of_the_simulated_whop_has_its_outcome(
+    fault: Fault, generation: str, outcome: Outcome, pushed: int
+) -> None:
+    whop = SimulatedWhop(api_keys=("key",), clock=lambda: NOW, slow_seconds=60)
+    await whop.start()
+    whop.fault = fault
+    gateway = gateway_for(generation, origin=whop.origin)
+    hello = Notification(topic="drops", all=Text(subject="Hello", content="World"))
+    (request,) = gateway.freeze(hello, Targets(experiences=("exp_a",)), new_key=lambda: str(uuid4()))
+    try:
+        seconds = 0.1 if fault is Fault.SLOW else 10
+        async with Transport(api_key=SecretStr("key"), total_seconds=seconds) as transport:
+            assert gateway.read(await transport.send(request), attempt=1, now=NOW) == outcome
+    finally:
+        await whop.close()
+    assert (len(whop.exchanges), len(whop.pushes)) == (1, pushed)
