@@ -90,7 +90,7 @@ def sandbox(
         Path | None, typer.Option("--data", help="Keep the data folder here; it has to be new or empty.")
     ] = None,
     api: Annotated[Generation, typer.Option("--api", help="The Whop API to try in the browser.")] = "v5",
-    port: Annotated[int, typer.Option("--port", help="Port of the Whop page; Discord's is the next.")] = 8700,
+    port: Annotated[int, typer.Option("--port", help="Port of the pages' stable addresses.")] = 8700,
 ) -> None:
     """Try everything with a simulated Discord and a simulated Whop: no account, no token, no network."""
     try:

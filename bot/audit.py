@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 
 from bot.broadcast import Frozen, Person
@@ -56,7 +56,8 @@ def _digest(sequence: int, previous: str, entry: Entry) -> str:
         sequence,
         previous,
         entry.guild_id,
-        entry.at.isoformat(),
+        # The store gives moments back in UTC, whatever zone they were told in.
+        entry.at.astimezone(UTC).isoformat(),
         *entry.actor,
         entry.action,
         entry.broadcast_id,

@@ -29,34 +29,38 @@ async def check_whop(policy: Policy, gateway: WhopGateway, transport: Transport)
 
 async def check_discord(policy: Policy, client: discord.Client) -> AsyncIterator[str]:
     """Ask Discord, through a client that is logged in; yield a sentence for each thing to mend."""
-    for number, server in enumerate(policy.servers, start=1):
-        async for sentence in _check_server(f"herald.toml: server.{number}", server, client):
-            yield sentence
+    for server in policy.servers:
+        key = f"herald.toml: server “{server.name}”"
+        try:
+            async for sentence in _check_server(server, client):
+                yield f"{key}: {sentence}"
+        except (discord.NotFound, discord.Forbidden):
+            yield f"{key}: guild: Herald is not in {server.guild}: correct the id, or invite Herald there."
+        except discord.HTTPException as error:
+            yield f"{key}: guild: Discord answered {error.status} when asked about it: try again later."
 
 
-async def _check_server(key: str, server: Server, client: discord.Client) -> AsyncIterator[str]:
-    try:
-        guild = await client.fetch_guild(server.guild)
-        channels = {channel.id: channel for channel in await guild.fetch_channels()}
-        me = await guild.fetch_member(client.user.id if client.user else 0)
-    except (discord.NotFound, discord.Forbidden):
-        yield f"{key}.guild: Herald is not in the server {server.guild}: correct the id, or invite Herald."
-        return
+async def _check_server(server: Server, client: discord.Client) -> AsyncIterator[str]:
+    guild = await client.fetch_guild(server.guild)
+    channels = {channel.id: channel for channel in await guild.fetch_channels()}
+    me = await guild.fetch_member(client.user.id if client.user else 0)
     known = {role.id for role in guild.roles}
     for name, roles in server.roles:
         for role in roles:
             if role not in known:
-                yield f"{key}.roles.{name}: there is no role {role} in {guild.name}: correct the id."
-            elif role == guild.id:
-                yield f"{key}.roles.{name}: {role} is @everyone: name a role that only some have."
+                yield f"roles.{name}: there is no role {role} in {guild.name}: correct the id."
     for name, channel_id in server.channels:
-        channel = channels.get(channel_id)
-        if channel is None:
-            yield f"{key}.channels.{name}: there is no channel {channel_id} in {guild.name}: correct the id."
-            continue
-        rights = channel.permissions_for(me)
-        if missing := [spoken for right, spoken in _CHANNEL_RIGHTS.items() if not getattr(rights, right)]:
-            yield (
-                f"{key}.channels.{name}: Herald lacks {', '.join(missing)} in #{channel.name}:"
-                " allow it in the channel's settings."
-            )
+        if problem := _refuse_channel(channels.get(channel_id), me):
+            yield f"channels.{name}: {channel_id}: {problem}."
+
+
+def _refuse_channel(channel: discord.abc.GuildChannel | None, me: discord.Member) -> str | None:
+    if channel is None:
+        return f"there is no such channel in {me.guild.name}: correct the id"
+    if not isinstance(channel, discord.TextChannel):
+        return f"#{channel.name} is no text channel: name one that is"
+    rights = channel.permissions_for(me)
+    missing = [spoken for right, spoken in _CHANNEL_RIGHTS.items() if not getattr(rights, right)]
+    if not missing:
+        return None
+    return f"Herald lacks {', '.join(missing)} in #{channel.name}: allow it in the channel's settings"

@@ -21,7 +21,7 @@ from bot.store import Store
 
 log = structlog.get_logger()
 
-EXTENSIONS: Final = ("cogs.cards", "cogs.presses", "cogs.notify")
+EXTENSIONS: Final = ("cogs.cards", "cogs.modals", "cogs.presses", "cogs.notify")
 
 
 class HeraldBot(commands.Bot):
@@ -39,6 +39,7 @@ class HeraldBot(commands.Bot):
         )
         self.service = service
         self.environment = environment
+        self.session = secrets.token_hex(8)
         self.presses: Mapping[str, Press] = {}
         self._store = store
         self.tree.on_error = self._on_tree_error

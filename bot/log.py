@@ -1,12 +1,16 @@
 """The log: one pipeline for Herald and its libraries, in which no secret survives."""
 
+import json
 import logging
+import re
 import sys
 from collections.abc import Mapping, MutableMapping, Sequence
+from contextlib import suppress
 from typing import Any, Final, TextIO, cast
 
 import structlog
 from structlog.typing import Processor
+from typing_extensions import override
 
 HIDDEN: Final = "***"
 
@@ -15,26 +19,47 @@ class Redaction:
     """Replace known secrets wherever they stand in an event; a structlog processor."""
 
     def __init__(self, secrets: Sequence[str]) -> None:
-        self._secrets = sorted((secret for secret in secrets if secret), key=len, reverse=True)
+        # The longer first, since it may contain the shorter.
+        known = sorted((secret for secret in secrets if secret), key=len, reverse=True)
+        self._secret = re.compile("|".join(map(_printed, known))) if known else None
 
     def __call__(
         self, _logger: object, _method: str, event: MutableMapping[str, Any]
     ) -> MutableMapping[str, Any]:
         """Return the event without secrets."""
-        return {key: self._clean(value) for key, value in event.items()}
+        return self._clean_mapping(event)
 
     def _clean(self, value: Any) -> Any:
         if isinstance(value, str):
-            for secret in self._secrets:
-                value = value.replace(secret, HIDDEN)
-            return value
+            return self._secret.sub(HIDDEN, value) if self._secret else value
         if isinstance(value, Mapping):
-            mapping = cast("Mapping[Any, Any]", value)
-            return {key: self._clean(item) for key, item in mapping.items()}
-        if isinstance(value, list | tuple | set):
+            return self._clean_mapping(cast("Mapping[Any, Any]", value))
+        if isinstance(value, list | tuple | set | frozenset):
             return [self._clean(item) for item in cast("Sequence[Any]", value)]
         # Whatever else is logged will be printed by its repr.
         return value if isinstance(value, int | float | None) else self._clean(repr(value))
+
+    def _clean_mapping(self, mapping: Mapping[Any, Any]) -> dict[str, Any]:
+        # A key that is no text would be refused by the JSON renderer.
+        return {
+            self._clean(key if isinstance(key, str) else repr(key)): self._clean(item)
+            for key, item in mapping.items()
+        }
+
+
+def _printed(secret: str) -> str:
+    # Each repr around another doubles the backslashes.
+    return "".join(r"\\+" if ch == "\\" else re.escape(ch) for ch in secret)
+
+
+class _Handler(logging.StreamHandler[TextIO]):
+    @override
+    def handleError(self, record: logging.LogRecord) -> None:
+        # The standard library would print the raw record on stderr, secrets included.
+        kind = getattr(sys.exc_info()[0], "__name__", "")
+        event = {"event": "a log record could not be written", "logger": record.name, "kind": kind}
+        with suppress(Exception):
+            self.stream.write(json.dumps(event) + self.terminator)
 
 
 def configure(*, level: str, style: str, secrets: Sequence[str], stream: TextIO = sys.stderr) -> None:
@@ -53,7 +78,7 @@ def configure(*, level: str, style: str, secrets: Sequence[str], stream: TextIO 
         else structlog.dev.ConsoleRenderer(colors=stream.isatty())
     )
     remove = structlog.stdlib.ProcessorFormatter.remove_processors_meta
-    handler = logging.StreamHandler(stream)
+    handler = _Handler(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared, processors=[remove, Redaction(secrets), render]

@@ -31,7 +31,7 @@ def _snowflake(value: object) -> object:
     # Discord's own “Copy ID” gives digits; people paste them with or without quotes.
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20:
         value = int(value)
-    if isinstance(value, bool) or not isinstance(value, int) or not 2**22 < value < 2**63:
+    if not isinstance(value, int) or not 2**22 < value < 2**63:
         raise ValueError(
             "write a Discord id, the long number that “Copy ID” gives, such as 104900000000000000"
         )
@@ -346,9 +346,23 @@ def _strange(loc: Location, missing: Set[Location]) -> tuple[str, set[Location]]
             other for other in missing if other[::2] == ("server", key)
         }
     name = next((part for part in reversed(table) if isinstance(part, str)), "")
-    meant = difflib.get_close_matches(str(key), _keys(_TABLES.get(name, Policy)), n=1)
-    hint = f" (did you mean {meant[0]}?)" if meant else ""
-    return f"there is no such key{hint}: correct the spelling or remove it", {(*table, *meant)} & missing
+    section = _TABLES.get(name, Policy)
+    lacking = [part for part in _keys(section) if (*table, part) in missing]
+    meant = _meant(str(key), section, lacking)
+    hint = f" (did you mean {meant}?)" if meant else ""
+    return f"there is no such key{hint}: correct the spelling or remove it", {
+        (*table, part) for part in lacking if part == meant.partition(".")[0]
+    }
+
+
+def _meant(key: str, section: type[Section], lacking: Sequence[str]) -> str:
+    """Return the likely key: one spelt alike, one of a table within, or the only one that is missing."""
+    if alike := difflib.get_close_matches(key, _keys(section), n=1):
+        return alike[0]
+    for part in _keys(section):
+        if part in _TABLES and part not in _REPEATED and key in _keys(_TABLES[part]):
+            return f"{part}.{key}"
+    return lacking[0] if len(lacking) == 1 else ""
 
 
 def _problem(kind: str, message: str, loc: Location, document: Mapping[str, Any]) -> str:

@@ -1,8 +1,9 @@
 """The modals: composing, confirming, giving a reason. What was typed survives every refusal."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from types import MappingProxyType
-from typing import Any, Final, NamedTuple, Self
+from typing import Any, Final, NamedTuple, Self, cast
 
 import discord
 from discord import ui
@@ -21,6 +22,7 @@ from bot.broadcast import (
     Text,
 )
 from bot.client import HeraldBot, actor_of
+from bot.errors import NotReady
 from bot.permissions import Action
 from bot.service import REASON_LIMIT
 from bot.whop import Form
@@ -37,8 +39,11 @@ SPLIT: Final = "split"
 class HeraldModal(ui.Modal):
     """A modal whose errors reach the person, together with what they typed."""
 
-    def __init__(self, title: str) -> None:
-        super().__init__(title=shorten(title, 45), timeout=TIMEOUT_SECONDS)
+    def __init__(self, interaction: discord.Interaction[Any], title: str) -> None:
+        # Its own id for each opening, so that two people's modals never cross; with the session in it, one
+        # that outlived its process is recognised when it is submitted.
+        custom_id = f"herald:{interaction.client.session}:{interaction.id}"
+        super().__init__(title=shorten(title, 45), timeout=TIMEOUT_SECONDS, custom_id=custom_id)
 
     def typed(self) -> str:
         """Return what the person typed, to be given back if it cannot be stored."""
@@ -55,9 +60,16 @@ class ComposeModal(HeraldModal):
     """The words of a notification, for a new draft or for one that is edited."""
 
     def __init__(
-        self, form: Form, *, audience: str, topic: str, title: str, broadcast: Broadcast | None = None
+        self,
+        interaction: discord.Interaction[Any],
+        form: Form,
+        *,
+        audience: str,
+        topic: str,
+        title: str,
+        broadcast: Broadcast | None = None,
     ) -> None:
-        super().__init__(title)
+        super().__init__(interaction, title)
         self._audience = audience
         self._topic = topic
         self._broadcast = broadcast
@@ -82,9 +94,10 @@ class ComposeModal(HeraldModal):
         self.add_item(ui.Label(text=form.link, description=form.link_hint, component=self.link))
 
     @classmethod
-    def editing(cls, form: Form, broadcast: Broadcast) -> Self:
+    def editing(cls, interaction: discord.Interaction[Any], form: Form, broadcast: Broadcast) -> Self:
         """Return the modal filled with what a draft says."""
         return cls(
+            interaction,
             form,
             audience=broadcast.audience,
             topic=broadcast.notification.topic,
@@ -132,8 +145,8 @@ class ComposeModal(HeraldModal):
 class PhoneModal(HeraldModal):
     """The words for the phone, where they differ from those in the feed."""
 
-    def __init__(self, broadcast: Broadcast) -> None:
-        super().__init__(f"Phone words of #{broadcast.id}")
+    def __init__(self, interaction: discord.Interaction[Any], broadcast: Broadcast) -> None:
+        super().__init__(interaction, f"Phone words of #{broadcast.id}")
         self._broadcast = broadcast
         known = broadcast.notification.mobile or Text(subject="", content="")
         self.subject = _line("subject", known.subject, limit=SUBJECT_LIMIT)
@@ -160,8 +173,8 @@ class PhoneModal(HeraldModal):
 class ConfirmModal(HeraldModal):
     """The last look before a draft goes to its approvers."""
 
-    def __init__(self, broadcast: Broadcast, summary: str) -> None:
-        super().__init__(f"Submit #{broadcast.id} for approval?")
+    def __init__(self, interaction: discord.Interaction[Any], broadcast: Broadcast, summary: str) -> None:
+        super().__init__(interaction, f"Submit #{broadcast.id} for approval?")
         self._broadcast = broadcast
         self.note = ui.TextInput[Any](
             custom_id="note", style=discord.TextStyle.paragraph, required=False, max_length=REASON_LIMIT
@@ -217,9 +230,11 @@ REASONED: Final[Mapping[Action, _Question]] = MappingProxyType(
 class ReasonModal(HeraldModal):
     """The reason that the record and the author get."""
 
-    def __init__(self, action: Action, number: int, revision: int) -> None:
+    def __init__(
+        self, interaction: discord.Interaction[Any], action: Action, number: int, revision: int
+    ) -> None:
         question = REASONED[action]
-        super().__init__(question.title.format(number=number))
+        super().__init__(interaction, question.title.format(number=number))
         self._action = action
         self._number = number
         self._revision = revision
@@ -284,3 +299,34 @@ def _input(
         required=required,
         max_length=max(longest, len(value)),
     )
+
+
+async def give_back(interaction: discord.Interaction[Any]) -> None:
+    """Give what was typed into a modal back if the process that opened it is gone or forgot it."""
+    if interaction.type is not discord.InteractionType.modal_submit:
+        return
+    data = cast("dict[str, Any]", interaction.data or {})
+    match = _OPENED.fullmatch(data.get("custom_id", ""))
+    if match is None:
+        return
+    age = interaction.created_at - discord.utils.snowflake_time(int(match["opening"]))
+    if match["session"] == interaction.client.session and age.total_seconds() < TIMEOUT_SECONDS:
+        return
+    dead = NotReady("Herald had closed this form in the meantime, so nothing was changed. Open it again.")
+    await interaction.client.fail(interaction, dead, typed="\n\n".join(_typed(data)))
+
+
+_OPENED: Final = re.compile(r"herald:(?P<session>[0-9a-f]+):(?P<opening>\d+)")
+
+
+def _typed(component: Mapping[str, Any]) -> Iterator[str]:
+    if component.get("type") == discord.ComponentType.text_input.value and component.get("value"):
+        yield component["value"]
+    inner = component.get("components", [])
+    for child in [*inner, *([component["component"]] if "component" in component else [])]:
+        yield from _typed(child)
+
+
+async def setup(bot: HeraldBot) -> None:
+    """Listen for modals that nobody waits for any more."""
+    bot.add_listener(give_back, "on_interaction")

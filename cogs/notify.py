@@ -38,7 +38,9 @@ class Notify(
         await self._service.may_compose(actor, audience=audience, topic=topic)
         form = self._service.gateway.form
         title = f"Notify {audience}"
-        await interaction.response.send_modal(ComposeModal(form, audience=audience, topic=topic, title=title))
+        await interaction.response.send_modal(
+            ComposeModal(interaction, form, audience=audience, topic=topic, title=title)
+        )
 
     @compose.autocomplete("audience")
     async def _audiences(self, interaction: Interaction, typed: str) -> list[Choice]:

@@ -19,19 +19,21 @@ async def _edit(interaction: Interaction, number: int, revision: int) -> None:
     _ = revision  # an old card opens the newest words
     service = interaction.client.service
     broadcast = await service.editable(actor_of(interaction), number)
-    await interaction.response.send_modal(ComposeModal.editing(service.gateway.form, broadcast))
+    await interaction.response.send_modal(ComposeModal.editing(interaction, service.gateway.form, broadcast))
 
 
 async def _edit_phone(interaction: Interaction, number: int, revision: int) -> None:
     _ = revision
     broadcast = await interaction.client.service.editable(actor_of(interaction), number)
-    await interaction.response.send_modal(PhoneModal(broadcast))
+    await interaction.response.send_modal(PhoneModal(interaction, broadcast))
 
 
 async def _submit(interaction: Interaction, number: int, revision: int) -> None:
     client = interaction.client
     broadcast = await client.service.ask(actor_of(interaction), Action.SUBMIT, number, revision=revision)
-    await interaction.response.send_modal(ConfirmModal(broadcast, cards_of(client).confirmation(broadcast)))
+    await interaction.response.send_modal(
+        ConfirmModal(interaction, broadcast, cards_of(client).confirmation(broadcast))
+    )
 
 
 async def _open(interaction: Interaction, number: int, revision: int) -> None:
@@ -68,7 +70,7 @@ def _with_reason(action: Action) -> Press:
     async def press(interaction: Interaction, number: int, revision: int) -> None:
         # Refused before anything is typed; the service decides once more when it is submitted.
         await interaction.client.service.ask(actor_of(interaction), action, number, revision=revision)
-        await interaction.response.send_modal(ReasonModal(action, number, revision))
+        await interaction.response.send_modal(ReasonModal(interaction, action, number, revision))
 
     return press
 

@@ -40,6 +40,16 @@ GARBAGE = [
 ]
 
 
+WORDLESS = [
+    *('{"message":7}', '{"message":null}', '{"message":{"a":1}}', '{"message":""}', '{"error":"x"}'),
+    *('{"error":null}', '{"error":{}}', '{"error":{"message":[]}}', '{"error":[{"message":"x"}]}'),
+]
+
+
+def shortened(body: str) -> str:
+    return repr(body)[:30]
+
+
 def read(generation: str, answer: Response | NoAnswer, *, attempt: int = 1) -> Outcome:
     return gateway_for(generation, origin="https://api.whop.com").read(answer, attempt=attempt, now=NOW)
 
@@ -57,7 +67,9 @@ def wait(generation: str, body: str = "", headers: Mapping[str, str] | None = No
 
 @GENERATIONS
 @pytest.mark.parametrize("status", [200, 201, 202, 204, 299])
-@pytest.mark.parametrize("body", [*GARBAGE, '{"success":true}', '{"status":"created"}', V5_SAYS, V1_SAYS])
+@pytest.mark.parametrize(
+    "body", [*GARBAGE, '{"success":true}', '{"status":"created"}', V5_SAYS, V1_SAYS], ids=shortened
+)
 def test_any_2xx_is_accepted_whatever_its_body(generation: str, status: int, body: str) -> None:
     assert read(generation, answer(status, body)) == Accepted()
 
@@ -72,18 +84,14 @@ def test_a_refusal_is_rejected_with_whops_words_in_either_envelope(
 
 
 @GENERATIONS
-@pytest.mark.parametrize(
-    "body",
-    [*GARBAGE, '{"message":7}', '{"message":null}', '{"message":{"a":1}}', '{"error":{"message":[]}}']
-    + ['{"error":"x"}', '{"error":null}', '{"error":[{"message":"x"}]}', '{"error":{}}', '{"message":""}'],
-)
+@pytest.mark.parametrize("body", [*GARBAGE, *WORDLESS], ids=shortened)
 def test_a_refusal_without_words_is_rejected_all_the_same(generation: str, body: str) -> None:
     assert read(generation, answer(400, body)) == Rejected("Whop answered 400")
 
 
 @GENERATIONS
 @pytest.mark.parametrize("status", [101, 301, 302, 303, 304, 307, 308, 408, 409, 499])
-@pytest.mark.parametrize("body", [V5_SAYS, V1_SAYS, *GARBAGE])
+@pytest.mark.parametrize("body", [V5_SAYS, V1_SAYS, *GARBAGE], ids=shortened)
 def test_an_answer_that_decides_nothing_is_unknown(generation: str, status: int, body: str) -> None:
     assert isinstance(read(generation, answer(status, body)), Unknown)
 

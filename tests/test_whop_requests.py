@@ -32,6 +32,7 @@ AWKWARD = Notification(
     all=Text(subject="Größe “XL” 🎉 \\o/ 日本", content='"now"\nC:\\new </b> &\t\u2028é e\u0301'),
 )
 
+VERSION = {"v1": "2026-10-15-1", "v5": None}
 GENERATIONS = pytest.mark.parametrize("generation", ["v1", "v5"])
 
 Case = tuple[Notification, Targets, str]
@@ -380,7 +381,8 @@ async def ask(gateway: WhopGateway, transport: Transport, policy: Policy) -> lis
     """Ask every question; return the sentences of those that do not go well."""
     sentences: list[str] = []
     for probe in gateway.probes(policy):
-        assert probe.request.method == "GET"
+        assert (probe.request.method, probe.request.body) == ("GET", b"")
+        assert probe.request.headers.get("Api-Version-Date") == VERSION[gateway.generation]
         answer = await transport.send(probe.request)
         assert isinstance(answer, Response)
         if sentence := probe.judge(answer):
@@ -432,7 +434,7 @@ async def test_the_check_names_each_place_where_the_key_may_not_send(
 def test_the_check_survives_every_odd_page(
     policy: Policy, generation: str, status: int, data: object
 ) -> None:
-    for pagination in (None, [], {"total_pages": "many"}, {"total_pages": None}):
-        body = json.dumps({"data": data, "pagination": pagination, "message": "no", "error": []})
+    for pagination in ("null", "[]", '{"total_pages":"many"}', '{"total_pages":null}'):
+        body = f'{{"data":{json.dumps(data)},"pagination":{pagination},"message":"no","error":[]}}'
         for probe in gateway_for(generation, origin=ORIGIN).probes(policy):
             assert probe.judge(Response(status=status, headers={}, body=body))

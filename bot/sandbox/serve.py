@@ -42,19 +42,20 @@ class Pages:
     """Discord's page, which shows one channel at a time, and the way to switch it."""
 
     world: World
-    port: int
     _preview: simcord.Preview | None = None
     _switching: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def show(self, channel: str) -> str:
-        """Put the page on that channel and return its address."""
+        """Put the page on that channel and return its address.
+
+        Each time it is a new one: on the same, a browser would reuse a connection that has ended.
+        """
         async with self._switching:
             await self.close()
             preview = self.world.env.preview(
                 self.world.channels[channel],
                 viewers=list(self.world.people.values()),
                 layout="channel",
-                port=self.port,
             )
             self._preview = await preview.__aenter__()
             return preview.url
@@ -97,9 +98,9 @@ async def open_sandbox(
 ) -> AsyncGenerator[tuple[Herald, Pages, SimulatedWhop], None]:
     """Build the world, the two pages and a Herald on the real clock, ready to run."""
     with data_folder(data) as folder, recorder(record) as on_exchange:
-        async with World.open(check_errors=False) as world:
+        async with World.open(tolerant=True) as world:
             await _catch_up(world)
-            pages = Pages(world, port + 1 if port else 0)
+            pages = Pages(world)
             whop = SimulatedWhop(api_keys=[API_KEY], clock=utc_now, on_exchange=on_exchange, links=_links)
             whop.add_routes([web.get("/", _to_customers), web.get("/discord/{channel}", pages.switch)])
             try:
@@ -107,7 +108,7 @@ async def open_sandbox(
                 await pages.show(CHANNELS[0])
             except OSError as error:
                 raise ConfigurationError(
-                    f"--port: {port} or {port + 1} cannot be used ({error.strerror}): name another."
+                    f"--port: {port} cannot be used ({error.strerror}): name another."
                 ) from None
             settings = sandbox_settings(generation=generation, origin=whop.origin, data=folder)
             text = world.policy(generation)

@@ -13,13 +13,16 @@ from pydantic import SecretStr
 
 from bot.app import Herald, assemble
 from bot.clock import Clock
+from bot.permissions import Actor
 from bot.policy import Policy, parse_policy
 from bot.sandbox.whop import SimulatedWhop
-from bot.sandbox.world import World
+from bot.sandbox.world import PEOPLE, World
 from bot.settings import Settings
 
 API_KEY: Final = "sandbox-key"
 ROUNDS: Final = 20
+# Just past the undo window of the world's policy.
+UNDONE: Final = timedelta(seconds=11)
 
 
 def sandbox_settings(*, generation: str, origin: str, data: Path) -> Settings:
@@ -66,7 +69,7 @@ class Stage:
         *,
         data: Path,
         clock: Clock | None = None,
-        check_errors: bool = True,
+        tolerant: bool = False,
         edit_policy: Edit = _as_it_is,
         **whop_options: Any,
     ) -> AsyncGenerator[Self, None]:
@@ -75,7 +78,7 @@ class Stage:
         Without a clock of its own, Herald goes by SimCord's, which moves only when told. `edit_policy`
         changes the text of herald.toml before it is read.
         """
-        async with World.open(check_errors=check_errors) as world, AsyncExitStack() as stack:
+        async with World.open(tolerant=tolerant) as world, AsyncExitStack() as stack:
             now = clock or world.env.now
             whop = SimulatedWhop(api_keys=[API_KEY], clock=now, **whop_options)
             await whop.start()
@@ -154,6 +157,11 @@ class Stage:
         await self.settle()
         return done
 
+    async def approved(self, **words: Any) -> None:
+        """Let Maya compose and submit, and Omar approve."""
+        await self.submit(await self.compose(**words))
+        await self.press("Omar", "Approve")
+
     async def press(self, name: str, label: str, *, reason: str | None = None) -> simcord.InteractionResult:
         """Press a button of the newest review card, giving a reason if it asks for one."""
         person = self.person(name)
@@ -162,6 +170,11 @@ class Stage:
             shown = await person.submit_modal(shown, {"reason": reason} if reason else {})
         await self.settle()
         return shown
+
+    def actor(self, name: str) -> Actor:
+        """Return someone as the service sees them, past Discord."""
+        roles = frozenset(self.world.roles[key].id for key in PEOPLE[name])
+        return Actor(id=self.person(name).id, name=name, guild_id=self.world.guild.id, roles=roles)
 
     # --- what a person sees ------------------------------------------------------------------------
 

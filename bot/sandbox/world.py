@@ -12,6 +12,8 @@ import discord
 import simcord
 from discord.ext import commands
 
+from bot.errors import Refused
+
 # Who has which of the policy's roles.
 PEOPLE: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {
@@ -40,12 +42,18 @@ class World:
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, *, check_errors: bool = True) -> AsyncGenerator[Self, None]:
-        """Build the server; a placeholder is connected until `attach` brings the real client."""
+    async def open(cls, *, tolerant: bool = False) -> AsyncGenerator[Self, None]:
+        """Build the server; a placeholder is connected until `attach` brings the real client.
+
+        At the end it raises what the client swallowed, unless it is a refusal or this is tolerant.
+        """
         placeholder = commands.Bot(
             command_prefix=commands.when_mentioned, intents=discord.Intents(guilds=True)
         )
-        async with simcord.run(placeholder, check_errors=check_errors) as env:
+        # Not simcord.run: its context variables do not survive being left in another task.
+        env = simcord.Env(placeholder, check_errors=False)
+        await env.start()
+        try:
             guild = env.create_guild("Sunrise Trading")
             channels = {name: guild.create_text_channel(name) for name in CHANNELS}
             roles = {key: guild.create_role(name) for key, name in ROLES.items()}
@@ -54,6 +62,11 @@ class World:
                 for name, keys in PEOPLE.items()
             }
             yield cls(env, guild, channels, roles, people)
+        finally:
+            await env.shutdown()
+        swallowed = [error for error in map(_cause, env.errors) if not isinstance(error, Refused)]
+        if swallowed and not tolerant:
+            raise BaseExceptionGroup("errors that the client swallowed", swallowed)
 
     async def attach(self, client: discord.Client) -> None:
         """Connect this client in place of the one before; the server stays as it is."""
@@ -108,6 +121,10 @@ name = "Outages"
         seconds = int((at - self.env.now()).total_seconds())
         amount = f"{abs(seconds)} seconds" if abs(seconds) < 120 else f"{abs(seconds) // 3600} hours"
         return f"in {amount}" if seconds > 0 else f"{amount} ago"
+
+
+def _cause(error: BaseException) -> BaseException:
+    return error.original if isinstance(error, discord.app_commands.CommandInvokeError) else error
 
 
 _TIMESTAMP: Final = re.compile(r"<t:(\d+):(\w)>")

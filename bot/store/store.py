@@ -1,12 +1,14 @@
 """The database: opening it, bringing it up to date, and its transactions."""
 
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+import sqlite3
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, Final, Self
 
 from alembic import command
 from alembic.config import Config
+from alembic.util import CommandError
 from filelock import FileLock
 from filelock import Timeout as LockTimeout
 from sqlalchemy import Connection, event, make_url, select
@@ -63,25 +65,13 @@ class Store:
         """
         url = make_url(database_url)
         file = Path(url.database or "")
-        lock = FileLock(file.with_name(f"{file.name}.lock"))
-        try:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            lock.acquire(timeout=0)
-        except LockTimeout:
-            raise ConfigurationError(
-                f"DATABASE_URL: another Herald is running on {file}: stop it first, or name another file."
-            ) from None
-        except OSError as error:
-            raise ConfigurationError(
-                f"DATABASE_URL: {file} cannot be written ({error.strerror}): mend its folder or name another."
-            ) from None
-        engine = _create_engine(url.set(drivername="sqlite+aiosqlite"))
-        try:
-            await _migrate(engine, file)
-            yield cls(engine)
-        finally:
-            await engine.dispose()
-            lock.release()
+        with _sole_use(file):
+            engine = _create_engine(url.set(drivername="sqlite+aiosqlite"))
+            try:
+                await _migrate(engine, file)
+                yield cls(engine)
+            finally:
+                await engine.dispose()
 
     @asynccontextmanager
     async def transaction(self) -> AsyncGenerator[Transaction, None]:
@@ -109,6 +99,30 @@ class Store:
             raise StoreError(f"The database is in trouble ({error.orig}); nothing was changed.") from error
 
 
+@contextmanager
+def _sole_use(file: Path) -> Generator[None, None, None]:
+    lock = FileLock(file.with_name(f"{file.name}.lock"))
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=0)
+        # SQLite would open a file that it cannot write, and fail only at the first change.
+        file.open("ab").close()
+    except LockTimeout:
+        raise ConfigurationError(
+            f"DATABASE_URL: another Herald is running on {file}: stop it first, or name another file."
+        ) from None
+    except OSError as error:
+        lock.release()
+        raise ConfigurationError(
+            f"DATABASE_URL: {file} cannot be written ({error.strerror}): mend its rights or its folder's,"
+            " or name another file."
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
 def _create_engine(url: Any) -> AsyncEngine:
     engine = create_async_engine(url, hide_parameters=True, connect_args={"timeout": BUSY_SECONDS})
 
@@ -134,16 +148,25 @@ async def _migrate(engine: AsyncEngine, file: Path) -> None:
     try:
         async with engine.begin() as connection:
             await connection.run_sync(migrate)
-    except DatabaseError as error:
+    except CommandError:
         raise ConfigurationError(
-            f"DATABASE_URL: {file} is not a database that Herald can use ({error.orig}):"
-            " name another file, or restore a backup."
+            f"DATABASE_URL: {file} was written by a newer Herald: update Herald, or name another file."
         ) from None
+    except DatabaseError as error:
+        if getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY:
+            problem = "is locked by another program: stop it first, or name another file"
+        else:
+            problem = (
+                f"is not a database that Herald can use ({error.orig}):"
+                " name another file, or restore a backup"
+            )
+        raise ConfigurationError(f"DATABASE_URL: {file} {problem}.") from None
 
 
 def migrate(connection: Connection) -> None:
     """Apply the migrations that the database does not have yet."""
     config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS))
+    # A percent sign would be taken for the beginning of a variable.
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     config.attributes["connection"] = connection
     command.upgrade(config, "head")

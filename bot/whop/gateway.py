@@ -145,7 +145,7 @@ def backoff(attempt: int) -> timedelta:
 
 
 def retry_after(answer: Response | NoAnswer) -> timedelta | None:
-    """Return the whole seconds of a Retry-After header, if there is one that says anything."""
+    """Return the whole seconds of a Retry-After header, if there is one."""
     if not isinstance(answer, Response):
         return None
     named = (value for name, value in answer.headers.items() if name.lower() == "retry-after")
@@ -153,11 +153,9 @@ def retry_after(answer: Response | NoAnswer) -> timedelta | None:
 
 
 def seconds(digits: str) -> timedelta | None:
-    """Return that many seconds, at most the longest wait; None for zero and for anything else."""
-    if not (digits.isascii() and digits.isdigit()):
-        return None
-    # A number too large for a timedelta is still a wish to wait long.
-    return min(timedelta(seconds=int(digits[:9])), LONGEST_WAIT) or None
+    """Return that many seconds, or None for anything but a whole number."""
+    # Nine digits are 30 years: a longer number is no longer wait, and too large for a timedelta.
+    return timedelta(seconds=int(digits[:9])) if digits.isascii() and digits.isdigit() else None
 
 
 def get(url: str, headers: dict[str, str] | None = None) -> Request:

@@ -95,6 +95,7 @@ class V1:
     def read(self, answer: Response | NoAnswer, *, attempt: int, now: datetime) -> Outcome:
         """Read an answer as long as Whop has not been proven to honour the key."""
         words = words_of(answer)
+        # A wait of nothing says nothing.
         wait = max(filter(None, (retry_after(answer), _wait_in(words))), default=WAIT)
         return read_without_key(answer, words=words, wait=wait, attempt=attempt, now=now)
 

@@ -1,0 +1,92 @@
+"""What people see afterwards survives Discord's trouble: once, in order, and never in the way of a send."""
+
+from datetime import timedelta
+
+from bot.sandbox.stage import UNDONE, Stage, readable
+
+
+def numbers(stage: Stage) -> list[int]:
+    return [int(line.split("`")[1]) for line in stage.texts("audit")]
+
+
+async def test_the_audit_mirror_catches_up_in_order_after_its_channel_was_unavailable(stage: Stage) -> None:
+    audit = stage.channel("audit").id
+    stage.world.env.inject_error("POST", f"/channels/{audit}/messages", status=503, times=None)
+    await stage.approved()
+    await stage.wait(UNDONE)
+    assert numbers(stage) == []
+    assert len(stage.whop.pushes) == 1
+    assert "was accepted by Whop" in stage.texts("moderators")[-1]
+
+    stage.world.env.backend.faults.clear()
+    await stage.wait(timedelta(minutes=6))
+    await stage.settle()
+    assert numbers(stage) == [1, 2, 3, 4, 5, 6]
+
+
+async def test_an_outage_of_all_channels_delays_no_send_and_loses_no_word(stage: Stage) -> None:
+    await stage.approved()
+    stage.world.env.inject_error("*", "/channels/**", status=500, times=None)
+    await stage.wait(UNDONE)
+    assert len(stage.whop.pushes) == 1
+    assert "Accepted" not in readable(stage.review_card())
+
+    stage.world.env.backend.faults.clear()
+    await stage.wait(timedelta(minutes=6))
+    await stage.settle()
+    assert "Accepted by Whop" in readable(stage.review_card())
+    assert "was accepted by Whop" in stage.texts("moderators")[-1]
+    assert numbers(stage) == [1, 2, 3, 4, 5, 6]
+
+
+async def test_a_deleted_card_is_posted_anew_and_works(stage: Stage) -> None:
+    await stage.submit(await stage.compose(audience="Everyone"))
+    card = stage.review_card()
+    await stage.herald.client.get_partial_messageable(card.channel.id).get_partial_message(card.id).delete()
+    assert stage.channel("review").last_message is None
+
+    await stage.herald.service.approve(stage.actor("Omar"), 1, revision=1)
+    await stage.settle()
+    await stage.settle()
+    assert stage.review_card().id != card.id
+    await stage.press("Lena", "Approve")
+    assert readable(stage.review_card()).startswith("#1 · Approved")
+
+
+async def test_nothing_is_posted_twice_by_another_round_or_a_restart(stage: Stage) -> None:
+    await stage.approved()
+    await stage.wait(UNDONE)
+    seen = [stage.texts(name) for name in ("moderators", "review", "audit")]
+    await stage.restart()
+    await stage.wait(timedelta(hours=1))
+    assert [stage.texts(name) for name in ("moderators", "review", "audit")] == seen
+
+
+async def test_each_message_carries_its_own_nonce(stage: Stage) -> None:
+    await stage.approved()
+    await stage.wait(UNDONE)
+    posts = [
+        request.json
+        for request in stage.world.env.http_requests
+        if request.method == "POST" and request.path.endswith("/messages")
+    ]
+    nonces = [post["nonce"] for post in posts if post is not None]
+    assert len(nonces) == len(set(nonces)) == len(posts)
+    assert all(len(nonce) <= 25 for nonce in nonces)
+
+
+async def test_no_message_may_ping_anybody_but_the_author_it_tells(stage: Stage) -> None:
+    hostile = "@everyone <@&1> <@1> <#1>"
+    await stage.submit(await stage.compose(subject=hostile, content=hostile), note=hostile)
+    await stage.press("Omar", "Ask for changes", reason=hostile)
+    posts = [
+        request.json
+        for request in stage.world.env.http_requests
+        if request.method == "POST" and request.path.endswith("/messages") and request.json
+    ]
+    assert posts
+    for post in posts:
+        allowed = post["allowed_mentions"]
+        assert allowed["parse"] == []
+        assert set(map(int, allowed.get("users", []))) <= {stage.person("Maya").id}
+        assert not allowed.get("roles")

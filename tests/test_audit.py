@@ -1,0 +1,205 @@
+"""The record is whole: whatever is changed, removed or moved in it is found and named."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest_asyncio
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from bot.audit import GENESIS, Entry, Event, chain, first_broken
+from bot.broadcast import Person
+from bot.store import Store
+
+NOW = datetime(2026, 11, 23, 9, 41, tzinfo=UTC)
+AWKWARD = 'a "quoted", \\[list]\n\x00\u2028 \u202e🎉 e\u0301'
+
+
+@pytest_asyncio.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    async with Store.open(f"sqlite:///{tmp_path / 'herald.db'}") as opened:
+        yield opened
+
+
+def make_entry(number: int = 0, **changes: Any) -> Entry:
+    values: dict[str, Any] = {
+        "guild_id": 1,
+        "at": NOW + timedelta(seconds=number),
+        "actor": Person(100 + number, f"Person {number}"),
+        "action": "submit",
+        "broadcast_id": number,
+        "proof": "ABCD1234",
+        "detail": f"detail {number}",
+    }
+    return Entry(**(values | changes))
+
+
+def make_chain(length: int) -> list[Event]:
+    events: list[Event] = []
+    for number in range(length):
+        events.append(chain(make_entry(number), previous=events[-1] if events else None))
+    return events
+
+
+def first_difference(events: Sequence[Event], tampered: Sequence[Event]) -> int:
+    """Return the number of the first line that is not as it was."""
+    same = 0
+    while same < min(len(events), len(tampered)) and events[same] == tampered[same]:
+        same += 1
+    return same + 1
+
+
+async def append(store: Store, entry: Entry) -> Event:
+    async with store.transaction() as tx:
+        return await tx.record.append(entry)
+
+
+async def read(store: Store, guild_id: int = 1) -> list[Event]:
+    async with store.reading() as tx:
+        return await tx.record.of_guild(guild_id)
+
+
+# --- the chain -------------------------------------------------------------------------------------
+
+lengths = st.integers(1, 8)
+WORDS = st.text(max_size=8)
+NUMBERS = st.integers(0, 2**62)
+ENTRY_FIELDS: dict[str, st.SearchStrategy[Any]] = {
+    "guild_id": NUMBERS,
+    "at": st.datetimes(timezones=st.just(UTC)),
+    "actor": st.builds(Person, NUMBERS, WORDS),
+    "action": WORDS,
+    "broadcast_id": st.none() | NUMBERS,
+    "proof": WORDS,
+    "detail": WORDS,
+}
+EVENT_FIELDS: dict[str, st.SearchStrategy[Any]] = {
+    "sequence": NUMBERS,
+    "previous": st.text("0123456789abcdef", min_size=64, max_size=64),
+    "digest": st.text("0123456789abcdef", min_size=64, max_size=64),
+}
+
+
+def test_every_field_is_tampered_with_below() -> None:
+    assert set(ENTRY_FIELDS) == set(Entry.model_fields)
+    assert {*EVENT_FIELDS, "entry"} == set(Event.model_fields)
+
+
+@given(lengths)
+def test_an_untouched_chain_verifies(length: int) -> None:
+    assert first_broken(make_chain(length)) is None
+
+
+def test_an_empty_record_verifies() -> None:
+    assert first_broken([]) is None
+
+
+@given(st.data(), lengths, st.sampled_from([*ENTRY_FIELDS, *EVENT_FIELDS]))
+def test_a_changed_field_is_found_and_named(data: st.DataObject, length: int, field: str) -> None:
+    events = make_chain(length)
+    index = data.draw(st.integers(0, length - 1))
+    event = events[index]
+    if field in ENTRY_FIELDS:
+        update = {"entry": event.entry.model_copy(update={field: data.draw(ENTRY_FIELDS[field])})}
+    else:
+        update = {field: data.draw(EVENT_FIELDS[field])}
+    tampered = [*events[:index], event.model_copy(update=update), *events[index + 1 :]]
+    assume(tampered != events)
+    assert first_broken(tampered) == index + 1
+
+
+@given(st.data(), st.integers(2, 8))
+def test_a_removed_line_is_found_and_named(data: st.DataObject, length: int) -> None:
+    events = make_chain(length)
+    index = data.draw(st.integers(0, length - 2))
+    assert first_broken(events[:index] + events[index + 1 :]) == index + 1
+
+
+@given(st.data(), lengths)
+def test_an_inserted_line_is_found_and_named(data: st.DataObject, length: int) -> None:
+    events = make_chain(length)
+    index = data.draw(st.integers(0, length))
+    forged = chain(make_entry(99), previous=chain(make_entry(98), previous=None))
+    stranger = data.draw(st.sampled_from([*events, forged]))
+    tampered = [*events[:index], stranger, *events[index:]]
+    assert first_broken(tampered) == first_difference(events, tampered)
+
+
+@given(st.data(), st.integers(2, 8))
+def test_swapped_lines_are_found_and_named(data: st.DataObject, length: int) -> None:
+    events = make_chain(length)
+    one, other = data.draw(st.lists(st.integers(0, length - 1), min_size=2, max_size=2, unique=True))
+    events[one], events[other] = events[other], events[one]
+    assert first_broken(events) == min(one, other) + 1
+
+
+@given(st.data(), st.integers(2, 8))
+def test_a_forger_who_hashes_the_line_anew_is_found_at_the_next_one(data: st.DataObject, length: int) -> None:
+    events = make_chain(length)
+    index = data.draw(st.integers(0, length - 2))
+    forged = chain(make_entry(99), previous=events[index - 1] if index else None)
+    assert first_broken([*events[:index], forged, *events[index + 1 :]]) == index + 2
+
+
+def test_a_chain_that_lost_its_tail_still_verifies() -> None:
+    """A known gap: the chain alone cannot tell that its last lines were cut off.
+
+    The copy in the audit channel, with a digest on each line, is what shows that they were there.
+    """
+    assert first_broken(make_chain(8)[:5]) is None
+
+
+def test_neighbouring_fields_cannot_trade_characters() -> None:
+    one = chain(make_entry(action="ab", detail="c", proof=""), previous=None)
+    other = chain(make_entry(action="a", detail="bc", proof=""), previous=None)
+    assert one.digest != other.digest
+
+
+# --- in the store ----------------------------------------------------------------------------------
+
+
+async def test_the_chain_that_is_read_back_is_the_one_that_was_written(store: Store) -> None:
+    awkward = make_entry(detail=AWKWARD, actor=Person(7, AWKWARD), broadcast_id=None)
+    written = [await append(store, entry) for entry in (make_entry(1), awkward, make_entry(2))]
+    assert await read(store) == written
+    assert first_broken(await read(store)) is None
+
+
+async def test_a_moment_told_in_another_zone_does_not_break_the_chain(store: Store) -> None:
+    await append(store, make_entry(at=NOW.astimezone(timezone(timedelta(hours=5)))))
+    assert first_broken(await read(store)) is None
+
+
+async def test_each_server_has_a_chain_of_its_own(store: Store) -> None:
+    for number in range(6):
+        await append(store, make_entry(number, guild_id=1 + number % 2))
+    for guild_id in (1, 2):
+        events = await read(store, guild_id)
+        assert [event.sequence for event in events] == [1, 2, 3]
+        assert events[0].previous == GENESIS
+        assert {event.entry.guild_id for event in events} == {guild_id}
+        assert first_broken(events) is None
+
+
+async def test_concurrent_appends_leave_no_hole_and_no_fork(store: Store) -> None:
+    await asyncio.gather(*(append(store, make_entry(number)) for number in range(40)))
+    events = await read(store)
+    assert [event.sequence for event in events] == list(range(1, 41))
+    assert {event.entry.broadcast_id for event in events} == set(range(40))
+    assert first_broken(events) is None
+
+
+async def test_an_append_that_was_rolled_back_leaves_no_hole(store: Store) -> None:
+    async def append_and_fail() -> None:
+        async with store.transaction() as tx:
+            await tx.record.append(make_entry(1))
+            raise ZeroDivisionError
+
+    await append(store, make_entry(0))
+    await asyncio.gather(append_and_fail(), return_exceptions=True)
+    await append(store, make_entry(2))
+    assert [event.sequence for event in await read(store)] == [1, 2]
+    assert first_broken(await read(store)) is None

@@ -1,0 +1,97 @@
+"""The `herald` command: its status tells a script what its sentence tells a person."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+ENV = "DISCORD_TOKEN=fake-discord-token\nWHOP_API_KEY=fake-whop-key\nWHOP_API=v1\n"
+EXAMPLE = (ROOT / "herald.example.toml").read_text(encoding="utf-8")
+
+
+@pytest.fixture(autouse=True)
+def in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def herald(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run the real command with none of the developer's own variables."""
+    return subprocess.run(
+        [sys.executable, "-m", "bot", *arguments],
+        env={"PATH": os.defpath, "PYTHONPATH": str(ROOT), "PYTHONUTF8": "1", "COLUMNS": "200"} | variables,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def write_files(*, env: str = ENV, policy: str = EXAMPLE) -> None:
+    Path(".env").write_text(env, encoding="utf-8")
+    Path("herald.toml").write_text(policy, encoding="utf-8")
+
+
+def test_a_start_without_settings_ends_with_one_sentence_and_status_2() -> None:
+    done = herald("run")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        ".env: there is no such file, and DISCORD_TOKEN, WHOP_API_KEY and WHOP_API are not set:"
+        " copy .env.example to it and fill it in.\n"
+    )
+
+
+def test_a_start_with_a_wrong_policy_ends_with_its_sentence_and_makes_no_database() -> None:
+    write_files(policy=EXAMPLE.replace('"exp_ExampleGold"]', '"ExampleGold"]'))
+    done = herald("run")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        "herald.toml: server “Sunrise Trading”, audience “Gold members”: targets.experiences.1:"
+        " write a Whop id that begins with exp_, in quotes.\n"
+    )
+    assert not Path("data").exists()
+
+
+def test_a_start_with_an_audience_that_the_generation_cannot_reach_ends_with_status_2() -> None:
+    write_files(env=ENV.replace("v1", "v5"))
+    done = herald("run")
+    assert done.returncode == 2
+    assert "targets.team: v5 cannot reach that" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not Path("data").exists()
+
+
+def test_check_offline_accepts_the_examples_and_says_where_sends_would_go() -> None:
+    write_files()
+    done = herald("check", "--offline")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "in order" in done.stdout
+    assert "sends go to Whop production (https://api.whop.com)" in done.stdout
+    assert "fake-" not in done.stdout
+    assert sorted(path.name for path in Path.cwd().iterdir()) == [".env", "herald.toml"]
+
+
+def test_check_reads_the_files_that_it_is_told_to_read() -> None:
+    write_files()
+    Path(".env").rename("other.env")
+    Path("herald.toml").rename("other.toml")
+    done = herald("check", "--offline", "--env-file", "other.env", HERALD_CONFIG="other.toml")
+    assert done.returncode == 0, done.stderr
+    assert "other.env and other.toml are in order" in done.stdout
+
+
+@pytest.mark.parametrize("command", ["", "run", "check", "migrate", "sandbox"])
+def test_help_is_there_before_anything_is_set_up(command: str) -> None:
+    done = herald(*command.split(), "--help")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "Usage:" in done.stdout
+    assert list(Path.cwd().iterdir()) == []
+
+
+def test_an_option_that_does_not_exist_ends_with_status_2_and_no_traceback() -> None:
+    done = herald("check", "--ofline")
+    assert done.returncode == 2
+    assert "No such option: --ofline" in done.stderr
+    assert "Traceback" not in done.stderr

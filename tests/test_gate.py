@@ -1,0 +1,291 @@
+"""The gate: nobody sends alone, what was approved is what goes out, stop means stop."""
+
+import asyncio
+import dataclasses
+from datetime import timedelta
+
+import discord
+import pytest
+
+from bot.errors import NotAllowed, NotFound
+from bot.sandbox.stage import UNDONE, Stage, answer, readable, response
+from cogs.buttons import ActionButton
+from tests.conftest import OpenStage
+
+
+async def submitted(stage: Stage, **words: str) -> None:
+    await stage.submit(await stage.compose(**words))
+
+
+async def last_refusal(stage: Stage) -> str:
+    async with stage.herald.store.reading() as tx:
+        events = await tx.record.of_guild(stage.world.guild.id)
+    return next(event.entry.detail for event in reversed(events) if event.entry.action.startswith("refused"))
+
+
+async def test_the_author_cannot_approve_even_with_the_role(stage: Stage) -> None:
+    await stage.submit(await stage.compose("Omar"), "Omar")
+
+    refused = answer(await stage.press("Omar", "Approve"))
+
+    assert refused == "You wrote this broadcast, so somebody else has to approve this broadcast."
+    assert await last_refusal(stage) == refused
+    await stage.wait(timedelta(hours=1))
+    assert stage.whop.exchanges == []
+
+
+@pytest.mark.parametrize("button", ["Ask for changes", "Reject"])
+async def test_the_author_cannot_decide_on_their_own_in_any_way(stage: Stage, button: str) -> None:
+    await stage.submit(await stage.compose("Omar"), "Omar")
+    assert "You wrote this broadcast" in answer(await stage.press("Omar", button))
+
+
+@pytest.mark.parametrize("name", ["Sam", "Ada"])
+@pytest.mark.parametrize("button", ["Approve", "Ask for changes", "Reject", "Withdraw"])
+async def test_someone_without_the_role_is_refused_and_told_which_role_could(
+    v5: Stage, name: str, button: str
+) -> None:
+    await submitted(v5)
+    refused = answer(await v5.press(name, button))
+    role = "compose" if button == "Withdraw" else "approve"
+    assert f"<@&{v5.world.roles[role].id}>" in refused
+    assert refused == await last_refusal(v5)
+    assert readable(v5.review_card()).startswith("#1 · Waits")
+
+
+async def test_a_stranger_can_neither_compose_nor_see_what_could_be_chosen(v5: Stage) -> None:
+    sam, channel = v5.person("Sam"), v5.channel("moderators")
+    result = await v5.compose("Sam")
+    assert result.modal is None
+    assert f"it takes the role <@&{v5.world.roles['compose'].id}>" in answer(result)
+    assert await sam.autocomplete(channel, "notify compose", "audience", "") == []
+    assert await sam.autocomplete(channel, "notify compose", "topic", "") == []
+    assert await sam.autocomplete(channel, "notify show", "broadcast", "") == []
+
+
+async def test_a_role_taken_away_counts_at_the_next_press(v5: Stage) -> None:
+    await submitted(v5)
+    role = v5.world.roles["approve"].id
+    v5.world.env.backend.remove_member_role(v5.world.guild.id, v5.person("Omar").id, role)
+    assert "it takes the role" in answer(await v5.press("Omar", "Approve"))
+
+
+async def test_an_audience_that_asks_for_two_approvals_waits_for_two_different_people(stage: Stage) -> None:
+    await submitted(stage, audience="Everyone")
+    assert "It needs 1 more" in answer(await stage.press("Omar", "Approve"))
+    assert answer(await stage.press("Omar", "Approve")) == "You have approved this already."
+    await stage.wait(timedelta(hours=1))
+    assert stage.whop.exchanges == []
+
+    assert "goes out" in answer(await stage.press("Lena", "Approve"))
+    await stage.wait(UNDONE)
+    assert stage.whop.pushes
+
+
+async def test_of_two_who_approve_at_once_one_wins_and_the_other_is_told(stage: Stage) -> None:
+    await submitted(stage)
+    service = stage.herald.service
+    both = await asyncio.gather(
+        service.approve(stage.actor("Omar"), 1, revision=1),
+        service.approve(stage.actor("Lena"), 1, revision=1),
+        return_exceptions=True,
+    )
+    [refusal] = [str(one) for one in both if isinstance(one, Exception)]
+    assert "it is already approved by" in refusal
+    await stage.wait(UNDONE)
+    assert len(stage.whop.exchanges) == 1
+
+
+async def test_a_press_that_comes_too_late_says_who_approved(stage: Stage) -> None:
+    await submitted(stage)
+    card = stage.review_card()
+    await stage.person("Omar").click(card, label="Approve")
+    late = await stage.person("Lena").click(card, label="Approve")
+    assert "it is already approved by Omar" in answer(late)
+
+
+@pytest.mark.parametrize("name", ["Maya", "Omar", "Lena"])
+async def test_author_and_approvers_can_stop_inside_the_undo_window(stage: Stage, name: str) -> None:
+    await submitted(stage)
+    await stage.press("Omar", "Approve")
+    await stage.wait(timedelta(seconds=9))
+    await stage.press(name, "Stop")
+    await stage.wait(timedelta(hours=1))
+
+    assert stage.whop.exchanges == []
+    assert "It is a draft again" in readable(stage.review_card())
+
+
+async def test_a_stranger_cannot_stop(v5: Stage) -> None:
+    await submitted(v5)
+    await v5.press("Omar", "Approve")
+    assert "its author or the role" in answer(await v5.press("Sam", "Stop"))
+    await v5.wait(UNDONE)
+    assert v5.whop.pushes
+
+
+async def test_what_was_stopped_needs_new_approvals(stage: Stage) -> None:
+    draft = await stage.compose(audience="Everyone")
+    await stage.submit(draft)
+    await stage.press("Omar", "Approve")
+    await stage.press("Maya", "Withdraw")
+    opened = await stage.person("Maya").slash(stage.channel("moderators"), "notify show", broadcast="1")
+    await stage.submit(opened)
+
+    assert "Approvals 0 of 2" in readable(stage.review_card())
+    assert "It needs 1 more" in answer(await stage.press("Lena", "Approve"))
+
+
+async def test_changes_asked_bring_it_back_with_the_reason_and_the_words(stage: Stage) -> None:
+    await submitted(stage, subject="Typo hree")
+    await stage.press("Omar", "Ask for changes", reason="Mend the typo, *please*.")
+
+    assert "needs changes" in stage.texts("moderators")[-1]
+    opened = await stage.person("Maya").slash(stage.channel("moderators"), "notify show", broadcast="1")
+    assert "Mend the typo" in answer(opened)
+    shown = await stage.person("Maya").click(response(opened), label="Edit")
+    assert shown.modal is not None
+    assert "Typo hree" in str(shown.modal)
+
+
+async def test_an_edit_makes_old_cards_powerless_and_voids_approvals(stage: Stage) -> None:
+    await submitted(stage, audience="Everyone")
+    old_card = stage.review_card()
+    await stage.press("Omar", "Approve")
+    await stage.press("Maya", "Withdraw")
+    maya = stage.person("Maya")
+    opened = await maya.slash(stage.channel("moderators"), "notify show", broadcast="1")
+    shown = await maya.click(response(opened), label="Edit")
+    where = {"where": "same"} if stage.settings.whop_api == "v5" else {}
+    edited = await maya.submit_modal(shown, {"subject": "New", "content": "Words."} | where)
+    await stage.submit(edited if edited.response else opened)
+
+    stale = await stage.herald.service.look(stage.actor("Lena"), 1)
+    assert stale[0].revision == 2
+    assert stale[0].approvals == ()
+    with pytest.raises(Exception, match="out of date"):
+        await stage.herald.service.approve(stage.actor("Lena"), 1, revision=1)
+    await stage.settle()
+    [redrawn] = [m for m in stage.channel("review").history() if m.id == old_card.id]
+    assert "out of date" in readable(redrawn)
+    assert not redrawn.components
+
+
+async def test_a_rejected_broadcast_ends_with_its_reason(stage: Stage) -> None:
+    await submitted(stage)
+    await stage.press("Lena", "Reject", reason="Not now.")
+    await stage.wait(timedelta(hours=1))
+    assert stage.whop.exchanges == []
+    assert "Cancelled" in readable(stage.review_card())
+    assert "was rejected" in stage.texts("moderators")[-1]
+    assert "Not now." in stage.texts("moderators")[-1]
+
+
+async def test_a_review_that_nobody_decides_expires_and_its_author_is_told(stage: Stage) -> None:
+    await submitted(stage)
+    await stage.wait(timedelta(hours=25))
+    assert "was not decided in time" in stage.texts("moderators")[-1]
+    assert "It is a draft again" in readable(stage.review_card())
+
+
+async def test_a_changed_audience_definition_stops_an_approved_broadcast(open_stage: OpenStage) -> None:
+    async with open_stage("v5") as stage:
+        await submitted(stage)
+        await stage.press("Omar", "Approve")
+        await stage.restart(edit_policy=lambda text: text.replace('"prod_gold"', '"prod_other"'))
+        await stage.wait(UNDONE)
+
+        assert stage.whop.exchanges == []
+        card = readable(stage.review_card())
+        assert card.startswith("#1 · Held")
+        assert "no longer what was approved" in card
+
+
+async def test_a_changed_audience_definition_cannot_be_approved(open_stage: OpenStage) -> None:
+    async with open_stage("v5") as stage:
+        await submitted(stage)
+        await stage.restart(edit_policy=lambda text: text.replace('"prod_gold"', '"prod_other"'))
+        assert "has changed in the policy" in answer(await stage.press("Omar", "Approve"))
+
+
+async def test_a_held_broadcast_goes_out_only_after_release_and_fresh_approval(open_stage: OpenStage) -> None:
+    async with open_stage("v5") as stage:
+        await submitted(stage)
+        await stage.press("Omar", "Approve")
+        await stage.restart(edit_policy=lambda text: text.replace('"prod_gold"', '"prod_other"'))
+        await stage.wait(UNDONE)
+        await stage.press("Lena", "Release")
+        await stage.wait(timedelta(hours=1))
+        assert stage.whop.exchanges == []
+
+        await stage.press("Lena", "Approve")
+        await stage.wait(UNDONE)
+        [exchange] = stage.whop.exchanges
+        assert "prod_other" in exchange.body
+
+
+async def test_another_whop_address_than_the_approved_one_stops_the_send(v5: Stage) -> None:
+    await submitted(v5)
+    await v5.press("Omar", "Approve")
+    moved = v5.whop.origin.replace("127.0.0.1", "localhost")
+    v5.settings = v5.settings.model_copy(update={"whop_base_url": moved})
+    await v5.restart()
+    await v5.wait(UNDONE)
+    assert v5.whop.exchanges == []
+    assert readable(v5.review_card()).startswith("#1 · Held")
+
+
+async def test_an_operator_cancels_what_others_wrote_and_its_author_is_told(stage: Stage) -> None:
+    await submitted(stage)
+    lena = stage.person("Lena")
+    done = await lena.slash(stage.channel("moderators"), "notify cancel", broadcast="#1", reason="Wrong day")
+    assert "is cancelled" in answer(done)
+    await stage.settle()
+    assert "was cancelled" in stage.texts("moderators")[-1]
+
+
+async def test_a_sent_broadcast_cannot_be_cancelled(stage: Stage) -> None:
+    await submitted(stage)
+    await stage.press("Omar", "Approve")
+    await stage.wait(UNDONE)
+    late = await stage.person("Lena").slash(stage.channel("moderators"), "notify cancel", broadcast="1")
+    assert "Whop has already accepted it" in answer(late)
+
+
+@pytest.mark.parametrize(
+    ("action", "number", "said"),
+    [
+        ("approve", 1, "it is a draft"),
+        ("stop", 1, "it is a draft"),
+        ("submit", 1, "only its author, Maya, can"),
+        ("edit", 1, "only its author, Maya, can"),
+        ("approve", 999, "There is no broadcast #999"),
+        ("confirm", 1, "it takes the role"),
+        ("explode", 1, "no longer does anything"),
+    ],
+)
+async def test_a_forged_button_has_no_authority(v5: Stage, action: str, number: int, said: str) -> None:
+    await v5.compose(subject="Maya's own")
+    view = discord.ui.View(timeout=None)
+    view.add_item(ActionButton(action, number, 1))
+    channel = v5.herald.client.get_partial_messageable(v5.channel("review").id)
+    forged = await channel.send("forged", view=view)
+
+    result = await v5.person("Omar").click(forged, custom_id=f"herald:{action}:{number}:1")
+
+    assert said in answer(result)
+    assert (await v5.herald.service.look(v5.actor("Maya"), 1))[0].status == "draft"
+
+
+async def test_members_of_another_server_cannot_reach_its_broadcasts(v5: Stage) -> None:
+    await submitted(v5)
+    foreign = dataclasses.replace(v5.actor("Omar"), guild_id=v5.world.guild.id + 1)
+    with pytest.raises(NotFound):
+        await v5.herald.service.approve(foreign, 1, revision=1)
+
+
+async def test_bots_and_members_outside_any_server_can_do_nothing(v5: Stage) -> None:
+    for odd in ({"bot": True}, {"guild_id": None}):
+        someone = dataclasses.replace(v5.actor("Omar"), **odd)
+        with pytest.raises(NotAllowed):
+            await v5.herald.service.may_compose(someone, audience="Gold members", topic="outages")

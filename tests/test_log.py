@@ -1,0 +1,306 @@
+"""Secrets stay secret: in the log, in every repr, and along a whole journey."""
+
+import io
+import json
+import logging
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import pytest
+import structlog
+from pydantic import SecretStr
+
+from bot import log
+from bot.app import assemble
+from bot.policy import parse_policy
+from bot.sandbox.stage import API_KEY, Stage, answer
+from bot.sandbox.whop import Fault
+from bot.settings import Settings
+from tests.conftest import OpenStage
+
+SHORT = "key-that-must-not-show"
+# One contains the other; a quote, a backslash and a percent sign are printed differently by repr.
+LONG = f"{SHORT}-and-more"
+ODD = "odd\\back%sslash{0}key"
+SECRETS = (SHORT, LONG, ODD)
+
+POLICY = """\
+[[server]]
+name = "Sunrise"
+guild = 104900000000000001
+channels = { review = 104900000000000011, audit = 104900000000000012 }
+[server.roles]
+compose = [104900000000000021]
+approve = [104900000000000022]
+operate = [104900000000000023]
+audit = [104900000000000024]
+[[server.topic]]
+id = "news"
+name = "News"
+[[server.audience]]
+name = "Gold"
+targets = { experiences = ["exp_Gold"] }
+"""
+
+
+@pytest.fixture(autouse=True)
+def restored() -> Iterator[None]:
+    """Give logging back as it was: configuring it is for a whole process."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    known = {name: logger.level for name, logger in _loggers()}
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    for name, logger in _loggers():
+        logger.setLevel(known.get(name, logging.NOTSET))
+    structlog.reset_defaults()
+
+
+def _loggers() -> list[tuple[str, logging.Logger]]:
+    found = logging.Logger.manager.loggerDict.items()
+    return [(name, logger) for name, logger in found if isinstance(logger, logging.Logger)]
+
+
+@pytest.fixture(params=["json", "console"])
+def output(request: pytest.FixtureRequest) -> io.StringIO:
+    return configured(request.param)
+
+
+def configured(style: str, *, level: str = "debug", secrets: tuple[str, ...] = SECRETS) -> io.StringIO:
+    stream = io.StringIO()
+    log.configure(level=level, style=style, secrets=secrets, stream=stream)
+    return stream
+
+
+def assert_hidden(text: str) -> None:
+    assert log.HIDDEN in text
+    for secret in SECRETS:
+        assert secret not in text
+        assert repr(secret)[1:-1] not in text
+        assert json.dumps(secret)[1:-1] not in text
+    assert "and-more" not in text
+
+
+class Talkative:
+    def __init__(self, secret: str) -> None:
+        self.secret = secret
+
+    def __repr__(self) -> str:
+        return f"Talkative({self.secret!r})"
+
+
+SHAPES: dict[str, Callable[[str], Any]] = {
+    "text": str,
+    "inside text": lambda secret: f"Bearer {secret}, or so",
+    "list": lambda secret: [secret, 1],
+    "tuple": lambda secret: ("a", (secret,)),
+    "set": lambda secret: {secret},
+    "frozen set": lambda secret: frozenset({secret}),
+    "mapping": lambda secret: {"headers": {"Authorization": f"Bearer {secret}"}},
+    "mapping of another kind": lambda secret: MappingProxyType({"a": [{"b": secret}]}),
+    "key of a mapping": lambda secret: {secret: 1},
+    "key of a mapping that is no text": lambda secret: {(secret, 1): 1, secret.encode(): 2},
+    "bytes": lambda secret: secret.encode(),
+    "bytes in a list": lambda secret: [bytearray(secret.encode())],
+    "exception": lambda secret: ValueError(f"bad {secret}"),
+    "object": Talkative,
+    "path": lambda secret: Path("a") / secret,
+    "generator of its own class": lambda secret: type(f"Odd{secret}", (), {}),
+}
+
+
+@pytest.mark.parametrize("secret", SECRETS)
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
+def test_no_secret_survives_in_a_field(output: io.StringIO, shape: Callable[[str], Any], secret: str) -> None:
+    structlog.get_logger().info("something happened", field=shape(secret), other=1)
+    assert_hidden(output.getvalue())
+
+
+@pytest.mark.parametrize("secret", SECRETS)
+def test_no_secret_survives_in_the_event_the_name_of_a_field_or_the_context(
+    output: io.StringIO, secret: str
+) -> None:
+    with structlog.contextvars.bound_contextvars(context=secret):
+        structlog.get_logger(bound=secret).info(f"it is {secret}", **{secret: 1})
+        structlog.get_logger().info("it is %s", secret)
+    assert_hidden(output.getvalue())
+
+
+@pytest.mark.parametrize("secret", SECRETS)
+def test_no_secret_survives_in_a_traceback(output: io.StringIO, secret: str) -> None:
+    held: dict[str, int] = {}
+    logger = structlog.get_logger()
+    try:
+        held[secret] += 1
+    except KeyError as cause:
+        error = ValueError(f"there is no {secret!r}")
+        error.__cause__ = cause
+        logger.exception("failed")
+        logger.error("failed", exc_info=error)
+        logging.getLogger("library").error("failed with %s", error, exc_info=error)
+    text = output.getvalue()
+    assert text.count("KeyError") >= 3
+    assert_hidden(text)
+
+
+@pytest.mark.parametrize("secret", SECRETS)
+def test_no_secret_survives_in_a_librarys_record(output: io.StringIO, secret: str) -> None:
+    library = logging.getLogger("library")
+    library.warning("sent %s with %r", secret, {"Authorization": [secret.encode()]})
+    library.warning("sent %(key)s", {"key": secret})
+    library.warning(f"sent {secret}", extra={"key": secret}, stack_info=True)
+    assert_hidden(output.getvalue())
+
+
+@pytest.mark.parametrize("secret", SECRETS)
+def test_a_record_that_cannot_be_written_is_not_printed_raw(
+    output: io.StringIO, capsys: pytest.CaptureFixture[str], secret: str
+) -> None:
+    class Broken:
+        def __repr__(self) -> str:
+            raise ValueError(secret)
+
+    logging.getLogger("library").warning("sent %d", secret)
+    logging.getLogger("library").warning("sent", *[secret])
+    structlog.get_logger().warning("sent", key=secret, broken=Broken())
+    printed = capsys.readouterr()
+    assert secret not in output.getvalue() + printed.out + printed.err
+    assert "could not be written" in output.getvalue()
+
+
+def test_what_is_no_secret_is_not_touched() -> None:
+    output = configured("json")
+    structlog.get_logger().info("sent", count=3, part=0.5, done=True, nothing=None, words="ké", row=[1, "a"])
+    event = json.loads(output.getvalue())
+    expected = {"count": 3, "part": 0.5, "done": True, "nothing": None, "words": "ké", "row": [1, "a"]}
+    assert {name: event[name] for name in expected} == expected
+    assert event["level"] == "info"
+
+
+def test_an_empty_secret_hides_nothing() -> None:
+    output = configured("json", secrets=("",))
+    structlog.get_logger().info("sent")
+    assert json.loads(output.getvalue())["event"] == "sent"
+
+
+def test_json_is_one_line_for_each_event() -> None:
+    output = configured("json")
+    structlog.get_logger().info("two\nlines", text="a\r\nb\u2028c\x85d\x0be")
+    logging.getLogger("library").warning("two\nlines")
+    logging.getLogger("library").error("failed", exc_info=ValueError("two\nlines"))
+    lines = output.getvalue().splitlines()
+    assert [json.loads(line)["event"] for line in lines] == ["two\nlines", "two\nlines", "failed"]
+
+
+def test_values_cannot_forge_a_line_of_the_console() -> None:
+    output = configured("console")
+    structlog.get_logger().info("sent", words="\n2026-11-23 [error] forged", more="a\u2028b\x1b[31m")
+    assert len(output.getvalue().splitlines()) == 1
+    assert "\x1b" not in output.getvalue()
+
+
+def test_the_level_counts_for_herald_and_the_frames_of_libraries_are_never_logged() -> None:
+    output = configured("json", level="info")
+    structlog.get_logger().debug("too much")
+    for name in ("discord.gateway", "discord.http", "aiohttp.client", "sqlalchemy.engine", "aiosqlite"):
+        logging.getLogger(name).info("a frame")
+    structlog.get_logger().info("this")
+    assert [json.loads(line)["event"] for line in output.getvalue().splitlines()] == ["this"]
+    configured("json", level="debug")
+    assert not logging.getLogger("discord.http").isEnabledFor(logging.DEBUG)
+
+
+# --- objects ---------------------------------------------------------------------------------------
+
+
+def make_settings(folder: Path) -> Settings:
+    return Settings.model_validate(
+        {
+            "discord_token": SecretStr(SHORT),
+            "whop_api_key": SecretStr(LONG),
+            "whop_api": "v1",
+            "database_url": f"sqlite:///{folder / 'herald.db'}",
+            "health_address": "127.0.0.1:0",
+        }
+    )
+
+
+async def test_no_object_of_herald_shows_a_secret(tmp_path: Path) -> None:
+    settings = make_settings(tmp_path)
+    async with assemble(settings, parse_policy(POLICY, name="herald.toml")) as herald:
+        transport = herald.dispatcher._transport  # pyright: ignore[reportPrivateUsage]
+        for thing in (
+            settings,
+            herald,
+            transport,
+            transport.__dict__,
+            herald.client,
+            herald.service,
+            herald.service.gateway,
+            herald.dispatcher,
+            herald.announcer,
+            herald.store,
+            settings.model_dump(),
+            settings.model_dump_json(),
+        ):
+            assert SHORT not in f"{thing!r} {thing!s}"
+
+
+async def test_the_log_of_settings_shows_no_secret_even_unredacted(tmp_path: Path) -> None:
+    output = configured("json", secrets=())
+    structlog.get_logger().info("start", settings=make_settings(tmp_path), key=SecretStr(LONG))
+    assert SHORT not in output.getvalue()
+    assert "exp" not in json.loads(output.getvalue())["key"]
+
+
+# --- a journey -------------------------------------------------------------------------------------
+
+TOKEN = "sandbox-token"
+
+
+@pytest.mark.parametrize("generation", ["v5", "v1"])
+@pytest.mark.parametrize(
+    "fault", [Fault.UNAUTHORIZED, Fault.SERVER_ERROR, Fault.DROP_AFTER_ACCEPT, Fault.SLOW, Fault.NONE]
+)
+async def test_no_secret_leaves_on_a_journey(
+    open_stage: OpenStage, tmp_path: Path, generation: str, fault: Fault
+) -> None:
+    # Nothing is redacted here: what must not be in the log is not even given to it.
+    output = configured("json", secrets=())
+    async with open_stage(generation, slow_seconds=0.01) as stage:
+        stage.whop.fail_next(fault)
+        draft = await stage.compose()
+        answers = [draft, await stage.submit(draft, note="now"), await stage.press("Omar", "Approve")]
+        await stage.wait(timedelta(seconds=11))
+        assert len(stage.whop.exchanges) == 1
+        seen = _everything_that_left(stage) + "".join(answer(one) for one in answers)
+        stored = _bytes_in(tmp_path)
+    logged = output.getvalue()
+    assert "delivery attempted" in logged
+    assert "Bearer ***" in seen
+    assert b"We are live" in stored
+    for secret in (TOKEN, API_KEY):
+        assert secret not in logged
+        assert secret not in seen
+        assert secret.encode() not in stored
+
+
+def _everything_that_left(stage: Stage) -> str:
+    channels = [text for name in stage.world.channels for text in stage.texts(name)]
+    return "\n".join(
+        [
+            *channels,
+            repr(stage.world.env.http_requests),
+            stage.world.env.transcript(),
+            repr(stage.whop.exchanges),
+            repr(stage.whop.pushes),
+        ]
+    )
+
+
+def _bytes_in(folder: Path) -> bytes:
+    return b"".join(file.read_bytes() for file in sorted(folder.glob("herald.db*")))

@@ -1,0 +1,497 @@
+"""A wrong herald.toml ends the start with one sentence for each mistake: the file, the key, the mend."""
+
+import json
+import re
+import tomllib
+from collections.abc import Callable, Iterable, Iterator
+from datetime import date, timedelta
+from functools import reduce
+from operator import getitem, setitem
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from bot.app import check_audiences
+from bot.errors import ConfigurationError
+from bot.policy import Policy, Rules, load_policy, parse_policy
+from bot.whop import gateway_for
+
+EXAMPLE = Path(__file__).parents[1] / "herald.example.toml"
+RIGHT = """\
+[[server]]
+name = "Sunrise"
+guild = 104900000000000001
+[server.channels]
+review = 104900000000000011
+audit = 104900000000000012
+[server.roles]
+compose = [104900000000000021]
+approve = [104900000000000022]
+operate = [104900000000000023]
+audit = [104900000000000024]
+[server.rules]
+approvals = 2
+undo_window = "60s"
+review_expires = "24h"
+missed_after = "15m"
+[[server.topic]]
+id = "announcements"
+name = "Announcements"
+[[server.audience]]
+name = "Gold"
+targets.products = ["prod_gold", "prod_old"]
+[[server.audience]]
+name = "All"
+targets.users = ["user_maya"]
+targets.companies = ["biz_sunrise"]
+targets.experiences = ["exp_chat"]
+targets.team = "biz_sunrise"
+targets.users_in_experience = { experience = "exp_chat", users = ["user_omar"] }
+approvals = 3
+"""
+ANOTHER = RIGHT.replace("Sunrise", "Sunset")
+
+S, GOLD, ALL = "server “Sunrise”", "server “Sunrise”, audience “Gold”", "server “Sunrise”, audience “All”"
+TOPIC = "server “Sunrise”, topic “Announcements”"
+SNOWFLAKE = "write a Discord id, the long number that “Copy ID” gives, such as 104900000000000000."
+TEXT = "write 1 to 100 characters in quotes, on one line."
+WHOLE = "write a whole number from 1 to 20, without quotes."
+TOPIC_ID = "write 1 to 100 letters, digits, dots, dashes or underscores, in quotes."
+LIST = "write a list in square brackets."
+ENTRY = "write at least one entry."
+TWICE = "the same value stands in it twice: remove one."
+ADD = "it is missing: add it."
+UNKNOWN = "there is no such key: correct the spelling or remove it."
+SOMEBODY = "name at least one target: users, products, companies, experiences, team, users_in_experience."
+
+
+def meant(key: str) -> str:
+    return f"there is no such key (did you mean {key}?): correct the spelling or remove it."
+
+
+def begins(kind: str) -> str:
+    return f"write a Whop id that begins with {kind}_, in quotes."
+
+
+def between(least: str, most: str) -> str:
+    return f'write a duration from "{least}" to "{most}", such as "60s", "15m", "24h" or "7d".'
+
+
+def quoted(*values: str) -> list[str]:
+    return [f'"{value}"' for value in values]
+
+
+# What stands in RIGHT, what somebody wrote instead, and what they read.
+WRONG = [
+    # servers
+    (RIGHT, "", "server: it is missing: add [[server]]."),
+    (RIGHT, "server = []", f"server: {ENTRY}"),
+    (RIGHT, "server = 5", "server: write it as a table that begins with [[server]]."),
+    (RIGHT, 'server = ["Sunrise"]', "server.1: write it as a table that begins with [[server]]."),
+    ("[[server]]", "[server]", "server: write [[server]], with two pairs of brackets."),
+    (RIGHT, RIGHT.replace("server", "servers"), f"servers: {meant('server')}"),
+    (
+        RIGHT,
+        RIGHT.replace("[server.", "[").replace("[[server]]\n", ""),
+        "server: it is missing: add [[server]].",
+    ),
+    (
+        RIGHT,
+        RIGHT + ANOTHER,
+        "server “Sunset”: guild: “Sunrise” has the same id: correct it, or remove one of the two.",
+    ),
+    ("[[server]]", "rule = 1\n[[server]]", f"rule: {UNKNOWN}"),
+    # name
+    ('name = "Sunrise"\n', "", f"server.1.name: {ADD}"),
+    ('name = "Sunrise"', 'nam = "Sunrise"', f"server.1.nam: {meant('name')}"),
+    ('"Sunrise"', '"  "', f"server.1.name: {TEXT}"),
+    ('"Sunrise"', "5", f"server.1.name: {TEXT}"),
+    ('"Sunrise"', f'"{"x" * 101}"', f"server.1.name: {TEXT}"),
+    ('"Sunrise"', r'"Sun\nrise"', f"server.1.name: {TEXT}"),
+    ('"Sunrise"', r'"Sun\u2028rise"', f"server.1.name: {TEXT}"),
+    # guild
+    ("guild = 104900000000000001\n", "", f"{S}: guild: {ADD}"),
+    ("guild =", "guilt =", f"{S}: guilt: {meant('guild')}"),
+    ("104900000000000001", "0", f"{S}: guild: {SNOWFLAKE}"),
+    ("104900000000000001", "-104900000000000001", f"{S}: guild: {SNOWFLAKE}"),
+    ("104900000000000001", "104900000000000001.0", f"{S}: guild: {SNOWFLAKE}"),
+    ("104900000000000001", "9223372036854775808", f"{S}: guild: {SNOWFLAKE}"),
+    ("104900000000000001", "true", f"{S}: guild: {SNOWFLAKE}"),
+    ("104900000000000001", '"Sunrise"', f"{S}: guild: {SNOWFLAKE}"),
+    # channels
+    (
+        "[server.channels]\nreview = 104900000000000011\naudit = 104900000000000012\n",
+        "",
+        f"{S}: channels: it is missing: add [server.channels].",
+    ),
+    ("[server.channels]", "[server.channel]", f"{S}: channel: {meant('channels')}"),
+    (
+        "[server.channels]",
+        "[[server.channels]]",
+        f"{S}: channels: write [server.channels], with one pair of brackets.",
+    ),
+    ("[server.channels]", "[channels]", "channels: it stands outside of a server: write [server.channels]."),
+    ("review = 104900000000000011\n", "", f"{S}: channels.review: {ADD}"),
+    ("review =", "reveiw =", f"{S}: channels.reveiw: {meant('review')}"),
+    ("104900000000000011", '"#review"', f"{S}: channels.review: {SNOWFLAKE}"),
+    ("audit = 104900000000000012\n", "", f"{S}: channels.audit: {ADD}"),
+    ("104900000000000012", "[104900000000000012]", f"{S}: channels.audit: {SNOWFLAKE}"),
+    # roles
+    ("[server.roles]", "[server.rolls]", f"{S}: rolls: {meant('roles')}"),
+    ("compose = [104900000000000021]\n", "", f"{S}: roles.compose: {ADD}"),
+    ("compose = [", "composed = [", f"{S}: roles.composed: {meant('compose')}"),
+    ("[104900000000000021]", "104900000000000021", f"{S}: roles.compose: {LIST}"),
+    ("[104900000000000021]", "[]", f"{S}: roles.compose: {ENTRY}"),
+    ("[104900000000000021]", "[0]", f"{S}: roles.compose.1: {SNOWFLAKE}"),
+    ("[104900000000000022]", '[104900000000000022, "Approvers"]', f"{S}: roles.approve.2: {SNOWFLAKE}"),
+    ("[104900000000000022]", '["@everyone"]', f"{S}: roles.approve.1: {SNOWFLAKE}"),
+    (
+        "[104900000000000022]",
+        "[104900000000000022, 104900000000000001]",
+        f"{S}: roles.approve: 104900000000000001 is the server itself, which as a role is @everyone:"
+        " name a role that only some have.",
+    ),
+    ("[104900000000000023]", '[104900000000000023, "104900000000000023"]', f"{S}: roles.operate: {TWICE}"),
+    ("operate = [104900000000000023]\n", "", f"{S}: roles.operate: {ADD}"),
+    ("audit = [104900000000000024]", 'audit = ""', f"{S}: roles.audit: {LIST}"),
+    # rules
+    ("[server.rules]", "[server.rule]", f"{S}: rule: {meant('rules')}"),
+    ("guild =", "approvals = 2\nguild =", f"{S}: approvals: {meant('rules.approvals')}"),
+    ("[server.rules]", "[rules]", "rules: it stands outside of a server: write [server.rules]."),
+    ("approvals = 2\n", "approval = 2\n", f"{S}: rules.approval: {meant('approvals')}"),
+    *(
+        (("approvals = 2\n", f"approvals = {value}\n", f"{S}: rules.approvals: {WHOLE}"))
+        for value in ("0", "-1", "21", '"2"', "2.0", "true")
+    ),
+    *(
+        ('undo_window = "60s"', f"undo_window = {value}", f"{S}: rules.undo_window: {between('0s', '1h')}")
+        for value in ("60", '"60"', '"-1s"', '"1w"', '"61m"', '"1h30m"', '"1.5h"', '""', "00:01:00", '"９s"')
+    ),
+    ('"24h"', '"4m"', f"{S}: rules.review_expires: {between('5m', '30d')}"),
+    ('"24h"', '"31d"', f"{S}: rules.review_expires: {between('5m', '30d')}"),
+    ('"15m"', '"59s"', f"{S}: rules.missed_after: {between('1m', '20h')}"),
+    ('"15m"', '"21h"', f"{S}: rules.missed_after: {between('1m', '20h')}"),
+    # topics
+    (
+        '[[server.topic]]\nid = "announcements"\nname = "Announcements"\n',
+        "",
+        f"{S}: topic: it is missing: add [[server.topic]].",
+    ),
+    ("[[server.topic]]", "[[server.topics]]", f"{S}: topics: {meant('topic')}"),
+    (
+        "[[server.topic]]",
+        "[server.topic]",
+        f"{S}: topic: write [[server.topic]], with two pairs of brackets.",
+    ),
+    ("[[server.topic]]", "[[topic]]", "topic: it stands outside of a server: write [[server.topic]]."),
+    ('id = "announcements"\n', "", f"{TOPIC}: id: {ADD}"),
+    ('id = "announcements"', 'identifier = "announcements"', f"{TOPIC}: identifier: {meant('id')}"),
+    ('"announcements"', '"two words"', f"{TOPIC}: id: {TOPIC_ID}"),
+    ('"announcements"', '""', f"{TOPIC}: id: {TOPIC_ID}"),
+    ('"announcements"', r'"news\n"', f"{TOPIC}: id: {TOPIC_ID}"),
+    ('"announcements"', "7", f"{TOPIC}: id: {TOPIC_ID}"),
+    ('"Announcements"', '""', f"{S}: topic.1.name: {TEXT}"),
+    (
+        "[[server.topic]]",
+        '[[server.topic]]\nid = "announcements"\nname = "Other"\n[[server.topic]]',
+        f"{S}: topic “announcements” is there already, as “announcements”: rename or remove one.",
+    ),
+    (
+        "[[server.topic]]",
+        '[[server.topic]]\nid = "other"\nname = "announcements"\n[[server.topic]]',
+        f"{S}: topic “Announcements” is there already, as “announcements”: rename or remove one.",
+    ),
+    # audiences
+    (
+        RIGHT[RIGHT.index("[[server.audience]]") :],
+        "",
+        f"{S}: audience: it is missing: add [[server.audience]].",
+    ),
+    (
+        RIGHT,
+        RIGHT.replace("[[server.audience]]", "[[audience]]"),
+        "audience: it stands outside of a server: write [[server.audience]].",
+    ),
+    (
+        RIGHT,
+        RIGHT.replace("[[server.audience]]", "[[server.audiences]]"),
+        f"{S}: audiences: {meant('audience')}",
+    ),
+    ('name = "Gold"\n', "", f"{S}: audience.1.name: {ADD}"),
+    ('name = "Gold"', "name = true", f"{S}: audience.1.name: {TEXT}"),
+    ('"Gold"', '"all"', f"{S}: audience “All” is there already, as “all”: rename or remove one."),
+    ('"Gold"', '"Ａll"', f"{S}: audience “All” is there already, as “Ａll”: rename or remove one."),
+    ("approvals = 3", "approval = 3", f"{ALL}: approval: {meant('approvals')}"),
+    ("approvals = 3", "approvals = 0", f"{ALL}: approvals: {WHOLE}"),
+    ("approvals = 3", 'approvals = "three"', f"{ALL}: approvals: {WHOLE}"),
+    (
+        "approvals = 3",
+        "approvals = 1",
+        f"{S}: audience “All”: approvals: 1 is laxer than the server's rules:"
+        " write at least 2, or remove the line.",
+    ),
+    # targets
+    (
+        'targets.products = ["prod_gold", "prod_old"]\n',
+        "",
+        f"{GOLD}: targets: it is missing: add [server.audience.targets].",
+    ),
+    ('targets.products = ["prod_gold", "prod_old"]', "targets = {}", f"{GOLD}: targets: {SOMEBODY}"),
+    (
+        'targets.products = ["prod_gold", "prod_old"]',
+        'targets = "prod_gold"',
+        f"{GOLD}: targets: write it as a table that begins with [server.audience.targets].",
+    ),
+    ("targets.products", "targets.product", f"{GOLD}: targets.product: {meant('products')}"),
+    ("targets.products", "target.products", f"{GOLD}: target: {meant('targets')}"),
+    ("targets.products", "products", f"{GOLD}: products: {meant('targets.products')}"),
+    ('["prod_gold", "prod_old"]', "[]", f"{GOLD}: targets.products: {ENTRY}"),
+    ('["prod_gold", "prod_old"]', '"prod_gold"', f"{GOLD}: targets.products: {LIST}"),
+    ('"prod_old"', '"prod_gold"', f"{GOLD}: targets.products: {TWICE}"),
+    ('"prod_gold"', '"exp_gold"', f"{GOLD}: targets.products.1: {begins('prod')}"),
+    ('"prod_old"', '"prod_"', f"{GOLD}: targets.products.2: {begins('prod')}"),
+    ('"prod_old"', '"prod_old "', f"{GOLD}: targets.products.2: {begins('prod')}"),
+    ('"prod_old"', "5", f"{GOLD}: targets.products.2: {begins('prod')}"),
+    ('["user_maya"]', '["Maya"]', f"{ALL}: targets.users.1: {begins('user')}"),
+    ('["biz_sunrise"]', '["prod_x"]', f"{ALL}: targets.companies.1: {begins('biz')}"),
+    ('["exp_chat"]', '["biz_x"]', f"{ALL}: targets.experiences.1: {begins('exp')}"),
+    ('team = "biz_sunrise"', 'team = "exp_chat"', f"{ALL}: targets.team: {begins('biz')}"),
+    ('team = "biz_sunrise"', 'team = ["biz_sunrise"]', f"{ALL}: targets.team: {begins('biz')}"),
+    ('experience = "exp_chat", ', "", f"{ALL}: targets.users_in_experience.experience: {ADD}"),
+    (
+        'experience = "exp_chat"',
+        'experience = ""',
+        f"{ALL}: targets.users_in_experience.experience: {begins('exp')}",
+    ),
+    (', users = ["user_omar"]', "", f"{ALL}: targets.users_in_experience.users: {ADD}"),
+    ('["user_omar"]', "[]", f"{ALL}: targets.users_in_experience.users: {ENTRY}"),
+    (
+        'users = ["user_omar"]',
+        'user = ["user_omar"]',
+        f"{ALL}: targets.users_in_experience.user: {meant('users')}",
+    ),
+    # TOML
+    ('"Sunrise"', "Sunrise", "it is not valid TOML: Invalid value (at line 2, column 8): mend that line."),
+    (
+        "[server.rules]",
+        "[server.roles]",
+        "it is not valid TOML: Cannot declare ('server', 'roles') twice (at line 12, column 14):"
+        " mend that line.",
+    ),
+]
+
+# Words that only a library would use.
+JARGON = re.compile(
+    r"Input|valid (?!TOML)|literal|pydantic|Value error|NoneType|extra_|string|integer"
+    r"|\b(int|str|bool|dict|tuple)\b"
+)
+
+
+def refusals(text: str) -> list[str]:
+    with pytest.raises(ConfigurationError) as caught:
+        parse_policy(text, name="herald.toml")
+    return str(caught.value).splitlines()
+
+
+def edited(old: str, new: str) -> str:
+    assert RIGHT.count(old) == 1
+    return RIGHT.replace(old, new)
+
+
+ODD: list[Any] = ["", "x", 0, -1, True, 1.5, [], [[]], ["x"], {}, [{}], {"x": 1}, date(2026, 11, 23)]
+
+
+def toml(value: Any) -> str:
+    if isinstance(value, dict):
+        table = cast("dict[str, Any]", value)
+        return "{" + ", ".join(f"{key} = {toml(item)}" for key, item in table.items()) + "}"
+    if isinstance(value, list):
+        return f"[{', '.join(toml(item) for item in cast('list[Any]', value))}]"
+    return value.isoformat() if isinstance(value, date) else json.dumps(value)
+
+
+def paths(value: Any, *before: str | int) -> Iterator[tuple[str | int, ...]]:
+    """Yield the way to each key and entry of RIGHT."""
+    items: Iterable[tuple[str | int, Any]] = ()
+    if isinstance(value, dict):
+        items = cast("dict[str, Any]", value).items()
+    elif isinstance(value, list):
+        items = enumerate(cast("list[Any]", value))
+    for key, item in items:
+        yield (*before, key)
+        yield from paths(item, *before, key)
+
+
+def with_change(path: tuple[str | int, ...], change: Callable[[Any, Any], None]) -> str:
+    """Return RIGHT after `change` was given the table or list at the end of the way, and the key in it."""
+    document = tomllib.loads(RIGHT)
+    change(reduce(getitem, path[:-1], cast("Any", document)), path[-1])
+    return "\n".join(f"{key} = {toml(value)}" for key, value in document.items())
+
+
+def misspell(table: dict[str, Any], key: str) -> None:
+    table[f"{key}x"] = table.pop(key)
+
+
+ALL_PATHS = list(paths(tomllib.loads(RIGHT)))
+KEYS = [path for path in ALL_PATHS if isinstance(path[-1], str)]
+SEVERAL_TARGETS = ("server", 0, "audience", 1, "targets")
+
+
+@pytest.mark.parametrize(("old", "new", "sentence"), WRONG)
+def test_a_mistake_gets_one_sentence_with_file_key_and_mend(old: str, new: str, sentence: str) -> None:
+    assert refusals(edited(old, new)) == [f"herald.toml: {sentence}"]
+
+
+@pytest.mark.parametrize("path", ALL_PATHS, ids=str)
+def test_whatever_stands_in_a_place_is_refused_in_words_for_people(path: tuple[str | int, ...]) -> None:
+    for odd in ODD:
+        text = with_change(path, lambda table, key, odd=odd: setitem(table, key, odd))
+        if (path[-1] in {"name", "id"} and odd == "x") or (path[-1] == "rules" and odd == {}):
+            parse_policy(text, name="herald.toml")
+            continue
+        lines = refusals(text)
+        # A table that is there but empty lacks several keys at once.
+        assert len(lines) == 1 or odd in ({}, [{}], {"x": 1})
+        assert all(re.fullmatch(r"herald\.toml: (.+: )+.+\.", line) for line in lines)
+        assert not JARGON.search(" ".join(lines))
+
+
+@pytest.mark.parametrize("path", KEYS, ids=str)
+def test_a_misspelt_key_gets_one_sentence_and_is_never_passed_over(path: tuple[str | int, ...]) -> None:
+    (line,) = refusals(with_change(path, misspell))
+    assert f"{path[-1]}x: there is no such key (did you mean {path[-1]}?)" in line
+
+
+@pytest.mark.parametrize("path", KEYS, ids=str)
+def test_a_key_that_is_left_out_gets_one_sentence_or_its_documented_default(
+    path: tuple[str | int, ...],
+) -> None:
+    text = with_change(path, lambda table, key: table.pop(key))
+    if "rules" in path or path[-1] == "approvals" or path[:-1] == SEVERAL_TARGETS:
+        parse_policy(text, name="herald.toml")
+    else:
+        assert len(refusals(text)) == 1
+
+
+def test_rules_that_are_left_out_are_the_careful_ones() -> None:
+    rules = parse_policy(
+        edited(RIGHT[RIGHT.index("[server.rules]") : RIGHT.index("[[server.topic]]")], ""), name="x"
+    )
+    assert rules.servers[0].rules.model_dump() == {
+        "approvals": 1,
+        "undo_window": timedelta(seconds=60),
+        "review_expires": timedelta(hours=24),
+        "missed_after": timedelta(minutes=15),
+    }
+
+
+def test_several_mistakes_get_one_sentence_each() -> None:
+    text = edited("review =", "reviews =").replace("prod_gold", "gold").replace('"60s"', "60")
+    assert len(refusals(text)) == 3
+
+
+def test_a_mistake_in_the_second_of_two_servers_names_that_one() -> None:
+    second = ANOTHER.replace("guild = 104900000000000001", "guild = 104900000000000002").replace(
+        "exp_chat", "chat", 1
+    )
+    assert refusals(RIGHT + second) == [
+        f"herald.toml: server “Sunset”, audience “All”: targets.experiences.1: {begins('exp')}"
+    ]
+
+
+def test_a_number_with_thousands_of_digits_is_refused_like_any_other_bad_line() -> None:
+    (line,) = refusals(edited("104900000000000001", "1" * 5000))
+    assert line.startswith("herald.toml: it is not valid TOML: ")
+
+
+def test_a_byte_order_mark_from_a_windows_editor_does_no_harm(tmp_path: Path) -> None:
+    file = tmp_path / "herald.toml"
+    file.write_text(RIGHT, encoding="utf-8-sig")
+    assert load_policy(file) == parse_policy(RIGHT, name="x")
+
+
+def test_an_id_in_quotes_is_as_good_as_one_without() -> None:
+    assert parse_policy(edited("104900000000000001", '"104900000000000001"'), name="x") == parse_policy(
+        RIGHT, name="x"
+    )
+
+
+def test_an_audience_may_be_stricter_than_its_server() -> None:
+    server = parse_policy(RIGHT, name="x").servers[0]
+    assert (server.quorum("Gold"), server.quorum("All")) == (2, 3)
+
+
+def audiences_refused(policy: Policy, generation: str) -> list[str]:
+    try:
+        check_audiences(policy, gateway_for(generation, origin="https://api.whop.com"), file="herald.toml")
+    except ConfigurationError as error:
+        return str(error).splitlines()
+    return []
+
+
+@pytest.mark.parametrize(
+    ("generation", "target", "other"),
+    [
+        ("v1", 'users = ["user_maya"]', "v5"),
+        ("v1", 'products = ["prod_gold"]', "v5"),
+        ("v1", 'companies = ["biz_sunrise"]', "v5"),
+        ("v5", 'team = "biz_sunrise"', "v1"),
+        ("v5", 'users_in_experience = { experience = "exp_chat", users = ["user_omar"] }', "v1"),
+    ],
+)
+def test_an_audience_that_the_generation_cannot_reach_ends_the_start(
+    generation: str, target: str, other: str
+) -> None:
+    audiences = f'[[server.audience]]\nname = "Some"\ntargets.{target}\n'
+    policy = parse_policy(RIGHT[: RIGHT.index("[[server.audience]]")] + audiences, name="herald.toml")
+    (sentence,) = audiences_refused(policy, generation)
+    kind = target.partition(" ")[0]
+    assert re.match(
+        rf"herald\.toml: server.*audience.*targets\.{kind}: {generation} cannot reach that; use ", sentence
+    )
+    assert sentence.endswith(f", or WHOP_API={other}.")
+    assert audiences_refused(policy, other) == []
+
+
+def example(generation: str) -> Policy:
+    """Return the example as its own words say to cut it for a generation."""
+    head, v1, v5 = re.split(r"^# ==== .* ====$", EXAMPLE.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    audiences = v1 if generation == "v1" else re.sub(r"^#(?=\S)", "", v5, flags=re.MULTILINE)
+    return parse_policy(head + audiences, name="herald.example.toml")
+
+
+def test_the_example_is_valid_as_it_stands() -> None:
+    policy = parse_policy(EXAMPLE.read_text(encoding="utf-8"), name="herald.example.toml")
+    assert policy == example("v1")
+    assert audiences_refused(policy, "v1") == []
+
+
+@pytest.mark.parametrize("generation", ["v1", "v5"])
+def test_the_example_shows_every_target_of_each_generation(generation: str) -> None:
+    policy = example(generation)
+    assert audiences_refused(policy, generation) == []
+    assert {kind for audience in policy.servers[0].audiences for kind in audience.targets.kinds()} == {
+        "v1": {"experiences", "users_in_experience", "team"},
+        "v5": {"users", "products", "companies", "experiences"},
+    }[generation]
+
+
+def test_the_example_names_every_key_and_shows_the_defaults() -> None:
+    text = EXAMPLE.read_text(encoding="utf-8")
+    keys = {str(path[-1]) for path in KEYS}
+    assert {key for key in keys if not re.search(rf"(^#?|[.\[]){key}\b", text, re.MULTILINE)} == set()
+    assert example("v1").servers[0].rules == Rules()
+
+
+@pytest.mark.parametrize(
+    "warning",
+    [
+        r"# team: the TEAM of the company only .*and NO CUSTOMERS",
+        r"reaches them as a MENTION",
+        r"someone with access to both gets TWO pushes",
+    ],
+)
+def test_the_example_warns_of_each_silent_surprise(warning: str) -> None:
+    assert re.search(warning, EXAMPLE.read_text(encoding="utf-8"))

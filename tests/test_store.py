@@ -1,0 +1,522 @@
+"""The store keeps all or nothing, belongs to one process, and says in one sentence what keeps it shut."""
+
+import asyncio
+import os
+import sqlite3
+import sys
+import traceback
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Connection, create_engine
+from sqlalchemy.exc import IntegrityError
+
+from bot.audit import HERALD, Entry
+from bot.broadcast import Broadcast, Notification, Person, Status, Text
+from bot.delivery import Delivery, DeliveryStatus, Request
+from bot.errors import ConfigurationError, StoreError
+from bot.store import Store, Transaction
+from bot.store import store as module
+from bot.store.store import migrate
+from bot.store.tables import metadata
+
+NOW = datetime(2026, 11, 23, 9, 41, tzinfo=UTC)
+MAYA, OMAR, LENA = Person(101, "Maya"), Person(102, "Omar"), Person(103, "Lena")
+TYPED = "words-that-a-person-typed"
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "data" / "herald.db"
+
+
+@pytest_asyncio.fixture
+async def store(file: Path) -> AsyncIterator[Store]:
+    async with Store.open(url(file)) as opened:
+        yield opened
+
+
+def url(file: Path) -> str:
+    return f"sqlite:///{file}"
+
+
+def write(file: Path, text: str) -> None:
+    file.parent.mkdir()
+    file.write_text(text)
+
+
+def read(file: Path) -> str:
+    return file.read_text()
+
+
+def remove(file: Path) -> None:
+    file.unlink()
+
+
+def words(subject: str = "We are live") -> Notification:
+    return Notification(topic="news", all=Text(subject=subject, content="Come in"))
+
+
+async def add_draft(
+    store: Store, *, fingerprint: str = "a" * 64, at: datetime = NOW, subject: str = "We are live"
+) -> Broadcast:
+    async with store.transaction() as tx:
+        return await tx.broadcasts.add(
+            guild_id=1,
+            author=MAYA,
+            audience="Gold",
+            notification=words(subject),
+            fingerprint=fingerprint,
+            origin_channel_id=5,
+            at=at,
+        )
+
+
+async def reload(store: Store, broadcast: Broadcast) -> Broadcast:
+    async with store.reading() as tx:
+        return await tx.broadcasts.get(broadcast.id)
+
+
+async def add_delivery(store: Store) -> Delivery:
+    broadcast = await add_draft(store)
+    request = Request(method="POST", url="https://api.whop.com/x", headers={"A": "b"}, body=b"\x00\xff")
+    async with store.transaction() as tx:
+        await tx.deliveries.add(broadcast.id, [request], at=NOW)
+        return (await tx.deliveries.of(broadcast.id))[0]
+
+
+async def claim(store: Store, delivery: Delivery) -> Delivery | None:
+    async with store.transaction() as tx:
+        return await tx.deliveries.claim(delivery, at=NOW)
+
+
+async def claimed(store: Store) -> Delivery:
+    taken = await claim(store, await add_delivery(store))
+    assert taken is not None
+    return taken
+
+
+async def settle(store: Store, delivery: Delivery, status: DeliveryStatus) -> bool:
+    async with store.transaction() as tx:
+        return await tx.deliveries.settle(delivery, status=status, detail="", at=NOW)
+
+
+async def refusal(file: Path) -> str:
+    with pytest.raises(ConfigurationError) as caught:
+        async with Store.open(url(file)):
+            pass
+    return str(caught.value)
+
+
+def assert_one_mendable_sentence(sentence: str, file: Path) -> None:
+    assert sentence.startswith(f"DATABASE_URL: {file}") or f" on {file}:" in sentence
+    assert "\n" not in sentence
+    assert sentence.endswith(".")
+    assert any(mend in sentence for mend in ("name another", "name a file", "stop it first", "update Herald"))
+
+
+# --- the tables ------------------------------------------------------------------------------------
+
+
+def test_the_migrations_make_exactly_the_tables() -> None:
+    def differences(connection: Connection) -> Any:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        return compare_metadata(context, metadata)
+
+    engine = create_engine("sqlite://")
+    with engine.connect() as connection:
+        migrate(connection)
+        assert differences(connection) == []
+    engine.dispose()
+
+
+async def test_opening_again_keeps_what_is_there(file: Path) -> None:
+    async with Store.open(url(file)) as first:
+        draft = await add_draft(first)
+    async with Store.open(url(file)) as second:
+        assert await reload(second, draft) == draft
+
+
+async def test_every_connection_is_durable_and_checks_its_keys(store: Store) -> None:
+    # Several at once, so that the second is a new connection and not the first again.
+    async with store.transaction() as writing, store.reading() as reading:
+        for tx in (writing, reading):
+            connection = tx.broadcasts._connection  # pyright: ignore[reportPrivateUsage]
+            pragmas = {
+                name: (await connection.exec_driver_sql(f"PRAGMA {name}")).scalar()
+                for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
+            }
+            assert pragmas == {
+                "journal_mode": "wal",
+                "synchronous": 2,
+                "foreign_keys": 1,
+                "busy_timeout": module.BUSY_SECONDS * 1000,
+            }
+
+
+def test_a_busy_database_is_waited_for_at_least_fifteen_seconds() -> None:
+    assert module.BUSY_SECONDS >= 15
+
+
+# --- all or nothing --------------------------------------------------------------------------------
+
+
+async def test_a_transaction_that_raises_leaves_nothing(store: Store) -> None:
+    async def fail() -> None:
+        async with store.transaction() as tx:
+            await tx.remember("name", "value")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await fail()
+    async with store.reading() as tx:
+        assert await tx.fact("name") is None
+
+
+async def test_a_transaction_that_is_cancelled_leaves_nothing_and_no_lock(store: Store) -> None:
+    inside = asyncio.Event()
+
+    async def write() -> None:
+        async with store.transaction() as tx:
+            await tx.remember("name", "value")
+            inside.set()
+            await asyncio.Event().wait()
+
+    task = asyncio.create_task(write())
+    await inside.wait()
+    task.cancel()
+    await asyncio.wait({task})
+    async with store.transaction() as tx:
+        assert await tx.fact("name") is None
+        await tx.remember("name", "another")
+
+
+async def test_readers_see_no_half_of_a_transaction(store: Store) -> None:
+    async with store.transaction() as writing:
+        await writing.remember("name", "value")
+        async with store.reading() as reading:
+            assert await reading.fact("name") is None
+
+
+async def test_a_row_without_its_broadcast_is_refused(store: Store) -> None:
+    request = Request(method="POST", url="https://api.whop.com/x", headers={}, body=b"")
+    with pytest.raises(StoreError):
+        async with store.transaction() as tx:
+            await tx.deliveries.add(404, [request], at=NOW)
+
+
+async def test_a_database_that_another_program_locks_raises_and_nothing_changes(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "BUSY_SECONDS", 0.05)
+    async with Store.open(url(file)) as store:
+        with closing(sqlite3.connect(file, isolation_level=None)) as foreign:
+            foreign.execute("BEGIN IMMEDIATE")
+            with pytest.raises(StoreError, match="database is locked"):
+                async with store.transaction() as tx:
+                    await tx.remember("name", "value")
+            foreign.execute("ROLLBACK")
+        async with store.transaction() as tx:
+            assert await tx.fact("name") is None
+            await tx.remember("name", "value")
+
+
+# --- one process -----------------------------------------------------------------------------------
+
+
+async def test_a_second_herald_on_the_same_file_is_refused_until_the_first_has_closed(file: Path) -> None:
+    async with Store.open(url(file)):
+        sentence = await refusal(file)
+        assert_one_mendable_sentence(sentence, file)
+        assert "another Herald is running" in sentence
+    async with Store.open(url(file)):
+        pass
+
+
+async def test_another_process_on_the_same_file_is_refused_too(file: Path) -> None:
+    async with Store.open(url(file)):
+        ended, said = await open_elsewhere(file)
+        assert ended == 2
+        assert "another Herald is running" in said
+    assert await open_elsewhere(file) == (0, "")
+
+
+async def open_elsewhere(file: Path) -> tuple[int | None, str]:
+    script = (
+        "import asyncio, sys\n"
+        "from bot.errors import ConfigurationError\n"
+        "from bot.store import Store\n"
+        "async def main():\n"
+        "    async with Store.open(sys.argv[1]): pass\n"
+        "try: asyncio.run(main())\n"
+        "except ConfigurationError as error: print(error); sys.exit(2)\n"
+    )
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", script, url(file), stdout=asyncio.subprocess.PIPE
+    )
+    said, _ = await process.communicate()
+    return process.returncode, said.decode()
+
+
+async def test_a_start_that_failed_leaves_no_lock(file: Path) -> None:
+    write(file, "a shopping list " * 100)
+    await refusal(file)
+    remove(file)
+    async with Store.open(url(file)):
+        pass
+
+
+# --- what cannot be opened -------------------------------------------------------------------------
+
+
+@pytest.fixture
+def unprivileged() -> Iterator[None]:
+    """Root may write anywhere: for this test it is nobody."""
+    if os.geteuid():
+        yield
+        return
+    os.seteuid(65534)
+    yield
+    os.seteuid(0)
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that every user can reach, which pytest's own are not."""
+    with TemporaryDirectory() as folder:
+        Path(folder).chmod(0o777)
+        yield Path(folder)
+
+
+async def test_a_folder_that_is_not_writable_is_named(open_folder: Path, unprivileged: None) -> None:
+    closed = open_folder / "closed"
+    closed.mkdir(mode=0o500)
+    file = closed / "herald.db"
+    sentence = await refusal(file)
+    assert_one_mendable_sentence(sentence, file)
+    assert "Permission denied" in sentence
+
+
+async def test_a_file_that_is_not_writable_is_named(open_folder: Path, unprivileged: None) -> None:
+    file = open_folder / "herald.db"
+    async with Store.open(url(file)):
+        pass
+    file.chmod(0o400)
+    assert_one_mendable_sentence(await refusal(file), file)
+
+
+async def test_a_folder_that_is_a_file_is_named(file: Path) -> None:
+    write(file, "")
+    file /= "herald.db"
+    assert_one_mendable_sentence(await refusal(file), file)
+
+
+async def test_a_path_that_is_a_directory_is_named(tmp_path: Path) -> None:
+    assert_one_mendable_sentence(await refusal(tmp_path), tmp_path)
+
+
+async def test_a_file_that_is_no_database_is_named_and_left_alone(file: Path) -> None:
+    write(file, "a shopping list " * 100)
+    assert_one_mendable_sentence(await refusal(file), file)
+    assert read(file) == "a shopping list " * 100
+
+
+async def test_a_database_of_a_newer_herald_is_refused_and_left_alone(file: Path) -> None:
+    async with Store.open(url(file)):
+        pass
+    with closing(sqlite3.connect(file)) as connection, connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    sentence = await refusal(file)
+    assert_one_mendable_sentence(sentence, file)
+    assert "newer Herald" in sentence
+    with closing(sqlite3.connect(file)) as connection:
+        assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [("9999",)]
+
+
+async def test_a_database_of_another_program_is_refused_and_left_alone(file: Path) -> None:
+    file.parent.mkdir()
+    with closing(sqlite3.connect(file)) as connection, connection:
+        connection.execute("CREATE TABLE broadcasts (recipe TEXT)")
+    assert_one_mendable_sentence(await refusal(file), file)
+    with closing(sqlite3.connect(file)) as connection:
+        tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+    assert tables == [("broadcasts",)]
+
+
+async def test_a_database_that_stays_locked_at_the_start_is_not_called_broken(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "BUSY_SECONDS", 0.05)
+    async with Store.open(url(file)):
+        pass
+    with closing(sqlite3.connect(file, isolation_level=None)) as foreign:
+        foreign.execute("BEGIN IMMEDIATE")
+        sentence = await refusal(file)
+    assert_one_mendable_sentence(sentence, file)
+    assert "locked" in sentence
+    assert "restore a backup" not in sentence
+
+
+# --- guarded writes --------------------------------------------------------------------------------
+
+
+async def test_change_succeeds_only_from_the_expected_status(store: Store) -> None:
+    draft = await add_draft(store)
+    async with store.transaction() as tx:
+        assert await tx.broadcasts.change(draft, status=Status.REVIEW, at=NOW)
+        assert not await tx.broadcasts.change(draft, status=Status.CANCELLED, at=NOW)
+    assert (await reload(store, draft)).status is Status.REVIEW
+
+
+async def test_change_succeeds_only_from_the_expected_revision(store: Store) -> None:
+    draft = await add_draft(store)
+    edit = {"revision": 2, "notification": words("Edited"), "fingerprint": "b" * 64}
+    async with store.transaction() as tx:
+        assert await tx.broadcasts.change(draft, status=Status.DRAFT, at=NOW, **edit)
+        assert not await tx.broadcasts.change(draft, status=Status.REVIEW, at=NOW)
+    after = await reload(store, draft)
+    assert (after.status, after.title) == (Status.DRAFT, "Edited")
+
+
+async def test_a_delivery_is_claimed_once_of_two(store: Store) -> None:
+    pending = await add_delivery(store)
+    first, second = await asyncio.gather(claim(store, pending), claim(store, pending))
+    assert [first, second].count(None) == 1
+
+
+async def test_a_claim_comes_with_the_very_bytes_that_were_frozen(store: Store) -> None:
+    taken = await claimed(store)
+    assert taken.status is DeliveryStatus.IN_FLIGHT
+    assert taken.attempts == 1
+    assert taken.request.body == b"\x00\xff"
+    assert taken.request.headers == {"A": "b"}
+
+
+async def test_an_attempt_is_settled_once(store: Store) -> None:
+    taken = await claimed(store)
+    assert await settle(store, taken, DeliveryStatus.UNKNOWN)
+    assert not await settle(store, taken, DeliveryStatus.ACCEPTED)
+    async with store.reading() as tx:
+        assert [one.status for one in await tx.deliveries.of(taken.broadcast_id)] == [DeliveryStatus.UNKNOWN]
+
+
+async def test_an_answer_to_an_older_attempt_settles_nothing(store: Store) -> None:
+    first = await claimed(store)
+    assert await settle(store, first, DeliveryStatus.PENDING)
+    async with store.reading() as tx:
+        pending = (await tx.deliveries.of(first.broadcast_id))[0]
+    assert await claim(store, pending) is not None
+    assert not await settle(store, first, DeliveryStatus.ACCEPTED)
+
+
+async def test_an_unclaimed_delivery_is_due_only_when_its_time_has_come(store: Store) -> None:
+    await add_delivery(store)
+    async with store.reading() as tx:
+        assert await tx.deliveries.due(NOW - timedelta(microseconds=1), limit=9) == []
+        assert len(await tx.deliveries.due(NOW, limit=9)) == 1
+
+
+# --- approvals -------------------------------------------------------------------------------------
+
+
+async def approve(store: Store, broadcast: Broadcast, approver: Person) -> None:
+    async with store.transaction() as tx:
+        await tx.broadcasts.approve(broadcast, approver=approver, at=NOW)
+
+
+async def approvers(store: Store, broadcast: Broadcast) -> list[Person]:
+    return [approval.approver for approval in (await reload(store, broadcast)).approvals]
+
+
+async def test_approvals_of_another_revision_do_not_count(store: Store) -> None:
+    draft = await add_draft(store)
+    await approve(store, draft, OMAR)
+    assert await approvers(store, draft) == [OMAR]
+    async with store.transaction() as tx:
+        await tx.broadcasts.change(draft, status=Status.DRAFT, at=NOW, revision=2)
+    assert await approvers(store, draft) == []
+
+
+async def test_approvals_of_another_fingerprint_do_not_count(store: Store) -> None:
+    draft = await add_draft(store)
+    await approve(store, draft, OMAR)
+    async with store.transaction() as tx:
+        await tx.broadcasts.change(draft, status=Status.DRAFT, at=NOW, fingerprint="b" * 64)
+    assert await approvers(store, draft) == []
+
+
+async def test_approvals_of_another_broadcast_do_not_count(store: Store) -> None:
+    one, other = await add_draft(store), await add_draft(store)
+    await approve(store, one, OMAR)
+    assert await approvers(store, other) == []
+
+
+async def test_nobody_approves_twice_whatever_the_code_does(store: Store) -> None:
+    draft = await add_draft(store)
+    await approve(store, draft, OMAR)
+    with pytest.raises(StoreError):
+        await approve(store, draft, OMAR)
+    await approve(store, draft, LENA)
+    assert await approvers(store, draft) == [OMAR, LENA]
+
+
+# --- times -----------------------------------------------------------------------------------------
+
+
+async def test_times_come_back_as_the_same_moment_in_utc(store: Store) -> None:
+    elsewhere = NOW.astimezone(timezone(timedelta(hours=-7))).replace(microsecond=123456)
+    draft = await add_draft(store, at=elsewhere)
+    assert draft.created_at == elsewhere
+    assert draft.created_at.tzinfo is UTC
+
+
+# --- what people typed -----------------------------------------------------------------------------
+
+
+async def _clash(tx: Transaction) -> None:
+    await tx.broadcasts.add_revision(1, 1, editor=MAYA, notification=words(TYPED), at=NOW)
+
+
+async def _dangle(tx: Transaction) -> None:
+    await tx.broadcasts.add_revision(404, 1, editor=MAYA, notification=words(TYPED), at=NOW)
+
+
+async def _vanish(tx: Transaction) -> None:
+    connection = tx.broadcasts._connection  # pyright: ignore[reportPrivateUsage]
+    await connection.exec_driver_sql("DROP TABLE audit_events")
+    await tx.record.append(Entry(guild_id=1, at=NOW, actor=HERALD, action="submit", detail=TYPED))
+
+
+@pytest.mark.parametrize("fault", [_clash, _dangle, _vanish])
+async def test_errors_of_the_database_do_not_quote_what_people_typed(
+    store: Store, fault: Callable[[Transaction], Any]
+) -> None:
+    await add_draft(store, subject=TYPED)
+    with pytest.raises(StoreError) as caught:
+        async with store.transaction() as tx:
+            await fault(tx)
+    whole = "".join(traceback.format_exception(caught.value))
+    assert "The database is in trouble" in whole
+    assert TYPED not in whole + repr(caught.value) + repr(caught.value.__cause__)
+
+
+def test_the_tables_refuse_a_forked_chain() -> None:
+    engine = create_engine("sqlite://")
+    with engine.connect() as connection:
+        migrate(connection)
+        fork = (
+            "INSERT INTO audit_events VALUES"
+            " (1, {0}, '2026-11-23', 0, 'Herald', 'submit', 1, '', '', 'before', '{0}')"
+        )
+        connection.exec_driver_sql(fork.format(1))
+        with pytest.raises(IntegrityError):
+            connection.exec_driver_sql(fork.format(2))
+    engine.dispose()
