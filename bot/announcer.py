@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final, Protocol
 
-import aiohttp
 import discord
 import structlog
 
@@ -23,13 +22,6 @@ log = structlog.get_logger()
 BATCH: Final = 50
 POLL_SECONDS: Final = 1.0
 LONGEST_WAIT: Final = timedelta(minutes=5)
-# What discord.py raises when Discord does not take a message; RateLimited is not an HTTPException.
-DISCORD_ERRORS: Final = (
-    discord.DiscordException,
-    aiohttp.ClientError,
-    asyncio.TimeoutError,
-    OSError,
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,27 +110,29 @@ class Announcer:
                 waiting |= {post.guild_id} if post.kind is PostKind.AUDIT else set()
 
     async def _draw(self, card: Card) -> None:
-        async with self._store.reading() as tx:
-            broadcast = await tx.broadcasts.get(card.broadcast_id)
-            deliveries = await tx.deliveries.of(card.broadcast_id)
-        shown = self._client.cards.review(broadcast, deliveries, current=card.current)
-        channel = self._channel(card.channel_id)
         try:
-            if card.message_id is None:
-                message = await _send(channel, shown, nonce=f"card-{card.id}-{card.failures}")
-            else:
-                message = await channel.get_partial_message(card.message_id).edit(
-                    content=shown.content, embeds=shown.embeds, view=shown.view
-                )
+            message_id = await self._show_card(card)
         except discord.NotFound:
             await self._lose(card)
-        except DISCORD_ERRORS as error:
+        except Exception as error:  # noqa: BLE001 - one card that cannot be drawn must not silence the rest
             wait = self._report(error, what=f"card of #{card.broadcast_id}", failures=card.failures)
             async with self._store.transaction() as tx:
                 await tx.announcements.card_failed(card, next_at=self._clock() + wait)
         else:
             async with self._store.transaction() as tx:
-                await tx.announcements.card_drawn(card, message_id=message.id)
+                await tx.announcements.card_drawn(card, message_id=message_id)
+
+    async def _show_card(self, card: Card) -> int:
+        async with self._store.reading() as tx:
+            broadcast = await tx.broadcasts.get(card.broadcast_id)
+            deliveries = await tx.deliveries.of(card.broadcast_id)
+        shown = self._client.cards.review(broadcast, deliveries, current=card.current)
+        channel = self._channel(card.channel_id)
+        if card.message_id is None:
+            return (await _send(channel, shown, nonce=f"card-{card.id}-{card.failures}")).id
+        message = channel.get_partial_message(card.message_id)
+        await message.edit(content=shown.content, embeds=shown.embeds, view=shown.view)
+        return card.message_id
 
     async def _lose(self, card: Card) -> None:
         """Post a new card in place of a deleted one; an old card that is gone is no loss."""
@@ -154,10 +148,10 @@ class Announcer:
             self._bell.set()
 
     async def _post(self, post: Post) -> bool:
-        shown = await self._render(post)
         try:
+            shown = await self._render(post)
             message = await _send(self._channel(post.channel_id), shown, nonce=f"post-{post.id}")
-        except DISCORD_ERRORS as error:
+        except Exception as error:  # noqa: BLE001 - what cannot be posted waits; the rest goes on
             wait = self._report(error, what=f"{post.kind} post {post.id}", failures=post.failures)
             async with self._store.transaction() as tx:
                 await tx.announcements.post_failed(post, next_at=self._clock() + wait)
@@ -178,7 +172,7 @@ class Announcer:
     def _report(self, error: BaseException, *, what: str, failures: int) -> timedelta:
         wait = min(timedelta(seconds=2) * 2 ** min(failures, 10), LONGEST_WAIT)
         log.warning(
-            "Discord did not take a message",
+            "a message could not be shown in Discord",
             what=what,
             kind=type(error).__name__,
             status=getattr(error, "status", None),

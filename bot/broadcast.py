@@ -237,6 +237,11 @@ def visible_length(text: str) -> int:
     return sum(1 for _ in regex.finditer(r"\X", text))
 
 
+def content_limit(field: str) -> int:
+    """Return how many visible characters fit the content of `all`, `in_app` or `mobile`."""
+    return CONTENT_LIMIT if field == "all" else SPLIT_CONTENT_LIMIT
+
+
 def problems(notification: Notification) -> list[str]:
     """Return a sentence for each thing that keeps the notification from being sent."""
     found = [sentence for field, text in notification.texts() for sentence in _text_problems(field, text)]
@@ -255,8 +260,7 @@ def problems(notification: Notification) -> list[str]:
 
 def _text_problems(field: str, text: Text) -> Sequence[str]:
     where = {"all": "", "in_app": " for the feed", "mobile": " for the phone"}[field]
-    content_limit = CONTENT_LIMIT if field == "all" else SPLIT_CONTENT_LIMIT
-    parts = (("subject", text.subject, SUBJECT_LIMIT), ("content", text.content, content_limit))
+    parts = (("subject", text.subject, SUBJECT_LIMIT), ("content", text.content, content_limit(field)))
     return [
         sentence
         for name, value, limit in parts

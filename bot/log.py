@@ -52,6 +52,18 @@ def _printed(secret: str) -> str:
     return "".join(r"\\+" if ch == "\\" else re.escape(ch) for ch in secret)
 
 
+def _on_one_line(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    # The console shows texts as they are: a line break in one would look like another event.
+    return {
+        key: _printable(value) if isinstance(value, str) and key != "exception" else value
+        for key, value in event.items()
+    }
+
+
+def _printable(text: str) -> str:
+    return "".join(ch if ch.isprintable() else ch.encode("unicode_escape").decode() for ch in text)
+
+
 class _Handler(logging.StreamHandler[TextIO]):
     @override
     def handleError(self, record: logging.LogRecord) -> None:
@@ -72,16 +84,16 @@ def configure(*, level: str, style: str, secrets: Sequence[str], stream: TextIO 
         structlog.stdlib.PositionalArgumentsFormatter(),
         structlog.processors.format_exc_info,
     ]
-    render: Processor = (
-        structlog.processors.JSONRenderer()
+    render: list[Processor] = (
+        [structlog.processors.JSONRenderer()]
         if style == "json"
-        else structlog.dev.ConsoleRenderer(colors=stream.isatty())
+        else [_on_one_line, structlog.dev.ConsoleRenderer(colors=stream.isatty())]
     )
     remove = structlog.stdlib.ProcessorFormatter.remove_processors_meta
     handler = _Handler(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared, processors=[remove, Redaction(secrets), render]
+            foreign_pre_chain=shared, processors=[remove, Redaction(secrets), *render]
         )
     )
     root = logging.getLogger()

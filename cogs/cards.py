@@ -16,7 +16,7 @@ from bot.delivery import Delivery, DeliveryStatus
 from bot.permissions import Action
 from bot.service import Service
 from cogs.buttons import EDIT_PHONE, ActionButton, buttons
-from cogs.text import length_note, plain, shorten
+from cogs.text import clip, fitting, length_note, plain, shorten, units
 
 COLOURS: Final[Mapping[Status, discord.Colour]] = MappingProxyType(
     {
@@ -88,7 +88,10 @@ _ROLE: Final = re.compile(r"<@&(\d+)>")
 
 # What Discord takes in all embeds of a message together.
 EMBED_LIMIT: Final = 6000
-FIELD_KEPT: Final = 120
+DESCRIPTION_LIMIT: Final = 4096
+FIELD_LIMIT: Final = 1024
+REACH_LIMIT: Final = 800
+KEPT: Final = 120
 
 _FIELD_NAMES: Final = {"all": "Feed and phone", "in_app": "Feed", "mobile": "Phone"}
 
@@ -109,14 +112,15 @@ class Cards:
         """Draw the author's own card: what it says, what it lacks, what comes next."""
         lacking = self._service.shortcomings(broadcast)
         head = self._head(broadcast, f"Draft #{broadcast.id}")
-        if broadcast.reason:
-            head.add_field(name="Came back", value=plain(broadcast.reason), inline=False)
-        for _, text in broadcast.notification.texts():
-            head.add_field(name="Length", value=length_note(text), inline=False)
+        if broadcast.reason.strip():
+            head.add_field(name="Came back", value=_field(plain(broadcast.reason)), inline=False)
+        for field, text in broadcast.notification.texts():
+            name = "Length" if field == "all" else f"Length ({_FIELD_NAMES[field].lower()})"
+            head.add_field(name=name, value=length_note(field, text), inline=False)
         if lacking:
             head.colour = discord.Colour.red()
             listed = "\n".join(f"• {plain(sentence)}" for sentence in lacking)
-            head.add_field(name="Before you can submit", value=listed[:1024], inline=False)
+            head.add_field(name="Before you can submit", value=_field(listed), inline=False)
         self._add_approvals(head, broadcast)
         names = [Action.EDIT, *([Action.CANCEL] if lacking else [Action.SUBMIT, Action.CANCEL])]
         view = buttons(names, broadcast)
@@ -135,8 +139,8 @@ class Cards:
             return Rendered(embeds=[embed], view=discord.ui.View(timeout=None))
         head = self._head(broadcast, f"#{broadcast.id} · {HEADLINES[broadcast.status]}")
         head.description = self._situation(broadcast, deliveries)
-        if broadcast.note:
-            head.add_field(name="Author's note", value=plain(broadcast.note)[:1024], inline=False)
+        if broadcast.note.strip():
+            head.add_field(name="Author's note", value=_field(plain(broadcast.note)), inline=False)
         self._add_approvals(head, broadcast)
         return Rendered(
             embeds=_fitted([head, *_texts(broadcast.notification, head.colour)]),
@@ -195,9 +199,10 @@ class Cards:
         """Say once more, before submitting, what approval would set off."""
         server = self._service.server_of(broadcast)
         needed = server.quorum(broadcast.audience)
+        reach = fitting(self._reach(broadcast), REACH_LIMIT, between="; ")
         return (
             f"**{plain(shorten(broadcast.title, 100))}**\n"
-            f"to **{plain(broadcast.audience)}**: {'; '.join(self._reach(broadcast))}\n"
+            f"to **{plain(broadcast.audience)}**: {reach}\n"
             f"It goes to **{self._environment}** once {_people(needed)} of your team approved it and"
             f" {_span(server.rules.undo_window.total_seconds())} have passed in which it can be stopped."
             f" Once Whop has it, nobody can call it back.\nProof code **{broadcast.proof}**"
@@ -207,12 +212,8 @@ class Cards:
         server = self._service.server_of(broadcast)
         topic = server.topic(broadcast.notification.topic)
         embed = discord.Embed(title=title, colour=COLOURS[broadcast.status])
-        reach = "\n".join(f"• {line}" for line in self._reach(broadcast))
-        embed.add_field(
-            name="Audience",
-            value=f"**{plain(broadcast.audience)}**\n{_whole_lines(reach, 900)}",
-            inline=False,
-        )
+        reach = fitting([f"• {line}" for line in self._reach(broadcast)], REACH_LIMIT, between="\n")
+        embed.add_field(name="Audience", value=f"**{plain(broadcast.audience)}**\n{reach}", inline=False)
         embed.add_field(name="Topic", value=plain(topic.name if topic else broadcast.notification.topic))
         embed.add_field(name="Author", value=plain(broadcast.author.name))
         embed.set_footer(
@@ -226,8 +227,10 @@ class Cards:
         if audience is None:
             return ["no longer in the policy"]
         lines = self._service.gateway.describe(audience.targets)
+        lines = [fitting(line.split("; "), REACH_LIMIT - KEPT, between="; ") for line in lines]
         if len(lines) > 1:
-            lines.append(f"{len(lines)} requests: whoever is in several of these gets one push for each")
+            # First, so that it is not among what a long list leaves out.
+            lines.insert(0, f"{len(lines)} requests: whoever is in several of these gets one push for each")
         return lines
 
     def _add_approvals(self, embed: discord.Embed, broadcast: Broadcast) -> None:
@@ -240,7 +243,7 @@ class Cards:
             given.append(f"{missing} more needed, from {holders}; not from the author")
         embed.add_field(
             name=f"Approvals {len(broadcast.approvals)} of {needed}",
-            value="\n".join(given)[:1024] or "none",
+            value=fitting(given, FIELD_LIMIT, between="\n") or "none",
             inline=False,
         )
 
@@ -300,13 +303,15 @@ def _texts(notification: Notification, colour: discord.Colour | None) -> list[di
     shown: list[discord.Embed] = []
     for field, text in notification.texts():
         embed = discord.Embed(
-            description=f"**{plain(text.subject)}**\n{plain(text.content)}", colour=colour
+            description=clip(f"**{plain(text.subject)}**\n{plain(text.content)}", DESCRIPTION_LIMIT),
+            colour=colour,
         ).set_author(name=_FIELD_NAMES[field])
         shown.append(embed)
     extras = (("Subtitle", notification.subtitle), ("A tap opens", notification.link))
     for name, value in extras:
         if value and shown:
-            shown[-1].add_field(name=name, value=plain(value)[:1024], inline=False)
+            # Discord refuses a field that has only spaces.
+            shown[-1].add_field(name=name, value=_field(plain(value)).strip() or "(blank)", inline=False)
     return shown
 
 
@@ -315,23 +320,34 @@ def _fitted(embeds: list[discord.Embed]) -> list[discord.Embed]:
 
     The words of a broadcast that can be submitted always fit; only a draft that is too long anyway is cut.
     """
-    head = embeds[0]
-    while (over := sum(len(embed) for embed in embeds) - EMBED_LIMIT) > 0:
-        longest = max(range(len(head.fields)), key=lambda index: len(head.fields[index].value or ""))
-        field = head.fields[longest]
-        if (value := field.value or "") and len(value) > FIELD_KEPT:
-            kept = max(FIELD_KEPT, len(value) - over - 1)
-            head.set_field_at(longest, name=field.name, value=_cut(value, kept), inline=field.inline)
+    head, *words = embeds
+    while (over := sum(map(_size, embeds)) - EMBED_LIMIT) > 0:
+        values = [units(field.value or "") for field in head.fields]
+        longest = values.index(max(values))
+        if values[longest] > KEPT:
+            field = head.fields[longest]
+            value = clip(field.value or "", max(KEPT, values[longest] - over))
+            head.set_field_at(longest, name=field.name, value=value, inline=field.inline)
+        elif units(head.description or "") > KEPT:
+            _clip_description(head, over)
         else:
-            body = max(embeds, key=lambda embed: len(embed.description or ""))
-            text = body.description or ""
-            body.description = _cut(text, len(text) - over - 1)
+            _clip_description(max(words, key=_size), over)
     return embeds
 
 
-def _cut(text: str, limit: int) -> str:
-    # An odd number of backslashes at the end would escape the ellipsis.
-    return text[: limit - 1].rstrip("\\") + "…"
+def _clip_description(embed: discord.Embed, over: int) -> None:
+    text = embed.description or ""
+    embed.description = clip(text, max(KEPT, units(text) - over))
+
+
+def _size(embed: discord.Embed) -> int:
+    texts = [embed.title, embed.description, embed.footer.text, embed.author.name]
+    texts += [text for field in embed.fields for text in (field.name, field.value)]
+    return sum(units(text) for text in texts if text)
+
+
+def _field(markdown: str) -> str:
+    return clip(markdown, FIELD_LIMIT)
 
 
 def _spoken(action: str) -> str:
@@ -350,14 +366,6 @@ def _people(count: int) -> str:
 
 def _span(seconds: float) -> str:
     return f"{int(seconds)} seconds" if seconds < 120 else f"{int(seconds // 60)} minutes"
-
-
-def _whole_lines(text: str, limit: int) -> str:
-    """Return whole lines up to the limit, and how many are left out."""
-    lines, kept = text.split("\n"), list[str]()
-    while lines and sum(len(line) + 1 for line in kept) + len(lines[0]) < limit:
-        kept.append(lines.pop(0))
-    return "\n".join([*kept, *([f"… and {len(lines)} more"] if lines else [])])
 
 
 def cards_of(client: HeraldBot) -> Cards:

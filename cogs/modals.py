@@ -27,7 +27,7 @@ from bot.permissions import Action
 from bot.service import REASON_LIMIT
 from bot.whop import Form
 from cogs.cards import show_draft
-from cogs.text import plain, shorten
+from cogs.text import plain, shorten, units
 
 # A dismissed modal tells nobody: without an end it would stay in memory for ever.
 TIMEOUT_SECONDS: Final = 900
@@ -297,7 +297,7 @@ def _input(
         style=style,
         default=value or None,
         required=required,
-        max_length=max(longest, len(value)),
+        max_length=max(longest, units(value)),
     )
 
 

@@ -1,39 +1,75 @@
 """Text that people typed, made harmless where it is shown."""
 
 import re
+from collections.abc import Sequence
 from typing import Final
 
-from bot.broadcast import PHONE_CONTENT, PHONE_SUBJECT, Text, visible_length
+from bot.broadcast import (
+    PHONE_CONTENT,
+    PHONE_SUBJECT,
+    SUBJECT_LIMIT,
+    Text,
+    content_limit,
+    visible_length,
+)
 
-_ANYWHERE: Final = re.compile(r"([\\*_~|`<\[\]@])")
-_LINE_START: Final = re.compile(r"^(\s*)([#>+-])", re.MULTILINE)
-_NUMBERED: Final = re.compile(r"^(\s*\d+)([.)])", re.MULTILINE)
+# All that the standard calls a line break, whether or not today's clients do.
+_BREAK: Final = "\\n\\r\\v\\f\\x1c-\\x1e\\x85\\u2028\\u2029"
+_START: Final = rf"(?:^|(?<=[{_BREAK}]))((?:(?![{_BREAK}])[\s\ufeff])*"
+# A colon makes a link before two slashes, and an emoji around a word.
+_ANYWHERE: Final = re.compile(r"([\\*_~|`<\[\]@]|:(?=//|[^\s:]+:))")
+_LINE_START: Final = re.compile(rf"{_START})([#>+-])")
+_NUMBERED: Final = re.compile(rf"{_START}\d+)([.)])")
 
 
 def plain(text: str) -> str:
     """Return Markdown that shows exactly these characters: no mention, no link, no formatting."""
     text = _ANYWHERE.sub(r"\\\1", text)
     text = _LINE_START.sub(r"\1\\\2", text)
-    text = _NUMBERED.sub(r"\1\\\2", text)
-    return text.replace("://", ":\\//")
+    return _NUMBERED.sub(r"\1\\\2", text)
+
+
+def units(text: str) -> int:
+    """Return the length as JavaScript counts it, where an emoji is two: never less than Discord's count."""
+    return len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
 def shorten(text: str, limit: int) -> str:
-    """Return at most `limit` characters on one line, with an ellipsis where something is cut."""
+    """Return at most `limit` units on one line, with an ellipsis where something is cut."""
     line = " ".join(text.split())
-    return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"
+    return line if units(line) <= limit else _first(line, limit - 1).rstrip() + "…"
 
 
-def length_note(text: Text) -> str:
-    """Say how long the text is as a phone counts, and whether its lock screen will cut it."""
+def clip(markdown: str, limit: int) -> str:
+    """Return at most `limit` units of what `plain` made, with an ellipsis where something is cut."""
+    # An odd number of backslashes at the end would escape the ellipsis.
+    return markdown if units(markdown) <= limit else _first(markdown, limit - 1).rstrip("\\") + "…"
+
+
+def fitting(parts: Sequence[str], limit: int, *, between: str) -> str:
+    """Return as many of the parts as fit into `limit` units, and how many are left out."""
+    whole = between.join(parts)
+    if units(whole) <= limit:
+        return whole
+    room = limit - units(f"{between}… and {len(parts)} more")
+    kept = [clip(parts[0], room)]
+    while units(between.join([*kept, parts[len(kept)]])) <= room:
+        kept.append(parts[len(kept)])
+    rest = len(parts) - len(kept)
+    return between.join([*kept, *([f"… and {rest} more"] if rest else [])])
+
+
+def _first(text: str, limit: int) -> str:
+    return text.encode("utf-16-le", "surrogatepass")[: 2 * limit].decode("utf-16-le", "ignore")
+
+
+def length_note(field: str, text: Text) -> str:
+    """Say how long the text is as a phone counts, what the limit is, and whether a lock screen will cut it."""
     subject, content = visible_length(text.subject), visible_length(text.content)
-    note = f"subject {subject}, content {content} characters"
+    note = f"subject {subject} of {SUBJECT_LIMIT}, content {content} of {content_limit(field)} characters"
     cut = [
-        name
+        f"the {name} after about {shown}"
         for name, length, shown in (("subject", subject, PHONE_SUBJECT), ("content", content, PHONE_CONTENT))
         if length > shown
     ]
-    if not cut:
-        return f"{note}: fits a lock screen"
-    shown = f"it shows about {PHONE_SUBJECT} and {PHONE_CONTENT}"
-    return f"{note}: a lock screen cuts the {' and the '.join(cut)} ({shown})"
+    return f"{note}; a lock screen cuts {' and '.join(cut)}" if cut else f"{note}; fits a lock screen"

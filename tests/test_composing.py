@@ -64,12 +64,12 @@ async def test_an_edited_draft_can_be_submitted_and_keeps_its_number(stage: Stag
 
 async def test_lengths_are_counted_as_a_phone_shows_them(stage: Stage) -> None:
     draft = await stage.compose(subject=f"{FAMILY} é", content="Words.")
-    assert "subject 3, content 6 characters: fits a lock screen" in answer(draft)
+    assert "subject 3 of 100, content 6 of 1500 characters; fits a lock screen" in answer(draft)
 
 
 async def test_a_text_that_a_lock_screen_cuts_is_said_to_be_cut(stage: Stage) -> None:
     draft = await stage.compose(content="w" * 151)
-    assert "a lock screen cuts the content" in answer(draft)
+    assert "a lock screen cuts the content after about 150" in answer(draft)
 
 
 async def test_blank_words_are_refused_and_kept(stage: Stage) -> None:

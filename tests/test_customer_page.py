@@ -1,29 +1,15 @@
 """The customer page, in a real browser."""
 
-import shutil
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
 import aiohttp
-import pytest
 import pytest_asyncio
-from playwright.async_api import ConsoleMessage, Error, Page, async_playwright, expect
+from playwright.async_api import ConsoleMessage, Error, Page, expect
 
 from bot.sandbox.whop import Fault, SimulatedWhop
+from tests.browser import open_page
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs a Chromium or Chrome on the PATH")
-
-ARGUMENTS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 HOSTILE = '<img src=x onerror="document.title=1"><script>document.title=2</script>'
 
 
@@ -53,10 +39,8 @@ async def whop() -> AsyncIterator[SimulatedWhop]:
 
 @pytest_asyncio.fixture
 async def page() -> AsyncIterator[Page]:
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield await browser.new_page()
-        await browser.close()
+    async with open_page() as opened:
+        yield opened
 
 
 async def send(whop: SimulatedWhop) -> None:

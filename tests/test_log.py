@@ -156,10 +156,14 @@ def test_no_secret_survives_in_a_librarys_record(output: io.StringIO, secret: st
     assert_hidden(output.getvalue())
 
 
+@pytest.mark.parametrize("style", ["json", "console"])
 @pytest.mark.parametrize("secret", SECRETS)
 def test_a_record_that_cannot_be_written_is_not_printed_raw(
-    output: io.StringIO, capsys: pytest.CaptureFixture[str], secret: str
+    capsys: pytest.CaptureFixture[str], style: str, secret: str
 ) -> None:
+    # Configured here and not in a fixture: pytest's own handlers would raise.
+    output = configured(style)
+
     class Broken:
         def __repr__(self) -> str:
             raise ValueError(secret)

@@ -392,6 +392,14 @@ def test_several_mistakes_get_one_sentence_each() -> None:
     assert len(refusals(text)) == 3
 
 
+def test_a_misspelt_key_does_not_hide_another_that_is_missing() -> None:
+    text = edited("review = 104900000000000011\naudit =", "reveiw =")
+    assert refusals(text) == [
+        f"herald.toml: {S}: channels.reveiw: {meant('review')}",
+        f"herald.toml: {S}: channels.audit: {ADD}",
+    ]
+
+
 def test_a_mistake_in_the_second_of_two_servers_names_that_one() -> None:
     second = ANOTHER.replace("guild = 104900000000000001", "guild = 104900000000000002").replace(
         "exp_chat", "chat", 1

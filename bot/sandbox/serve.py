@@ -89,7 +89,7 @@ async def serve(*, generation: str, port: int, record: Path | None, data: Path |
         address = f"http://127.0.0.1:{port}"
         console = Console(soft_wrap=True)
         console.print(_WELCOME.format(generation=generation, address=address, customers=whop.page_url))
-        await run(herald, lambda: _live(herald, pages), stop)
+        await run(herald, lambda: live(herald, pages), stop)
 
 
 @asynccontextmanager
@@ -122,7 +122,7 @@ async def open_sandbox(
                 await whop.close()
 
 
-async def _live(herald: Herald, pages: Pages) -> None:
+async def live(herald: Herald, pages: Pages) -> None:
     """Be Discord: connect Herald, then keep the simulated clock and the page up to date."""
     await pages.world.attach(herald.client)
     seen, rounds = 0, 0

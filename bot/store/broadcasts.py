@@ -129,15 +129,18 @@ class Broadcasts:
         )
 
     async def due(self, now: datetime, *, limit: int) -> list[Broadcast]:
-        """Return approved broadcasts whose time has come."""
+        """Return approved broadcasts whose time has come, oldest first."""
         return await self._load(
-            broadcasts.c.status == Status.APPROVED, broadcasts.c.due_at <= now, limit=limit
+            broadcasts.c.status == Status.APPROVED, broadcasts.c.due_at <= now, limit=limit, oldest=True
         )
 
     async def expired(self, now: datetime, *, limit: int) -> list[Broadcast]:
         """Return broadcasts that waited too long for a review."""
         return await self._load(
-            broadcasts.c.status == Status.REVIEW, broadcasts.c.review_expires_at <= now, limit=limit
+            broadcasts.c.status == Status.REVIEW,
+            broadcasts.c.review_expires_at <= now,
+            limit=limit,
+            oldest=True,
         )
 
     async def next_moment(self) -> datetime | None:
@@ -146,10 +149,9 @@ class Broadcasts:
             select(func.min(broadcasts.c.due_at)).where(broadcasts.c.status == Status.APPROVED)
         )
 
-    async def _load(self, *where: Any, limit: int = 1) -> list[Broadcast]:
-        rows = await self._connection.execute(
-            select(broadcasts).where(*where).order_by(broadcasts.c.id.desc()).limit(limit)
-        )
+    async def _load(self, *where: Any, limit: int = 1, oldest: bool = False) -> list[Broadcast]:
+        order = broadcasts.c.id if oldest else broadcasts.c.id.desc()
+        rows = await self._connection.execute(select(broadcasts).where(*where).order_by(order).limit(limit))
         return [await self._assemble(row) for row in rows.mappings().all()]
 
     async def _assemble(self, row: RowMapping) -> Broadcast:

@@ -1,0 +1,589 @@
+"""Cards, modals and lines keep within Discord's limits, and show what people typed, harmless and exact."""
+
+import asyncio
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, cast
+
+import discord
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from bot.announcer import Rendered
+from bot.audit import Entry, Event, chain
+from bot.broadcast import (
+    CODE_POINT_SLACK,
+    CONTENT_LIMIT,
+    ECHOED,
+    EXTRA_LIMIT,
+    SPLIT_CONTENT_LIMIT,
+    SUBJECT_LIMIT,
+    Approval,
+    Broadcast,
+    Notification,
+    Person,
+    Status,
+    Step,
+    Text,
+    problems,
+)
+from bot.client import EXTENSIONS, HeraldBot
+from bot.delivery import Delivery, DeliveryStatus, Request
+from bot.permissions import PERMISSIONS, Action
+from bot.policy import Policy, parse_policy
+from bot.service import REASON_LIMIT, Service
+from bot.store import Store
+from bot.whop import gateway_for
+from cogs.buttons import LOOKS, ActionButton, buttons
+from cogs.cards import ACTIONS, COLOURS, HEADLINES, Cards
+from cogs.modals import REASONED, ComposeModal, ConfirmModal, PhoneModal, ReasonModal
+from cogs.notify import Notify
+from cogs.presses import PRESSES
+from cogs.text import clip, fitting, plain, shorten, units
+
+NOW = datetime(2026, 11, 23, 9, 41, tzinfo=UTC)
+GUILD = 10490000000000000001 // 10
+FILLERS = {"escaped": "*", "astral": "🎉", "plain": "a"}
+# Belongs to the character before it, and counts as two in UTF-16.
+COMBINING = "\U000e0100"
+
+
+def longest(filler: str, limit: int) -> str:
+    """Return the longest legal text: all the characters there may be, in all the code points there may be."""
+    combined = int(limit * CODE_POINT_SLACK) - limit
+    return (filler + COMBINING) * combined + filler * (limit - combined)
+
+
+def longest_notification(filler: str, *, split: bool, generation: str) -> Notification:
+    subject = longest(filler, SUBJECT_LIMIT)
+    long = Text(subject=subject, content=longest(filler, CONTENT_LIMIT))
+    short = Text(subject=subject, content=longest(filler, SPLIT_CONTENT_LIMIT))
+    link = longest(filler, EXTRA_LIMIT)
+    return Notification(
+        topic="t" * 100,
+        all=None if split else long,
+        in_app=short if split else None,
+        mobile=short if split else None,
+        link=link if generation == "v5" else f"/{link[1:]}",
+        subtitle=longest(filler, EXTRA_LIMIT) if generation == "v1" else None,
+    )
+
+
+def longest_policy(filler: str, generation: str) -> Policy:
+    kind = "products" if generation == "v5" else "experiences"
+    prefix = "prod" if generation == "v5" else "exp"
+    targets = ", ".join(f'"{prefix}_{number}{"x" * 30}"' for number in range(40))
+    roles = ", ".join(str(GUILD + number) for number in range(1, 26))
+    return parse_policy(
+        f"""\
+[[server]]
+name = "{filler * 100}"
+guild = {GUILD}
+channels = {{ review = {GUILD + 100}, audit = {GUILD + 101} }}
+roles = {{ compose = [{roles}], approve = [{roles}], operate = [{roles}], audit = [{roles}] }}
+[server.rules]
+approvals = 6
+[[server.topic]]
+id = "{"t" * 100}"
+name = "{filler * 100}"
+[[server.audience]]
+name = "{filler * 100}"
+targets = {{ {kind} = [{targets}] }}
+""",
+        name="herald.toml",
+    )
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Cards under a policy, and a way to make broadcasts for them; every text is as long as it may be."""
+
+    generation: str
+    filler: str
+    service: Service
+    cards: Cards
+
+    @classmethod
+    def make(cls, generation: str, filler: str) -> "Scene":
+        service = Service(
+            store=cast("Store", None),  # cards are drawn from what they are given
+            policy=longest_policy(filler, generation),
+            gateway=gateway_for(generation, origin="https://api.whop.com"),
+            destination="https://api.whop.com",
+            clock=lambda: NOW,
+            bell=asyncio.Event(),
+        )
+        cards = Cards(service, environment="Whop production", role_name=lambda _guild, _role: filler * 100)
+        return cls(generation, filler, service, cards)
+
+    def broadcast(self, status: Status = Status.REVIEW, *, split: bool = False, **changes: Any) -> Broadcast:
+        person = self.filler * 100
+        values: dict[str, Any] = {
+            "id": 10**17,
+            "guild_id": GUILD,
+            "author": Person(10**18, person),
+            "editors": (10**18,),
+            "audience": self.filler * 100,
+            "notification": longest_notification(self.filler, split=split, generation=self.generation),
+            "status": status,
+            "revision": 10**8,
+            "fingerprint": "f" * 64,
+            "origin_channel_id": 10**18,
+            "created_at": NOW,
+            "updated_at": NOW,
+            "due_at": NOW,
+            "review_expires_at": NOW,
+            "note": self.filler * REASON_LIMIT,
+            "reason": f"{person}: {self.filler * REASON_LIMIT}",
+            "approvals": tuple(
+                Approval(approver=Person(10**18 + number, person), at=NOW) for number in range(5)
+            ),
+        }
+        return Broadcast(**(values | changes))
+
+
+SCENES = pytest.mark.parametrize(
+    "scene",
+    [pytest.param((generation, filler), id=f"{generation}-{name}")
+     for generation in ("v5", "v1") for name, filler in FILLERS.items()],
+    indirect=True,
+)  # fmt: skip
+
+
+@pytest.fixture
+def scene(request: pytest.FixtureRequest) -> Scene:
+    generation, filler = getattr(request, "param", ("v5", "a"))
+    return Scene.make(generation, filler)
+
+
+def deliveries(count: int, status: DeliveryStatus) -> list[Delivery]:
+    request = Request(method="POST", url="https://api.whop.com/x", headers={}, body=b"")
+    return [
+        Delivery(
+            id=number,
+            broadcast_id=1,
+            position=number,
+            request=request,
+            status=status,
+            attempts=1,
+            detail="d" * 300,
+        )
+        for number in range(count)
+    ]
+
+
+# --- Discord's limits ------------------------------------------------------------------------------
+
+
+def assert_fits(shown: Rendered) -> None:
+    assert units(shown.content) <= 2000
+    assert len(shown.embeds) <= 10
+    texts: list[str] = []
+    for embed in shown.embeds:
+        texts += list(_embed_texts(embed))
+    assert sum(map(units, texts)) <= 6000
+    if shown.view is not None:
+        assert_components_fit(shown.view.to_components())
+
+
+def _embed_texts(embed: discord.Embed) -> Iterator[str]:
+    limits = (
+        (embed.title, 256),
+        (embed.description, 4096),
+        (embed.footer.text, 2048),
+        (embed.author.name, 256),
+        *((field.name, 256) for field in embed.fields),
+        *((field.value, 1024) for field in embed.fields),
+    )
+    assert len(embed.fields) <= 25
+    for field in embed.fields:
+        assert (field.name or "").strip()
+        assert (field.value or "").strip()
+    for text, limit in limits:
+        assert units(text or "") <= limit
+        yield text or ""
+
+
+def assert_components_fit(components: list[Any]) -> None:
+    assert len(components) <= 5
+    for item in _walk(components):
+        assert units(item.get("custom_id", "")) <= 100
+        assert units(item.get("placeholder", "")) <= 100
+        assert len(item.get("components", [])) <= 5
+        if item.get("type") == discord.ComponentType.button.value:
+            assert 0 < units(item["label"]) <= 80
+
+
+def _walk(tree: Any) -> Iterator[Mapping[str, Any]]:
+    if isinstance(tree, list):
+        for item in cast("list[Any]", tree):
+            yield from _walk(item)
+    elif isinstance(tree, dict):
+        found = cast("dict[str, Any]", tree)
+        yield found
+        for value in found.values():
+            yield from _walk(value)
+
+
+def assert_modal_fits(modal: discord.ui.Modal) -> None:
+    payload = modal.to_dict()
+    assert 0 < units(payload["title"]) <= 45
+    assert_components_fit(payload["components"])
+    for item in _walk(payload["components"]):
+        match item.get("type"):
+            case discord.ComponentType.label.value:
+                assert 0 < units(item["label"]) <= 45
+                assert units(item.get("description") or "") <= 100
+            case discord.ComponentType.text_display.value:
+                assert 0 < units(item["content"]) <= 4000
+            case discord.ComponentType.text_input.value:
+                assert 0 < item["max_length"] <= 4000
+                assert units(item.get("value") or "") <= item["max_length"]
+            case _:
+                assert len(item.get("options", [])) <= 25
+        for option in item.get("options", []):
+            assert units(option["label"]) <= 100
+            assert units(option["value"]) <= 100
+            assert units(option.get("description") or "") <= 100
+
+
+@SCENES
+@pytest.mark.parametrize("status", Status)
+def test_the_longest_review_card_fits_and_cuts_no_words(scene: Scene, status: Status) -> None:
+    for split in {False, scene.generation == "v5"}:
+        broadcast = scene.broadcast(status, split=split)
+        assert problems(broadcast.notification) == []
+        assert scene.service.shortcomings(broadcast) == []
+        for sent in ([], deliveries(1, DeliveryStatus.UNKNOWN), deliveries(40, DeliveryStatus.REJECTED)):
+            shown = scene.cards.review(broadcast, sent, current=True)
+            assert_fits(shown)
+            assert_words_are_whole(broadcast, shown)
+        assert_fits(scene.cards.review(broadcast, [], current=False))
+
+
+@SCENES
+def test_the_longest_draft_card_fits_and_cuts_no_words(scene: Scene) -> None:
+    for split in {False, scene.generation == "v5"}:
+        broadcast = scene.broadcast(Status.DRAFT, split=split)
+        shown = scene.cards.draft(broadcast)
+        assert_fits(shown)
+        assert_words_are_whole(broadcast, shown)
+
+
+def assert_words_are_whole(broadcast: Broadcast, shown: Rendered) -> None:
+    _, *words = shown.embeds
+    for embed, (_, text) in zip(words, broadcast.notification.texts(), strict=True):
+        assert unescaped(embed.description or "") == f"**{text.subject}**\n{text.content}"
+    extras = [unescaped(field.value or "") for field in words[-1].fields]
+    notification = broadcast.notification
+    assert extras == [value for value in (notification.subtitle, notification.link) if value]
+
+
+@SCENES
+def test_a_draft_that_is_too_long_fits_all_the_same(scene: Scene) -> None:
+    """As long as the modals let it be: the code points are at their limit, and each is a character."""
+    text = Text(subject=scene.filler * 120, content=scene.filler * 1800)
+    for notification in (
+        Notification(topic="gone", all=text, link=scene.filler * 240, subtitle=scene.filler * 240),
+        Notification(topic="gone", in_app=text, mobile=text, link=scene.filler * 240),
+        Notification(topic="gone", all=text, in_app=text, mobile=text),
+    ):
+        broadcast = scene.broadcast(Status.DRAFT, notification=notification, audience=scene.filler * 99)
+        assert len(scene.service.shortcomings(broadcast)) >= 4
+        assert_fits(scene.cards.draft(broadcast))
+
+
+def test_a_draft_of_nothing_but_spaces_is_shown(scene: Scene) -> None:
+    """Discord refuses a field that has only spaces, and with it the whole card."""
+    blank = Notification(topic="t", all=Text(subject=" ", content="\n"), link="  ", subtitle="\t")
+    broadcast = scene.broadcast(Status.DRAFT, notification=blank, note=" ", reason=" ")
+    assert_fits(scene.cards.draft(broadcast))
+    assert_fits(scene.cards.review(broadcast, [], current=True))
+
+
+@SCENES
+def test_the_longest_echo_fits(scene: Scene) -> None:
+    for step in ECHOED:
+        shown = scene.cards.echo(scene.broadcast(), step)
+        assert_fits(shown)
+        assert shown.content.startswith(f"<@{10**18}>")
+
+
+@SCENES
+def test_the_longest_line_of_the_record_fits(scene: Scene) -> None:
+    entry = Entry(
+        guild_id=GUILD,
+        at=NOW,
+        actor=Person(10**18, scene.filler * 100),
+        action="refused request_changes",
+        broadcast_id=10**17,
+        proof="ABCD1234",
+        detail=f"it takes the role <@&{GUILD}> " + scene.filler * 6000,
+    )
+    event = Event(sequence=10**9, entry=entry, previous="0" * 64, digest=chain(entry, previous=None).digest)
+    assert_fits(scene.cards.audit(event))
+
+
+@SCENES
+def test_a_list_of_the_longest_broadcasts_fits_line_by_line(scene: Scene) -> None:
+    for status in Status:
+        assert units(scene.cards.brief(scene.broadcast(status))) <= 700
+
+
+@SCENES
+async def test_the_longest_modals_fit(scene: Scene) -> None:
+    form = scene.service.gateway.form
+    audience = scene.filler * 100
+    assert_modal_fits(ComposeModal(form, audience=audience, topic="t" * 100, title=f"Notify {audience}"))
+    for split in {False, scene.generation == "v5"}:
+        broadcast = scene.broadcast(Status.DRAFT, split=split)
+        assert_modal_fits(ComposeModal.editing(form, broadcast))
+        assert_modal_fits(PhoneModal(broadcast))
+        assert_modal_fits(ConfirmModal(broadcast, scene.cards.confirmation(broadcast)))
+    for action in REASONED:
+        assert_modal_fits(ReasonModal(action, 10**17, 10**8))
+
+
+@SCENES
+async def test_a_modal_takes_back_whatever_a_modal_gave(scene: Scene) -> None:
+    """A prefill that is longer than its field would make Discord refuse the whole modal."""
+    text = Text(subject=scene.filler * 120, content=scene.filler * 1800)
+    broadcast = scene.broadcast(
+        Status.DRAFT, notification=Notification(topic="t", in_app=text, mobile=text, link=scene.filler * 240)
+    )
+    assert_modal_fits(ComposeModal.editing(scene.service.gateway.form, broadcast))
+    assert_modal_fits(PhoneModal(broadcast))
+
+
+def test_a_long_list_of_targets_shows_as_many_as_fit_and_counts_the_rest(scene: Scene) -> None:
+    shown = scene.cards.review(scene.broadcast(), [], current=True).embeds[0].fields[0].value or ""
+    named, rest = shown.count("prod_"), re.search(r"and (\d+) more", shown)
+    assert rest is not None
+    assert named >= 5
+    assert named + int(rest[1]) == 40
+
+
+@pytest.mark.parametrize("scene", [("v1", "a")], indirect=True)
+def test_a_long_list_of_requests_still_says_how_many_pushes_there_are(scene: Scene) -> None:
+    shown = scene.cards.review(scene.broadcast(), [], current=True).embeds[0].fields[0].value or ""
+    assert "40 requests: whoever is in several of these gets one push for each" in shown
+    assert "40 requests" in scene.cards.confirmation(scene.broadcast())
+
+
+# --- cutting ---------------------------------------------------------------------------------------
+
+
+@given(st.text(), st.integers(2, 40))
+def test_what_is_cut_keeps_to_its_limit_and_no_half_escape(text: str, limit: int) -> None:
+    assert units(shorten(text, limit)) <= limit
+    cut = clip(plain(text), limit)
+    assert units(cut) <= limit
+    if cut != plain(text):
+        assert cut.endswith("…")
+        assert not re.search(r"(?<!\\)(\\\\)*\\…$", cut)
+
+
+@given(st.lists(st.text("abc", max_size=9), min_size=1, max_size=30), st.integers(40, 90))
+def test_what_does_not_fit_is_counted(parts: list[str], limit: int) -> None:
+    shown = fitting(parts, limit, between="; ")
+    assert units(shown) <= limit
+    if shown != "; ".join(parts):
+        *kept, rest = shown.split("; ")
+        assert kept == parts[: len(kept)]
+        assert rest == f"… and {len(parts) - len(kept)} more"
+
+
+# --- harmless and exact ----------------------------------------------------------------------------
+
+# Clients read an escape like this: a backslash before anything but letters, digits and spaces.
+ESCAPE = re.compile(r"\\([^0-9A-Za-z\s])")
+BREAKS = re.compile("[\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029]")
+
+HOSTILE = (
+    "<@1>", "<@!1>", "<@&1>", "<#1>", "</cmd:1>", "</cmd sub:1>", "<t:1>", "<t:1:R>", "<id:customize>",
+    "<:a:1>", "<a:a:1>", "<https://b.example>", "<mailto:a@b.example>", "@everyone", "@here",
+    "[a](http://b.example)", "[a](<http://b.example>)", "![a](b)", "http://b.example", "https://b.example/_x_",
+    "steam://run", "# heading", "## heading", "### heading", "-# small", "> quote", ">>> quotes", "- list",
+    "  - list", "* list", "+ list", "1. list", "12) list", "```\ncode\n```", "```py\n", "`code`", "``code``",
+    "||spoiler||", "**b**", "*i*", "__u__", "_i_", "~~s~~", ":smile:", ":a::b:", "::smile:", ":*:", "\\", "\\\\",
+    "\\*", "\\\\*", "a\\", "¯\\_(ツ)_/¯", "://", "*://*", "\\://", ":\\//", "---", "===", "|", "a|b", "@", "<", ">",
+)  # fmt: skip
+STARTS = (
+    "\n",
+    "\r",
+    "\r\n",
+    "\u2028",
+    "\u2029",
+    "\x85",
+    "\v",
+    "\f",
+    "\n ",
+    "\n\t",
+    "\u2028\u00a0",
+    "\n\ufeff",
+    "",
+)
+
+
+def unescaped(markdown: str) -> str:
+    """Return what a client shows of text in which nothing but escapes is markup."""
+    return ESCAPE.sub(r"\1", markdown)
+
+
+def assert_harmless(markdown: str) -> None:
+    """Look for what a client would act upon, with each escaped character out of the way."""
+    bare = ESCAPE.sub("x", markdown)
+    assert not re.search(r"[\\*_~|`<\[\]@]", bare), bare
+    assert "://" not in bare
+    assert not re.search(r":[^\s:]+:", bare), bare
+    for line in BREAKS.split(bare):
+        assert not re.match(r"[\s\ufeff]*([#>+-]|\d+[.)])", line), bare
+
+
+typed = st.one_of(
+    st.text(),
+    st.lists(st.sampled_from([*HOSTILE, *STARTS, "a", " ", "1", "x y"]), max_size=6).map("".join),
+    st.text("\\*_~|`<>[]()@#:/-+.1a \n\r\u2028", max_size=30),
+)
+
+
+@given(typed)
+@example("1.\n2)\r3.")
+def test_typed_text_is_shown_exactly_and_does_nothing(text: str) -> None:
+    shown = plain(text)
+    assert unescaped(shown) == text
+    assert_harmless(shown)
+
+
+@pytest.mark.parametrize("start", STARTS)
+@pytest.mark.parametrize("text", HOSTILE)
+def test_hostile_text_is_shown_exactly_and_does_nothing_wherever_a_line_starts(text: str, start: str) -> None:
+    for whole in (start + text, f"a{start}{text} b", f"{text}{start}{text}"):
+        assert unescaped(plain(whole)) == whole
+        assert_harmless(plain(whole))
+
+
+def test_ordinary_text_is_left_as_it_is() -> None:
+    text = "It's 10:30 – “50 %” off (today)! Größe: XL; a/b, c & d = e. 3-2-1, v1.2"
+    assert plain(text) == text
+
+
+@pytest.mark.parametrize("text", ["<@1>", "@everyone", "[a](http://b.example)", "# heading", "`", "\\"])
+def test_no_card_lets_typed_text_act(scene: Scene, text: str) -> None:
+    person = Person(7, text)
+    broadcast = scene.broadcast(
+        notification=Notification(
+            topic="gone", all=Text(subject=text, content=f"a\n{text}"), subtitle=text, link=text
+        ),
+        author=person,
+        audience=text,
+        note=text,
+        reason=text,
+        approvals=(Approval(approver=person, at=NOW),),
+    )
+    entry = Entry(guild_id=GUILD, at=NOW, actor=person, action="reject", broadcast_id=1, detail=text)
+    cards = scene.cards
+    shown = [
+        *(
+            cards.review(broadcast.model_copy(update={"status": status}), [], current=True)
+            for status in Status
+        ),
+        cards.draft(broadcast),
+        *(cards.echo(broadcast, step) for step in ECHOED),
+        cards.audit(chain(entry, previous=None)),
+        Rendered(content=cards.brief(broadcast)),
+        Rendered(content=cards.confirmation(broadcast)),
+    ]
+    for rendered in shown:
+        for words in (rendered.content, *(part for one in rendered.embeds for part in _embed_texts(one))):
+            bare = ESCAPE.sub("x", _without_our_own_markup(words))
+            assert not re.search(r"[\\<\[\]@#]|^#|://", bare, re.MULTILINE), words
+
+
+def _without_our_own_markup(words: str) -> str:
+    words = re.sub(
+        r"<t:\d+:[a-zA-Z]>|<@7>|\*\*#\d+\*\*|#\d+|`/notify drafts`|^-# ", "", words, flags=re.MULTILINE
+    )
+    return re.sub(r"^` *\d+`", "", words)
+
+
+def test_an_echo_can_ping_its_author_and_nobody_else(scene: Scene) -> None:
+    shown = scene.cards.echo(scene.broadcast(reason="@everyone <@&1> <@1>"), Step.REJECT)
+    assert shown.mentions.to_dict() == {"parse": [], "users": [10**18]}
+
+
+def test_cards_and_lines_of_the_record_can_ping_nobody(scene: Scene) -> None:
+    entry = Entry(guild_id=GUILD, at=NOW, actor=Person(7, "Maya"), action="submit")
+    for shown in (
+        scene.cards.review(scene.broadcast(), [], current=True),
+        scene.cards.draft(scene.broadcast(Status.DRAFT)),
+        scene.cards.audit(chain(entry, previous=None)),
+    ):
+        assert shown.mentions.to_dict() == {"parse": []}
+
+
+# --- nothing is missing ----------------------------------------------------------------------------
+
+
+def test_every_view_has_only_buttons_that_outlive_a_restart(scene: Scene) -> None:
+    """An ordinary item in the same view would make discord.py forget the class, on every card."""
+    views = [buttons(list(Action), scene.broadcast())]
+    views += [
+        cast("discord.ui.View", scene.cards.review(scene.broadcast(status), [], current=current).view)
+        for status in Status
+        for current in (True, False)
+    ]
+    split = Notification(topic="t", in_app=Text(subject="a", content="b"))
+    views += [
+        cast("discord.ui.View", scene.cards.draft(scene.broadcast(Status.DRAFT, notification=one)).view)
+        for one in (split, scene.broadcast().notification)
+    ]
+    for view in views:
+        assert {type(item) for item in view.children} <= {ActionButton}
+        assert view.timeout is None
+
+
+def test_a_button_knows_itself_from_its_custom_id() -> None:
+    template = ActionButton.__discord_ui_compiled_template__
+    for action in LOOKS:
+        button = ActionButton(action, 10**17, 10**8)
+        match = template.fullmatch(button.item.custom_id or "")
+        assert match is not None
+        assert (match["action"], match["number"], match["revision"]) == (action, str(10**17), str(10**8))
+
+
+def test_every_status_has_a_headline_a_colour_and_a_situation(scene: Scene) -> None:
+    assert set(HEADLINES) == set(COLOURS) == set(Status)
+    situations = {
+        status: scene.cards.review(scene.broadcast(status), [], current=True).embeds[0].description or ""
+        for status in Status
+    }
+    assert all(situation.strip() for situation in situations.values())
+    assert len({HEADLINES[status] for status in Status}) == len(Status)
+
+
+def test_every_button_looks_like_something_and_does_something() -> None:
+    assert set(PRESSES) == set(LOOKS)
+
+
+def test_everything_that_may_be_done_to_a_broadcast_has_a_button_or_a_command() -> None:
+    commands = {command.name for command in Notify.__cog_app_commands__}
+    lists = {"show", "drafts", "queue", "history"}
+    for action in PERMISSIONS:
+        assert action in PRESSES or action in commands or (action is Action.LIST and lists <= commands)
+
+
+def test_every_step_has_spoken_words() -> None:
+    assert {*Step, "composed"} <= set(ACTIONS)
+
+
+def test_every_echoed_step_has_a_sentence(scene: Scene) -> None:
+    assert len({scene.cards.echo(scene.broadcast(), step).content for step in ECHOED}) == len(ECHOED)
+
+
+def test_the_client_loads_what_draws_what_presses_and_what_commands() -> None:
+    assert set(EXTENSIONS) == {"cogs.cards", "cogs.presses", "cogs.notify"}
+    assert HeraldBot.cards is None if hasattr(HeraldBot, "cards") else True

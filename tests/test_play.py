@@ -1,0 +1,80 @@
+"""The story that `make play` plays, and what it leaves behind."""
+
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bot.sandbox.play import play_story
+from bot.sandbox.stage import API_KEY
+from bot.sandbox.whop import Fault, SimulatedWhop
+
+
+async def test_the_story_ends_as_told_and_keeps_what_was_asked_for(tmp_path: Path) -> None:
+    record, data = tmp_path / "exchanges.jsonl", tmp_path / "data"
+
+    assert await play_story(record=record, data=data)
+
+    lines = [json.loads(line) for line in record.read_text("utf-8").splitlines()]
+    assert [set(line) for line in lines] == [
+        {"method", "url", "headers", "body", "status", "response"}
+    ] * len(lines)
+    assert [(line["url"].split("/api/")[1], line["status"]) for line in lines] == [
+        ("v5/app/notifications", 201),
+        ("v5/app/notifications", 400),
+        ("v1/notifications", 202),
+        ("v1/notifications", 400),
+    ]
+    assert API_KEY not in record.read_text("utf-8")
+    assert all(line["headers"]["Authorization"] == "Bearer ***" for line in lines)
+    with sqlite3.connect(data / "herald.db") as kept:
+        assert kept.execute("SELECT status FROM broadcasts ORDER BY id").fetchall() == [
+            ("sent",),
+            ("failed",),
+            ("sent",),
+            ("failed",),
+        ]
+
+
+async def test_the_story_fails_when_something_did_not_end_as_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    # A Whop that is never in a bad mood: the rejection that the story tells of does not happen.
+    def ignore(_whop: SimulatedWhop, _fault: Fault) -> None:
+        return
+
+    monkeypatch.setattr(SimulatedWhop, "fail_next", ignore)
+    assert not await play_story()
+
+
+def test_the_sandbox_reads_neither_env_file_nor_environment(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("DISCORD_TOKEN=real-token\nWHOP_API=nonsense\n")
+    environment = os.environ | {"WHOP_BASE_URL": "https://api.whop.com", "WHOP_API_KEY": "real-key"}
+    played = subprocess.run(
+        [sys.executable, "-m", "bot", "sandbox", "--play"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert played.returncode == 0, played.stderr
+    assert "Everything ended as told." in played.stdout
+    assert "real-" not in played.stdout + played.stderr
+    assert "api.whop.com" not in played.stdout
+
+
+def test_a_data_folder_that_is_not_empty_is_refused_with_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "something").touch()
+    refused = subprocess.run(
+        [sys.executable, "-m", "bot", "sandbox", "--play", "--data", str(tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert refused.returncode == 2
+    assert refused.stderr == f"--data: {tmp_path} is not an empty folder: name a new one.\n"
