@@ -8,10 +8,11 @@ from typing import Annotated, Any, Final, Literal
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from bot import log
-from bot.app import Herald, assemble, check_audiences, connect_to_discord, run
-from bot.check import check_discord, check_whop
+from bot.app import assemble, check_audiences, run
+from bot.check import ask_discord, check_whop
 from bot.errors import ConfigurationError, HeraldError
 from bot.policy import Policy, load_policy
 from bot.settings import Settings
@@ -64,7 +65,7 @@ def check(
     _configure_log(settings)
     problems = _complete(_ask(settings, policy))
     for sentence in problems:
-        out.print(f"[red]✗[/] {sentence}", markup=True)
+        out.print(f"[red]✗[/] {escape(sentence)}")
     if problems:
         raise typer.Exit(1)
     out.print("[green]✓[/] Discord and Whop agree.")
@@ -126,21 +127,16 @@ async def _run(settings: Settings, policy: Policy) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     async with assemble(settings, policy) as herald:
-        await run(herald, lambda: connect_to_discord(herald), stop)
+        await run(
+            herald, lambda: herald.client.keep_connected(settings.discord_token.get_secret_value()), stop
+        )
 
 
 async def _ask(settings: Settings, policy: Policy) -> list[str]:
     gateway = gateway_for(settings.whop_api, origin=settings.whop_base_url)
     async with Transport(api_key=settings.whop_api_key) as transport:
         problems = [sentence async for sentence in check_whop(policy, gateway, transport)]
-    async with assemble(settings, policy) as herald:
-        return problems + await _ask_discord(herald, policy)
-
-
-async def _ask_discord(herald: Herald, policy: Policy) -> list[str]:
-    async with herald.client:
-        await herald.client.login(herald.settings.discord_token.get_secret_value())
-        return [sentence async for sentence in check_discord(policy, herald.client)]
+    return problems + await ask_discord(policy, settings.discord_token.get_secret_value())
 
 
 async def _migrate(settings: Settings) -> None:

@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import discord
 import structlog
 
 from bot.announcer import Announcer
@@ -72,9 +71,9 @@ async def assemble(
 def check_audiences(policy: Policy, gateway: WhopGateway, *, file: str) -> None:
     """Raise ConfigurationError for audiences that the chosen API generation cannot reach."""
     problems = [
-        f"{file}: server.{number}.audience.{place}.targets.{problem}."
-        for number, server in enumerate(policy.servers, start=1)
-        for place, audience in enumerate(server.audiences, start=1)
+        f"{file}: server “{server.name}”, audience “{audience.name}”: targets.{problem}."
+        for server in policy.servers
+        for audience in server.audiences
         if (problem := gateway.refuse_targets(audience.targets))
     ]
     if problems:
@@ -86,18 +85,17 @@ async def run(herald: Herald, connect: Connect, stop: asyncio.Event) -> None:
 
     What is in flight is finished and announced before the connection to Discord is closed.
     """
-    running: dict[str, asyncio.Task[Any]] = {
-        "discord": asyncio.create_task(connect()),
-        "dispatcher": asyncio.create_task(herald.dispatcher.run()),
-        "announcer": asyncio.create_task(herald.announcer.run()),
-        "stop": asyncio.create_task(stop.wait()),
-    }
+    running: dict[str, asyncio.Task[Any]] = {}
     checks = {
         "discord": herald.client.is_ready,
         "dispatcher": lambda: not running["dispatcher"].done(),
         "announcer": lambda: not running["announcer"].done(),
     }
     async with Health(herald.settings.health_address, checks):
+        running["discord"] = asyncio.create_task(connect())
+        running["dispatcher"] = asyncio.create_task(herald.dispatcher.run())
+        running["announcer"] = asyncio.create_task(herald.announcer.run())
+        running["stop"] = asyncio.create_task(stop.wait())
         done, _ = await asyncio.wait(running.values(), return_when=asyncio.FIRST_COMPLETED)
         log.info("stopping", asked=stop.is_set())
         herald.dispatcher.stop()
@@ -111,14 +109,3 @@ async def run(herald: Herald, connect: Connect, stop: asyncio.Event) -> None:
     await asyncio.gather(*running.values(), return_exceptions=True)
     for task in done:
         task.result()
-
-
-async def connect_to_discord(herald: Herald) -> None:
-    """Keep the connection to Discord; raise ConfigurationError if Discord does not accept the token."""
-    try:
-        async with herald.client:
-            await herald.client.start(herald.settings.discord_token.get_secret_value())
-    except discord.LoginFailure:
-        raise ConfigurationError(
-            "DISCORD_TOKEN: Discord does not accept it: copy it again from the developer portal, page Bot."
-        ) from None

@@ -3,9 +3,11 @@
 from collections.abc import AsyncIterator
 from typing import Final
 
+import aiohttp
 import discord
 
 from bot.delivery import NoAnswer
+from bot.errors import REFUSED_BY_DISCORD
 from bot.policy import Policy, Server
 from bot.whop import Transport, WhopGateway
 
@@ -25,6 +27,21 @@ async def check_whop(policy: Policy, gateway: WhopGateway, transport: Transport)
             return
         if sentence := probe.judge(answer):
             yield sentence
+
+
+async def ask_discord(policy: Policy, token: str) -> list[str]:
+    """Log in and ask Discord; return a sentence for each thing to mend.
+
+    It is a plain client: asking installs no commands and opens no database that a running Herald has.
+    """
+    async with discord.Client(intents=discord.Intents(guilds=True)) as client:
+        try:
+            await client.login(token)
+        except discord.LoginFailure:
+            return [REFUSED_BY_DISCORD]
+        except (discord.HTTPException, aiohttp.ClientError, OSError) as error:
+            return [f"Discord could not be asked ({type(error).__name__}): try again later."]
+        return [sentence async for sentence in check_discord(policy, client)]
 
 
 async def check_discord(policy: Policy, client: discord.Client) -> AsyncIterator[str]:

@@ -1,5 +1,6 @@
 """The Discord client: intents, extensions, command sync, and the one place that answers errors."""
 
+import asyncio
 import hashlib
 import io
 import json
@@ -7,6 +8,7 @@ import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
+import aiohttp
 import discord
 import structlog
 from discord import app_commands
@@ -14,13 +16,18 @@ from discord.ext import commands
 from typing_extensions import override
 
 from bot.announcer import Cards
-from bot.errors import Refused, StoreError
+from bot.errors import REFUSED_BY_DISCORD, ConfigurationError, Refused, StoreError
 from bot.permissions import Actor
 from bot.service import Service
 from bot.store import Store
 
 log = structlog.get_logger()
 
+FIRST_WAIT_SECONDS: Final = 2.0
+LONGEST_WAIT_SECONDS: Final = 60.0
+# Herald has no voice: discord.py need not warn that it cannot speak.
+discord.VoiceClient.warn_nacl = False
+discord.VoiceClient.warn_dave = False
 EXTENSIONS: Final = ("cogs.cards", "cogs.modals", "cogs.presses", "cogs.notify")
 
 
@@ -54,6 +61,31 @@ class HeraldBot(commands.Bot):
         # Commands are installed per server: a global copy beside them would show each one twice.
         self.tree.clear_commands(guild=None)
 
+    async def keep_connected(self, token: str) -> None:
+        """Connect and stay connected, however long Discord is out of reach at the start.
+
+        Raises ConfigurationError if Discord does not accept the token.
+        """
+        async with self:
+            wait = FIRST_WAIT_SECONDS
+            while not await self._logged_in(token):
+                log.warning("Discord is out of reach; what is approved is sent all the same", again_in=wait)
+                await asyncio.sleep(wait)
+                wait = min(wait * 2, LONGEST_WAIT_SECONDS)
+            await self.connect()
+
+    async def _logged_in(self, token: str) -> bool:
+        try:
+            await self.login(token)
+        except discord.LoginFailure:
+            raise ConfigurationError(REFUSED_BY_DISCORD) from None
+        except (discord.HTTPException, aiohttp.ClientError, OSError):
+            # A login that fails leaves its session and connector behind; the next one makes its own.
+            await self.http.close()
+            self.http.connector = discord.utils.MISSING
+            return False
+        return True
+
     async def press(self, interaction: "Interaction", action: str, number: int, revision: int) -> None:
         """Do what a button of that name does."""
         press = self.presses.get(action)
@@ -82,12 +114,13 @@ class HeraldBot(commands.Bot):
                 return
         try:
             await self.tree.sync(guild=guild)
-        except discord.HTTPException as error:
+        except (discord.HTTPException, aiohttp.ClientError, OSError) as error:
             log.error(
                 "commands could not be installed: invite Herald with the scope applications.commands",
                 server=name,
-                status=error.status,
-                code=error.code,
+                kind=type(error).__name__,
+                status=getattr(error, "status", None),
+                code=getattr(error, "code", None),
             )
             return
         async with self._store.transaction() as tx:

@@ -41,3 +41,8 @@ class NotReady(Refused):
 
 class NotFound(Refused):
     """Say that there is no such broadcast."""
+
+
+REFUSED_BY_DISCORD = (
+    "DISCORD_TOKEN: Discord does not accept it: copy it again from the developer portal, page Bot."
+)

@@ -5,11 +5,16 @@ from typing import Self
 
 from aiohttp import web
 
+from bot.errors import ConfigurationError
+
 Checks = Mapping[str, Callable[[], bool]]
 
 
 class Health:
-    """Answer GET /health with 200 while every check holds; an asynchronous context manager."""
+    """Answer GET /health with 200 while every check holds; an asynchronous context manager.
+
+    Entering raises ConfigurationError if the address cannot be listened on.
+    """
 
     def __init__(self, address: str, checks: Checks) -> None:
         host, _, port = address.rpartition(":")
@@ -22,7 +27,13 @@ class Health:
 
     async def __aenter__(self) -> Self:
         await self._runner.setup()
-        await web.TCPSite(self._runner, self._host, self._port).start()
+        try:
+            await web.TCPSite(self._runner, self._host, self._port).start()
+        except OSError as error:
+            await self._runner.cleanup()
+            raise ConfigurationError(
+                f"HEALTH_ADDRESS: {self._host}:{self._port} cannot be used ({error.strerror}): name another."
+            ) from None
         return self
 
     async def __aexit__(self, *_: object) -> None:

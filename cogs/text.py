@@ -53,7 +53,7 @@ def fitting(parts: Sequence[str], limit: int, *, between: str) -> str:
         return whole
     room = limit - units(f"{between}… and {len(parts)} more")
     kept = [clip(parts[0], room)]
-    while units(between.join([*kept, parts[len(kept)]])) <= room:
+    while len(kept) < len(parts) and units(between.join([*kept, parts[len(kept)]])) <= room:
         kept.append(parts[len(kept)])
     rest = len(parts) - len(kept)
     return between.join([*kept, *([f"… and {rest} more"] if rest else [])])
@@ -64,7 +64,7 @@ def _first(text: str, limit: int) -> str:
 
 
 def length_note(field: str, text: Text) -> str:
-    """Say how long the text is as a phone counts, what the limit is, and whether a lock screen will cut it."""
+    """Say how long the text is as a phone counts, what the limit is, and whether a lock screen cuts it."""
     subject, content = visible_length(text.subject), visible_length(text.content)
     note = f"subject {subject} of {SUBJECT_LIMIT}, content {content} of {content_limit(field)} characters"
     cut = [

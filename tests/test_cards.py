@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any, cast
 
 import discord
@@ -30,7 +31,6 @@ from bot.broadcast import (
     Text,
     problems,
 )
-from bot.client import EXTENSIONS, HeraldBot
 from bot.delivery import Delivery, DeliveryStatus, Request
 from bot.permissions import PERMISSIONS, Action
 from bot.policy import Policy, parse_policy
@@ -47,6 +47,10 @@ from cogs.text import clip, fitting, plain, shorten, units
 NOW = datetime(2026, 11, 23, 9, 41, tzinfo=UTC)
 GUILD = 10490000000000000001 // 10
 FILLERS = {"escaped": "*", "astral": "🎉", "plain": "a"}
+# What a modal takes from the interaction that opens it.
+OPENED = cast(
+    "discord.Interaction[Any]", SimpleNamespace(id=10**18, client=SimpleNamespace(session="f" * 16))
+)
 # Belongs to the character before it, and counts as two in UTF-16.
 COMBINING = "\U000e0100"
 
@@ -337,14 +341,16 @@ def test_a_list_of_the_longest_broadcasts_fits_line_by_line(scene: Scene) -> Non
 async def test_the_longest_modals_fit(scene: Scene) -> None:
     form = scene.service.gateway.form
     audience = scene.filler * 100
-    assert_modal_fits(ComposeModal(form, audience=audience, topic="t" * 100, title=f"Notify {audience}"))
+    assert_modal_fits(
+        ComposeModal(OPENED, form, audience=audience, topic="t" * 100, title=f"Notify {audience}")
+    )
     for split in {False, scene.generation == "v5"}:
         broadcast = scene.broadcast(Status.DRAFT, split=split)
-        assert_modal_fits(ComposeModal.editing(form, broadcast))
-        assert_modal_fits(PhoneModal(broadcast))
-        assert_modal_fits(ConfirmModal(broadcast, scene.cards.confirmation(broadcast)))
+        assert_modal_fits(ComposeModal.editing(OPENED, form, broadcast))
+        assert_modal_fits(PhoneModal(OPENED, broadcast))
+        assert_modal_fits(ConfirmModal(OPENED, broadcast, scene.cards.confirmation(broadcast)))
     for action in REASONED:
-        assert_modal_fits(ReasonModal(action, 10**17, 10**8))
+        assert_modal_fits(ReasonModal(OPENED, action, 10**17, 10**8))
 
 
 @SCENES
@@ -354,8 +360,8 @@ async def test_a_modal_takes_back_whatever_a_modal_gave(scene: Scene) -> None:
     broadcast = scene.broadcast(
         Status.DRAFT, notification=Notification(topic="t", in_app=text, mobile=text, link=scene.filler * 240)
     )
-    assert_modal_fits(ComposeModal.editing(scene.service.gateway.form, broadcast))
-    assert_modal_fits(PhoneModal(broadcast))
+    assert_modal_fits(ComposeModal.editing(OPENED, scene.service.gateway.form, broadcast))
+    assert_modal_fits(PhoneModal(OPENED, broadcast))
 
 
 def test_a_long_list_of_targets_shows_as_many_as_fit_and_counts_the_rest(scene: Scene) -> None:
@@ -396,36 +402,37 @@ def test_what_does_not_fit_is_counted(parts: list[str], limit: int) -> None:
         assert rest == f"… and {len(parts) - len(kept)} more"
 
 
+@pytest.mark.parametrize("rest", [[], ["b"], ["b", "c"]])
+def test_a_part_that_is_too_long_alone_is_cut(rest: list[str]) -> None:
+    shown = fitting(["a" * 100, *rest], 50, between="; ")
+    assert units(shown) <= 50
+    assert shown.startswith("aaa")
+    assert shown.endswith(f"… and {len(rest)} more" if rest else "…")
+
+
 # --- harmless and exact ----------------------------------------------------------------------------
 
 # Clients read an escape like this: a backslash before anything but letters, digits and spaces.
 ESCAPE = re.compile(r"\\([^0-9A-Za-z\s])")
 BREAKS = re.compile("[\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029]")
 
-HOSTILE = (
-    "<@1>", "<@!1>", "<@&1>", "<#1>", "</cmd:1>", "</cmd sub:1>", "<t:1>", "<t:1:R>", "<id:customize>",
-    "<:a:1>", "<a:a:1>", "<https://b.example>", "<mailto:a@b.example>", "@everyone", "@here",
-    "[a](http://b.example)", "[a](<http://b.example>)", "![a](b)", "http://b.example", "https://b.example/_x_",
-    "steam://run", "# heading", "## heading", "### heading", "-# small", "> quote", ">>> quotes", "- list",
-    "  - list", "* list", "+ list", "1. list", "12) list", "```\ncode\n```", "```py\n", "`code`", "``code``",
-    "||spoiler||", "**b**", "*i*", "__u__", "_i_", "~~s~~", ":smile:", ":a::b:", "::smile:", ":*:", "\\", "\\\\",
-    "\\*", "\\\\*", "a\\", "¯\\_(ツ)_/¯", "://", "*://*", "\\://", ":\\//", "---", "===", "|", "a|b", "@", "<", ">",
-)  # fmt: skip
-STARTS = (
-    "\n",
-    "\r",
-    "\r\n",
-    "\u2028",
-    "\u2029",
-    "\x85",
-    "\v",
-    "\f",
-    "\n ",
-    "\n\t",
-    "\u2028\u00a0",
-    "\n\ufeff",
-    "",
-)
+HOSTILE = [
+    *re.findall(
+        r"\S+",
+        r"""
+<@1> <@!1> <@&1> <#1> </cmd:1> <t:1> <t:1:R> <id:customize> <:a:1> <a:a:1> <https://b.example> @everyone @here
+<mailto:a@b.example> [a](http://b.example) [a](<http://b.example>) ![a](b) http://b.example steam://run
+https://b.example/_x_ `code` ``code`` ||spoiler|| **b** *i* __u__ _i_ ~~s~~ :smile: :a::b: ::smile: :*: :\:
+\ \\ \* \\* a\ ¯\_(ツ)_/¯ :// *://* \:// :\// --- === | a|b @ < > # - +
+""",
+    ),
+    "# heading", "## heading", "-# small", "> quote", ">>> quotes", "- list", "  - list", "* list",
+    "+ list", "1. list", "12) list", "```\ncode\n```", "```py\n", "</cmd sub:1>", "[a b](http://b c)",
+]  # fmt: skip
+STARTS = [
+    "", "\n", "\r", "\r\n", "\u2028", "\u2029", "\x85", "\v", "\f", "\x1c", "\x1e",
+    "\n ", "\n\t", "\u2028\u00a0", "\n\ufeff",
+]  # fmt: skip
 
 
 def unescaped(markdown: str) -> str:
@@ -438,7 +445,7 @@ def assert_harmless(markdown: str) -> None:
     bare = ESCAPE.sub("x", markdown)
     assert not re.search(r"[\\*_~|`<\[\]@]", bare), bare
     assert "://" not in bare
-    assert not re.search(r":[^\s:]+:", bare), bare
+    assert not re.search(r":[^\s:]+:", ESCAPE.sub(" ", markdown)), bare
     for line in BREAKS.split(bare):
         assert not re.match(r"[\s\ufeff]*([#>+-]|\d+[.)])", line), bare
 
@@ -458,12 +465,12 @@ def test_typed_text_is_shown_exactly_and_does_nothing(text: str) -> None:
     assert_harmless(shown)
 
 
-@pytest.mark.parametrize("start", STARTS)
 @pytest.mark.parametrize("text", HOSTILE)
-def test_hostile_text_is_shown_exactly_and_does_nothing_wherever_a_line_starts(text: str, start: str) -> None:
-    for whole in (start + text, f"a{start}{text} b", f"{text}{start}{text}"):
-        assert unescaped(plain(whole)) == whole
-        assert_harmless(plain(whole))
+def test_hostile_text_is_shown_exactly_and_does_nothing_wherever_a_line_starts(text: str) -> None:
+    for start in STARTS:
+        for whole in (start + text, f"a{start}{text} b", f"{text}{start}{text}"):
+            assert unescaped(plain(whole)) == whole
+            assert_harmless(plain(whole))
 
 
 def test_ordinary_text_is_left_as_it_is() -> None:
@@ -500,7 +507,7 @@ def test_no_card_lets_typed_text_act(scene: Scene, text: str) -> None:
     for rendered in shown:
         for words in (rendered.content, *(part for one in rendered.embeds for part in _embed_texts(one))):
             bare = ESCAPE.sub("x", _without_our_own_markup(words))
-            assert not re.search(r"[\\<\[\]@#]|^#|://", bare, re.MULTILINE), words
+            assert not re.search(r"[\\<\[\]@]|^\s*#|://", bare, re.MULTILINE), words
 
 
 def _without_our_own_markup(words: str) -> str:
@@ -512,7 +519,9 @@ def _without_our_own_markup(words: str) -> str:
 
 def test_an_echo_can_ping_its_author_and_nobody_else(scene: Scene) -> None:
     shown = scene.cards.echo(scene.broadcast(reason="@everyone <@&1> <@1>"), Step.REJECT)
-    assert shown.mentions.to_dict() == {"parse": [], "users": [10**18]}
+    allowed = shown.mentions.to_dict()
+    assert allowed["parse"] == []
+    assert allowed["users"] == [10**18]  # pyright: ignore[reportTypedDictNotRequiredAccess]
 
 
 def test_cards_and_lines_of_the_record_can_ping_nobody(scene: Scene) -> None:
@@ -582,8 +591,3 @@ def test_every_step_has_spoken_words() -> None:
 
 def test_every_echoed_step_has_a_sentence(scene: Scene) -> None:
     assert len({scene.cards.echo(scene.broadcast(), step).content for step in ECHOED}) == len(ECHOED)
-
-
-def test_the_client_loads_what_draws_what_presses_and_what_commands() -> None:
-    assert set(EXTENSIONS) == {"cogs.cards", "cogs.presses", "cogs.notify"}
-    assert HeraldBot.cards is None if hasattr(HeraldBot, "cards") else True
