@@ -11,7 +11,7 @@ from bot.errors import REFUSED_BY_DISCORD
 from bot.policy import Policy, Server
 from bot.whop import Transport, WhopGateway
 
-_CHANNEL_RIGHTS: Final = {
+CHANNEL_RIGHTS: Final = {
     "view_channel": "View Channel",
     "send_messages": "Send Messages",
     "embed_links": "Embed Links",
@@ -77,7 +77,7 @@ def _refuse_channel(channel: discord.abc.GuildChannel | None, me: discord.Member
     if not isinstance(channel, discord.TextChannel):
         return f"#{channel.name} is no text channel: name one that is"
     rights = channel.permissions_for(me)
-    missing = [spoken for right, spoken in _CHANNEL_RIGHTS.items() if not getattr(rights, right)]
+    missing = [spoken for right, spoken in CHANNEL_RIGHTS.items() if not getattr(rights, right)]
     if not missing:
         return None
     return f"Herald lacks {', '.join(missing)} in #{channel.name}: allow it in the channel's settings"

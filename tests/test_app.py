@@ -1,0 +1,283 @@
+"""Herald runs as a whole, says how it is, and ends without leaving anything undone."""
+
+import asyncio
+import socket
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from pydantic import SecretStr
+
+from bot import announcer, dispatcher
+from bot.app import Herald, assemble, run
+from bot.dispatcher import Dispatcher
+from bot.errors import ConfigurationError
+from bot.policy import parse_policy
+from bot.sandbox.stage import UNDONE, Stage, readable
+from bot.sandbox.whop import Fault
+from bot.settings import Settings
+
+POLICY = """\
+[[server]]
+name = "Sunrise"
+guild = 104900000000000001
+channels = { review = 104900000000000011, audit = 104900000000000012 }
+[server.roles]
+compose = [104900000000000021]
+approve = [104900000000000022]
+operate = [104900000000000023]
+audit = [104900000000000024]
+[[server.topic]]
+id = "news"
+name = "News"
+[[server.audience]]
+name = "Gold"
+targets = { TARGETS }
+"""
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Poll often: the loops' own pace is no part of what they promise."""
+    monkeypatch.setattr(dispatcher, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(announcer, "POLL_SECONDS", 0.01)
+
+
+@pytest.fixture
+def address() -> str:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{free.getsockname()[1]}"
+
+
+async def connected() -> None:
+    """Be a connection that lasts until it is ended."""
+    await asyncio.Event().wait()
+
+
+def listening(herald: Herald, address: str) -> Herald:
+    return replace(herald, settings=herald.settings.model_copy(update={"health_address": address}))
+
+
+def make_settings(folder: Path, address: str = "127.0.0.1:0") -> Settings:
+    return Settings.model_validate(
+        {
+            "discord_token": SecretStr("token"),
+            "whop_api_key": SecretStr("key"),
+            "whop_api": "v5",
+            "database_url": f"sqlite:///{folder / 'herald.db'}",
+            "health_address": address,
+        }
+    )
+
+
+@asynccontextmanager
+async def unconnected(folder: Path, address: str) -> AsyncGenerator[Herald, None]:
+    """Give a Herald whose client has never reached Discord."""
+    policy = parse_policy(POLICY.replace("TARGETS", 'products = ["prod_Gold"]'), name="herald.toml")
+    async with assemble(make_settings(folder, address), policy) as herald:
+        yield herald
+
+
+@asynccontextmanager
+async def running(herald: Herald, connect: Any = connected) -> AsyncGenerator[asyncio.Event, None]:
+    """Run it, and see it end cleanly once told to stop."""
+    stop = asyncio.Event()
+    task = asyncio.create_task(run(herald, connect, stop))
+    await asyncio.sleep(0)
+    try:
+        yield stop
+    finally:
+        stop.set()
+        async with asyncio.timeout(5):
+            await task
+
+
+async def health(address: str) -> tuple[int, dict[str, bool]]:
+    """Ask for the health page, as soon as it is there."""
+    async with asyncio.timeout(5), aiohttp.ClientSession() as session:
+        while True:
+            try:
+                async with session.get(f"http://{address}/health") as answer:
+                    return answer.status, await answer.json()
+            except aiohttp.ClientConnectorError:
+                await asyncio.sleep(0)
+
+
+# --- the end ---------------------------------------------------------------------------------------
+
+
+async def approved_and_due(stage: Stage) -> None:
+    await stage.submit(await stage.compose())
+    await stage.press("Omar", "Approve")
+    await stage.world.env.advance_time(UNDONE.total_seconds())
+
+
+@pytest.mark.parametrize("fault", [Fault.SLOW, Fault.DROP_AFTER_ACCEPT])
+async def test_what_is_in_flight_is_recorded_and_announced_before_the_end(stage: Stage, fault: Fault) -> None:
+    await approved_and_due(stage)
+    stage.whop.fail_next(Fault.SLOW)
+    async with running(stage.herald) as stop:
+        await stage.whop.slow_held()
+        stop.set()
+        stage.whop.release_slow()
+    assert len(stage.whop.pushes) == 1
+    assert readable(stage.review_card()).startswith("#1 · Accepted by Whop")
+    assert "was accepted by Whop" in stage.texts("moderators")[-1]
+    assert "accepted by Whop" in stage.texts("audit")[-1]
+
+
+async def test_stop_lets_nothing_new_go_out(stage: Stage) -> None:
+    await approved_and_due(stage)
+    await approved_and_due(stage)
+    stage.whop.fail_next(Fault.SLOW, times=2)
+    stop = asyncio.Event()
+    stop.set()
+    async with asyncio.timeout(5):
+        await run(stage.herald, connected, stop)
+    assert len(stage.whop.exchanges) == 0
+    assert stage.herald.client.is_closed()
+
+
+async def test_stop_closes_the_connection_to_discord_last(stage: Stage) -> None:
+    ended: list[str] = []
+
+    async def connect() -> None:
+        try:
+            await connected()
+        finally:
+            ended.append("discord" if stage.herald.client.is_closed() else "discord, too early")
+
+    async with running(stage.herald, connect):
+        await asyncio.sleep(0)
+    assert ended == ["discord"]
+
+
+# --- what ends it ----------------------------------------------------------------------------------
+
+
+async def test_a_connection_that_dies_ends_everything_with_its_own_error(v5: Stage) -> None:
+    async def connect() -> None:
+        raise ConfigurationError("DISCORD_TOKEN: Discord does not accept it.")
+
+    async with asyncio.timeout(5):
+        with pytest.raises(ConfigurationError, match="DISCORD_TOKEN"):
+            await run(v5.herald, connect, asyncio.Event())
+    assert v5.herald.client.is_closed()
+
+
+async def test_a_connection_that_dies_in_flight_still_lets_the_outcome_be_recorded(v5: Stage) -> None:
+    await approved_and_due(v5)
+    v5.whop.fail_next(Fault.SLOW)
+
+    async def connect() -> None:
+        await v5.whop.slow_held()
+        v5.whop.release_slow()
+        raise ConnectionError
+
+    async with asyncio.timeout(5):
+        with pytest.raises(ConnectionError):
+            await run(v5.herald, connect, asyncio.Event())
+    async with v5.herald.store.reading() as tx:
+        assert (await tx.broadcasts.get(1)).status == "sent"
+
+
+@pytest.mark.parametrize("part", ["dispatcher", "announcer"])
+async def test_a_part_that_dies_ends_everything_with_its_own_error(
+    v5: Stage, monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
+    async def die() -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(getattr(v5.herald, part), "run", die)
+    async with asyncio.timeout(5):
+        with pytest.raises(ZeroDivisionError):
+            await run(v5.herald, connected, asyncio.Event())
+    assert v5.herald.client.is_closed()
+
+
+async def test_no_task_is_left_behind(v5: Stage) -> None:
+    before = asyncio.all_tasks()
+    async with running(v5.herald):
+        await asyncio.sleep(0)
+    assert {task.get_name() for task in asyncio.all_tasks() - before if not task.done()} == set()
+
+
+# --- the health page -------------------------------------------------------------------------------
+
+
+async def test_the_health_page_stands_where_the_settings_say_and_is_well(v5: Stage, address: str) -> None:
+    async with running(listening(v5.herald, address)):
+        assert await health(address) == (200, {"discord": True, "dispatcher": True, "announcer": True})
+
+
+async def test_the_health_page_is_not_well_while_discord_is_not_ready(tmp_path: Path, address: str) -> None:
+    async with unconnected(tmp_path, address) as herald, running(herald):
+        assert await health(address) == (503, {"discord": False, "dispatcher": True, "announcer": True})
+
+
+async def test_the_health_page_is_gone_after_the_end(tmp_path: Path, address: str) -> None:
+    async with unconnected(tmp_path, address) as herald:
+        async with running(herald):
+            await health(address)
+        async with aiohttp.ClientSession() as session:
+            with pytest.raises(aiohttp.ClientConnectorError):
+                await session.get(f"http://{address}/health")
+
+
+async def test_the_health_page_shows_nothing_else(tmp_path: Path, address: str) -> None:
+    async with unconnected(tmp_path, address) as herald, running(herald):
+        await health(address)
+        async with aiohttp.ClientSession() as session:
+            for path in ("/", "/metrics", "/health/x"):
+                async with session.get(f"http://{address}{path}") as answer:
+                    assert answer.status == 404
+            async with session.post(f"http://{address}/health") as answer:
+                assert answer.status == 405
+
+
+async def test_an_address_in_use_ends_the_start_and_leaves_nothing_running(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        before = asyncio.all_tasks()
+        async with unconnected(tmp_path, address) as herald:
+            with pytest.raises(ConfigurationError, match=rf"HEALTH_ADDRESS: {address} .*name another"):
+                await run(herald, connected, asyncio.Event())
+        assert asyncio.all_tasks() == before
+
+
+# --- assembling ------------------------------------------------------------------------------------
+
+
+async def test_an_audience_that_the_generation_cannot_reach_refuses_the_start(tmp_path: Path) -> None:
+    policy = parse_policy(POLICY.replace("TARGETS", 'team = "biz_Sunrise"'), name="herald.toml")
+    with pytest.raises(ConfigurationError, match="team"):
+        async with assemble(make_settings(tmp_path), policy):
+            pass
+    assert not (tmp_path / "herald.db").exists()
+
+
+async def test_a_dispatcher_stopped_before_it_runs_still_sweeps(v5: Stage) -> None:
+    await approved_and_due(v5)
+    herald = v5.herald
+    await herald.dispatcher._start_due()
+    claims = await herald.dispatcher._claim_due()
+    assert len(claims) == 1
+    fresh = Dispatcher(
+        store=herald.store,
+        service=herald.service,
+        transport=herald.dispatcher._transport,
+        clock=v5.clock,
+        bell=asyncio.Event(),
+    )
+    fresh.stop()
+    await fresh.run()
+    async with herald.store.reading() as tx:
+        assert (await tx.broadcasts.get(1)).status == "unknown"
+    assert v5.whop.exchanges == []
