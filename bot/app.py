@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ from bot.announcer import Announcer
 from bot.client import HeraldBot
 from bot.clock import Clock, utc_now
 from bot.dispatcher import Dispatcher
-from bot.errors import ConfigurationError
+from bot.errors import ConfigurationError, StoreError
 from bot.health import Health
 from bot.policy import Policy
 from bot.service import Service
@@ -96,16 +96,29 @@ async def run(herald: Herald, connect: Connect, stop: asyncio.Event) -> None:
         running["dispatcher"] = asyncio.create_task(herald.dispatcher.run())
         running["announcer"] = asyncio.create_task(herald.announcer.run())
         running["stop"] = asyncio.create_task(stop.wait())
-        done, _ = await asyncio.wait(running.values(), return_when=asyncio.FIRST_COMPLETED)
-        log.info("stopping", asked=stop.is_set())
-        herald.dispatcher.stop()
-        await asyncio.wait({running["dispatcher"]})
-        herald.announcer.stop()
-        if herald.client.is_ready() and not herald.client.is_closed():
-            await asyncio.wait({running["announcer"]})
-        await herald.client.close()
-    for task in running.values():
-        task.cancel()
-    await asyncio.gather(*running.values(), return_exceptions=True)
-    for task in done:
-        task.result()
+        try:
+            done, _ = await asyncio.wait(running.values(), return_when=asyncio.FIRST_COMPLETED)
+            log.info("stopping", asked=stop.is_set())
+            herald.dispatcher.stop()
+            await asyncio.wait({running["dispatcher"]})
+            await _announce_the_rest(herald, running["announcer"])
+            await herald.client.close()
+        finally:
+            for task in running.values():
+                task.cancel()
+            await asyncio.gather(*running.values(), return_exceptions=True)
+    # What ended it, and what went wrong on the way to the end.
+    for task in (*done, running["dispatcher"], running["announcer"]):
+        if not task.cancelled():
+            task.result()
+
+
+async def _announce_the_rest(herald: Herald, announcing: asyncio.Task[Any]) -> None:
+    herald.announcer.stop()
+    if not herald.client.is_ready() or herald.client.is_closed():
+        return
+    await asyncio.wait({announcing})
+    if announcing.exception() is None:
+        # The last outcome may have come after the last round; if this fails, the next start makes up for it.
+        with suppress(StoreError):
+            await herald.announcer.drain()
