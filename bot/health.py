@@ -1,5 +1,6 @@
 """The health page, for whatever watches the process."""
 
+import os
 from collections.abc import Callable, Mapping
 from typing import Self
 
@@ -31,8 +32,9 @@ class Health:
             await web.TCPSite(self._runner, self._host, self._port).start()
         except OSError as error:
             await self._runner.cleanup()
+            why = os.strerror(error.errno or 0)
             raise ConfigurationError(
-                f"HEALTH_ADDRESS: {self._host}:{self._port} cannot be used ({error.strerror}): name another."
+                f"HEALTH_ADDRESS: {self._host}:{self._port} cannot be used ({why}): name another."
             ) from None
         return self
 

@@ -130,6 +130,31 @@ async def test_what_is_in_flight_is_recorded_and_announced_before_the_end(stage:
     assert "accepted by Whop" in stage.texts("audit")[-1]
 
 
+async def test_the_answer_is_waited_for_before_anything_else_ends(
+    v5: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    statuses: list[str] = []
+    stop_dispatcher, announce_the_rest = v5.herald.dispatcher.stop, v5.herald.announcer.drain
+
+    def stop_and_let_whop_answer() -> None:
+        stop_dispatcher()
+        v5.whop.release_slow()
+
+    async def drain() -> None:
+        async with v5.herald.store.reading() as tx:
+            statuses.append((await tx.broadcasts.get(1)).status)
+        await announce_the_rest()
+
+    await approved_and_due(v5)
+    v5.whop.fail_next(Fault.SLOW)
+    async with running(v5.herald) as stop:
+        await v5.whop.slow_held()
+        monkeypatch.setattr(v5.herald.dispatcher, "stop", stop_and_let_whop_answer)
+        monkeypatch.setattr(v5.herald.announcer, "drain", drain)
+        stop.set()
+    assert statuses[-1] == "sent"
+
+
 async def test_stop_lets_nothing_new_go_out(stage: Stage) -> None:
     await approved_and_due(stage)
     stop = asyncio.Event()
@@ -214,9 +239,13 @@ async def test_a_part_that_dies_on_the_way_to_the_end_is_not_passed_over(
 
 
 async def test_no_task_is_left_behind_when_it_is_cancelled(v5: Stage) -> None:
-    before = asyncio.all_tasks()
-    task = asyncio.create_task(run(v5.herald, connected, asyncio.Event()))
-    await asyncio.sleep(0)
+    async def connect() -> None:
+        begun.set()
+        await connected()
+
+    before, begun = asyncio.all_tasks(), asyncio.Event()
+    task = asyncio.create_task(run(v5.herald, connect, asyncio.Event()))
+    await begun.wait()
     task.cancel()
     await asyncio.wait({task})
     assert {task.get_coro() for task in asyncio.all_tasks() - before} == set()

@@ -25,15 +25,14 @@ MAY_IMPORT: Mapping[str, Mapping[str, str]] = {
         "cogs/": "what people see and press",
         "bot/client.py": "the Discord client itself",
         "bot/announcer.py": "posts to channels and knows Discord's errors",
-        "bot/app.py": "tells a refused token from other failures to connect",
         "bot/check.py": "asks Discord whether the policy's ids exist",
-        "bot/__main__.py": "tells people in one sentence that Discord does not answer",
         "bot/sandbox/": "the simulated Discord",
     },
     "aiohttp": {
         "bot/whop/transport.py": "the one place that sends bytes to Whop",
         "bot/health.py": "serves the health page",
-        "bot/__main__.py": "tells people in one sentence that the network does not answer",
+        "bot/client.py": "knows how a connection to Discord fails",
+        "bot/check.py": "knows how a question to Discord fails",
         "bot/sandbox/": "the simulated Whop and its page",
     },
     "sqlalchemy": {

@@ -224,8 +224,8 @@ def test_the_level_counts_for_herald_and_the_frames_of_libraries_are_never_logge
 def make_settings(folder: Path) -> Settings:
     return Settings.model_validate(
         {
-            "discord_token": SecretStr(SHORT),
-            "whop_api_key": SecretStr(LONG),
+            "discord_token": SHORT,
+            "whop_api_key": LONG,
             "whop_api": "v1",
             "database_url": f"sqlite:///{folder / 'herald.db'}",
             "health_address": "127.0.0.1:0",
@@ -266,9 +266,15 @@ async def test_the_log_of_settings_shows_no_secret_even_unredacted(tmp_path: Pat
 TOKEN = "sandbox-token"
 
 
-@pytest.mark.parametrize("generation", ["v5", "v1"])
 @pytest.mark.parametrize(
-    "fault", [Fault.UNAUTHORIZED, Fault.SERVER_ERROR, Fault.DROP_AFTER_ACCEPT, Fault.SLOW, Fault.NONE]
+    ("generation", "fault"),
+    [
+        ("v5", Fault.UNAUTHORIZED),
+        ("v5", Fault.SERVER_ERROR),
+        ("v1", Fault.DROP_AFTER_ACCEPT),
+        ("v1", Fault.SLOW),
+        ("v1", Fault.UNAUTHORIZED),
+    ],
 )
 async def test_no_secret_leaves_on_a_journey(
     open_stage: OpenStage, tmp_path: Path, generation: str, fault: Fault

@@ -1,6 +1,7 @@
 """The browser sandbox: Herald runs as it would in earnest, between two pages."""
 
 import asyncio
+import os
 import signal
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
@@ -108,7 +109,7 @@ async def open_sandbox(
                 await pages.show(CHANNELS[0])
             except OSError as error:
                 raise ConfigurationError(
-                    f"--port: {port} cannot be used ({error.strerror}): name another."
+                    f"--port: {port} cannot be used ({os.strerror(error.errno or 0)}): name another."
                 ) from None
             settings = sandbox_settings(generation=generation, origin=whop.origin, data=folder)
             text = world.policy(generation)
