@@ -78,7 +78,7 @@ class Announcer:
         self._stopping = False
 
     def stop(self) -> None:
-        """End after the present round."""
+        """End after one more round: the last outcome may have come after the present one."""
         self._stopping = True
         self._bell.set()
 
@@ -86,19 +86,23 @@ class Announcer:
         """Announce until told to stop; the bell only wakes it sooner."""
         while not self._stopping:
             self._bell.clear()
-            try:
-                if self._client.is_ready():
-                    await self.drain()
-            except StoreError as error:
-                log.error("announcements wait for the database", error=str(error))
+            await self._round()
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._bell.wait(), POLL_SECONDS)
+        await self._round()
+
+    async def _round(self) -> None:
+        try:
+            if self._client.is_ready():
+                await self.drain()
+        except StoreError as error:
+            log.error("announcements wait for the database", error=str(error))
 
     async def drain(self) -> None:
         """Show all that may be tried now."""
         async with self._store.reading() as tx:
             cards = await tx.announcements.cards_to_draw(self._clock(), limit=BATCH)
-            posts = await tx.announcements.posts_to_make(limit=BATCH)
+            posts = await tx.announcements.posts_to_make(self._clock(), limit=BATCH)
         for card in cards:
             await self._draw(card)
         waiting: set[int] = set()
@@ -106,8 +110,8 @@ class Announcer:
             # The mirror keeps the order of the record: what follows a line that waits has to wait too.
             if post.kind is PostKind.AUDIT and post.guild_id in waiting:
                 continue
-            if post.next_at > self._clock() or not await self._post(post):
-                waiting |= {post.guild_id} if post.kind is PostKind.AUDIT else set()
+            if not await self._post(post) and post.kind is PostKind.AUDIT:
+                waiting.add(post.guild_id)
 
     async def _draw(self, card: Card) -> None:
         try:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Coroutine
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ from bot.announcer import Announcer
 from bot.client import HeraldBot
 from bot.clock import Clock, utc_now
 from bot.dispatcher import Dispatcher
-from bot.errors import ConfigurationError, StoreError
+from bot.errors import ConfigurationError
 from bot.health import Health
 from bot.policy import Policy
 from bot.service import Service
@@ -101,7 +101,8 @@ async def run(herald: Herald, connect: Connect, stop: asyncio.Event) -> None:
             log.info("stopping", asked=stop.is_set())
             herald.dispatcher.stop()
             await asyncio.wait({running["dispatcher"]})
-            await _announce_the_rest(herald, running["announcer"])
+            herald.announcer.stop()
+            await asyncio.wait({running["announcer"]})
             await herald.client.close()
         finally:
             for task in running.values():
@@ -111,14 +112,3 @@ async def run(herald: Herald, connect: Connect, stop: asyncio.Event) -> None:
     for task in (*done, running["dispatcher"], running["announcer"]):
         if not task.cancelled():
             task.result()
-
-
-async def _announce_the_rest(herald: Herald, announcing: asyncio.Task[Any]) -> None:
-    herald.announcer.stop()
-    if not herald.client.is_ready() or herald.client.is_closed():
-        return
-    await asyncio.wait({announcing})
-    if announcing.exception() is None:
-        # The last outcome may have come after the last round; if this fails, the next start makes up for it.
-        with suppress(StoreError):
-            await herald.announcer.drain()

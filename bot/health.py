@@ -32,7 +32,8 @@ class Health:
             await web.TCPSite(self._runner, self._host, self._port).start()
         except OSError as error:
             await self._runner.cleanup()
-            why = os.strerror(error.errno or 0)
+            # A name that cannot be resolved has no errno of the system's, but words of its own.
+            why = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
             raise ConfigurationError(
                 f"HEALTH_ADDRESS: {self._host}:{self._port} cannot be used ({why}): name another."
             ) from None

@@ -185,7 +185,7 @@ class Service:
             now = self._clock()
             await tx.announcements.open_card(before.id, channel_id=server.channels.review, at=now)
             return {
-                "note": note[:REASON_LIMIT],
+                "note": note,
                 "reason": "",
                 # The policy may have changed since the words were typed.
                 "fingerprint": self._fingerprint(server, before.audience, before.notification),
@@ -291,8 +291,7 @@ class Service:
                     await tx.deliveries.settle(delivery, status=status, detail=said, at=self._clock())
             return {"reason": f"{actor.name}: {reason}"}
 
-        if not reason.strip():
-            raise NotReady("Give a reason: the record needs one.")
+        _require(reason)
         action = Action.CONFIRM if went_out else Action.DENY
         return await self._act(actor, action, broadcast_id, revision=revision, effect=effect, detail=reason)
 
@@ -369,7 +368,7 @@ class Service:
             return {"reason": reason, "due_at": None, "review_expires_at": None}
 
         if action is Action.REQUEST_CHANGES:
-            reason = _reason(reason)
+            _require(reason)
         return await self._act(actor, action, broadcast_id, revision=revision, effect=effect, detail=reason)
 
     async def _end(
@@ -380,7 +379,7 @@ class Service:
             return {"reason": reason, "due_at": None, "review_expires_at": None}
 
         if action is Action.REJECT:
-            reason = _reason(reason)
+            _require(reason)
         return await self._act(actor, action, broadcast_id, revision=revision, effect=effect, detail=reason)
 
     async def _act(
@@ -395,6 +394,8 @@ class Service:
     ) -> Broadcast:
         broadcast: Broadcast | None = None
         try:
+            if len(detail) > REASON_LIMIT:
+                raise NotReady(f"At most {REASON_LIMIT} characters fit; yours has {len(detail)}: shorten it.")
             async with self._store.transaction() as tx:
                 broadcast = await self._find(tx, actor, broadcast_id)
                 self._permit(actor, action, broadcast, revision)
@@ -516,10 +517,9 @@ class Service:
         return server
 
 
-def _reason(reason: str) -> str:
+def _require(reason: str) -> None:
     if not reason.strip():
-        raise NotReady("Give a reason: the author needs to know what to change.")
-    return reason[:REASON_LIMIT]
+        raise NotReady("Give a reason: the record and the author need it.")
 
 
 def describe_state(broadcast: Broadcast) -> str:

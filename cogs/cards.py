@@ -111,22 +111,22 @@ class Cards:
     def draft(self, broadcast: Broadcast) -> Rendered:
         """Draw the author's own card: what it says, what it lacks, what comes next."""
         lacking = self._service.shortcomings(broadcast)
-        head = self._head(broadcast, f"Draft #{broadcast.id}")
+        head, details = self._frame(broadcast, f"Draft #{broadcast.id}")
         if broadcast.reason.strip():
             head.add_field(name="Came back", value=_field(plain(broadcast.reason)), inline=False)
         for field, text in broadcast.notification.texts():
             name = "Length" if field == "all" else f"Length ({_FIELD_NAMES[field].lower()})"
-            head.add_field(name=name, value=length_note(field, text), inline=False)
+            details.add_field(name=name, value=length_note(field, text), inline=False)
         if lacking:
-            head.colour = discord.Colour.red()
+            head.colour = details.colour = discord.Colour.red()
             listed = "\n".join(f"• {plain(sentence)}" for sentence in lacking)
             head.add_field(name="Before you can submit", value=_field(listed), inline=False)
-        self._add_approvals(head, broadcast)
-        names = [Action.EDIT, *([Action.CANCEL] if lacking else [Action.SUBMIT, Action.CANCEL])]
-        view = buttons(names, broadcast)
+        self._add_approvals(details, broadcast)
+        view = buttons([Action.EDIT, *([] if lacking else [Action.SUBMIT])], broadcast)
         if broadcast.notification.all is None:
             view.add_item(ActionButton(EDIT_PHONE, broadcast.id, broadcast.revision))
-        return Rendered(embeds=_fitted([head, *_texts(broadcast.notification, head.colour)]), view=view)
+        view.add_item(ActionButton(Action.CANCEL, broadcast.id, broadcast.revision))
+        return Rendered(embeds=_fitted(head, broadcast.notification, details), view=view)
 
     def review(self, broadcast: Broadcast, deliveries: list[Delivery], *, current: bool) -> Rendered:
         """Draw the card for approvers."""
@@ -137,13 +137,14 @@ class Cards:
                 colour=discord.Colour.dark_grey(),
             )
             return Rendered(embeds=[embed], view=discord.ui.View(timeout=None))
-        head = self._head(broadcast, f"#{broadcast.id} · {HEADLINES[broadcast.status]}")
+        head, details = self._frame(broadcast, f"#{broadcast.id} · {HEADLINES[broadcast.status]}")
         head.description = self._situation(broadcast, deliveries)
         if broadcast.note.strip():
             head.add_field(name="Author's note", value=_field(plain(broadcast.note)), inline=False)
-        self._add_approvals(head, broadcast)
+        if broadcast.status is not Status.DRAFT:
+            self._add_approvals(details, broadcast)
         return Rendered(
-            embeds=_fitted([head, *_texts(broadcast.notification, head.colour)]),
+            embeds=_fitted(head, broadcast.notification, details),
             view=buttons(_STATUS_BUTTONS.get(broadcast.status, ()), broadcast),
         )
 
@@ -208,19 +209,21 @@ class Cards:
             f" Once Whop has it, nobody can call it back.\nProof code **{broadcast.proof}**"
         )
 
-    def _head(self, broadcast: Broadcast, title: str) -> discord.Embed:
+    def _frame(self, broadcast: Broadcast, title: str) -> tuple[discord.Embed, discord.Embed]:
+        """Return what stands above the words, and what stands below them."""
         server = self._service.server_of(broadcast)
         topic = server.topic(broadcast.notification.topic)
-        embed = discord.Embed(title=title, colour=COLOURS[broadcast.status])
+        head = discord.Embed(title=title, colour=COLOURS[broadcast.status])
         reach = fitting([f"• {line}" for line in self._reach(broadcast)], REACH_LIMIT, between="\n")
-        embed.add_field(name="Audience", value=f"**{plain(broadcast.audience)}**\n{reach}", inline=False)
-        embed.add_field(name="Topic", value=plain(topic.name if topic else broadcast.notification.topic))
-        embed.add_field(name="Author", value=plain(broadcast.author.name))
-        embed.set_footer(
+        head.add_field(name="Audience", value=f"**{plain(broadcast.audience)}**\n{reach}", inline=False)
+        details = discord.Embed(colour=head.colour)
+        details.add_field(name="Topic", value=plain(topic.name if topic else broadcast.notification.topic))
+        details.add_field(name="Author", value=plain(broadcast.author.name))
+        details.set_footer(
             text=f"proof {broadcast.proof} · revision {broadcast.revision} · {self._environment}"
             f" ({self._service.gateway.generation})"
         )
-        return embed
+        return head, details
 
     def _reach(self, broadcast: Broadcast) -> list[str]:
         audience = self._service.server_of(broadcast).audience(broadcast.audience)
@@ -248,7 +251,8 @@ class Cards:
         )
 
     def _situation(self, broadcast: Broadcast, deliveries: list[Delivery]) -> str:
-        reason = plain(shorten(broadcast.reason, 700))
+        # The reason ends a sentence of ours: a full stop of its own would be one too many.
+        reason = plain(shorten(broadcast.reason, 700).rstrip("."))
         match broadcast.status:
             case Status.REVIEW:
                 until = _moment(broadcast.review_expires_at, "R")
@@ -315,24 +319,29 @@ def _texts(notification: Notification, colour: discord.Colour | None) -> list[di
     return shown
 
 
-def _fitted(embeds: list[discord.Embed]) -> list[discord.Embed]:
-    """Cut what surrounds the words until Discord takes the card.
+def _fitted(head: discord.Embed, notification: Notification, details: discord.Embed) -> list[discord.Embed]:
+    """Return the card, with what surrounds the words cut until Discord takes it.
 
     The words of a broadcast that can be submitted always fit; only a draft that is too long anyway is cut.
     """
-    head, *words = embeds
+    words = _texts(notification, head.colour)
+    embeds = [head, *words, details]
     while (over := sum(map(_size, embeds)) - EMBED_LIMIT) > 0:
-        values = [units(field.value or "") for field in head.fields]
-        longest = values.index(max(values))
-        if values[longest] > KEPT:
-            field = head.fields[longest]
-            value = clip(field.value or "", max(KEPT, values[longest] - over))
-            head.set_field_at(longest, name=field.name, value=value, inline=field.inline)
+        around = [(embed, index) for embed in (head, details) for index in range(len(embed.fields))]
+        embed, index = max(around, key=lambda place: _value(*place))
+        if (long := _value(embed, index)) > KEPT:
+            field = embed.fields[index]
+            value = clip(field.value or "", max(KEPT, long - over))
+            embed.set_field_at(index, name=field.name, value=value, inline=field.inline)
         elif units(head.description or "") > KEPT:
             _clip_description(head, over)
         else:
             _clip_description(max(words, key=_size), over)
     return embeds
+
+
+def _value(embed: discord.Embed, index: int) -> int:
+    return units(embed.fields[index].value or "")
 
 
 def _clip_description(embed: discord.Embed, over: int) -> None:

@@ -13,7 +13,7 @@ from bot.permissions import Action, Actor
 from cogs.buttons import OPEN, ActionButton
 from cogs.cards import cards_of, show
 from cogs.modals import ComposeModal
-from cogs.text import plain, shorten
+from cogs.text import plain, shorten, units
 
 Choice = app_commands.Choice[str]
 MOST_CHOICES = 25
@@ -131,7 +131,7 @@ async def _answer_list(interaction: Interaction, found: list[Broadcast], *, titl
     view = discord.ui.View(timeout=None)
     for broadcast in found:
         line = cards.brief(broadcast)
-        if sum(len(one) + 1 for one in lines) + len(line) > MESSAGE_LIMIT - 50:
+        if sum(units(one) + 1 for one in lines) + units(line) > MESSAGE_LIMIT - 50:
             lines.append("-# … and older ones")
             break
         lines.append(line)

@@ -2,6 +2,9 @@
 
 from datetime import timedelta
 
+import pytest
+
+from bot.errors import NotAllowed
 from bot.sandbox.stage import UNDONE, Stage, readable
 
 
@@ -90,3 +93,16 @@ async def test_no_message_may_ping_anybody_but_the_author_it_tells(stage: Stage)
         assert allowed["parse"] == []
         assert set(map(int, allowed.get("users", []))) <= {stage.person("Maya").id}
         assert not allowed.get("roles")
+
+
+async def test_a_record_that_has_to_wait_holds_nothing_else_up(stage: Stage) -> None:
+    audit = stage.channel("audit").id
+    stage.world.env.inject_error("POST", f"/channels/{audit}/messages", status=403, times=None)
+    # More lines than one round takes, all behind a channel that refuses them.
+    for _ in range(60):
+        with pytest.raises(NotAllowed):
+            await stage.herald.service.queue(stage.actor("Sam"))
+    await stage.settle()
+    await stage.approved()
+    await stage.wait(UNDONE)
+    assert "was accepted by Whop" in stage.texts("moderators")[-1]

@@ -278,7 +278,7 @@ def test_the_longest_draft_card_fits_and_cuts_no_words(scene: Scene) -> None:
 
 
 def assert_words_are_whole(broadcast: Broadcast, shown: Rendered) -> None:
-    _, *words = shown.embeds
+    _, *words, _ = shown.embeds
     for embed, (_, text) in zip(words, broadcast.notification.texts(), strict=True):
         assert unescaped(embed.description or "") == f"**{text.subject}**\n{text.content}"
     extras = [unescaped(field.value or "") for field in words[-1].fields]

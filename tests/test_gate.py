@@ -244,6 +244,14 @@ async def test_an_operator_cancels_what_others_wrote_and_its_author_is_told(stag
     assert "was cancelled" in stage.texts("moderators")[-1]
 
 
+async def test_a_reason_too_long_for_the_record_is_refused_and_nothing_happens(stage: Stage) -> None:
+    await submitted(stage)
+    lena, channel = stage.person("Lena"), stage.channel("moderators")
+    refused = await lena.slash(channel, "notify cancel", broadcast="1", reason="x" * 501)
+    assert answer(refused) == "At most 500 characters fit; yours has 501: shorten it."
+    assert readable(stage.review_card()).startswith("#1 · Waits")
+
+
 async def test_a_sent_broadcast_cannot_be_cancelled(stage: Stage) -> None:
     await submitted(stage)
     await stage.press("Omar", "Approve")

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.store.tables import cards, posts
@@ -114,10 +114,24 @@ class Announcements:
         )
         return [Card(**{name: row[name] for name in Card.__slots__}) for row in rows.mappings()]
 
-    async def posts_to_make(self, *, limit: int) -> list[Post]:
-        """Return what is not posted yet, oldest first, also what has to wait."""
+    async def posts_to_make(self, now: datetime, *, limit: int) -> list[Post]:
+        """Return what may be posted now, oldest first; nothing of a record whose next line has to wait."""
+        undone = posts.c.done.is_(False)
+        heads = (
+            select(func.min(posts.c.id))
+            .where(undone, posts.c.kind == PostKind.AUDIT)
+            .group_by(posts.c.guild_id)
+        )
+        waiting = select(posts.c.guild_id).where(posts.c.id.in_(heads), posts.c.next_at > now)
         rows = await self._connection.execute(
-            select(posts).where(posts.c.done.is_(False)).order_by(posts.c.id).limit(limit)
+            select(posts)
+            .where(
+                undone,
+                posts.c.next_at <= now,
+                or_(posts.c.kind != PostKind.AUDIT, posts.c.guild_id.not_in(waiting)),
+            )
+            .order_by(posts.c.id)
+            .limit(limit)
         )
         return [
             Post(**{name: row[name] for name in Post.__slots__ if name != "kind"}, kind=PostKind(row["kind"]))
