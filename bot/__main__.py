@@ -14,7 +14,8 @@ from bot import log
 from bot.app import assemble, check_audiences, run
 from bot.check import ask_discord, check_whop
 from bot.errors import ConfigurationError, HeraldError
-from bot.policy import Policy, load_policy
+from bot.policy import Policy
+from bot.policy_file import load_policy
 from bot.settings import Settings
 from bot.store import Store
 from bot.whop import Transport, gateway_for

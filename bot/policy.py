@@ -1,15 +1,10 @@
-"""The policy: servers, roles, rules, topics and named audiences, read from herald.toml."""
+"""The policy: servers, roles, rules, topics and named audiences, and what each may say."""
 
-import difflib
 import re
-import tomllib
 import unicodedata
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from functools import reduce
-from pathlib import Path
-from types import MappingProxyType
-from typing import Annotated, Any, Final, Self, TypeVar
+from typing import Annotated, Final, Self, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -17,11 +12,8 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    ValidationError,
     model_validator,
 )
-
-from bot.errors import ConfigurationError
 
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 T = TypeVar("T")
@@ -66,10 +58,12 @@ def _whole(least: int, most: int) -> BeforeValidator:
     return BeforeValidator(check)
 
 
-def _name(value: object) -> object:
+def read_name(value: object) -> object:
+    """Return a name without spaces around it; raise ValueError if it is none."""
     text = value.strip() if isinstance(value, str) else ""
-    # Discord shows at most 100 characters of a choice.
-    if not 0 < len(text) <= 100 or any(unicodedata.category(ch) in {"Cc", "Zl", "Zp"} for ch in text):
+    # Discord takes at most 100 characters of a choice, and counts some emoji as two.
+    units = len(text.encode("utf-16-le", "surrogatepass")) // 2
+    if not 0 < units <= 100 or any(unicodedata.category(ch) in {"Cc", "Zl", "Zp"} for ch in text):
         raise ValueError("write 1 to 100 characters in quotes, on one line")
     return text
 
@@ -103,7 +97,7 @@ def _distinct(values: tuple[T, ...]) -> tuple[T, ...]:
 
 Snowflake = Annotated[int, BeforeValidator(_snowflake)]
 Approvals = Annotated[int, _whole(1, 20)]
-Name = Annotated[str, BeforeValidator(_name)]
+Name = Annotated[str, BeforeValidator(read_name)]
 UserId = Annotated[str, _whop_id("user")]
 ProductId = Annotated[str, _whop_id("prod")]
 CompanyId = Annotated[str, _whop_id("biz")]
@@ -142,9 +136,15 @@ class Targets(Section):
         return tuple(name for name in type(self).model_fields if getattr(self, name))
 
     @model_validator(mode="after")
-    def _somebody(self) -> Self:
+    def _somebody_once(self) -> Self:
         if not self.kinds():
             raise ValueError(f"name at least one target: {', '.join(type(self).model_fields)}")
+        named = self.users_in_experience
+        if named is not None and named.experience in self.experiences:
+            raise ValueError(
+                f"{named.experience} stands in experiences too, so these users would get it twice:"
+                " remove one of the two"
+            )
         return self
 
 
@@ -266,163 +266,3 @@ class Policy(Section):
                 )
             names[server.guild] = server.name
         return self
-
-
-def load_policy(path: Path) -> Policy:
-    """Read and check herald.toml; raise ConfigurationError with one sentence for each thing to mend."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        problem = "there is no such file: copy herald.example.toml to it, or correct HERALD_CONFIG"
-    except OSError as error:
-        problem = (
-            f"it cannot be read ({error.strerror}): mend the file or its rights, or correct HERALD_CONFIG"
-        )
-    except UnicodeDecodeError:
-        problem = "it cannot be read: save it as a text file in UTF-8"
-    else:
-        return parse_policy(text, name=str(path))
-    raise ConfigurationError(f"{path}: {problem}.")
-
-
-def parse_policy(text: str, *, name: str) -> Policy:
-    """Check the text of a herald.toml; raise ConfigurationError naming the file and each key."""
-    try:
-        document = tomllib.loads(text)
-    except ValueError as error:
-        raise ConfigurationError(f"{name}: it is not valid TOML: {error}: mend that line.") from None
-    try:
-        return Policy.model_validate(document)
-    except ValidationError as error:
-        sentences = describe_errors(error, document)
-    raise ConfigurationError("\n".join(f"{name}: {sentence}" for sentence in sentences))
-
-
-Location = tuple[int | str, ...]
-
-_TABLES: Final[Mapping[str, type[Section]]] = MappingProxyType(
-    {
-        "server": Server,
-        "channels": Channels,
-        "roles": ActionRoles,
-        "rules": Rules,
-        "topic": Topic,
-        "audience": Audience,
-        "targets": Targets,
-        "users_in_experience": UsersInExperience,
-    }
-)
-_REPEATED: Final = frozenset({"server", "topic", "audience"})
-
-
-def describe_errors(error: ValidationError, document: Mapping[str, Any]) -> list[str]:
-    """Return a sentence for each mistake in the document: the key, what is wrong, what to write."""
-    items = error.errors(include_url=False, include_input=False)
-    missing = {item["loc"] for item in items if item["type"] == "missing"}
-    strange = [item["loc"] for item in items if item["type"] == "extra_forbidden"]
-    sentences: dict[Location, str] = {}
-    explained: set[Location] = set()
-    for loc in strange:
-        problem, meant = _strange(loc, missing)
-        explained |= meant
-        if problem:
-            sentences[loc] = problem
-    for item in items:
-        loc = item["loc"]
-        if loc not in explained and item["type"] != "extra_forbidden":
-            sentences[loc] = _problem(item["type"], item["msg"], loc, document)
-    return [f"{_place(loc, document)}{problem}." for loc, problem in sentences.items()]
-
-
-def _strange(loc: Location, missing: Set[Location]) -> tuple[str, set[Location]]:
-    """Return what to do about an unknown key, and which missing keys that would mend."""
-    *table, key = loc
-    if not table and key in _keys(Server):
-        if ("server",) in missing:
-            # Without any server all that belongs to one is astray: one sentence is enough.
-            return "", set()
-        header = _header(("server", 0, key)) or "below a line [[server]]"
-        return f"it stands outside of a server: write {header}", {
-            other for other in missing if other[::2] == ("server", key)
-        }
-    name = next((part for part in reversed(table) if isinstance(part, str)), "")
-    section = _TABLES.get(name, Policy)
-    lacking = [part for part in _keys(section) if (*table, part) in missing]
-    meant = _meant(str(key), section, lacking)
-    hint = f" (did you mean {meant}?)" if meant else ""
-    return f"there is no such key{hint}: correct the spelling or remove it", {
-        (*table, part) for part in lacking if part == meant.partition(".")[0]
-    }
-
-
-def _meant(key: str, section: type[Section], lacking: Sequence[str]) -> str:
-    """Return the likely key: one spelt alike, one of a table within, or the only one that is missing."""
-    if alike := difflib.get_close_matches(key, _keys(section), n=1):
-        return alike[0]
-    for part in _keys(section):
-        if part in _TABLES and part not in _REPEATED and key in _keys(_TABLES[part]):
-            return f"{part}.{key}"
-    return lacking[0] if len(lacking) == 1 else ""
-
-
-def _problem(kind: str, message: str, loc: Location, document: Mapping[str, Any]) -> str:
-    header = _header(loc)
-    match kind:
-        case "value_error":
-            return message.removeprefix("Value error, ")
-        case "missing":
-            return f"it is missing: add {header or 'it'}"
-        case "tuple_type" if not header:
-            return "write a list in square brackets"
-        case "tuple_type" | "model_type" if header and isinstance(reduce(_entry, loc, document), dict | list):
-            return (
-                f"write {header}, with {'two pairs' if header.startswith('[[') else 'one pair'} of brackets"
-            )
-        case _ if header:
-            return f"write it as a table that begins with {header}"
-        case _:
-            return "this does not belong here: compare it with herald.example.toml"
-
-
-def _keys(section: type[Section]) -> list[str]:
-    return [field.alias or name for name, field in section.model_fields.items()]
-
-
-def _header(loc: Location) -> str:
-    """Return the line that begins the table at that place, or nothing if no table belongs there."""
-    names = [part for part in loc if isinstance(part, str)]
-    if not names or names[-1] not in _TABLES:
-        return ""
-    path = ".".join(names)
-    return f"[[{path}]]" if names[-1] in _REPEATED else f"[{path}]"
-
-
-def _entry(table: Any, key: int | str) -> Any:
-    try:
-        return table[key]
-    except (LookupError, TypeError):
-        return None
-
-
-def _place(loc: Location, document: Any) -> str:
-    """Return the place for people: servers and audiences by name where they have one, else by number."""
-    named: list[str] = []
-    key: list[str] = []
-    for part in loc:
-        document = _entry(document, part)
-        if isinstance(part, str):
-            key.append(part)
-        elif name := _name_in(document):
-            named.append(f"{'.'.join(key)} “{name}”")
-            key.clear()
-        else:
-            key.append(str(part + 1))
-    places = [part for part in (", ".join(named), ".".join(key)) if part]
-    return "".join(f"{part}: " for part in places)
-
-
-def _name_in(table: Any) -> str:
-    try:
-        return str(_name(_entry(table, "name")))
-    except ValueError:
-        return ""

@@ -6,8 +6,13 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
+from hypothesis import settings
 
 from bot.sandbox.stage import Stage
+
+# How fast an example runs says something about the machine, nothing about Herald.
+settings.register_profile("herald", deadline=None)
+settings.load_profile("herald")
 
 
 class OpenStage(Protocol):

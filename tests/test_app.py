@@ -16,7 +16,7 @@ from bot import announcer, dispatcher
 from bot.app import Herald, assemble, run
 from bot.dispatcher import Dispatcher
 from bot.errors import ConfigurationError
-from bot.policy import parse_policy
+from bot.policy_file import parse_policy
 from bot.sandbox.stage import UNDONE, Stage, readable
 from bot.sandbox.whop import Fault
 from bot.settings import Settings

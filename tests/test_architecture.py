@@ -62,7 +62,8 @@ PURE: Mapping[str, set[str]] = {
     "bot/broadcast.py": set(),
     "bot/delivery.py": {"bot.broadcast"},
     "bot/audit.py": {"bot.broadcast"},
-    "bot/policy.py": {"bot.errors"},
+    "bot/policy.py": set(),
+    "bot/policy_file.py": {"bot.errors", "bot.policy"},
     "bot/permissions.py": {"bot.broadcast", "bot.policy"},
 }
 PURE_LIBRARIES = {

@@ -33,7 +33,8 @@ from bot.broadcast import (
 )
 from bot.delivery import Delivery, DeliveryStatus, Request
 from bot.permissions import PERMISSIONS, Action
-from bot.policy import Policy, parse_policy
+from bot.policy import Policy
+from bot.policy_file import parse_policy
 from bot.service import REASON_LIMIT, Service
 from bot.store import Store
 from bot.whop import gateway_for

@@ -11,7 +11,8 @@ from pydantic import SecretStr
 
 from bot.check import check_discord, check_whop
 from bot.errors import ConfigurationError
-from bot.policy import Policy, parse_policy
+from bot.policy import Policy
+from bot.policy_file import parse_policy
 from bot.sandbox.stage import Stage
 from bot.sandbox.whop import SimulatedWhop
 from bot.whop import Transport, gateway_for

@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 from bot import log
 from bot.app import assemble
-from bot.policy import parse_policy
+from bot.policy_file import parse_policy
 from bot.sandbox.stage import API_KEY, Stage, answer
 from bot.sandbox.whop import Fault
 from bot.settings import Settings

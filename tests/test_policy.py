@@ -14,7 +14,8 @@ import pytest
 
 from bot.app import check_audiences
 from bot.errors import ConfigurationError
-from bot.policy import Policy, Rules, load_policy, parse_policy
+from bot.policy import Policy, Rules
+from bot.policy_file import load_policy, parse_policy
 from bot.whop import gateway_for
 
 EXAMPLE = Path(__file__).parents[1] / "herald.example.toml"
@@ -47,7 +48,7 @@ targets.users = ["user_maya"]
 targets.companies = ["biz_sunrise"]
 targets.experiences = ["exp_chat"]
 targets.team = "biz_sunrise"
-targets.users_in_experience = { experience = "exp_chat", users = ["user_omar"] }
+targets.users_in_experience = { experience = "exp_vip", users = ["user_omar"] }
 approvals = 3
 """
 ANOTHER = RIGHT.replace("Sunrise", "Sunset")
@@ -258,9 +259,9 @@ WRONG = [
     ('["exp_chat"]', '["biz_x"]', f"{ALL}: targets.experiences.1: {begins('exp')}"),
     ('team = "biz_sunrise"', 'team = "exp_chat"', f"{ALL}: targets.team: {begins('biz')}"),
     ('team = "biz_sunrise"', 'team = ["biz_sunrise"]', f"{ALL}: targets.team: {begins('biz')}"),
-    ('experience = "exp_chat", ', "", f"{ALL}: targets.users_in_experience.experience: {ADD}"),
+    ('experience = "exp_vip", ', "", f"{ALL}: targets.users_in_experience.experience: {ADD}"),
     (
-        'experience = "exp_chat"',
+        'experience = "exp_vip"',
         'experience = ""',
         f"{ALL}: targets.users_in_experience.experience: {begins('exp')}",
     ),
@@ -270,6 +271,12 @@ WRONG = [
         'users = ["user_omar"]',
         'user = ["user_omar"]',
         f"{ALL}: targets.users_in_experience.user: {meant('users')}",
+    ),
+    (
+        'experience = "exp_vip"',
+        'experience = "exp_chat"',
+        f"{ALL}: targets: exp_chat stands in experiences too, so these users would get it twice:"
+        " remove one of the two.",
     ),
     # TOML
     ('"Sunrise"', "Sunrise", "it is not valid TOML: Invalid value (at line 2, column 8): mend that line."),
@@ -446,7 +453,7 @@ def audiences_refused(policy: Policy, generation: str) -> list[str]:
         ("v1", 'products = ["prod_gold"]', "v5"),
         ("v1", 'companies = ["biz_sunrise"]', "v5"),
         ("v5", 'team = "biz_sunrise"', "v1"),
-        ("v5", 'users_in_experience = { experience = "exp_chat", users = ["user_omar"] }', "v1"),
+        ("v5", 'users_in_experience = { experience = "exp_vip", users = ["user_omar"] }', "v1"),
     ],
 )
 def test_an_audience_that_the_generation_cannot_reach_ends_the_start(

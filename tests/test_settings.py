@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from bot.errors import ConfigurationError
-from bot.policy import load_policy
+from bot.policy_file import load_policy
 from bot.settings import Settings
 
 TOKEN = "fake-discord-token"

@@ -16,7 +16,8 @@ from pydantic import SecretStr
 from bot.broadcast import Notification, Text
 from bot.delivery import Accepted, Request, Response
 from bot.dispatcher import Dispatcher
-from bot.policy import Policy, Targets, UsersInExperience, parse_policy
+from bot.policy import Policy, Targets, UsersInExperience
+from bot.policy_file import parse_policy
 from bot.sandbox.whop import Push, SimulatedWhop
 from bot.whop import Transport, WhopGateway, gateway_for
 

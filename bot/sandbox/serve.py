@@ -17,7 +17,7 @@ from bot import log
 from bot.app import Herald, assemble, run
 from bot.clock import utc_now
 from bot.errors import ConfigurationError
-from bot.policy import parse_policy
+from bot.policy_file import parse_policy
 from bot.sandbox.folder import data_folder, recorder
 from bot.sandbox.stage import API_KEY, sandbox_settings
 from bot.sandbox.whop import SimulatedWhop

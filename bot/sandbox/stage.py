@@ -14,7 +14,8 @@ from pydantic import SecretStr
 from bot.app import Herald, assemble
 from bot.clock import Clock
 from bot.permissions import Actor
-from bot.policy import Policy, parse_policy
+from bot.policy import Policy
+from bot.policy_file import parse_policy
 from bot.sandbox.whop import SimulatedWhop
 from bot.sandbox.world import PEOPLE, World
 from bot.settings import Settings
