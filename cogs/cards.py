@@ -251,8 +251,9 @@ class Cards:
         )
 
     def _situation(self, broadcast: Broadcast, deliveries: list[Delivery]) -> str:
-        # The reason ends a sentence of ours: a full stop of its own would be one too many.
-        reason = plain(shorten(broadcast.reason, 700).rstrip("."))
+        reason = plain(shorten(broadcast.reason, 700))
+        # Where it ends a sentence of ours, a full stop of its own would be one too many.
+        because = reason.rstrip(".")
         match broadcast.status:
             case Status.REVIEW:
                 until = _moment(broadcast.review_expires_at, "R")
@@ -264,18 +265,18 @@ class Cards:
                 )
             case Status.HELD:
                 return (
-                    f"It will **not** go out by itself: {reason}.\n**Release** puts it before the approvers"
+                    f"It will **not** go out by itself: {because}.\n**Release** puts it before the approvers"
                     " again; **Back to draft** gives it to its author."
                 )
             case Status.UNKNOWN:
                 return (
-                    f"Nobody knows whether customers got it: {reason}.\nHerald never sends it again by"
+                    f"Nobody knows whether customers got it: {because}.\nHerald never sends it again by"
                     " itself, since most such sends did arrive. Look into the app, then say what you found."
                 )
             case Status.DRAFT:
-                return f"It is a draft again{f': {reason}' if reason else ''}."
+                return f"It is a draft again{f': {because}' if because else ''}."
             case Status.CANCELLED:
-                return f"It will not go out{f': {reason}' if reason else ''}."
+                return f"It will not go out{f': {because}' if because else ''}."
             case Status.SENDING:
                 return _sum(deliveries)
             case Status.SENT | Status.PARTIAL | Status.FAILED:
