@@ -14,6 +14,7 @@ from bot.clock import Clock, utc_now
 from bot.dispatcher import Dispatcher
 from bot.errors import ConfigurationError
 from bot.health import Health
+from bot.lifecycle import Lifecycle
 from bot.policy import Policy
 from bot.service import Service
 from bot.settings import Settings
@@ -49,14 +50,10 @@ async def assemble(
         Store.open(settings.database_url) as store,
         Transport(api_key=settings.whop_api_key) as transport,
     ):
-        service = Service(
-            store=store,
-            policy=policy,
-            gateway=gateway,
-            destination=settings.whop_base_url,
-            clock=clock,
-            bell=bell,
+        lifecycle = Lifecycle(
+            policy=policy, gateway=gateway, destination=settings.whop_base_url, clock=clock, bell=bell
         )
+        service = Service(store=store, lifecycle=lifecycle, clock=clock, bell=bell)
         client = HeraldBot(service=service, store=store, environment=settings.environment)
         yield Herald(
             settings=settings,

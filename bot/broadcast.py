@@ -102,6 +102,7 @@ TRANSITIONS: Final[Mapping[Status, Mapping[Step, Status]]] = MappingProxyType(
         Status.UNKNOWN: {
             Step.CONFIRM: Status.SENT,
             Step.DENY: Status.FAILED,
+            Step.PARTLY: Status.PARTIAL,
         },
         Status.SENT: {},
         Status.PARTIAL: {},

@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import io
 import json
+import re
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
@@ -23,6 +24,8 @@ from bot.store import Store
 
 log = structlog.get_logger()
 
+SENTENCE_LIMIT: Final = 1800
+_NOT_A_ROLE: Final = re.compile(r"<(?!@&\d+>)")
 FIRST_WAIT_SECONDS: Final = 2.0
 LONGEST_WAIT_SECONDS: Final = 60.0
 # Herald has no voice: discord.py need not warn that it cannot speak.
@@ -146,7 +149,8 @@ def actor_of(interaction: "discord.Interaction[Any]") -> Actor:
 
 def _sentence(error: BaseException) -> str:
     if isinstance(error, Refused):
-        return str(error)
+        # What people typed or are called may stand in it; only the mention of a role is meant as one.
+        return _NOT_A_ROLE.sub(r"\<", discord.utils.escape_markdown(str(error)))[:SENTENCE_LIMIT]
     if isinstance(error, StoreError):
         log.error("a person could not be served", error=str(error))
         return "Herald's database is in trouble, so nothing was changed or sent. Try again in a minute."

@@ -57,6 +57,7 @@ class Dispatcher:
     ) -> None:
         self._store = store
         self._service = service
+        self._lifecycle = service.lifecycle
         self._transport = transport
         self._clock = clock
         self._bell = bell
@@ -110,16 +111,16 @@ class Dispatcher:
                     await self._start(tx, await tx.broadcasts.get(broadcast.id))
 
     async def _start(self, tx: Transaction, broadcast: Broadcast) -> None:
-        server = self._service.policy.server(broadcast.guild_id)
+        server = self._lifecycle.policy.server(broadcast.guild_id)
         audience = server.audience(broadcast.audience) if server else None
         doubt = self._doubt(broadcast, server)
         if doubt or audience is None:
-            await self._service.advance(tx, broadcast, Step.HOLD, detail=doubt)
+            await self._lifecycle.advance(tx, broadcast, Step.HOLD, detail=doubt)
             return
-        gateway = self._service.gateway
+        gateway = self._lifecycle.gateway
         requests = gateway.freeze(broadcast.notification, audience.targets, new_key=self._new_key)
         await tx.deliveries.add(broadcast.id, requests, at=self._clock())
-        await self._service.advance(tx, broadcast, Step.START)
+        await self._lifecycle.advance(tx, broadcast, Step.START)
 
     def _doubt(self, broadcast: Broadcast, server: Server | None) -> str:
         """Return why it must not be sent without a person, or nothing."""
@@ -128,13 +129,13 @@ class Dispatcher:
         late = self._clock() - (broadcast.due_at or self._clock())
         if late > server.rules.missed_after:
             return f"it was due {_spoken(late)} ago and has been missed"
-        if self._service.fingerprint_now(broadcast) != broadcast.fingerprint:
+        if not self._lifecycle.is_unchanged(broadcast):
             return "what it would send is no longer what was approved: the policy or the address has changed"
         if len(broadcast.approvals) < server.quorum(broadcast.audience):
             return "it has fewer approvals than the policy asks for now"
         if any(one.approver.id in {broadcast.author.id, *broadcast.editors} for one in broadcast.approvals):
             return "it was approved by someone who wrote it"
-        if lacking := self._service.shortcomings(broadcast):
+        if lacking := self._lifecycle.shortcomings(broadcast):
             return lacking[0]
         return ""
 
@@ -150,7 +151,7 @@ class Dispatcher:
         async with self._store.transaction() as tx:
             for delivery in await tx.deliveries.due(now, limit=WIDTH):
                 broadcast = await tx.broadcasts.get(delivery.broadcast_id)
-                server = self._service.policy.server(broadcast.guild_id)
+                server = self._lifecycle.policy.server(broadcast.guild_id)
                 if server is None or self._is_late(broadcast, server):
                     why = (
                         f"it was not sent in time ({delivery.detail})"
@@ -169,7 +170,7 @@ class Dispatcher:
         answer: Response | NoAnswer | None = None
         try:
             answer = await self._transport.send(claim.request)
-            outcome = self._service.gateway.read(answer, attempt=claim.attempts, now=self._clock())
+            outcome = self._lifecycle.gateway.read(answer, attempt=claim.attempts, now=self._clock())
         except Exception as error:  # noqa: BLE001 - after the claim, any fault of ours means that nobody knows
             log.error("a delivery failed inside Herald", delivery=claim.id, kind=type(error).__name__)
             outcome = Unknown(f"a fault inside Herald ({type(error).__name__})")
@@ -201,12 +202,15 @@ class Dispatcher:
             http_status=answer.status if isinstance(answer, Response) else None,
             bytes_left=answer.bytes_left if isinstance(answer, NoAnswer) else None,
         )
-        step = conclude(one.status for one in await tx.deliveries.of(claim.broadcast_id))
+        all_of_it = await tx.deliveries.of(claim.broadcast_id)
+        step = conclude(one.status for one in all_of_it)
         broadcast = await tx.broadcasts.get(claim.broadcast_id)
         if settled and step is not None:
-            await self._service.advance(tx, broadcast, step, detail=detail)
+            # Each different trouble once, in the order of the requests.
+            troubles = dict.fromkeys(one.detail for one in all_of_it if one.detail)
+            await self._lifecycle.advance(tx, broadcast, step, detail="; ".join(troubles))
         elif settled and isinstance(outcome, RetryAt):
-            await self._service.note_retry(tx, broadcast, detail)
+            await self._lifecycle.note_retry(tx, broadcast, detail)
 
     async def _until_stored(self, write: Callable[[], Awaitable[None]]) -> None:
         """Repeat the writing, never the sending, until the database takes it."""

@@ -2,29 +2,19 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
-from bot.audit import HERALD, Entry
-from bot.broadcast import (
-    ECHOED,
-    OPEN,
-    TRANSITIONS,
-    Broadcast,
-    Notification,
-    Person,
-    Status,
-    Step,
-    fingerprint,
-    problems,
-)
+from bot.audit import HERALD
+from bot.broadcast import OPEN, TRANSITIONS, Broadcast, Notification, Status, Step
 from bot.clock import Clock
-from bot.delivery import Delivery, DeliveryStatus
+from bot.delivery import Delivery, DeliveryStatus, conclude
 from bot.errors import Conflict, NotAllowed, NotFound, NotReady, Refused
+from bot.lifecycle import Lifecycle, describe_state
 from bot.permissions import Action, Actor, decide
-from bot.policy import Audience, Policy, Server, Topic
+from bot.policy import Audience, Server, Topic
 from bot.store import Store, Transaction
-from bot.store.announcements import PostKind
-from bot.whop import WhopGateway
+from bot.whop import Form
 
 LISTED: Final = 25
 REASON_LIMIT: Final = 500
@@ -39,18 +29,20 @@ class Service:
         self,
         *,
         store: Store,
-        policy: Policy,
-        gateway: WhopGateway,
-        destination: str,
+        lifecycle: Lifecycle,
         clock: Clock,
         bell: asyncio.Event,
     ) -> None:
+        self.lifecycle = lifecycle
+        self.policy = lifecycle.policy
         self._store = store
-        self.policy = policy
-        self.gateway = gateway
-        self._destination = destination
         self._clock = clock
         self._bell = bell
+
+    @property
+    def form(self) -> Form:
+        """Return what composing asks for."""
+        return self.lifecycle.gateway.form
 
     # --- looking -----------------------------------------------------------------------------------
 
@@ -115,28 +107,6 @@ class Service:
             actor, [Status.SENT, Status.PARTIAL, Status.FAILED, Status.UNKNOWN, Status.CANCELLED]
         )
 
-    def shortcomings(self, broadcast: Broadcast) -> list[str]:
-        """Return a sentence for each thing that keeps a broadcast from being submitted."""
-        server = self.server_of(broadcast)
-        found = [
-            *problems(broadcast.notification),
-            *self.gateway.refuse_notification(broadcast.notification),
-        ]
-        if server.audience(broadcast.audience) is None:
-            found.append(f"The audience “{broadcast.audience}” is no longer in the policy: compose anew.")
-        if server.topic(broadcast.notification.topic) is None:
-            found.append(
-                f"The topic “{broadcast.notification.topic}” is no longer in the policy: compose anew."
-            )
-        return found
-
-    def server_of(self, broadcast: Broadcast) -> Server:
-        """Return the server whose rules hold for the broadcast; raise Conflict if the policy lost it."""
-        server = self.policy.server(broadcast.guild_id)
-        if server is None:
-            raise Conflict("The policy no longer names this server: nothing can be done with its broadcasts.")
-        return server
-
     # --- writing -----------------------------------------------------------------------------------
 
     async def compose(
@@ -152,11 +122,11 @@ class Service:
                 author=actor.person,
                 audience=audience,
                 notification=notification,
-                fingerprint=self._fingerprint(server, audience, notification),
+                fingerprint=self.lifecycle.fingerprint(server, audience, notification),
                 origin_channel_id=channel_id,
                 at=self._clock(),
             )
-            await self._note(tx, draft, actor.person, "composed", f"for {audience}")
+            await self.lifecycle.note(tx, draft, actor.person, "composed", f"for {audience}")
         return draft
 
     async def edit(
@@ -169,7 +139,7 @@ class Service:
             await tx.broadcasts.add_revision(
                 before.id, number, editor=actor.person, notification=notification, at=self._clock()
             )
-            new = self._fingerprint(self.server_of(before), before.audience, notification)
+            new = self.lifecycle.fingerprint(self.lifecycle.server_of(before), before.audience, notification)
             return {"revision": number, "notification": notification, "fingerprint": new, "reason": ""}
 
         return await self._act(actor, Action.EDIT, broadcast_id, revision=revision, effect=effect)
@@ -178,17 +148,17 @@ class Service:
         """Lock a draft and put it before the approvers."""
 
         async def effect(tx: Transaction, before: Broadcast) -> dict[str, Any]:
-            lacking = self.shortcomings(before)
+            lacking = self.lifecycle.shortcomings(before)
             if lacking:
                 raise NotReady(lacking[0])
-            server = self.server_of(before)
+            server = self.lifecycle.server_of(before)
             now = self._clock()
             await tx.announcements.open_card(before.id, channel_id=server.channels.review, at=now)
             return {
                 "note": note,
                 "reason": "",
                 # The policy may have changed since the words were typed.
-                "fingerprint": self._fingerprint(server, before.audience, before.notification),
+                "fingerprint": self.lifecycle.fingerprint(server, before.audience, before.notification),
                 "review_expires_at": now + server.rules.review_expires,
             }
 
@@ -202,8 +172,8 @@ class Service:
         async def effect(tx: Transaction, before: Broadcast) -> dict[str, Any]:
             if any(approval.approver.id == actor.id for approval in before.approvals):
                 raise Conflict("You have approved this already.")
-            server = self.server_of(before)
-            if self._fingerprint(server, before.audience, before.notification) != before.fingerprint:
+            server = self.lifecycle.server_of(before)
+            if not self.lifecycle.is_unchanged(before):
                 raise Conflict(
                     "What this would send has changed in the policy since it was submitted:"
                     " its author has to withdraw it and submit it again."
@@ -238,8 +208,8 @@ class Service:
         """Put a held broadcast before the approvers again: it needs fresh approvals."""
 
         async def effect(tx: Transaction, before: Broadcast) -> dict[str, Any]:
-            server, now = self.server_of(before), self._clock()
-            lacking = self.shortcomings(before)
+            server, now = self.lifecycle.server_of(before), self._clock()
+            lacking = self.lifecycle.shortcomings(before)
             if lacking:
                 raise NotReady(lacking[0])
             await tx.broadcasts.void_approvals(before.id)
@@ -247,7 +217,7 @@ class Service:
             return {
                 "reason": "",
                 "due_at": None,
-                "fingerprint": self._fingerprint(server, before.audience, before.notification),
+                "fingerprint": self.lifecycle.fingerprint(server, before.audience, before.notification),
                 "review_expires_at": now + server.rules.review_expires,
             }
 
@@ -282,6 +252,8 @@ class Service:
         self, actor: Actor, broadcast_id: int, *, revision: int, went_out: bool, reason: str
     ) -> Broadcast:
         """Say what became of a broadcast that Whop never answered for."""
+        _require(reason)
+        action = Action.CONFIRM if went_out else Action.DENY
 
         async def effect(tx: Transaction, before: Broadcast) -> dict[str, Any]:
             status = DeliveryStatus.ACCEPTED if went_out else DeliveryStatus.REJECTED
@@ -289,10 +261,11 @@ class Service:
                 if delivery.status is DeliveryStatus.UNKNOWN:
                     said = f"{actor.name} says so: {reason}"
                     await tx.deliveries.settle(delivery, status=status, detail=said, at=self._clock())
-            return {"reason": f"{actor.name}: {reason}"}
+            sum_of_all = conclude(one.status for one in await tx.deliveries.of(before.id))
+            # What a person says of one request does not undo what Whop said of another.
+            step = Step.PARTLY if sum_of_all is Step.PARTLY else action.step
+            return {"step": step, "reason": f"{actor.name}: {reason}"}
 
-        _require(reason)
-        action = Action.CONFIRM if went_out else Action.DENY
         return await self._act(actor, action, broadcast_id, revision=revision, effect=effect, detail=reason)
 
     async def expire_reviews(self) -> int:
@@ -300,63 +273,14 @@ class Service:
         async with self._store.reading() as tx:
             overdue = await tx.broadcasts.expired(self._clock(), limit=LISTED)
         for broadcast in overdue:
-            async with self._store.transaction() as tx:
-                await tx.broadcasts.void_approvals(broadcast.id)
-                await self.advance(
-                    tx, broadcast, Step.EXPIRE, detail="nobody decided in time", review_expires_at=None
-                )
+            # Conflict: someone decided in this very moment.
+            with suppress(Conflict):
+                async with self._store.transaction() as tx:
+                    await tx.broadcasts.void_approvals(broadcast.id)
+                    await self.lifecycle.advance(
+                        tx, broadcast, Step.EXPIRE, detail="nobody decided in time", review_expires_at=None
+                    )
         return len(overdue)
-
-    # --- what the dispatcher shares ----------------------------------------------------------------
-
-    async def advance(
-        self,
-        tx: Transaction,
-        before: Broadcast,
-        step: Step,
-        *,
-        actor: Person = HERALD,
-        detail: str = "",
-        action: str | None = None,
-        **values: Any,
-    ) -> Broadcast:
-        """Take a step of the table, write it into the record and tell people, in the caller's transaction.
-
-        Raises Conflict if the broadcast is no longer as `before` says.
-        """
-        status = TRANSITIONS[before.status].get(step)
-        if status is None:
-            raise Conflict(describe_state(before))
-        if detail and "reason" not in values:
-            values["reason"] = detail
-        now = self._clock()
-        if not await tx.broadcasts.change(before, status=status, at=now, **values):
-            raise Conflict(describe_state(await tx.broadcasts.get(before.id)))
-        after = await tx.broadcasts.get(before.id)
-        await self._note(tx, after, actor, action or step.value, detail)
-        await tx.announcements.redraw_card(after.id, at=now)
-        if step in ECHOED and actor.id != after.author.id:
-            await tx.announcements.add_post(
-                PostKind.ECHO,
-                step=step.value,
-                guild_id=after.guild_id,
-                channel_id=after.origin_channel_id,
-                broadcast_id=after.id,
-                at=now,
-            )
-        return after
-
-    async def note_retry(self, tx: Transaction, broadcast: Broadcast, detail: str) -> None:
-        """Write into the record that an attempt reached nobody and will be repeated."""
-        await self._note(tx, broadcast, HERALD, "will try again", detail)
-        await tx.announcements.redraw_card(broadcast.id, at=self._clock())
-
-    def fingerprint_now(self, broadcast: Broadcast) -> str | None:
-        """Return the fingerprint under today's policy, or None if the audience is gone from it."""
-        server = self.policy.server(broadcast.guild_id)
-        if server is None or server.audience(broadcast.audience) is None:
-            return None
-        return self._fingerprint(server, broadcast.audience, broadcast.notification)
 
     # --- private parts -----------------------------------------------------------------------------
 
@@ -401,11 +325,11 @@ class Service:
                 self._permit(actor, action, broadcast, revision)
                 values = await effect(tx, broadcast)
                 step = values.pop("step", action.step)
-                after = await self.advance(
+                after = await self.lifecycle.advance(
                     tx, broadcast, step, actor=actor.person, detail=detail, action=action.value, **values
                 )
                 if step is Step.QUORUM:
-                    await self._note(tx, after, HERALD, step.value, "enough approvals")
+                    await self.lifecycle.note(tx, after, HERALD, step.value, "enough approvals")
         except Refused as refusal:
             await self._refuse(actor, action, refusal, broadcast)
             raise
@@ -435,52 +359,8 @@ class Service:
     async def _refuse(
         self, actor: Actor, action: Action, refusal: Refused, broadcast: Broadcast | None
     ) -> None:
-        server = self.policy.server(actor.guild_id)
-        if server is None:
-            return
         async with self._store.transaction() as tx:
-            await self._append(
-                tx,
-                Entry(
-                    guild_id=server.guild,
-                    at=self._clock(),
-                    actor=actor.person,
-                    action=f"refused {action.value}",
-                    broadcast_id=broadcast.id if broadcast else None,
-                    proof=broadcast.proof if broadcast else "",
-                    detail=str(refusal),
-                ),
-            )
-        self._bell.set()
-
-    async def _note(
-        self, tx: Transaction, broadcast: Broadcast, actor: Person, action: str, detail: str
-    ) -> None:
-        await self._append(
-            tx,
-            Entry(
-                guild_id=broadcast.guild_id,
-                at=self._clock(),
-                actor=actor,
-                action=action,
-                broadcast_id=broadcast.id,
-                proof=broadcast.proof,
-                detail=detail,
-            ),
-        )
-
-    async def _append(self, tx: Transaction, entry: Entry) -> None:
-        event = await tx.record.append(entry)
-        server = self.policy.server(entry.guild_id)
-        if server is not None:
-            await tx.announcements.add_post(
-                PostKind.AUDIT,
-                guild_id=entry.guild_id,
-                channel_id=server.channels.audit,
-                sequence=event.sequence,
-                at=entry.at,
-            )
-        self._bell.set()
+            await self.lifecycle.note_refusal(tx, actor, action, refusal, broadcast)
 
     async def _find(self, tx: Transaction, actor: Actor, broadcast_id: int) -> Broadcast:
         broadcast = await tx.broadcasts.find(broadcast_id)
@@ -501,15 +381,6 @@ class Service:
             names = ", ".join(f"“{one.name}”" for one in server.topics)
             raise NotReady(f"There is no topic “{topic}”: choose one from the list ({names}).")
 
-    def _fingerprint(self, server: Server, audience: str, notification: Notification) -> str:
-        named = server.audience(audience)
-        return fingerprint(
-            notification,
-            audience=named.definition() if named else {},
-            generation=self.gateway.generation,
-            destination=self._destination,
-        )
-
     def _server(self, actor: Actor) -> Server:
         server = self.policy.server(actor.guild_id)
         if server is None:
@@ -520,21 +391,3 @@ class Service:
 def _require(reason: str) -> None:
     if not reason.strip():
         raise NotReady("Give a reason: the record and the author need it.")
-
-
-def describe_state(broadcast: Broadcast) -> str:
-    """Return the sentence that tells someone who came too late where the broadcast stands."""
-    by = " and ".join(approval.approver.name for approval in broadcast.approvals)
-    sentence = {
-        Status.DRAFT: "it is a draft again",
-        Status.REVIEW: "it is under review",
-        Status.APPROVED: f"it is already approved by {by}",
-        Status.HELD: f"it is held: {broadcast.reason}",
-        Status.SENDING: "it is being sent now",
-        Status.SENT: "Whop has already accepted it",
-        Status.PARTIAL: "Whop has already accepted a part of it",
-        Status.FAILED: "it has ended: nothing was accepted by Whop",
-        Status.UNKNOWN: "it was sent, and Whop's answer is unknown",
-        Status.CANCELLED: "it was cancelled",
-    }[broadcast.status]
-    return f"Someone was faster, or this card is old: #{broadcast.id} has moved on, and {sentence}."

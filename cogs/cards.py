@@ -13,8 +13,8 @@ from bot.audit import Event
 from bot.broadcast import Broadcast, Notification, Status, Step
 from bot.client import HeraldBot, Interaction, actor_of
 from bot.delivery import Delivery, DeliveryStatus
+from bot.lifecycle import Lifecycle
 from bot.permissions import Action
-from bot.service import Service
 from cogs.buttons import EDIT_PHONE, ActionButton, buttons
 from cogs.text import clip, fitting, length_note, plain, shorten, units
 
@@ -101,16 +101,16 @@ RoleName = Callable[[int, int], str]
 
 
 class Cards:
-    """Draw what people see, from what the service knows."""
+    """Draw what people see."""
 
-    def __init__(self, service: Service, *, environment: str, role_name: RoleName) -> None:
-        self._service = service
+    def __init__(self, lifecycle: Lifecycle, *, environment: str, role_name: RoleName) -> None:
+        self._lifecycle = lifecycle
         self._environment = environment
         self._role_name = role_name
 
     def draft(self, broadcast: Broadcast) -> Rendered:
         """Draw the author's own card: what it says, what it lacks, what comes next."""
-        lacking = self._service.shortcomings(broadcast)
+        lacking = self._lifecycle.shortcomings(broadcast)
         head, details = self._frame(broadcast, f"Draft #{broadcast.id}")
         if broadcast.reason.strip():
             head.add_field(name="Came back", value=_field(plain(broadcast.reason)), inline=False)
@@ -198,7 +198,7 @@ class Cards:
 
     def confirmation(self, broadcast: Broadcast) -> str:
         """Say once more, before submitting, what approval would set off."""
-        server = self._service.server_of(broadcast)
+        server = self._lifecycle.server_of(broadcast)
         needed = server.quorum(broadcast.audience)
         reach = fitting(self._reach(broadcast), REACH_LIMIT, between="; ")
         return (
@@ -211,7 +211,7 @@ class Cards:
 
     def _frame(self, broadcast: Broadcast, title: str) -> tuple[discord.Embed, discord.Embed]:
         """Return what stands above the words, and what stands below them."""
-        server = self._service.server_of(broadcast)
+        server = self._lifecycle.server_of(broadcast)
         topic = server.topic(broadcast.notification.topic)
         head = discord.Embed(title=title, colour=COLOURS[broadcast.status])
         reach = fitting([f"• {line}" for line in self._reach(broadcast)], REACH_LIMIT, between="\n")
@@ -221,15 +221,15 @@ class Cards:
         details.add_field(name="Author", value=plain(broadcast.author.name))
         details.set_footer(
             text=f"proof {broadcast.proof} · revision {broadcast.revision} · {self._environment}"
-            f" ({self._service.gateway.generation})"
+            f" ({self._lifecycle.gateway.generation})"
         )
         return head, details
 
     def _reach(self, broadcast: Broadcast) -> list[str]:
-        audience = self._service.server_of(broadcast).audience(broadcast.audience)
+        audience = self._lifecycle.server_of(broadcast).audience(broadcast.audience)
         if audience is None:
             return ["no longer in the policy"]
-        lines = self._service.gateway.describe(audience.targets)
+        lines = self._lifecycle.gateway.describe(audience.targets)
         lines = [fitting(line.split("; "), REACH_LIMIT - KEPT, between="; ") for line in lines]
         if len(lines) > 1:
             # First, so that it is not among what a long list leaves out.
@@ -237,7 +237,7 @@ class Cards:
         return lines
 
     def _add_approvals(self, embed: discord.Embed, broadcast: Broadcast) -> None:
-        server = self._service.server_of(broadcast)
+        server = self._lifecycle.server_of(broadcast)
         needed = server.quorum(broadcast.audience)
         given = [f"✅ {plain(one.approver.name)} {_moment(one.at, 'R')}" for one in broadcast.approvals]
         if broadcast.status in {Status.DRAFT, Status.REVIEW}:
@@ -408,4 +408,4 @@ async def setup(bot: HeraldBot) -> None:
         role = guild.get_role(role_id) if guild else None
         return f"@{role.name}" if role else f"the role {role_id}"
 
-    bot.cards = Cards(bot.service, environment=bot.environment, role_name=role_name)
+    bot.cards = Cards(bot.service.lifecycle, environment=bot.environment, role_name=role_name)

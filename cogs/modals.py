@@ -191,7 +191,7 @@ class ConfirmModal(HeraldModal):
         after = await client.service.submit(
             actor_of(interaction), self._broadcast.id, revision=self._broadcast.revision, note=self.note.value
         )
-        review = client.service.server_of(after).channels.review
+        review = client.service.lifecycle.server_of(after).channels.review
         said = (
             f"#{after.id} is under review in <#{review}>. You will read here what becomes of it;"
             f" **Withdraw** on its card takes it back.\n-# proof {after.proof}"

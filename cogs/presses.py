@@ -19,7 +19,7 @@ async def _edit(interaction: Interaction, number: int, revision: int) -> None:
     _ = revision  # an old card opens the newest words
     service = interaction.client.service
     broadcast = await service.editable(actor_of(interaction), number)
-    await interaction.response.send_modal(ComposeModal.editing(interaction, service.gateway.form, broadcast))
+    await interaction.response.send_modal(ComposeModal.editing(interaction, service.form, broadcast))
 
 
 async def _edit_phone(interaction: Interaction, number: int, revision: int) -> None:
@@ -49,7 +49,7 @@ async def _approve(interaction: Interaction, number: int, revision: int) -> None
         due = discord.utils.format_dt(after.due_at, "R") if after.due_at else "soon"
         said = f"Approved. #{number} goes out {due}; press **Stop** on its card to take it back until then."
     else:
-        needed = client.service.server_of(after).quorum(after.audience) - len(after.approvals)
+        needed = client.service.lifecycle.server_of(after).quorum(after.audience) - len(after.approvals)
         said = f"Your approval of #{number} counts. It needs {needed} more."
     await interaction.edit_original_response(content=f"{said}\n-# proof {after.proof}")
 

@@ -32,11 +32,11 @@ from bot.broadcast import (
     problems,
 )
 from bot.delivery import Delivery, DeliveryStatus, Request
+from bot.lifecycle import Lifecycle
 from bot.permissions import PERMISSIONS, Action
 from bot.policy import Policy
 from bot.policy_file import parse_policy
-from bot.service import REASON_LIMIT, Service
-from bot.store import Store
+from bot.service import REASON_LIMIT
 from bot.whop import gateway_for
 from cogs.buttons import LOOKS, ActionButton, buttons
 from cogs.cards import ACTIONS, COLOURS, HEADLINES, Cards
@@ -113,21 +113,20 @@ class Scene:
 
     generation: str
     filler: str
-    service: Service
+    lifecycle: Lifecycle
     cards: Cards
 
     @classmethod
     def make(cls, generation: str, filler: str) -> "Scene":
-        service = Service(
-            store=cast("Store", None),  # cards are drawn from what they are given
+        lifecycle = Lifecycle(
             policy=longest_policy(filler, generation),
             gateway=gateway_for(generation, origin="https://api.whop.com"),
             destination="https://api.whop.com",
             clock=lambda: NOW,
             bell=asyncio.Event(),
         )
-        cards = Cards(service, environment="Whop production", role_name=lambda _guild, _role: filler * 100)
-        return cls(generation, filler, service, cards)
+        cards = Cards(lifecycle, environment="Whop production", role_name=lambda _guild, _role: filler * 100)
+        return cls(generation, filler, lifecycle, cards)
 
     def broadcast(self, status: Status = Status.REVIEW, *, split: bool = False, **changes: Any) -> Broadcast:
         person = self.filler * 100
@@ -266,7 +265,7 @@ def test_the_longest_review_card_fits_and_cuts_no_words(scene: Scene, status: St
     for split in {False, scene.generation == "v5"}:
         broadcast = scene.broadcast(status, split=split)
         assert problems(broadcast.notification) == []
-        assert scene.service.shortcomings(broadcast) == []
+        assert scene.lifecycle.shortcomings(broadcast) == []
         for sent in ([], deliveries(1, DeliveryStatus.UNKNOWN), deliveries(40, DeliveryStatus.REJECTED)):
             shown = scene.cards.review(broadcast, sent, current=True)
             assert_fits(shown)
@@ -302,7 +301,7 @@ def test_a_draft_that_is_too_long_fits_all_the_same(scene: Scene) -> None:
         Notification(topic="gone", all=text, in_app=text, mobile=text),
     ):
         broadcast = scene.broadcast(Status.DRAFT, notification=notification, audience=scene.filler * 99)
-        assert len(scene.service.shortcomings(broadcast)) >= 4
+        assert len(scene.lifecycle.shortcomings(broadcast)) >= 4
         assert_fits(scene.cards.draft(broadcast))
 
 
@@ -345,7 +344,7 @@ def test_a_list_of_the_longest_broadcasts_fits_line_by_line(scene: Scene) -> Non
 
 @SCENES
 async def test_the_longest_modals_fit(scene: Scene) -> None:
-    form = scene.service.gateway.form
+    form = scene.lifecycle.gateway.form
     audience = longest_name(scene.filler)
     assert_modal_fits(
         ComposeModal(OPENED, form, audience=audience, topic="t" * 100, title=f"Notify {audience}")
@@ -366,7 +365,7 @@ async def test_a_modal_takes_back_whatever_a_modal_gave(scene: Scene) -> None:
     broadcast = scene.broadcast(
         Status.DRAFT, notification=Notification(topic="t", in_app=text, mobile=text, link=scene.filler * 240)
     )
-    assert_modal_fits(ComposeModal.editing(OPENED, scene.service.gateway.form, broadcast))
+    assert_modal_fits(ComposeModal.editing(OPENED, scene.lifecycle.gateway.form, broadcast))
     assert_modal_fits(PhoneModal(OPENED, broadcast))
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from bot.broadcast import Broadcast
 from bot.delivery import DeliveryStatus
 from bot.sandbox.stage import UNDONE, Stage, readable
 from bot.sandbox.whop import Fault
@@ -76,7 +77,7 @@ async def test_a_fault_of_our_own_after_the_claim_is_unknown_not_repeated(
     def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(stage.herald.service.gateway, "read", broken)
+    monkeypatch.setattr(stage.herald.service.lifecycle.gateway, "read", broken)
     await stage.approved()
     await stage.wait(UNDONE)
     await stage.wait(timedelta(hours=1))
@@ -142,3 +143,21 @@ async def test_many_due_at_once_each_go_out_once(stage: Stage) -> None:
     assert sorted(push.feed[0] for push in stage.whop.pushes if push.feed) == sorted(
         f"Number {number}" for number in range(1, 11)
     )
+
+
+async def test_a_review_decided_in_the_moment_it_expires_keeps_the_decision(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await stage.submit(await stage.compose())
+    await stage.world.env.advance_time(timedelta(hours=25).total_seconds())
+    async with stage.herald.store.reading() as tx:
+        stale = await tx.broadcasts.expired(stage.clock(), limit=1)
+    await stage.herald.service.reject(stage.actor("Lena"), 1, revision=1, reason="No.")
+
+    async def as_read_before(*_: object, **__: object) -> list[Broadcast]:
+        return stale
+
+    monkeypatch.setattr("bot.store.broadcasts.Broadcasts.expired", as_read_before)
+    await stage.herald.dispatcher.tick()
+    async with stage.herald.store.reading() as tx:
+        assert (await tx.broadcasts.get(1)).status == "cancelled"

@@ -143,6 +143,23 @@ async def test_an_audience_of_two_experiences_is_two_requests_and_their_honest_s
     assert card.startswith("#1 · Partly accepted")
     assert "2 requests to Whop: 1 accepted" in card
     assert "1 not accepted" in card
+    assert "Whop answered 400" in card
+
+
+@pytest.mark.parametrize("button", ["It went out", "It did not"])
+async def test_what_a_person_says_of_one_request_does_not_undo_what_whop_said_of_another(
+    v1: Stage, button: str
+) -> None:
+    await v1.submit(await v1.compose(audience="Everyone"))
+    await v1.press("Omar", "Approve")
+    await v1.press("Lena", "Approve")
+    v1.whop.fail_next(Fault.DROP_AFTER_ACCEPT)
+    v1.whop.fail_next(Fault.REJECT if button == "It went out" else Fault.NONE)
+    await v1.wait(UNDONE)
+    assert readable(v1.review_card()).startswith("#1 · Answer unknown")
+
+    await v1.press("Lena", button, reason="I looked.")
+    assert readable(v1.review_card()).startswith("#1 · Partly accepted")
 
 
 async def test_different_words_for_feed_and_phone_reach_each_their_place(v5: Stage) -> None:

@@ -244,7 +244,7 @@ async def test_no_object_of_herald_shows_a_secret(tmp_path: Path) -> None:
             transport.__dict__,
             herald.client,
             herald.service,
-            herald.service.gateway,
+            herald.service.lifecycle.gateway,
             herald.dispatcher,
             herald.announcer,
             herald.store,

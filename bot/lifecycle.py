@@ -1,0 +1,186 @@
+"""The life of a broadcast: each step is checked, stored, recorded and announced in one transaction."""
+
+import asyncio
+from typing import Any
+
+from bot.audit import HERALD, Entry
+from bot.broadcast import (
+    ECHOED,
+    TRANSITIONS,
+    Broadcast,
+    Notification,
+    Person,
+    Status,
+    Step,
+    fingerprint,
+    problems,
+)
+from bot.clock import Clock
+from bot.errors import Conflict, Refused
+from bot.permissions import Action, Actor
+from bot.policy import Policy, Server
+from bot.store import Transaction
+from bot.store.announcements import PostKind
+from bot.whop import WhopGateway
+
+
+class Lifecycle:
+    """What every step needs, whether a person takes it or the dispatcher."""
+
+    def __init__(
+        self, *, policy: Policy, gateway: WhopGateway, destination: str, clock: Clock, bell: asyncio.Event
+    ) -> None:
+        self.policy = policy
+        self.gateway = gateway
+        self._destination = destination
+        self._clock = clock
+        self._bell = bell
+
+    def shortcomings(self, broadcast: Broadcast) -> list[str]:
+        """Return a sentence for each thing that keeps a broadcast from being submitted."""
+        server = self.server_of(broadcast)
+        found = [
+            *problems(broadcast.notification),
+            *self.gateway.refuse_notification(broadcast.notification),
+        ]
+        if server.audience(broadcast.audience) is None:
+            found.append(f"The audience “{broadcast.audience}” is no longer in the policy: compose anew.")
+        if server.topic(broadcast.notification.topic) is None:
+            found.append(
+                f"The topic “{broadcast.notification.topic}” is no longer in the policy: compose anew."
+            )
+        return found
+
+    def server_of(self, broadcast: Broadcast) -> Server:
+        """Return the server whose rules hold for the broadcast; raise Conflict if the policy lost it."""
+        server = self.policy.server(broadcast.guild_id)
+        if server is None:
+            raise Conflict("The policy no longer names this server: nothing can be done with its broadcasts.")
+        return server
+
+    def fingerprint(self, server: Server, audience: str, notification: Notification) -> str:
+        """Return the fingerprint of what would go out under today's policy."""
+        named = server.audience(audience)
+        return fingerprint(
+            notification,
+            audience=named.definition() if named else {},
+            generation=self.gateway.generation,
+            destination=self._destination,
+        )
+
+    async def advance(
+        self,
+        tx: Transaction,
+        before: Broadcast,
+        step: Step,
+        *,
+        actor: Person = HERALD,
+        detail: str = "",
+        action: str | None = None,
+        **values: Any,
+    ) -> Broadcast:
+        """Take a step of the table, write it into the record and tell people, in the caller's transaction.
+
+        Raises Conflict if the broadcast is no longer as `before` says.
+        """
+        status = TRANSITIONS[before.status].get(step)
+        if status is None:
+            raise Conflict(describe_state(before))
+        if detail and "reason" not in values:
+            values["reason"] = detail
+        now = self._clock()
+        if not await tx.broadcasts.change(before, status=status, at=now, **values):
+            raise Conflict(describe_state(await tx.broadcasts.get(before.id)))
+        after = await tx.broadcasts.get(before.id)
+        await self.note(tx, after, actor, action or step.value, detail)
+        await tx.announcements.redraw_card(after.id, at=now)
+        if step in ECHOED and actor.id != after.author.id:
+            await tx.announcements.add_post(
+                PostKind.ECHO,
+                step=step.value,
+                guild_id=after.guild_id,
+                channel_id=after.origin_channel_id,
+                broadcast_id=after.id,
+                at=now,
+            )
+        return after
+
+    async def note_retry(self, tx: Transaction, broadcast: Broadcast, detail: str) -> None:
+        """Write into the record that an attempt reached nobody and will be repeated."""
+        await self.note(tx, broadcast, HERALD, "will try again", detail)
+        await tx.announcements.redraw_card(broadcast.id, at=self._clock())
+
+    def is_unchanged(self, broadcast: Broadcast) -> bool:
+        """Tell whether today's policy would still send what the broadcast was fingerprinted for."""
+        server = self.policy.server(broadcast.guild_id)
+        return (
+            server is not None
+            and self.fingerprint(server, broadcast.audience, broadcast.notification) == broadcast.fingerprint
+        )
+
+    async def note(
+        self, tx: Transaction, broadcast: Broadcast, actor: Person, action: str, detail: str
+    ) -> None:
+        """Write a line about a broadcast into the record."""
+        await self._append(
+            tx,
+            Entry(
+                guild_id=broadcast.guild_id,
+                at=self._clock(),
+                actor=actor,
+                action=action,
+                broadcast_id=broadcast.id,
+                proof=broadcast.proof,
+                detail=detail,
+            ),
+        )
+
+    async def note_refusal(
+        self, tx: Transaction, actor: Actor, action: Action, refusal: Refused, broadcast: Broadcast | None
+    ) -> None:
+        """Write into the record of the actor's server that they were refused."""
+        if self.policy.server(actor.guild_id) is None or actor.guild_id is None:
+            return
+        await self._append(
+            tx,
+            Entry(
+                guild_id=actor.guild_id,
+                at=self._clock(),
+                actor=actor.person,
+                action=f"refused {action.value}",
+                broadcast_id=broadcast.id if broadcast else None,
+                proof=broadcast.proof if broadcast else "",
+                detail=str(refusal),
+            ),
+        )
+
+    async def _append(self, tx: Transaction, entry: Entry) -> None:
+        event = await tx.record.append(entry)
+        server = self.policy.server(entry.guild_id)
+        if server is not None:
+            await tx.announcements.add_post(
+                PostKind.AUDIT,
+                guild_id=entry.guild_id,
+                channel_id=server.channels.audit,
+                sequence=event.sequence,
+                at=entry.at,
+            )
+        self._bell.set()
+
+
+def describe_state(broadcast: Broadcast) -> str:
+    """Return the sentence that tells someone who came too late where the broadcast stands."""
+    by = " and ".join(approval.approver.name for approval in broadcast.approvals)
+    sentence = {
+        Status.DRAFT: "it is a draft again",
+        Status.REVIEW: "it is under review",
+        Status.APPROVED: f"it is already approved by {by}",
+        Status.HELD: f"it is held: {broadcast.reason}",
+        Status.SENDING: "it is being sent now",
+        Status.SENT: "Whop has already accepted it",
+        Status.PARTIAL: "Whop has already accepted a part of it",
+        Status.FAILED: "it has ended: nothing was accepted by Whop",
+        Status.UNKNOWN: "it was sent, and Whop's answer is unknown",
+        Status.CANCELLED: "it was cancelled",
+    }[broadcast.status]
+    return f"Someone was faster, or this card is old: #{broadcast.id} has moved on, and {sentence}."
