@@ -22,7 +22,7 @@ play: install  ## the same story, played by itself in the terminal
 	$(BIN)/herald sandbox --play
 
 test: install
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses=auto
 
 check: install
 	$(BIN)/ruff check .
@@ -34,7 +34,7 @@ format: install
 	$(BIN)/ruff format .
 
 lock: install  ## resolve the newest versions anew
-	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links --upgrade pyproject.toml --output-file requirements.lock
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links --upgrade --extra postgresql pyproject.toml --output-file requirements.lock
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links --constraint requirements.lock --extra dev pyproject.toml --output-file requirements-dev.lock
 
 clean:

@@ -5,17 +5,25 @@ import signal
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
+from uuid import uuid4
 
 import typer
+from pydantic import ValidationError
 from rich.console import Console
 from rich.markup import escape
 
 from bot import log
 from bot.app import assemble, check_audiences, run
-from bot.check import ask_discord, check_whop
-from bot.errors import ConfigurationError, HeraldError
-from bot.policy import Policy
+from bot.broadcast import Person
+from bot.check import ask_discord, check_whop, look_up_proof
+from bot.clock import utc_now
+from bot.errors import ConfigurationError, HeraldError, NotAllowed
+from bot.freeze import Freeze
+from bot.lifecycle import Lifecycle
+from bot.policy import Policy, UsersInExperience
 from bot.policy_file import load_policy
+from bot.proof import Credential, Verdict, keep, prove, trial
+from bot.service import REASON_LIMIT
 from bot.settings import Settings
 from bot.store import Store
 from bot.whop import Transport, gateway_for
@@ -29,6 +37,8 @@ cli: Final = typer.Typer(
 out: Final = Console(soft_wrap=True)
 
 Generation = Literal["v5", "v1"]
+# Who acts from the command line: no member of any server.
+HOST: Final = Person(0, "the host")
 EnvFile = Annotated[Path, typer.Option("--env-file", help="Where the secrets and addresses stand.")]
 
 
@@ -64,6 +74,8 @@ def check(
     if offline:
         return
     _configure_log(settings)
+    if line := _complete(look_up_proof(settings, gateway)):
+        out.print(escape(f"- {line}"))
     problems = _complete(_ask(settings, policy))
     for sentence in problems:
         out.print(f"[red]✗[/] {escape(sentence)}")
@@ -72,12 +84,68 @@ def check(
     out.print("[green]✓[/] Discord and Whop agree.")
 
 
+@cli.command("prove-key")
+def prove_key(
+    user_id: Annotated[str, typer.Argument(help="Your own Whop user, such as user_AbCdEfGh12345.")],
+    experience_id: Annotated[
+        str, typer.Argument(help="An experience that you have access to, such as exp_AbCdEfGh12345.")
+    ],
+    env_file: EnvFile = Path(".env"),
+    yes: Annotated[bool, typer.Option("--yes", help="Send without asking first.")] = False,
+) -> None:
+    """Find out whether Whop's v1 honours idempotency keys. Stop Herald first.
+
+    The same test notification is sent twice, to your own Whop user only. If Whop answers the second
+    request from memory, Herald may from its next start on repeat what got no answer, without the risk that
+    customers get it twice. The proof holds for one API key at one address.
+    """
+    settings = Settings.load(env_file)
+    gateway = gateway_for(settings.whop_api, origin=settings.whop_base_url)
+    if gateway.version_date is None:
+        raise ConfigurationError(
+            f"WHOP_API: Whop's {settings.whop_api} has no idempotency keys, so there is nothing to prove."
+        )
+    target = _own_user(user_id, experience_id)
+    _configure_log(settings)
+    place = f"{settings.environment} ({settings.whop_base_url})"
+    if not yes:
+        typer.confirm(
+            f"Send a test notification twice to {user_id} in {experience_id}, at {place}?", abort=True
+        )
+    verdict: Verdict = _complete(_prove(settings, target))
+    out.print(f"[{'green' if verdict.honoured else 'red'}]{'✓' if verdict.honoured else '✗'}[/] ", end="")
+    out.print(escape(verdict.words))
+    if not verdict.honoured:
+        out.print("Nothing is proven by this; herald check says what holds.")
+        raise typer.Exit(1)
+    out.print("Idempotency keys are proven for this API key: herald run goes by that from its next start.")
+
+
 @cli.command()
 def migrate(env_file: EnvFile = Path(".env")) -> None:
     """Bring the database up to date; `herald run` does so by itself."""
     settings = Settings.load(env_file)
     _complete(_migrate(settings))
-    out.print(f"[green]✓[/] {settings.database_file} is up to date.")
+    out.print(f"[green]✓[/] {settings.database} is up to date.")
+
+
+@cli.command()
+def freeze(
+    reason: Annotated[str, typer.Argument(help="Why; everyone concerned reads it.")],
+    env_file: EnvFile = Path(".env"),
+) -> None:
+    """Halt all sending of all servers at once, also of a Herald that is running."""
+    settings, policy = _load(env_file)
+    _complete(_freeze(settings, policy, reason))
+    out.print("[green]✓[/] Sending is frozen. What is under way is finished; nothing new starts.")
+
+
+@cli.command()
+def unfreeze(env_file: EnvFile = Path(".env")) -> None:
+    """Lift the freezes that somebody else than the host set; the host's own is lifted in Discord."""
+    settings, policy = _load(env_file)
+    lifted = _complete(_unfreeze(settings, policy))
+    out.print(f"[green]✓[/] {lifted} freeze(s) lifted.")
 
 
 @cli.command()
@@ -140,8 +208,63 @@ async def _ask(settings: Settings, policy: Policy) -> list[str]:
     return problems + await ask_discord(policy, settings.discord_token.get_secret_value())
 
 
+async def _prove(settings: Settings, target: UsersInExperience) -> Verdict:
+    gateway = gateway_for(settings.whop_api, origin=settings.whop_base_url)
+    credential = Credential.of(gateway, origin=settings.whop_base_url, api_key=settings.whop_api_key)
+    request = trial(gateway, target, new_key=lambda: str(uuid4()))
+    async with (
+        Store.open(settings.database_url.get_secret_value()) as store,
+        Transport(api_key=settings.whop_api_key) as transport,
+    ):
+        verdict = await prove(request, transport)
+        async with store.transaction() as tx:
+            await keep(tx, credential, verdict, at=utc_now())
+    return verdict
+
+
+def _own_user(user_id: str, experience_id: str) -> UsersInExperience:
+    try:
+        return UsersInExperience(experience=experience_id, users=(user_id,))
+    except ValidationError as error:
+        wrong = {item["loc"][0] for item in error.errors(include_url=False, include_input=False)}
+    sentences = {
+        "users": "USER_ID: write a Whop id that begins with user_.",
+        "experience": "EXPERIENCE_ID: write a Whop id that begins with exp_.",
+    }
+    raise ConfigurationError("\n".join(sentence for name, sentence in sentences.items() if name in wrong))
+
+
+def _lifecycle(settings: Settings, policy: Policy) -> Lifecycle:
+    return Lifecycle(
+        policy=policy,
+        gateway=gateway_for(settings.whop_api, origin=settings.whop_base_url),
+        destination=settings.whop_base_url,
+        clock=utc_now,
+        bell=asyncio.Event(),
+    )
+
+
+async def _freeze(settings: Settings, policy: Policy, reason: str) -> None:
+    wanted = Freeze(guild_id=None, by=HOST, at=utc_now(), reason=reason[:REASON_LIMIT])
+    address = settings.database_url.get_secret_value()
+    async with Store.open(address, alone=False) as store, store.transaction() as tx:
+        await _lifecycle(settings, policy).freeze(tx, wanted)
+
+
+async def _unfreeze(settings: Settings, policy: Policy) -> int:
+    address = settings.database_url.get_secret_value()
+    async with Store.open(address, alone=False) as store, store.transaction() as tx:
+        standing = await tx.freezes.standing()
+        others = [freeze for freeze in standing if freeze.by != HOST]
+        if standing and not others:
+            raise NotAllowed("The host froze it, so somebody in Discord has to lift it: /notify unfreeze.")
+        for one in others:
+            await _lifecycle(settings, policy).unfreeze(tx, one, HOST)
+        return len(others)
+
+
 async def _migrate(settings: Settings) -> None:
-    async with Store.open(settings.database_url):
+    async with Store.open(settings.database_url.get_secret_value()):
         pass
 
 

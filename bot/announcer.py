@@ -14,6 +14,7 @@ from bot.broadcast import Broadcast, Step
 from bot.clock import Clock
 from bot.delivery import Delivery
 from bot.errors import StoreError
+from bot.freeze import Freeze
 from bot.store import Card, Post, Store
 from bot.store.announcements import PostKind
 
@@ -37,8 +38,19 @@ class Rendered:
 class Cards(Protocol):
     """How things look: given by the extension that draws them."""
 
-    def review(self, broadcast: Broadcast, deliveries: list[Delivery], *, current: bool) -> Rendered:
+    def review(
+        self,
+        broadcast: Broadcast,
+        deliveries: list[Delivery],
+        *,
+        current: bool = True,
+        freeze: Freeze | None = None,
+    ) -> Rendered:
         """Draw the card for approvers."""
+        ...
+
+    def freeze(self, freeze: Freeze | None) -> Rendered:
+        """Draw what all approvers are told of a freeze that stands, or of one that was lifted."""
         ...
 
     def echo(self, broadcast: Broadcast, step: Step) -> Rendered:
@@ -130,7 +142,8 @@ class Announcer:
         async with self._store.reading() as tx:
             broadcast = await tx.broadcasts.get(card.broadcast_id)
             deliveries = await tx.deliveries.of(card.broadcast_id)
-        shown = self._client.cards.review(broadcast, deliveries, current=card.current)
+            freeze = await tx.freezes.over(broadcast.guild_id)
+        shown = self._client.cards.review(broadcast, deliveries, current=card.current, freeze=freeze)
         channel = self._channel(card.channel_id)
         if card.message_id is None:
             return (await _send(channel, shown, nonce=f"card-{card.id}-{card.failures}")).id
@@ -168,6 +181,8 @@ class Announcer:
         async with self._store.reading() as tx:
             if post.kind is PostKind.AUDIT:
                 return self._client.cards.audit(await tx.record.get(post.guild_id, post.sequence or 0))
+            if post.kind is PostKind.FREEZE:
+                return self._client.cards.freeze(await tx.freezes.over(post.guild_id))
             return self._client.cards.echo(await tx.broadcasts.get(post.broadcast_id or 0), Step(post.step))
 
     def _channel(self, channel_id: int) -> discord.PartialMessageable:

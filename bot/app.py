@@ -16,6 +16,7 @@ from bot.errors import ConfigurationError
 from bot.health import Health
 from bot.lifecycle import Lifecycle
 from bot.policy import Policy
+from bot.proof import Credential
 from bot.service import Service
 from bot.settings import Settings
 from bot.store import Store
@@ -47,7 +48,7 @@ async def assemble(
     check_audiences(policy, gateway, file=str(settings.herald_config))
     bell = asyncio.Event()
     async with (
-        Store.open(settings.database_url) as store,
+        Store.open(settings.database_url.get_secret_value()) as store,
         Transport(api_key=settings.whop_api_key) as transport,
     ):
         lifecycle = Lifecycle(
@@ -60,7 +61,16 @@ async def assemble(
             store=store,
             service=service,
             client=client,
-            dispatcher=Dispatcher(store=store, service=service, transport=transport, clock=clock, bell=bell),
+            dispatcher=Dispatcher(
+                store=store,
+                service=service,
+                transport=transport,
+                clock=clock,
+                bell=bell,
+                credential=Credential.of(
+                    gateway, origin=settings.whop_base_url, api_key=settings.whop_api_key
+                ),
+            ),
             announcer=Announcer(store=store, client=client, clock=clock, bell=bell),
         )
 

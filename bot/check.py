@@ -7,8 +7,11 @@ import aiohttp
 import discord
 
 from bot.delivery import NoAnswer
-from bot.errors import REFUSED_BY_DISCORD
+from bot.errors import REFUSED_BY_DISCORD, HeraldError
 from bot.policy import Policy, Server
+from bot.proof import Credential, recall
+from bot.settings import Settings
+from bot.store import Store
 from bot.whop import Transport, WhopGateway
 
 CHANNEL_RIGHTS: Final = {
@@ -27,6 +30,27 @@ async def check_whop(policy: Policy, gateway: WhopGateway, transport: Transport)
             return
         if sentence := probe.judge(answer):
             yield sentence
+
+
+async def look_up_proof(settings: Settings, gateway: WhopGateway) -> str | None:
+    """Return the line that says whether Whop's idempotency keys are proven, or None if it has none."""
+    credential = Credential.of(gateway, origin=settings.whop_base_url, api_key=settings.whop_api_key)
+    if credential.version_date is None:
+        return None
+    proof = None
+    # Looking is no reason to make a database.
+    if not settings.database_url.get_secret_value().startswith("sqlite") or settings.database_file.exists():
+        try:
+            async with Store.open(settings.database_url.get_secret_value()) as store, store.reading() as tx:
+                proof = await recall(tx, credential)
+        except HeraldError as error:
+            return f"Whether Whop's idempotency keys are proven cannot be looked up now. {error}"
+    if proof is None:
+        return (
+            "Whop's idempotency keys are not proven for this API key: what gets no answer is not repeated"
+            " (herald prove-key)."
+        )
+    return f"Whop's idempotency keys are proven for this API key, since {proof.at:%Y-%m-%d}."
 
 
 async def ask_discord(policy: Policy, token: str) -> list[str]:

@@ -1,11 +1,15 @@
 """A delivery: one POST's worth for Whop, its attempts and its outcome. Pure."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
 
 from bot.broadcast import Step
+
+# Answers that say: not now. Whoever gives them has not begun with the work.
+NOT_BEGUN: Final = frozenset({425, 429})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +53,7 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class RetryAt:
-    """It provably did not reach customers and may be tried again from then on."""
+    """It may be tried again from then on: it reached nobody, or its key makes a repeat harmless."""
 
     at: datetime
     reason: str
@@ -57,9 +61,10 @@ class RetryAt:
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """It may or may not have reached customers."""
+    """It may or may not have reached customers; `alarm` means that Herald itself is at fault."""
 
     reason: str
+    alarm: bool = False
 
 
 Outcome = Accepted | Rejected | RetryAt | Unknown
@@ -76,8 +81,30 @@ class DeliveryStatus(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One try at a delivery; what is None was never learnt."""
+
+    started_at: datetime
+    finished_at: datetime | None = None
+    http_status: int | None = None
+    bytes_left: bool | None = None
+
+    @property
+    def in_doubt(self) -> bool:
+        """Tell whether customers may have got it from this try."""
+        if self.http_status is not None:
+            return self.http_status not in NOT_BEGUN
+        return self.bytes_left is not False
+
+
+def in_doubt(attempts: Sequence[Attempt]) -> bool:
+    """Tell whether customers may have got it from any of these tries."""
+    return any(one.in_doubt for one in attempts)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """One frozen request of a broadcast, and what became of it."""
+    """One frozen request of a broadcast, its tries so far, and what became of it."""
 
     id: int
     broadcast_id: int
@@ -86,6 +113,7 @@ class Delivery:
     status: DeliveryStatus
     attempts: int
     detail: str
+    past: tuple[Attempt, ...] = ()
 
 
 def conclude(statuses: Iterable[DeliveryStatus]) -> Step | None:

@@ -17,6 +17,7 @@ from bot.broadcast import (
 )
 from bot.clock import Clock
 from bot.errors import Conflict, Refused
+from bot.freeze import Freeze, describe, first_over
 from bot.permissions import Action, Actor
 from bot.policy import Policy, Server
 from bot.store import Transaction
@@ -106,7 +107,7 @@ class Lifecycle:
         return after
 
     async def note_retry(self, tx: Transaction, broadcast: Broadcast, detail: str) -> None:
-        """Write into the record that an attempt reached nobody and will be repeated."""
+        """Write into the record what happened to an attempt that will be repeated."""
         await self.note(tx, broadcast, HERALD, "will try again", detail)
         await tx.announcements.redraw_card(broadcast.id, at=self._clock())
 
@@ -117,6 +118,41 @@ class Lifecycle:
             server is not None
             and self.fingerprint(server, broadcast.audience, broadcast.notification) == broadcast.fingerprint
         )
+
+    async def freeze(self, tx: Transaction, freeze: Freeze) -> None:
+        """Halt sending from this transaction on, and tell everyone whom it concerns.
+
+        Raises Conflict if it is frozen already.
+        """
+        standing = await tx.freezes.standing()
+        if any(one.guild_id == freeze.guild_id for one in standing):
+            raise Conflict(describe(first_over(standing, freeze.guild_id or 0) or freeze))
+        await tx.freezes.add(freeze)
+        await self._tell_of_freeze(tx, freeze, freeze.by, "freeze", freeze.reason)
+
+    async def unfreeze(self, tx: Transaction, freeze: Freeze, by: Person) -> None:
+        """Let sending go on; raise Conflict if someone was faster."""
+        if not await tx.freezes.remove(freeze):
+            raise Conflict("Someone was faster: the freeze is lifted already.")
+        await self._tell_of_freeze(tx, freeze, by, "unfreeze", f"it was: {freeze.reason}")
+
+    async def _tell_of_freeze(
+        self, tx: Transaction, freeze: Freeze, by: Person, action: str, detail: str
+    ) -> None:
+        now = self._clock()
+        for server in self.policy.servers:
+            if freeze.guild_id not in {None, server.guild}:
+                continue
+            entry = Entry(guild_id=server.guild, at=now, actor=by, action=action, detail=detail)
+            await self._append(tx, entry)
+            await tx.announcements.redraw_open_cards(server.guild, at=now)
+            await tx.announcements.add_post(
+                PostKind.FREEZE,
+                guild_id=server.guild,
+                channel_id=server.channels.review,
+                step=action,
+                at=now,
+            )
 
     async def note(
         self, tx: Transaction, broadcast: Broadcast, actor: Person, action: str, detail: str

@@ -100,7 +100,7 @@ def configure(*, level: str, style: str, secrets: Sequence[str], stream: TextIO 
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
     # Libraries tell their own story at debug level, frames and headers included: not ours to log.
-    for name in ("discord", "aiohttp", "sqlalchemy", "alembic", "aiosqlite", "asyncio"):
+    for name in ("discord", "aiohttp", "sqlalchemy", "alembic", "aiosqlite", "psycopg", "asyncio"):
         logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],

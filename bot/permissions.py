@@ -42,6 +42,8 @@ class Action(StrEnum):
     RETURN = "return"
     CONFIRM = "confirm"
     DENY = "deny"
+    FREEZE = "freeze"
+    UNFREEZE = "unfreeze"
     LIST = "list"
 
     @property
@@ -76,6 +78,8 @@ PERMISSIONS: Final[Mapping[Action, Rule]] = MappingProxyType(
         Action.RETURN: Rule(("approve", "operate"), author="also"),
         Action.CONFIRM: Rule(("operate",), author="never"),
         Action.DENY: Rule(("operate",), author="never"),
+        Action.FREEZE: Rule(("approve", "operate")),
+        Action.UNFREEZE: Rule(("approve", "operate")),
         Action.LIST: Rule(("compose", "approve", "operate", "audit")),
     }
 )
@@ -95,6 +99,8 @@ _SPOKEN: Final[Mapping[Action, str]] = MappingProxyType(
         Action.RETURN: "take this broadcast back to draft",
         Action.CONFIRM: "say that this broadcast went out",
         Action.DENY: "say that this broadcast did not go out",
+        Action.FREEZE: "freeze sending",
+        Action.UNFREEZE: "lift the freeze",
         Action.LIST: "see the broadcasts",
     }
 )

@@ -10,6 +10,7 @@ from bot.broadcast import OPEN, TRANSITIONS, Broadcast, Notification, Status, St
 from bot.clock import Clock
 from bot.delivery import Delivery, DeliveryStatus, conclude
 from bot.errors import Conflict, NotAllowed, NotFound, NotReady, Refused
+from bot.freeze import Freeze
 from bot.lifecycle import Lifecycle, describe_state
 from bot.permissions import Action, Actor, decide
 from bot.policy import Audience, Server, Topic
@@ -268,6 +269,41 @@ class Service:
 
         return await self._act(actor, action, broadcast_id, revision=revision, effect=effect, detail=reason)
 
+    async def freeze(self, actor: Actor, reason: str) -> Freeze:
+        """Halt all sending of the actor's server, with a reason."""
+        await self._authorise(actor, Action.FREEZE)
+        _require(reason)
+        server = self._server(actor)
+        freeze = Freeze(
+            guild_id=server.guild, by=actor.person, at=self._clock(), reason=reason[:REASON_LIMIT]
+        )
+        async with self._store.transaction() as tx:
+            await self.lifecycle.freeze(tx, freeze)
+        return freeze
+
+    async def frozen(self, actor: Actor) -> tuple[Freeze | None, list[Broadcast]]:
+        """Return the freeze over the actor's server, and what would go out if it were lifted."""
+        await self._authorise(actor, Action.LIST)
+        async with self._store.reading() as tx:
+            guild = self._server(actor).guild
+            waiting = [Status.APPROVED, Status.SENDING]
+            return await tx.freezes.over(guild), await tx.broadcasts.in_status(guild, waiting, limit=LISTED)
+
+    async def unfreeze(self, actor: Actor) -> None:
+        """Lift the freeze over the actor's server: a second person has to."""
+        await self._authorise(actor, Action.UNFREEZE)
+        try:
+            async with self._store.transaction() as tx:
+                freeze = await tx.freezes.over(self._server(actor).guild)
+                if freeze is None:
+                    raise Conflict("Sending is not frozen.")
+                if freeze.by.id == actor.id:
+                    raise NotAllowed("You froze it, so somebody else has to lift the freeze.")
+                await self.lifecycle.unfreeze(tx, freeze, actor.person)
+        except Refused as refusal:
+            await self._refuse(actor, Action.UNFREEZE, refusal, None)
+            raise
+
     async def expire_reviews(self) -> int:
         """Give broadcasts that nobody answered for in time back to their authors; return how many."""
         async with self._store.reading() as tx:
@@ -276,6 +312,9 @@ class Service:
             # Conflict: someone decided in this very moment.
             with suppress(Conflict):
                 async with self._store.transaction() as tx:
+                    # Loaded again, and nobody else's now: it may have been submitted anew meanwhile.
+                    if await tx.broadcasts.get(broadcast.id) != broadcast:
+                        continue
                     await tx.broadcasts.void_approvals(broadcast.id)
                     await self.lifecycle.advance(
                         tx, broadcast, Step.EXPIRE, detail="nobody decided in time", review_expires_at=None

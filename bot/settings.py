@@ -13,6 +13,7 @@ from dotenv.parser import Binding, parse_stream
 from pydantic import AfterValidator, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
 
 from bot.errors import ConfigurationError
 
@@ -37,12 +38,34 @@ def _whop_address(value: str) -> str:
     return address
 
 
-def _database(value: str) -> str:
-    path = value.removeprefix("sqlite:///")
-    # With two slashes the folder would be a host; a query could make mere memory of the file.
-    if path == value or not path.strip() or path.endswith(("/", ":memory:")) or "?" in path:
-        raise ValueError("write sqlite:/// and a file, such as sqlite:///data/herald.db")
+def _database(value: SecretStr) -> SecretStr:
+    url = value.get_secret_value()
+    if not _names_a_file(url) and not _names_a_server(url):
+        raise ValueError(
+            "write sqlite:/// and a file, such as sqlite:///data/herald.db,"
+            " or postgresql+psycopg://user:password@host/name"
+        )
     return value
+
+
+def _names_a_file(url: str) -> bool:
+    path = url.removeprefix("sqlite:///")
+    # With two slashes the folder would be a host; a query could make mere memory of the file.
+    return path != url and bool(path.strip()) and not path.endswith(("/", ":memory:")) and "?" not in path
+
+
+def _names_a_server(url: str) -> bool:
+    try:
+        parts = make_url(url)
+    except (ArgumentError, ValueError):
+        return False
+    # A host in the query is a folder with a socket; a password there would be hidden by nobody.
+    return (
+        parts.drivername == "postgresql+psycopg"
+        and bool(parts.database)
+        and bool(parts.host or parts.query.get("host"))
+        and "password" not in parts.query
+    )
 
 
 def _address(value: str) -> str:
@@ -73,7 +96,8 @@ class Settings(BaseSettings):
     # No default: the two generations reach different people with the same words.
     whop_api: Literal["v1", "v5"]
     whop_base_url: Annotated[str, AfterValidator(_whop_address)] = "https://api.whop.com"
-    database_url: Annotated[str, AfterValidator(_database)] = "sqlite:///data/herald.db"
+    # A server's holds a password.
+    database_url: Annotated[SecretStr, AfterValidator(_database)] = SecretStr("sqlite:///data/herald.db")
     herald_config: Path = Path("herald.toml")
     health_address: Annotated[str, AfterValidator(_address)] = "127.0.0.1:8080"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -90,9 +114,18 @@ class Settings(BaseSettings):
             raise ConfigurationError("\n".join(_sentences(error, env_file))) from None
 
     @property
+    def database(self) -> str:
+        """Return the file of the embedded database, or a server's address without the password."""
+        url = make_url(self.database_url.get_secret_value())
+        return (url.database or "") if url.host is None and not url.query else url.render_as_string()
+
+    @property
     def database_file(self) -> Path:
-        """Return the file of the embedded database."""
-        return Path(make_url(self.database_url).database or "")
+        """Return the file of the embedded database; raise LookupError if there is none."""
+        url = self.database_url.get_secret_value()
+        if not _names_a_file(url):
+            raise LookupError("the database is a server's")
+        return Path(make_url(url).database or "")
 
     @property
     def environment(self) -> str:
@@ -104,7 +137,13 @@ class Settings(BaseSettings):
 
     def secrets(self) -> tuple[str, ...]:
         """Return what no log line may contain."""
-        return (self.discord_token.get_secret_value(), self.whop_api_key.get_secret_value())
+        url = self.database_url.get_secret_value()
+        return (
+            self.discord_token.get_secret_value(),
+            self.whop_api_key.get_secret_value(),
+            # As the server wants it, and as it stands in the URL.
+            *filter(None, {make_url(url).password, urlsplit(url).password}),
+        )
 
 
 _NAMES: Final = tuple(name.upper() for name in Settings.model_fields)

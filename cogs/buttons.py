@@ -43,6 +43,7 @@ LOOKS: Final[Mapping[str, Look]] = MappingProxyType(
         Action.RETURN: Look("Back to draft", _GREY),
         Action.CONFIRM: Look("It went out", _GREEN),
         Action.DENY: Look("It did not", _RED),
+        Action.UNFREEZE: Look("Lift the freeze", _RED),
     }
 )
 

@@ -10,9 +10,10 @@ import discord
 
 from bot.announcer import Rendered
 from bot.audit import Event
-from bot.broadcast import Broadcast, Notification, Status, Step
+from bot.broadcast import OPEN, Broadcast, Notification, Status, Step
 from bot.client import HeraldBot, Interaction, actor_of
 from bot.delivery import Delivery, DeliveryStatus
+from bot.freeze import Freeze, describe
 from bot.lifecycle import Lifecycle
 from bot.permissions import Action
 from cogs.buttons import EDIT_PHONE, ActionButton, buttons
@@ -81,12 +82,15 @@ ACTIONS: Final[Mapping[str, str]] = MappingProxyType(
         Step.UNANSWERED: "answer unknown",
         Step.CONFIRM: "said to have gone out",
         Step.DENY: "said not to have gone out",
+        Action.FREEZE: "froze sending",
+        Action.UNFREEZE: "lifted the freeze",
     }
 )
 
 _ROLE: Final = re.compile(r"<@&(\d+)>")
 
 # What Discord takes in all embeds of a message together.
+CONTENT_LIMIT: Final = 2000
 EMBED_LIMIT: Final = 6000
 DESCRIPTION_LIMIT: Final = 4096
 FIELD_LIMIT: Final = 1024
@@ -128,7 +132,14 @@ class Cards:
         view.add_item(ActionButton(Action.CANCEL, broadcast.id, broadcast.revision))
         return Rendered(embeds=_fitted(head, broadcast.notification, details), view=view)
 
-    def review(self, broadcast: Broadcast, deliveries: list[Delivery], *, current: bool) -> Rendered:
+    def review(
+        self,
+        broadcast: Broadcast,
+        deliveries: list[Delivery],
+        *,
+        current: bool = True,
+        freeze: Freeze | None = None,
+    ) -> Rendered:
         """Draw the card for approvers."""
         if not current:
             embed = discord.Embed(
@@ -139,6 +150,8 @@ class Cards:
             return Rendered(embeds=[embed], view=discord.ui.View(timeout=None))
         head, details = self._frame(broadcast, f"#{broadcast.id} · {HEADLINES[broadcast.status]}")
         head.description = self._situation(broadcast, deliveries)
+        if freeze is not None and broadcast.status in OPEN:
+            head.add_field(name="❄️ Frozen", value=_field(plain(describe(freeze))), inline=False)
         if broadcast.note.strip():
             head.add_field(name="Author's note", value=_field(plain(broadcast.note)), inline=False)
         if broadcast.status is not Status.DRAFT:
@@ -147,6 +160,23 @@ class Cards:
             embeds=_fitted(head, broadcast.notification, details),
             view=buttons(_STATUS_BUTTONS.get(broadcast.status, ()), broadcast),
         )
+
+    def freeze(self, freeze: Freeze | None) -> Rendered:
+        """Tell all approvers of a freeze that stands, or of one that was lifted."""
+        if freeze is None:
+            return Rendered(content="☀️ The freeze is lifted: what is approved goes out again.")
+        return Rendered(
+            content=f"❄️ **{plain(describe(freeze))}**\nSomeone else than who froze it can lift it:"
+            " `/notify unfreeze` shows what would go out."
+        )
+
+    def thaw(self, freeze: Freeze, waiting: Sequence[Broadcast]) -> Rendered:
+        """Ask whether to lift a freeze, and show what would go out then."""
+        lines = [f"❄️ {plain(describe(freeze))}", "**What goes out once it is lifted:**"]
+        lines += [f"{self.brief(one)} · due {_moment(one.due_at, 'R')}" for one in waiting] or ["nothing"]
+        view = discord.ui.View(timeout=None)
+        view.add_item(ActionButton(Action.UNFREEZE, 0, 0))
+        return Rendered(content=fitting(lines, CONTENT_LIMIT, between="\n"), view=view)
 
     def echo(self, broadcast: Broadcast, step: Step) -> Rendered:
         """Tell the author where they composed; the card has the words, this only says what happened."""
@@ -177,7 +207,9 @@ class Cards:
     def audit(self, event: Event) -> Rendered:
         """Draw one numbered line of the record."""
         entry = event.entry
-        who = f"<@{entry.actor.id}> ({plain(entry.actor.name)})" if entry.actor.id else "Herald"
+        who = (
+            f"<@{entry.actor.id}> ({plain(entry.actor.name)})" if entry.actor.id else plain(entry.actor.name)
+        )
         line = f"`{event.sequence:>5}` {_moment(entry.at, 'f')} {who}: **{_spoken(entry.action)}**"
         if entry.broadcast_id:
             line += f" · #{entry.broadcast_id} · proof {entry.proof}"
@@ -278,7 +310,9 @@ class Cards:
             case Status.CANCELLED:
                 return f"It will not go out{f': {because}' if because else ''}."
             case Status.SENDING:
-                return _sum(deliveries)
+                troubles = dict.fromkeys(one.detail.rstrip(".") for one in deliveries if one.detail)
+                again = f"Trying again: {plain(shorten('; '.join(troubles), 700))}." if troubles else ""
+                return "\n".join(part for part in (_sum(deliveries), again) if part)
             case Status.SENT | Status.PARTIAL | Status.FAILED:
                 return "\n".join(part for part in (_sum(deliveries), reason) if part)
 
@@ -390,7 +424,8 @@ async def show(interaction: Interaction, number: int) -> None:
     if broadcast.status is Status.DRAFT:
         await show_draft(interaction, broadcast)
         return
-    shown = cards_of(interaction.client).review(broadcast, deliveries, current=True)
+    freeze, _ = await interaction.client.service.frozen(actor_of(interaction))
+    shown = cards_of(interaction.client).review(broadcast, deliveries, freeze=freeze)
     await interaction.edit_original_response(embeds=shown.embeds, view=shown.view)
 
 

@@ -9,6 +9,7 @@ from discord.ext import commands
 
 from bot.broadcast import Broadcast
 from bot.client import HeraldBot, Interaction, actor_of
+from bot.freeze import describe
 from bot.permissions import Action, Actor
 from cogs.buttons import OPEN, ActionButton
 from cogs.cards import cards_of, show
@@ -67,10 +68,12 @@ class Notify(
     async def queue(self, interaction: Interaction) -> None:
         """See what waits for approval, for its time or for a decision."""
         await interaction.response.defer(ephemeral=True, thinking=True)
+        freeze, _ = await self._service.frozen(actor_of(interaction))
         await _answer_list(
             interaction,
             await self._service.queue(actor_of(interaction)),
             title="Under way",
+            above=f"❄️ {plain(describe(freeze))}" if freeze else "",
             empty="Nothing waits for anybody.",
         )
 
@@ -107,6 +110,25 @@ class Notify(
         await self._service.cancel(actor_of(interaction), number, reason=reason)
         await interaction.edit_original_response(content=f"#{number} is cancelled. It will not go out.")
 
+    @app_commands.command()
+    @app_commands.describe(reason="Why; everyone concerned reads it")
+    async def freeze(self, interaction: Interaction, reason: str) -> None:
+        """Halt all sending at once; lifting it takes somebody else."""
+        await interaction.response.defer(ephemeral=True, thinking=True)
+        freeze = await self._service.freeze(actor_of(interaction), reason)
+        await interaction.edit_original_response(content=plain(describe(freeze)))
+
+    @app_commands.command()
+    async def unfreeze(self, interaction: Interaction) -> None:
+        """See what waits behind a freeze, and lift it."""
+        await interaction.response.defer(ephemeral=True, thinking=True)
+        freeze, waiting = await self._service.frozen(actor_of(interaction))
+        if freeze is None:
+            await interaction.edit_original_response(content="Sending is not frozen.")
+            return
+        shown = cards_of(interaction.client).thaw(freeze, waiting)
+        await interaction.edit_original_response(content=shown.content, view=shown.view)
+
     @show.autocomplete("broadcast")
     @cancel.autocomplete("broadcast")
     async def _broadcasts(self, interaction: Interaction, typed: str) -> list[Choice]:
@@ -122,12 +144,15 @@ class Notify(
         return [*await self._service.queue(actor), *drafts, *await self._service.history(actor)]
 
 
-async def _answer_list(interaction: Interaction, found: list[Broadcast], *, title: str, empty: str) -> None:
+async def _answer_list(
+    interaction: Interaction, found: list[Broadcast], *, title: str, empty: str, above: str = ""
+) -> None:
+    first = [above] if above else []
     if not found:
-        await interaction.edit_original_response(content=empty)
+        await interaction.edit_original_response(content="\n".join([*first, empty]))
         return
     cards = cards_of(interaction.client)
-    lines = [f"**{title}**"]
+    lines = [*first, f"**{title}**"]
     view = discord.ui.View(timeout=None)
     for broadcast in found:
         line = cards.brief(broadcast)

@@ -54,6 +54,13 @@ async def _approve(interaction: Interaction, number: int, revision: int) -> None
     await interaction.edit_original_response(content=f"{said}\n-# proof {after.proof}")
 
 
+async def _unfreeze(interaction: Interaction, number: int, revision: int) -> None:
+    _ = number, revision
+    await interaction.response.defer(ephemeral=True, thinking=True)
+    await interaction.client.service.unfreeze(actor_of(interaction))
+    await interaction.edit_original_response(content="The freeze is lifted.")
+
+
 def _at_once(action: str, said: str) -> Press:
     async def press(interaction: Interaction, number: int, revision: int) -> None:
         await interaction.response.defer(ephemeral=True, thinking=True)
@@ -80,6 +87,7 @@ PRESSES: Final[Mapping[str, Press]] = MappingProxyType(
         Action.EDIT: _edit,
         EDIT_PHONE: _edit_phone,
         OPEN: _open,
+        Action.UNFREEZE: _unfreeze,
         Action.SUBMIT: _submit,
         Action.APPROVE: _approve,
         Action.WITHDRAW: _at_once("withdraw", "#{number} is a draft again: `/notify drafts` opens it."),

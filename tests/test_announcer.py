@@ -106,3 +106,12 @@ async def test_a_record_that_has_to_wait_holds_nothing_else_up(stage: Stage) -> 
     await stage.approved()
     await stage.wait(UNDONE)
     assert "was accepted by Whop" in stage.texts("moderators")[-1]
+
+
+async def test_a_line_that_fails_once_is_not_overtaken_by_the_lines_behind_it(stage: Stage) -> None:
+    audit = stage.channel("audit").id
+    stage.world.env.inject_error("POST", f"/channels/{audit}/messages", status=503, times=1)
+    await stage.approved()
+    await stage.wait(timedelta(minutes=1))
+    await stage.settle()
+    assert numbers(stage) == [1, 2, 3, 4, 5, 6]

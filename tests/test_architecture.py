@@ -37,10 +37,11 @@ MAY_IMPORT: Mapping[str, Mapping[str, str]] = {
     },
     "sqlalchemy": {
         "bot/store/": "the only place that speaks SQL",
-        "bot/settings.py": "reads the file out of DATABASE_URL",
+        "bot/settings.py": "takes DATABASE_URL apart",
     },
     "alembic": {"bot/store/": "the migrations"},
     "aiosqlite": {},
+    "psycopg": {},
     "simcord": {"bot/sandbox/": "the simulated Discord"},
     "typer": {"bot/__main__.py": "the command line"},
     "structlog": {
@@ -61,6 +62,7 @@ PURE: Mapping[str, set[str]] = {
     "bot/clock.py": set(),
     "bot/broadcast.py": set(),
     "bot/delivery.py": {"bot.broadcast"},
+    "bot/freeze.py": {"bot.broadcast"},
     "bot/audit.py": {"bot.broadcast"},
     "bot/policy.py": set(),
     "bot/policy_file.py": {"bot.errors", "bot.policy"},

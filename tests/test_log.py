@@ -210,7 +210,14 @@ def test_values_cannot_forge_a_line_of_the_console() -> None:
 def test_the_level_counts_for_herald_and_the_frames_of_libraries_are_never_logged() -> None:
     output = configured("json", level="info")
     structlog.get_logger().debug("too much")
-    for name in ("discord.gateway", "discord.http", "aiohttp.client", "sqlalchemy.engine", "aiosqlite"):
+    for name in (
+        "discord.gateway",
+        "discord.http",
+        "aiohttp.client",
+        "sqlalchemy.engine",
+        "aiosqlite",
+        "psycopg",
+    ):
         logging.getLogger(name).info("a frame")
     structlog.get_logger().info("this")
     assert [json.loads(line)["event"] for line in output.getvalue().splitlines()] == ["this"]

@@ -25,7 +25,10 @@ UNTIDY = "it has spaces, quotes or foreign letters in it: paste the value again 
 ONLY_HOST = "write https:// and the host, nothing after it, such as https://api.whop.com."
 WHOSE_HOST = "write https:// and one of Whop's hosts: api.whop.com or sandbox-api.whop.com."
 NO_GENERATION = "write v1 (what Whop documents today) or v5 (the older app API); there is no default."
-A_FILE = "write sqlite:/// and a file, such as sqlite:///data/herald.db."
+A_FILE = (
+    "write sqlite:/// and a file, such as sqlite:///data/herald.db,"
+    " or postgresql+psycopg://user:password@host/name."
+)
 HOST_AND_PORT = "write host:port, such as 127.0.0.1:8080."
 LEVELS = "it is not one of the values: write debug, info, warning or error."
 
@@ -60,6 +63,13 @@ WRONG = [
     ("WHOP_BASE_URL", "https://api.whop.com.evil.example", WHOSE_HOST),
     ("WHOP_BASE_URL", "https://api.whop.com:8443", WHOSE_HOST),
     ("DATABASE_URL", "postgresql://herald:fake-password@db/herald", A_FILE),
+    ("DATABASE_URL", "postgresql+asyncpg://herald:fake-password@db/herald", A_FILE),
+    ("DATABASE_URL", "postgresql+psycopg://herald:fake-password@db", A_FILE),
+    ("DATABASE_URL", "postgresql+psycopg://herald:fake-password@db/", A_FILE),
+    ("DATABASE_URL", "postgresql+psycopg:///herald", A_FILE),
+    ("DATABASE_URL", "postgresql+psycopg://herald@db:fake-password/herald", A_FILE),
+    ("DATABASE_URL", "postgresql+psycopg://db/herald?password=fake-password", A_FILE),
+    ("DATABASE_URL", "mysql://herald:fake-password@db/herald", A_FILE),
     ("DATABASE_URL", "sqlite+aiosqlite:///data/herald.db", A_FILE),
     ("DATABASE_URL", "data/herald.db", A_FILE),
     ("DATABASE_URL", "sqlite://", A_FILE),
@@ -287,6 +297,38 @@ def test_an_address_is_kept_as_the_health_page_takes_it_apart(address: str, kept
 def test_the_database_file_is_what_stands_after_three_slashes(url: str, file: str) -> None:
     write_env(RIGHT | {"DATABASE_URL": url})
     assert Settings.load().database_file == Path(file)
+    assert Settings.load().database == file
+
+
+SERVER = "postgresql+psycopg://herald:fake%2Fpass%20word@db.example:5433/herald?sslmode=require"
+
+
+def test_the_address_of_a_server_is_taken_as_it_is() -> None:
+    write_env(RIGHT | {"DATABASE_URL": SERVER})
+    settings = Settings.load()
+    assert settings.database_url.get_secret_value() == SERVER
+    assert settings.database == "postgresql+psycopg://herald:***@db.example:5433/herald?sslmode=require"
+    with pytest.raises(LookupError):
+        _ = settings.database_file
+
+
+def test_a_socket_may_stand_in_place_of_the_host() -> None:
+    write_env(RIGHT | {"DATABASE_URL": "postgresql+psycopg://herald@/herald?host=/run/postgresql"})
+    assert Settings.load().database.endswith("@/herald?host=%2Frun%2Fpostgresql")
+
+
+def test_the_password_of_a_server_is_a_secret_in_both_its_spellings() -> None:
+    write_env(RIGHT | {"DATABASE_URL": SERVER})
+    settings = Settings.load()
+    assert {"fake/pass word", "fake%2Fpass%20word"} <= set(settings.secrets())
+    for shown in (repr(settings), str(settings), str(settings.model_dump()), settings.model_dump_json()):
+        assert "fake/pass word" not in shown
+        assert "fake%2Fpass%20word" not in shown
+
+
+def test_a_file_has_no_secret() -> None:
+    write_env()
+    assert Settings.load().secrets() == (TOKEN, KEY)
 
 
 @pytest.mark.parametrize(

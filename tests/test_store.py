@@ -14,19 +14,22 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection, create_engine
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import Connection, create_engine, select
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from bot.audit import HERALD, Entry
-from bot.broadcast import Broadcast, Notification, Person, Status, Text
+from bot.broadcast import Approval, Broadcast, Notification, Person, Status, Text
 from bot.delivery import Delivery, DeliveryStatus, Request
 from bot.errors import ConfigurationError, StoreError
-from bot.store import Store, Transaction
+from bot.store import Store, Transaction, postgresql
 from bot.store import store as module
 from bot.store.store import migrate
-from bot.store.tables import metadata
+from bot.store.tables import approvals, metadata, revisions
+from tests.conftest import Postgres
 
 NOW = datetime(2026, 11, 23, 9, 41, tzinfo=UTC)
 MAYA, OMAR, LENA = Person(101, "Maya"), Person(102, "Omar"), Person(103, "Lena")
@@ -39,7 +42,13 @@ def file(tmp_path: Path) -> Path:
 
 
 @pytest_asyncio.fixture
-async def store(file: Path) -> AsyncIterator[Store]:
+async def store(database_url: str) -> AsyncIterator[Store]:
+    async with Store.open(database_url) as opened:
+        yield opened
+
+
+@pytest_asyncio.fixture
+async def file_store(file: Path) -> AsyncIterator[Store]:
     async with Store.open(url(file)) as opened:
         yield opened
 
@@ -126,28 +135,28 @@ def assert_one_mendable_sentence(sentence: str, file: Path) -> None:
 # --- the tables ------------------------------------------------------------------------------------
 
 
-def test_the_migrations_make_exactly_the_tables() -> None:
+def test_the_migrations_make_exactly_the_tables(database_url: str) -> None:
     def differences(connection: Connection) -> Any:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         return compare_metadata(context, metadata)
 
-    engine = create_engine("sqlite://")
+    engine = create_engine(database_url)
     with engine.connect() as connection:
         migrate(connection)
         assert differences(connection) == []
     engine.dispose()
 
 
-async def test_opening_again_keeps_what_is_there(file: Path) -> None:
-    async with Store.open(url(file)) as first:
+async def test_opening_again_keeps_what_is_there(database_url: str) -> None:
+    async with Store.open(database_url) as first:
         draft = await add_draft(first)
-    async with Store.open(url(file)) as second:
+    async with Store.open(database_url) as second:
         assert await reload(second, draft) == draft
 
 
-async def test_every_connection_is_durable_and_checks_its_keys(store: Store) -> None:
+async def test_every_connection_to_a_file_is_durable_and_checks_its_keys(file_store: Store) -> None:
     # Several at once, so that the second is a new connection and not the first again.
-    async with store.transaction() as writing, store.reading() as reading:
+    async with file_store.transaction() as writing, file_store.reading() as reading:
         for tx in (writing, reading):
             connection = tx.broadcasts._connection  # pyright: ignore[reportPrivateUsage]
             pragmas = {
@@ -162,8 +171,59 @@ async def test_every_connection_is_durable_and_checks_its_keys(store: Store) -> 
             }
 
 
+async def test_every_connection_to_a_server_is_durable_and_waits_for_nothing_for_ever(
+    postgres_url: str,
+) -> None:
+    async with (
+        Store.open(postgres_url) as store,
+        store.transaction() as writing,
+        store.reading() as reading,
+    ):
+        for tx, isolation, read_only in (
+            (writing, "read committed", "off"),
+            (reading, "repeatable read", "on"),
+        ):
+            connection = tx.broadcasts._connection  # pyright: ignore[reportPrivateUsage]
+            settings = {
+                name: (await connection.exec_driver_sql(f"SHOW {name}")).scalar()
+                for name in (
+                    "synchronous_commit", "statement_timeout", "lock_timeout",
+                    "transaction_isolation", "transaction_read_only",
+                )
+            }  # fmt: skip
+            assert settings == {
+                "synchronous_commit": "on",
+                "statement_timeout": "15s",
+                "lock_timeout": "15s",
+                "transaction_isolation": isolation,
+                "transaction_read_only": read_only,
+            }
+
+
 def test_a_busy_database_is_waited_for_at_least_fifteen_seconds() -> None:
     assert module.BUSY_SECONDS >= 15
+
+
+async def test_what_only_reads_cannot_write(postgres_url: str) -> None:
+    async with Store.open(postgres_url) as store:
+        with pytest.raises(StoreError, match="read-only transaction"):
+            async with store.reading() as tx:
+                await tx.remember("name", "value")
+
+
+async def test_a_reader_sees_one_state_of_everything(store: Store) -> None:
+    async with store.reading() as reading:
+        assert await reading.fact("one") is None
+        async with store.transaction() as tx:
+            await tx.remember("other", "value")
+        assert await reading.fact("other") is None
+
+
+async def test_what_is_remembered_again_replaces_what_was(store: Store) -> None:
+    async with store.transaction() as tx:
+        await tx.remember("name", "value")
+        await tx.remember("name", "another")
+        assert await tx.fact("name") == "another"
 
 
 # --- all or nothing --------------------------------------------------------------------------------
@@ -436,21 +496,30 @@ async def approvers(store: Store, broadcast: Broadcast) -> list[Person]:
     return [approval.approver for approval in (await reload(store, broadcast)).approvals]
 
 
-async def test_approvals_of_another_revision_do_not_count(store: Store) -> None:
+@pytest.mark.parametrize("change", [{"revision": 2}, {"fingerprint": "b" * 64}])
+async def test_nothing_changes_under_a_standing_approval(store: Store, change: dict[str, Any]) -> None:
     draft = await add_draft(store)
     await approve(store, draft, OMAR)
-    assert await approvers(store, draft) == [OMAR]
+    with pytest.raises(StoreError):
+        async with store.transaction() as tx:
+            await tx.broadcasts.change(draft, status=Status.DRAFT, at=NOW, **change)
+    assert await reload(store, draft) == draft.model_copy(
+        update={"approvals": (Approval(approver=OMAR, at=NOW),)}
+    )
     async with store.transaction() as tx:
-        await tx.broadcasts.change(draft, status=Status.DRAFT, at=NOW, revision=2)
-    assert await approvers(store, draft) == []
+        await tx.broadcasts.void_approvals(draft.id)
+        assert await tx.broadcasts.change(draft, status=Status.DRAFT, at=NOW, **change)
 
 
-async def test_approvals_of_another_fingerprint_do_not_count(store: Store) -> None:
-    draft = await add_draft(store)
-    await approve(store, draft, OMAR)
-    async with store.transaction() as tx:
-        await tx.broadcasts.change(draft, status=Status.DRAFT, at=NOW, fingerprint="b" * 64)
-    assert await approvers(store, draft) == []
+@pytest.mark.parametrize("change", ["revision = 2", f"fingerprint = '{'b' * 64}'"])
+async def test_approvals_of_something_else_do_not_count(file_store: Store, file: Path, change: str) -> None:
+    draft = await add_draft(file_store)
+    await approve(file_store, draft, OMAR)
+    assert await approvers(file_store, draft) == [OMAR]
+    # This connection does not check its keys.
+    with closing(sqlite3.connect(file)) as foreign, foreign:
+        foreign.execute(f"UPDATE broadcasts SET {change}")
+    assert await approvers(file_store, draft) == []
 
 
 async def test_approvals_of_another_broadcast_do_not_count(store: Store) -> None:
@@ -495,7 +564,14 @@ async def _vanish(tx: Transaction) -> None:
     await tx.record.append(Entry(guild_id=1, at=NOW, actor=HERALD, action="submit", detail=TYPED))
 
 
-@pytest.mark.parametrize("fault", [_clash, _dangle, _vanish])
+async def _refuse_row(tx: Transaction) -> None:
+    connection = tx.broadcasts._connection  # pyright: ignore[reportPrivateUsage]
+    await connection.execute(
+        revisions.insert().values(broadcast_id=1, revision=2, editor_name=TYPED, notification=TYPED)
+    )
+
+
+@pytest.mark.parametrize("fault", [_clash, _dangle, _vanish, _refuse_row])
 async def test_errors_of_the_database_do_not_quote_what_people_typed(
     store: Store, fault: Callable[[Transaction], Any]
 ) -> None:
@@ -508,15 +584,259 @@ async def test_errors_of_the_database_do_not_quote_what_people_typed(
     assert TYPED not in whole + repr(caught.value) + repr(caught.value.__cause__)
 
 
-def test_the_tables_refuse_a_forked_chain() -> None:
-    engine = create_engine("sqlite://")
-    with engine.connect() as connection:
-        migrate(connection)
-        fork = (
-            "INSERT INTO audit_events VALUES"
-            " (1, {0}, '2026-11-23', 0, 'Herald', 'submit', 1, '', '', 'before', '{0}')"
-        )
-        connection.exec_driver_sql(fork.format(1))
-        with pytest.raises(IntegrityError):
-            connection.exec_driver_sql(fork.format(2))
+# --- what must never be, whatever the code does ----------------------------------------------------
+
+AT = "'2026-11-23 09:41:00'"
+FIRST, SECOND = "a" * 64, "b" * 64
+WORDS = '{"topic": "news"}'
+APPROVAL = f"INSERT INTO approvals VALUES ({{}}, {{}}, 'Somebody', {{}}, '{{}}', {AT})"
+REVISION = f"INTO revisions VALUES (1, {{}}, {{}}, 'Somebody', 'words', {AT})"
+EVENT = f"INTO audit_events VALUES (1, {{}}, {AT}, 0, 'Herald', 'submit', 1, '', '', '{{}}', 'digest')"
+
+# The broadcast 1 is Maya's (101) and was edited by Lena (103); Omar (102) has approved it.
+ATTACKS = {
+    "its author approves": APPROVAL.format(1, 101, 2, SECOND),
+    "an editor approves": APPROVAL.format(1, 103, 2, SECOND),
+    "an approval becomes its author's": "UPDATE approvals SET approver_id = 101",
+    "an approval becomes an editor's": "UPDATE approvals SET approver_id = 103",
+    "an approval is one of something else": f"UPDATE approvals SET fingerprint = '{FIRST}'",
+    "somebody approves twice": APPROVAL.format(1, 102, 2, SECOND),
+    "an approver edits": f"INSERT {REVISION.format(3, 102)}",
+    "an approval of a broadcast that is not there": APPROVAL.format(404, 104, 1, FIRST),
+    "an approval of a revision that is not there": APPROVAL.format(1, 104, 3, SECOND),
+    "an approval of an older revision": APPROVAL.format(1, 104, 1, FIRST),
+    "an approval of another fingerprint": APPROVAL.format(1, 104, 2, FIRST),
+    "the fingerprint changes after the approval": f"UPDATE broadcasts SET fingerprint = '{FIRST}'",
+    "the revision changes after the approval": "UPDATE broadcasts SET revision = 1",
+    "the broadcast is removed": "DELETE FROM broadcasts",
+    "a revision is changed": "UPDATE revisions SET notification = '{}' WHERE revision = 1",
+    "a revision gets another editor": "UPDATE revisions SET editor_id = 104",
+    "a revision is removed": "DELETE FROM revisions WHERE revision = 1",
+    "a revision is written twice": f"INSERT {REVISION.format(2, 104)}",
+    "a line of the record is changed": "UPDATE audit_events SET detail = 'nothing'",
+    "a line of the record is removed": "DELETE FROM audit_events",
+    "a line of the record is written twice": f"INSERT {EVENT.format(1, 'other')}",
+    "the record forks": f"INSERT {EVENT.format(3, 'before')}",
+    "an attempt has a number twice": f"INSERT INTO attempts VALUES (1, 1, {AT}, NULL, NULL, NULL, NULL, '')",
+}
+ATTACKS_ON = {
+    "sqlite": {
+        "a revision is replaced": f"INSERT OR REPLACE {REVISION.format(1, 104)}",
+        "a line of the record is replaced": f"INSERT OR REPLACE {EVENT.format(1, 'other')}",
+        "a line of the record is replaced by its predecessor": f"REPLACE {EVENT.format(3, 'before')}",
+        "an approval is replaced": f"REPLACE {APPROVAL.format(1, 101, 2, SECOND)[7:]}",
+    },
+    "postgresql": {
+        "all revisions are removed": "TRUNCATE revisions CASCADE",
+        "the record is removed": "TRUNCATE audit_events",
+        "a revision is replaced": f"INSERT {REVISION.format(1, 104)}"
+        " ON CONFLICT (broadcast_id, revision) DO UPDATE SET editor_id = 104",
+    },
+}
+
+
+@pytest_asyncio.fixture
+async def approved(store: Store) -> Broadcast:
+    """A broadcast of two revisions with an approval, a claimed delivery and a line in the record."""
+    draft = await add_draft(store, fingerprint=FIRST)
+    async with store.transaction() as tx:
+        await tx.broadcasts.add_revision(draft.id, 2, editor=LENA, notification=words(), at=NOW)
+        await tx.broadcasts.change(draft, status=Status.DRAFT, at=NOW, revision=2, fingerprint=SECOND)
+        edited = await tx.broadcasts.get(draft.id)
+        await tx.broadcasts.approve(edited, approver=OMAR, at=NOW)
+        request = Request(method="POST", url="https://api.whop.com/x", headers={}, body=b"")
+        await tx.deliveries.add(draft.id, [request], at=NOW)
+        assert await tx.deliveries.claim((await tx.deliveries.of(draft.id))[0], at=NOW)
+        await execute(tx, f"INSERT {EVENT.format(1, 'before')}")
+        return await tx.broadcasts.get(draft.id)
+
+
+async def execute(tx: Transaction, statement: str) -> None:
+    await tx.broadcasts._connection.exec_driver_sql(statement)  # pyright: ignore[reportPrivateUsage]
+
+
+async def is_refused(store: Store, statement: str) -> bool:
+    try:
+        async with store.transaction() as tx:
+            await execute(tx, statement)
+    except StoreError:
+        return True
+    return False
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+async def test_the_database_itself_refuses_that(store: Store, approved: Broadcast, attack: str) -> None:
+    assert approved.id == 1
+    assert await is_refused(store, ATTACKS[attack])
+    assert await reload(store, approved) == approved
+
+
+async def test_the_database_itself_refuses_that_in_every_dialect(
+    store: Store, approved: Broadcast, database_url: str
+) -> None:
+    for attack, statement in ATTACKS_ON[database_url.partition(":")[0].partition("+")[0]].items():
+        assert await is_refused(store, statement), attack
+    assert await reload(store, approved) == approved
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        APPROVAL.format(1, 104, 2, SECOND),
+        "DELETE FROM approvals",
+        f"INSERT {REVISION.format(3, 104)}",
+        f"INSERT {EVENT.format(2, 'digest')}",
+        "UPDATE broadcasts SET status = 'review'",
+    ],
+)
+async def test_the_database_does_not_refuse_what_is_right(
+    store: Store, approved: Broadcast, statement: str
+) -> None:
+    assert not await is_refused(store, statement)
+
+
+async def test_a_database_of_an_older_herald_keeps_what_is_in_it(database_url: str) -> None:
+    engine = create_engine(database_url)
+    with engine.begin() as connection:
+        to_first_version(connection)
+        connection.exec_driver_sql(DRAFT_OF_OLD)
+        for statement in (
+            f"INSERT {REVISION.format(1, 101)}",
+            APPROVAL.format(1, 102, 1, FIRST),
+            APPROVAL.format(1, 103, 1, SECOND),
+            f"INSERT {EVENT.format(1, 'before')}",
+        ):
+            connection.exec_driver_sql(statement)
     engine.dispose()
+    async with Store.open(database_url) as store, store.reading() as tx:
+        rows = await tx.broadcasts._connection.execute(select(approvals))  # pyright: ignore[reportPrivateUsage]
+        [kept] = rows.mappings()
+        assert (kept["approver_id"], kept["fingerprint"], kept["at"]) == (102, FIRST, NOW)
+        assert len(await tx.record.of_guild(1)) == 1
+        assert (await tx.broadcasts.get(1)).author == MAYA
+
+
+DRAFT_OF_OLD = (
+    "INSERT INTO broadcasts (id, guild_id, author_id, author_name, audience, notification, status, revision,"
+    " fingerprint, origin_channel_id, note, reason, created_at, updated_at)"
+    f" VALUES (1, 1, 101, 'Maya', 'Gold', '{WORDS}', 'review', 1, '{FIRST}', 5, '', '', {AT}, {AT})"
+)
+
+
+def to_first_version(connection: Connection) -> None:
+    """Make the database what the first Herald left, from nothing."""
+    metadata.drop_all(connection)
+    for function in ("unchanged", "approval", "revision"):
+        if connection.dialect.name == "postgresql":
+            connection.exec_driver_sql(f"DROP FUNCTION herald_{function} CASCADE")
+    connection.exec_driver_sql("DROP TABLE IF EXISTS alembic_version")
+    config = Config()
+    config.set_main_option("script_location", str(module.MIGRATIONS))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "0001")
+
+
+# --- a server --------------------------------------------------------------------------------------
+
+
+async def refusal_of(database_url: str) -> str:
+    with pytest.raises(ConfigurationError) as caught:
+        async with Store.open(database_url):
+            pass
+    sentence = str(caught.value)
+    assert sentence.startswith("DATABASE_URL: ")
+    assert "\n" not in sentence
+    assert sentence.endswith(".")
+    return sentence
+
+
+def with_password(database_url: str) -> str:
+    return database_url.replace("postgres:@", f"postgres:{SECRET}@")
+
+
+SECRET = "fake-password"
+
+
+async def test_a_second_herald_on_the_same_server_is_refused_until_the_first_has_closed(
+    postgres_url: str,
+) -> None:
+    async with Store.open(with_password(postgres_url)):
+        sentence = await refusal_of(with_password(postgres_url))
+        assert "another Herald is running" in sentence
+        assert "stop it first" in sentence
+        assert SECRET not in sentence
+        async with Store.open(postgres_url, alone=False):
+            pass
+    async with Store.open(postgres_url):
+        pass
+
+
+async def test_two_that_start_at_once_migrate_once(postgres: Postgres) -> None:
+    database = postgres.new(template="template0")
+
+    async def start() -> None:
+        async with Store.open(postgres.url(database), alone=False) as store:
+            await add_draft(store)
+
+    await asyncio.gather(*(start() for _ in range(4)))
+    postgres.drop(database)
+
+
+async def test_a_server_that_cannot_be_reached_is_named_without_its_password() -> None:
+    sentence = await refusal_of(f"postgresql+psycopg://herald:{SECRET}@127.0.0.1:1/herald")
+    assert "postgresql+psycopg://herald:***@127.0.0.1:1/herald cannot be reached" in sentence
+    assert SECRET not in sentence
+
+
+async def test_a_database_that_is_not_there_is_named(postgres_url: str) -> None:
+    sentence = await refusal_of(with_password(postgres_url).replace("/herald_", "/nothing_"))
+    assert "does not exist" in sentence
+    assert SECRET not in sentence
+
+
+async def test_a_servers_database_of_a_newer_herald_is_refused_and_left_alone(postgres_url: str) -> None:
+    await run_sql(postgres_url, "UPDATE alembic_version SET version_num = '9999'")
+    assert "newer Herald" in await refusal_of(postgres_url)
+    assert await run_sql(postgres_url, "SELECT version_num FROM alembic_version") == [("9999",)]
+
+
+async def test_a_servers_database_of_another_program_is_refused_and_left_alone(postgres: Postgres) -> None:
+    database = postgres.new(template="template0")
+    await run_sql(postgres.url(database), "CREATE TABLE broadcasts (recipe TEXT)")
+    assert "not a database that Herald can use" in await refusal_of(postgres.url(database))
+    tables = "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
+    assert await run_sql(postgres.url(database), tables) == [("broadcasts",)]
+    postgres.drop(database)
+
+
+async def run_sql(database_url: str, statement: str) -> list[Any]:
+    engine = create_async_engine(database_url)
+    async with engine.begin() as connection:
+        done = await connection.exec_driver_sql(statement)
+        rows = [tuple(row) for row in done] if done.returns_rows else []
+    await engine.dispose()
+    return rows
+
+
+async def test_without_the_driver_a_sentence_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    sentence = await refusal_of("postgresql+psycopg://herald@db/herald")
+    assert "install herald[postgresql]" in sentence
+
+
+async def test_a_connection_that_the_server_has_closed_is_replaced(postgres_url: str) -> None:
+    async with Store.open(postgres_url) as store:
+        draft = await add_draft(store)
+        await run_sql(
+            postgres_url,
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()",
+        )
+        assert await reload(store, draft) == draft
+
+
+async def test_a_server_that_may_forget_what_it_confirmed_is_refused(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(postgresql._OPTIONS, "synchronous_commit", "off")  # pyright: ignore[reportPrivateUsage]
+    assert "may still forget" in await refusal_of(postgres_url)

@@ -26,7 +26,9 @@ ROUNDS: Final = 20
 UNDONE: Final = timedelta(seconds=11)
 
 
-def sandbox_settings(*, generation: str, origin: str, data: Path) -> Settings:
+def sandbox_settings(
+    *, generation: str, origin: str, data: Path, database_url: str | None = None
+) -> Settings:
     """Return settings that read no file and no variable of the environment."""
     return Settings.model_validate(
         {
@@ -34,7 +36,7 @@ def sandbox_settings(*, generation: str, origin: str, data: Path) -> Settings:
             "whop_api_key": SecretStr(API_KEY),
             "whop_api": generation,
             "whop_base_url": origin,
-            "database_url": f"sqlite:///{data / 'herald.db'}",
+            "database_url": database_url or f"sqlite:///{data / 'herald.db'}",
             "herald_config": data / "herald.toml",
             "health_address": "127.0.0.1:0",
             "log_level": "warning",
@@ -69,6 +71,7 @@ class Stage:
         generation: str,
         *,
         data: Path,
+        database_url: str | None = None,
         clock: Clock | None = None,
         tolerant: bool = False,
         edit_policy: Edit = _as_it_is,
@@ -77,14 +80,16 @@ class Stage:
         """Build the world, a Whop and a Herald that is connected to both.
 
         Without a clock of its own, Herald goes by SimCord's, which moves only when told. `edit_policy`
-        changes the text of herald.toml before it is read.
+        changes the text of herald.toml before it is read. The database is a file in `data` unless named.
         """
         async with World.open(tolerant=tolerant) as world, AsyncExitStack() as stack:
             now = clock or world.env.now
             whop = SimulatedWhop(api_keys=[API_KEY], clock=now, **whop_options)
             await whop.start()
             stack.push_async_callback(whop.close)
-            settings = sandbox_settings(generation=generation, origin=whop.origin, data=data)
+            settings = sandbox_settings(
+                generation=generation, origin=whop.origin, data=data, database_url=database_url
+            )
             policy = _write_policy(settings, edit_policy(world.policy(generation)))
             inner = await stack.enter_async_context(AsyncExitStack())
             herald = await inner.enter_async_context(assemble(settings, policy, clock=now))
@@ -181,10 +186,10 @@ class Stage:
 
     def review_card(self) -> discord.Message:
         """Return the newest card in #review."""
-        message = self.channel("review").last_message
-        if message is None:
+        cards = [message for message in self.channel("review").history() if message.embeds]
+        if not cards:
             raise LookupError("no card stands in #review")
-        return message
+        return cards[-1]
 
     def texts(self, channel: str) -> list[str]:
         """Return all that can be read in each message of a channel that everyone in it sees."""

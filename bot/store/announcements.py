@@ -7,7 +7,8 @@ from enum import StrEnum
 from sqlalchemy import func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.store.tables import cards, posts
+from bot.broadcast import OPEN
+from bot.store.tables import broadcasts, cards, posts
 
 
 class PostKind(StrEnum):
@@ -15,6 +16,7 @@ class PostKind(StrEnum):
 
     AUDIT = "audit"
     ECHO = "echo"
+    FREEZE = "freeze"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +77,17 @@ class Announcements:
         await self._connection.execute(
             update(cards)
             .where(cards.c.broadcast_id == broadcast_id, cards.c.current)
+            .values(wanted=cards.c.wanted + 1, next_at=at)
+        )
+
+    async def redraw_open_cards(self, guild_id: int, *, at: datetime) -> None:
+        """Ask that all cards of a server which still wait for something are drawn again."""
+        waiting = select(broadcasts.c.id).where(
+            broadcasts.c.guild_id == guild_id, broadcasts.c.status.in_(sorted(OPEN))
+        )
+        await self._connection.execute(
+            update(cards)
+            .where(cards.c.broadcast_id.in_(waiting), cards.c.current)
             .values(wanted=cards.c.wanted + 1, next_at=at)
         )
 

@@ -14,8 +14,9 @@ from bot.store.tables import approvals, broadcasts, revisions
 class Broadcasts:
     """Broadcasts as rows; every change names the status and revision it expects."""
 
-    def __init__(self, connection: AsyncConnection) -> None:
+    def __init__(self, connection: AsyncConnection, *, locking: bool) -> None:
         self._connection = connection
+        self._locking = locking
 
     async def add(
         self,
@@ -68,8 +69,11 @@ class Broadcasts:
         )
 
     async def find(self, broadcast_id: int) -> Broadcast | None:
-        """Return the broadcast with that number, if there is one."""
-        found = await self._load(broadcasts.c.id == broadcast_id)
+        """Return the broadcast with that number, if there is one.
+
+        In a transaction that may write, nobody else changes or approves it until the end of it.
+        """
+        found = await self._load(broadcasts.c.id == broadcast_id, locked=self._locking)
         return found[0] if found else None
 
     async def get(self, broadcast_id: int) -> Broadcast:
@@ -149,9 +153,13 @@ class Broadcasts:
             select(func.min(broadcasts.c.due_at)).where(broadcasts.c.status == Status.APPROVED)
         )
 
-    async def _load(self, *where: Any, limit: int = 1, oldest: bool = False) -> list[Broadcast]:
+    async def _load(
+        self, *where: Any, limit: int = 1, oldest: bool = False, locked: bool = False
+    ) -> list[Broadcast]:
         order = broadcasts.c.id if oldest else broadcasts.c.id.desc()
-        rows = await self._connection.execute(select(broadcasts).where(*where).order_by(order).limit(limit))
+        query = select(broadcasts).where(*where).order_by(order).limit(limit)
+        # SQLite has one writer at a time and passes the lock over.
+        rows = await self._connection.execute(query.with_for_update() if locked else query)
         return [await self._assemble(row) for row in rows.mappings().all()]
 
     async def _assemble(self, row: RowMapping) -> Broadcast:

@@ -5,6 +5,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.audit import Entry, Event, chain
 from bot.broadcast import Person
+from bot.store import postgresql
 from bot.store.tables import audit_events
 
 
@@ -16,6 +17,8 @@ class Record:
 
     async def append(self, entry: Entry) -> Event:
         """Add what happened to the end of its server's chain."""
+        if self._connection.dialect.name == "postgresql":
+            await postgresql.lock_guild(self._connection, entry.guild_id)
         row = (
             await self._connection.execute(
                 select(audit_events)

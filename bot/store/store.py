@@ -1,8 +1,8 @@
 """The database: opening it, bringing it up to date, and its transactions."""
 
 import sqlite3
-from collections.abc import AsyncGenerator, Generator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, Generator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -11,67 +11,91 @@ from alembic.config import Config
 from alembic.util import CommandError
 from filelock import FileLock
 from filelock import Timeout as LockTimeout
-from sqlalchemy import Connection, event, make_url, select
+from sqlalchemy import URL, Connection, event, make_url, select, text
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import DatabaseError
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from bot.errors import ConfigurationError, StoreError
+from bot.store import postgresql
 from bot.store.announcements import Announcements
 from bot.store.broadcasts import Broadcasts
 from bot.store.deliveries import Deliveries
+from bot.store.freezes import Freezes
 from bot.store.record import Record
 from bot.store.tables import facts
 
 MIGRATIONS: Final = Path(__file__).with_name("migrations")
 BUSY_SECONDS: Final = 15
 _BEGIN: Final = "herald_begin"
+# A reader sees one state of everything, however many questions it asks.
+_READING: Final[Mapping[str, Mapping[str, Any]]] = {
+    "sqlite": {_BEGIN: "BEGIN"},
+    "postgresql": {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True},
+}
+_WRITING: Final[Mapping[str, Mapping[str, Any]]] = {
+    "sqlite": {_BEGIN: "BEGIN IMMEDIATE"},
+    "postgresql": {},
+}
 
 
 class Transaction:
     """Everything that can be read and written, on one connection, to be kept or dropped as one."""
 
-    def __init__(self, connection: AsyncConnection) -> None:
+    def __init__(self, connection: AsyncConnection, *, writing: bool) -> None:
         self._connection = connection
-        self.broadcasts = Broadcasts(connection)
-        self.deliveries = Deliveries(connection)
+        self._writing = writing
+        self.broadcasts = Broadcasts(connection, locking=writing)
+        self.deliveries = Deliveries(connection, locking=writing)
         self.record = Record(connection)
         self.announcements = Announcements(connection)
+        self.freezes = Freezes(connection)
 
     async def fact(self, name: str) -> str | None:
-        """Return a remembered value."""
-        return await self._connection.scalar(select(facts.c.value).where(facts.c.name == name))
+        """Return a remembered value; where it may be written anew, nobody else changes it in between."""
+        wanted = select(facts.c.value).where(facts.c.name == name)
+        return await self._connection.scalar(wanted.with_for_update() if self._writing else wanted)
 
     async def remember(self, name: str, value: str) -> None:
         """Keep a value under a name."""
-        done = await self._connection.execute(facts.update().where(facts.c.name == name).values(value=value))
-        if not done.rowcount:
-            await self._connection.execute(facts.insert().values(name=name, value=value))
+        await self._connection.execute(_REMEMBER, {"name": name, "value": value})
+
+
+_REMEMBER: Final = text(
+    "INSERT INTO facts (name, value) VALUES (:name, :value)"
+    " ON CONFLICT (name) DO UPDATE SET value = excluded.value"
+)
 
 
 class Store:
-    """The embedded database of one process."""
+    """The database of one process: a file of its own, or a PostgreSQL server's."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, database_url: str) -> AsyncGenerator[Self, None]:
-        """Take the data folder, apply the migrations, and close everything at the end.
+    async def open(cls, database_url: str, *, alone: bool = True) -> AsyncGenerator[Self, None]:
+        """Take the database, apply the migrations, and close everything at the end.
 
-        Raises ConfigurationError if another process has the folder or the file cannot be used.
+        Raises ConfigurationError if another process has it or it cannot be used. Stores that need not be
+        `alone` may be open beside the one that runs, for a short word from the host.
         """
         url = make_url(database_url)
-        file = Path(url.database or "")
-        with _sole_use(file):
-            engine = _create_engine(url.set(drivername="sqlite+aiosqlite"))
-            try:
-                await _migrate(engine, file)
-                yield cls(engine)
-            finally:
-                await engine.dispose()
+        async with AsyncExitStack() as stack:
+            with _explained(url):
+                if url.get_backend_name() == "postgresql":
+                    opened = postgresql.opened(url, alone=alone)
+                else:
+                    opened = _file_opened(url, alone=alone)
+                engine = await stack.enter_async_context(opened)
+                async with engine.begin() as connection:
+                    if engine.dialect.name == "postgresql":
+                        await postgresql.let_one_migrate(connection)
+                    await connection.run_sync(migrate)
+            yield cls(engine)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncGenerator[Transaction, None]:
@@ -79,24 +103,36 @@ class Store:
 
         Raises StoreError if the database does not take it; then nothing of it has happened.
         """
-        async with self._begin("BEGIN IMMEDIATE") as transaction:
+        async with self._begin(writing=True) as transaction:
             yield transaction
 
     @asynccontextmanager
     async def reading(self) -> AsyncGenerator[Transaction, None]:
         """Open a transaction that only reads, beside whatever is being written."""
-        async with self._begin("BEGIN") as transaction:
+        async with self._begin(writing=False) as transaction:
             yield transaction
 
     @asynccontextmanager
-    async def _begin(self, statement: str) -> AsyncGenerator[Transaction, None]:
-        engine = self._engine.execution_options(**{_BEGIN: statement})
+    async def _begin(self, *, writing: bool) -> AsyncGenerator[Transaction, None]:
+        options = (_WRITING if writing else _READING)[self._engine.dialect.name]
+        engine = self._engine.execution_options(**options)
         try:
             async with engine.begin() as connection:
-                yield Transaction(connection)
-        except DatabaseError as error:
-            # The driver's own words name no value; SQLAlchemy's would quote the statement.
-            raise StoreError(f"The database is in trouble ({error.orig}); nothing was changed.") from error
+                yield Transaction(connection, writing=writing)
+        except (DBAPIError, PoolTimeout) as error:
+            # PostgreSQL's own error quotes the row: neither it nor what was made of it may go on from here.
+            why = postgresql.words(error) if isinstance(error, DBAPIError) else "all connections are in use"
+            raise StoreError(f"The database is in trouble ({why}); nothing was changed.") from None
+
+
+@asynccontextmanager
+async def _file_opened(url: URL, *, alone: bool) -> AsyncGenerator[AsyncEngine, None]:
+    with _sole_use(Path(url.database or "")) if alone else nullcontext():
+        engine = _create_engine(url.set(drivername="sqlite+aiosqlite"))
+        try:
+            yield engine
+        finally:
+            await engine.dispose()
 
 
 @contextmanager
@@ -144,23 +180,31 @@ def _create_engine(url: Any) -> AsyncEngine:
     return engine
 
 
-async def _migrate(engine: AsyncEngine, file: Path) -> None:
+@contextmanager
+def _explained(url: URL) -> Generator[None, None, None]:
+    """Turn what keeps the database shut into the sentence that the start ends with."""
+    server = url.get_backend_name() == "postgresql"
+    place = url.render_as_string(hide_password=True) if server else url.database
+    another = "name another database" if server else "name another file"
     try:
-        async with engine.begin() as connection:
-            await connection.run_sync(migrate)
+        yield
     except CommandError:
         raise ConfigurationError(
-            f"DATABASE_URL: {file} was written by a newer Herald: update Herald, or name another file."
+            f"DATABASE_URL: {place} was written by a newer Herald: update Herald, or {another}."
         ) from None
-    except DatabaseError as error:
-        if getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY:
-            problem = "is locked by another program: stop it first, or name another file"
+    except DBAPIError as error:
+        why = postgresql.words(error)
+        sqlstate: str | None = getattr(error.orig, "sqlstate", None)
+        if (
+            getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY
+            or sqlstate in postgresql.BUSY
+        ):
+            problem = f"is locked by another program: stop it first, or {another}"
+        elif server and sqlstate is None:
+            problem = f"cannot be reached ({why}): start it, mend the address, the user or the password"
         else:
-            problem = (
-                f"is not a database that Herald can use ({error.orig}):"
-                " name another file, or restore a backup"
-            )
-        raise ConfigurationError(f"DATABASE_URL: {file} {problem}.") from None
+            problem = f"is not a database that Herald can use ({why}): {another}, or restore a backup"
+        raise ConfigurationError(f"DATABASE_URL: {place} {problem}.") from None
 
 
 def migrate(connection: Connection) -> None:

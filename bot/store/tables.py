@@ -1,4 +1,4 @@
-"""The tables, as the newest migration leaves them."""
+"""The tables, as the newest migration leaves them; its triggers stand in 0002."""
 
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -10,6 +10,7 @@ from sqlalchemy import (
     Column,
     DateTime,
     ForeignKey,
+    ForeignKeyConstraint,
     Index,
     Integer,
     LargeBinary,
@@ -73,6 +74,8 @@ broadcasts: Final = Table(
     Column("updated_at", UtcDateTime, nullable=False),
     Index(None, "status", "due_at"),
     Index(None, "guild_id", "status"),
+    # What an approval refers to.
+    Index(None, "id", "revision", "fingerprint", unique=True),
 )
 
 revisions: Final = Table(
@@ -89,12 +92,18 @@ revisions: Final = Table(
 approvals: Final = Table(
     "approvals",
     metadata,
-    Column("broadcast_id", RowId, ForeignKey("broadcasts.id"), primary_key=True),
+    Column("broadcast_id", RowId, primary_key=True),
     Column("approver_id", BigInteger, primary_key=True, autoincrement=False),
     Column("approver_name", String(100), nullable=False),
     Column("revision", Integer, nullable=False),
     Column("fingerprint", String(64), nullable=False),
     Column("at", UtcDateTime, nullable=False),
+    ForeignKeyConstraint(["broadcast_id", "revision"], ["revisions.broadcast_id", "revisions.revision"]),
+    # Nothing that was approved can change while the approval stands.
+    ForeignKeyConstraint(
+        ["broadcast_id", "revision", "fingerprint"],
+        ["broadcasts.id", "broadcasts.revision", "broadcasts.fingerprint"],
+    ),
 )
 
 deliveries: Final = Table(

@@ -5,10 +5,22 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final, NamedTuple, Protocol, cast
 
 from bot.broadcast import Notification
-from bot.delivery import Accepted, NoAnswer, Outcome, Rejected, Request, Response, RetryAt, Unknown
+from bot.delivery import (
+    NOT_BEGUN,
+    Accepted,
+    Attempt,
+    NoAnswer,
+    Outcome,
+    Rejected,
+    Request,
+    Response,
+    RetryAt,
+    Unknown,
+    in_doubt,
+)
 from bot.policy import Policy, Targets
 
 WORDS_LIMIT: Final = 300
@@ -18,6 +30,20 @@ LONGEST_WAIT: Final = timedelta(minutes=15)
 # Refusals that do not say whether the work was done: a time-out, a conflict with another call that
 # may be this one, a caller who was taken to have gone (nginx, Envoy).
 IN_DOUBT: Final = frozenset({408, 409, 499})
+LONGEST_IN_PROGRESS: Final = timedelta(minutes=15)
+# What Whop says of an idempotency key.
+IN_PROGRESS: Final = "idempotency_request_in_progress"
+MISMATCH: Final = "idempotency_key_mismatch"
+
+
+class Rate(NamedTuple):
+    """How many requests Whop takes of one credential in a span of time.
+
+    The span is a little longer than Whop's, since requests may arrive closer together than they left.
+    """
+
+    requests: int
+    per: timedelta
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +74,16 @@ class WhopGateway(Protocol):
         ...
 
     @property
+    def version_date(self) -> str | None:
+        """Return the version to which idempotency keys are bound, or None if there are no keys."""
+        ...
+
+    @property
+    def rate(self) -> Rate:
+        """Return how fast notifications may be sent."""
+        ...
+
+    @property
     def form(self) -> Form:
         """Return what composing asks for."""
         ...
@@ -70,8 +106,19 @@ class WhopGateway(Protocol):
         """Return the exact requests that carry the notification to the targets."""
         ...
 
-    def read(self, answer: Response | NoAnswer, *, attempt: int, now: datetime) -> Outcome:
-        """Return what an answer to the attempt with that number, counted from 1, means."""
+    def read(
+        self,
+        answer: Response | NoAnswer,
+        *,
+        attempt: int,
+        now: datetime,
+        proven: bool = False,
+        earlier: Sequence[Attempt] = (),
+    ) -> Outcome:
+        """Return what an answer to the attempt with that number, counted from 1, means.
+
+        `proven` says that Whop certainly remembers the request's key since the first of the `earlier` tries.
+        """
         ...
 
     def probes(self, policy: Policy) -> Sequence[Probe]:
@@ -136,6 +183,69 @@ def read_without_key(
     if 400 <= answer.status < 500 and answer.status not in IN_DOUBT:
         return Rejected(f"Whop answered {said}")
     return Unknown(f"Whop answered {said}")
+
+
+def read_with_key(
+    answer: Response | NoAnswer,
+    *,
+    words: str,
+    wait: timedelta,
+    attempt: int,
+    now: datetime,
+    earlier: Sequence[Attempt],
+) -> Outcome:
+    """Return the outcome where a proven idempotency key makes a repeat of the same bytes safe.
+
+    `wait` is what Whop asks for. Whoever claims the next attempt has to make sure that the key still lives.
+    """
+
+    def again(reason: str) -> RetryAt:
+        return RetryAt(now + max(backoff(attempt), min(wait, LONGEST_WAIT)), reason)
+
+    if isinstance(answer, NoAnswer):
+        return again(
+            f"no answer from Whop: {answer.reason}"
+            if answer.bytes_left
+            else f"Whop could not be reached: {answer.reason}"
+        )
+    said = f"{answer.status}: {words[:WORDS_LIMIT]}" if words else str(answer.status)
+    about_key = _says_of_key(answer)
+    if answer.status == 400 and about_key == MISMATCH:
+        return Unknown(f"Whop knows the idempotency key from another request ({said})", alarm=True)
+    if answer.status == 409 and about_key == IN_PROGRESS:
+        since = min((one.started_at for one in earlier if one.http_status == 409), default=now)
+        if now - since < LONGEST_IN_PROGRESS:
+            return again(f"Whop is still busy with the first attempt ({said})")
+        return Unknown(f"Whop has been busy with the first attempt for too long ({said})")
+    if answer.status in {408, 499} or 500 <= answer.status < 600:
+        return again(f"Whop answered {said}")
+    if answer.status in NOT_BEGUN:
+        return again(f"Whop asks to wait ({said})")
+    return read_without_key(answer, words=words, wait=wait, attempt=attempt, now=now)
+
+
+def doubt(outcome: Outcome, answer: Response | NoAnswer, *, earlier: Sequence[Attempt]) -> Outcome:
+    """Return the outcome of all tries together.
+
+    A refusal at the door, such as of the API key, says nothing about what an earlier try may have done.
+    """
+    if isinstance(outcome, Rejected) and in_doubt(earlier) and not is_replayed(answer):
+        return Unknown(f"{outcome.reason}, but an earlier attempt was left without a final answer")
+    return outcome
+
+
+def is_replayed(answer: Response | NoAnswer) -> bool:
+    """Tell whether Whop repeats its first answer to the same key instead of acting again."""
+    return isinstance(answer, Response) and any(
+        name.lower() == "idempotent-replayed" and value.strip().lower() == "true"
+        for name, value in answer.headers.items()
+    )
+
+
+def _says_of_key(answer: Response) -> str:
+    """Return what Whop says of the idempotency key; whether in `type` or `code` is not documented."""
+    error = as_object(decode(answer.body).get("error"))
+    return next((one for one in (IN_PROGRESS, MISMATCH) if one in (error.get("type"), error.get("code"))), "")
 
 
 def backoff(attempt: int) -> timedelta:

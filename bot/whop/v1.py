@@ -7,15 +7,18 @@ from typing import Any, Final
 from urllib.parse import urlencode
 
 from bot.broadcast import Notification
-from bot.delivery import NoAnswer, Outcome, Request, Response
+from bot.delivery import Attempt, NoAnswer, Outcome, Request, Response
 from bot.policy import Policy, Targets
 from bot.whop.gateway import (
     WORDS_LIMIT,
     Form,
     Probe,
+    Rate,
     decode,
+    doubt,
     encode,
     get,
+    read_with_key,
     read_without_key,
     retry_after,
     rows_of,
@@ -34,6 +37,8 @@ class V1:
     """POST /v1/notifications."""
 
     generation = "v1"
+    version_date = API_VERSION_DATE
+    rate = Rate(600, timedelta(seconds=61))
     form = Form(
         subject="Title",
         splits_feed_and_phone=False,
@@ -92,12 +97,26 @@ class V1:
             for recipients, _ in _recipients(targets)
         )
 
-    def read(self, answer: Response | NoAnswer, *, attempt: int, now: datetime) -> Outcome:
-        """Read an answer as long as Whop has not been proven to honour the key."""
+    def read(
+        self,
+        answer: Response | NoAnswer,
+        *,
+        attempt: int,
+        now: datetime,
+        proven: bool = False,
+        earlier: Sequence[Attempt] = (),
+    ) -> Outcome:
+        """Read an answer; with a key that is proven, more of them may be tried again."""
         words = words_of(answer)
         # A wait of nothing says nothing.
-        wait = max(filter(None, (retry_after(answer), _wait_in(words))), default=WAIT)
-        return read_without_key(answer, words=words, wait=wait, attempt=attempt, now=now)
+        named = max(filter(None, (retry_after(answer), _wait_in(words))), default=None)
+        wait = named or (WAIT if isinstance(answer, Response) and answer.status == 429 else timedelta())
+        outcome = (
+            read_with_key(answer, words=words, wait=wait, attempt=attempt, now=now, earlier=earlier)
+            if proven
+            else read_without_key(answer, words=words, wait=wait, attempt=attempt, now=now)
+        )
+        return doubt(outcome, answer, earlier=earlier)
 
     def probes(self, policy: Policy) -> Sequence[Probe]:
         """Ask for each experience and account of the policy whether this key may notify there."""

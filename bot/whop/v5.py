@@ -6,12 +6,13 @@ from typing import Final
 from urllib.parse import urlencode
 
 from bot.broadcast import Notification
-from bot.delivery import NoAnswer, Outcome, Request, Response
+from bot.delivery import Attempt, NoAnswer, Outcome, Request, Response
 from bot.policy import Policy, Targets
 from bot.whop.gateway import (
     WORDS_LIMIT,
     Form,
     Probe,
+    Rate,
     as_object,
     decode,
     encode,
@@ -38,6 +39,8 @@ class V5:
     """POST /v5/app/notifications."""
 
     generation = "v5"
+    version_date = None
+    rate = Rate(20, timedelta(seconds=10.3))
     form = Form(
         subject="Subject",
         splits_feed_and_phone=True,
@@ -95,8 +98,17 @@ class V5:
             ),
         )
 
-    def read(self, answer: Response | NoAnswer, *, attempt: int, now: datetime) -> Outcome:
-        """Read an answer without the safety of a key."""
+    def read(
+        self,
+        answer: Response | NoAnswer,
+        *,
+        attempt: int,
+        now: datetime,
+        proven: bool = False,
+        earlier: Sequence[Attempt] = (),
+    ) -> Outcome:
+        """Read an answer without the safety of a key: v5 has none that could be proven."""
+        _ = proven, earlier
         return read_without_key(
             answer, words=words_of(answer), wait=retry_after(answer) or COOL_DOWN, attempt=attempt, now=now
         )

@@ -1,0 +1,91 @@
+"""PostgreSQL: how Herald connects to it, has it for itself, and tells of its troubles."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+from sqlalchemy import URL, func, select, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from bot.errors import ConfigurationError
+
+CONNECT_SECONDS: Final = 5
+WAIT_SECONDS: Final = 15
+# lock_not_available, and query_canceled after a timeout.
+BUSY: Final = frozenset({"55P03", "57014"})
+# Advisory locks are numbers that all programs on the database share: this one says that it is Herald's.
+_HERALD: Final = 0x48657261
+_RUNNING, _MIGRATING = 1, 2
+_OPTIONS: Final = {
+    # A commit that the server may still forget would let a restart push again.
+    "synchronous_commit": "on",
+    "statement_timeout": f"{WAIT_SECONDS}s",
+    "lock_timeout": f"{WAIT_SECONDS}s",
+    # The session that says that Herald runs is idle for as long as it does.
+    "idle_session_timeout": "0",
+}
+
+
+@asynccontextmanager
+async def opened(url: URL, *, alone: bool) -> AsyncGenerator[AsyncEngine, None]:
+    """Connect, make sure that commits last, and that no other Herald is running if it has to be `alone`."""
+    engine = _create_engine(url)
+    try:
+        async with engine.connect() as session:
+            await session.execution_options(isolation_level="AUTOCOMMIT")
+            await _check(session, url, alone=alone)
+            yield engine
+    finally:
+        await engine.dispose()
+
+
+async def let_one_migrate(connection: AsyncConnection) -> None:
+    """Wait until no other process migrates, and let this transaction take all the time it needs."""
+    await connection.scalar(select(func.pg_advisory_xact_lock(_HERALD, _MIGRATING)))
+    await connection.execute(text("SET LOCAL statement_timeout = 0"))
+
+
+async def lock_guild(connection: AsyncConnection, guild_id: int) -> None:
+    """Wait until no other transaction writes into the server's record; the lock goes with the transaction."""
+    # One number instead of two: these never meet the locks above.
+    await connection.scalar(select(func.pg_advisory_xact_lock(guild_id)))
+
+
+def words(error: DBAPIError) -> str:
+    """Return what the server says, without the details in which it quotes the row."""
+    primary: str | None = getattr(getattr(error.orig, "diag", None), "message_primary", None)
+    return primary or " ".join(str(error.orig).split("\n", 1)[0].split())
+
+
+def _create_engine(url: URL) -> AsyncEngine:
+    arguments: dict[str, Any] = {
+        "connect_timeout": CONNECT_SECONDS,
+        "options": " ".join(f"-c {name}={value}" for name, value in _OPTIONS.items()),
+        "application_name": "herald",
+    }
+    try:
+        return create_async_engine(
+            url,
+            hide_parameters=True,
+            pool_pre_ping=True,
+            isolation_level="READ COMMITTED",
+            connect_args=arguments,
+        )
+    except ImportError:
+        raise ConfigurationError(
+            "DATABASE_URL: PostgreSQL needs another package: install herald[postgresql], or name a file."
+        ) from None
+
+
+async def _check(session: AsyncConnection, url: URL, *, alone: bool) -> None:
+    place = url.render_as_string(hide_password=True)
+    if await session.scalar(text("SHOW synchronous_commit")) != "on":
+        raise ConfigurationError(
+            f"DATABASE_URL: {place} confirms what it may still forget: connect to the server itself,"
+            " with synchronous_commit on."
+        )
+    if alone and not await session.scalar(select(func.pg_try_advisory_lock(_HERALD, _RUNNING))):
+        raise ConfigurationError(
+            f"DATABASE_URL: another Herald is running on {place}: stop it first, or name another database."
+        )

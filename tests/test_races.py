@@ -1,0 +1,403 @@
+"""Two at once, in one process or in two: nothing counts twice, nothing is lost, nothing forks."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, cast
+
+import pytest_asyncio
+
+from bot.audit import HERALD, Entry, first_broken
+from bot.broadcast import Broadcast, Notification, Person, Status, Text
+from bot.delivery import Delivery, Request, Response
+from bot.dispatcher import Dispatcher
+from bot.errors import Refused
+from bot.lifecycle import Lifecycle
+from bot.permissions import Actor
+from bot.policy_file import parse_policy
+from bot.service import Service
+from bot.store import Store
+from bot.whop import Transport, gateway_for
+
+GUILD: Final = 104900000000000001
+COMPOSERS: Final = 104900000000000021
+APPROVERS: Final = 104900000000000022
+ORIGIN: Final = "https://sandbox-api.whop.com"
+# What goes wrong only sometimes has to be tried more than once.
+TIMES: Final = 5
+POLICY: Final = f"""
+[[server]]
+name = "Sunrise Trading"
+guild = {GUILD}
+channels = {{ review = 104900000000000011, audit = 104900000000000012 }}
+roles = {{ compose = [{COMPOSERS}], approve = [{APPROVERS}], operate = [{APPROVERS}], audit = [{APPROVERS}] }}
+rules = {{ approvals = 1, undo_window = "10s", review_expires = "24h", missed_after = "15m" }}
+
+[[server.topic]]
+id = "news"
+name = "News"
+
+[[server.audience]]
+name = "One"
+targets = {{ experiences = ["exp_gold"] }}
+
+[[server.audience]]
+name = "Two"
+targets = {{ experiences = ["exp_gold", "exp_silver"] }}
+approvals = 2
+"""
+MAYA = Actor(id=101, name="Maya", guild_id=GUILD, roles=frozenset({COMPOSERS}))
+OMAR = Actor(id=102, name="Omar", guild_id=GUILD, roles=frozenset({APPROVERS}))
+LENA = Actor(id=103, name="Lena", guild_id=GUILD, roles=frozenset({APPROVERS}))
+
+
+class Counting:
+    """A transport that takes everything and counts it."""
+
+    def __init__(self) -> None:
+        self.sent: Counter[bytes] = Counter()
+
+    async def send(self, request: Request) -> Response:
+        self.sent[request.body] += 1
+        await asyncio.sleep(0)
+        return Response(status=200, headers={}, body='{"success": true}')
+
+
+class Time:
+    """A clock that moves when told."""
+
+    def __init__(self) -> None:
+        self.now = datetime(2026, 11, 23, 9, 41, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """A Herald of its own, without Discord."""
+
+    store: Store
+    service: Service
+    dispatcher: Dispatcher
+
+
+@dataclass(frozen=True, slots=True)
+class Two:
+    """Two Heralds on one database: two processes on PostgreSQL, one store for both on SQLite."""
+
+    one: Desk
+    other: Desk
+    transport: Counting
+    time: Time
+
+    async def under_review(self, audience: str) -> Broadcast:
+        notification = Notification(topic="news", all=Text(subject="We are live", content="Come in"))
+        draft = await self.one.service.compose(
+            MAYA, audience=audience, notification=notification, channel_id=13
+        )
+        return await self.one.service.submit(MAYA, draft.id, revision=1)
+
+    async def due(self) -> Broadcast:
+        broadcast = await self.under_review("One")
+        await self.one.service.approve(OMAR, broadcast.id, revision=1)
+        self.time.now += timedelta(seconds=11)
+        return await self.now(broadcast)
+
+    async def now(self, broadcast: Broadcast) -> Broadcast:
+        async with self.one.store.reading() as tx:
+            return await tx.broadcasts.get(broadcast.id)
+
+    async def is_whole(self) -> bool:
+        """Tell whether the record has neither a fork nor a gap, and says each quorum once."""
+        async with self.one.store.reading() as tx:
+            events = await tx.record.of_guild(GUILD)
+        quorums = Counter(event.entry.broadcast_id for event in events if event.entry.action == "quorum")
+        return first_broken(events) is None and max(quorums.values(), default=1) == 1
+
+
+@pytest_asyncio.fixture
+async def two(database_url: str) -> AsyncIterator[Two]:
+    transport, time = Counting(), Time()
+    async with AsyncExitStack() as stack:
+        one = await stack.enter_async_context(Store.open(database_url, alone=False))
+        other = (
+            one
+            if database_url.startswith("sqlite")
+            else await stack.enter_async_context(Store.open(database_url, alone=False))
+        )
+        yield Two(_desk(one, transport, time), _desk(other, transport, time), transport, time)
+
+
+def _desk(store: Store, transport: Counting, time: Time) -> Desk:
+    bell = asyncio.Event()
+    lifecycle = Lifecycle(
+        policy=parse_policy(POLICY, name="herald.toml"),
+        gateway=gateway_for("v1", origin=ORIGIN),
+        destination=ORIGIN,
+        clock=time,
+        bell=bell,
+    )
+    service = Service(store=store, lifecycle=lifecycle, clock=time, bell=bell)
+    dispatcher = Dispatcher(
+        store=store, service=service, transport=cast("Transport", transport), clock=time, bell=bell
+    )
+    return Desk(store, service, dispatcher)
+
+
+async def at_once(*works: Coroutine[Any, Any, Any]) -> list[Any]:
+    """Return what each came to; only a refusal may be an error."""
+    results: list[Any] = await asyncio.gather(*works, return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException) and not isinstance(result, Refused):
+            raise result
+    return results
+
+
+def refusals(results: list[Any]) -> int:
+    return sum(isinstance(result, Refused) for result in results)
+
+
+# --- people ----------------------------------------------------------------------------------------
+
+
+async def test_of_two_who_approve_at_once_where_one_is_enough_one_is_told(two: Two) -> None:
+    for _ in range(TIMES):
+        waiting = await two.under_review("One")
+        results = await at_once(
+            two.one.service.approve(OMAR, waiting.id, revision=1),
+            two.other.service.approve(LENA, waiting.id, revision=1),
+        )
+        after = await two.now(waiting)
+        assert refusals(results) == 1
+        assert (after.status, len(after.approvals)) == (Status.APPROVED, 1)
+    assert await two.is_whole()
+
+
+async def test_of_two_who_approve_at_once_where_two_are_needed_both_count(two: Two) -> None:
+    for _ in range(TIMES):
+        waiting = await two.under_review("Two")
+        results = await at_once(
+            two.one.service.approve(OMAR, waiting.id, revision=1),
+            two.other.service.approve(LENA, waiting.id, revision=1),
+        )
+        after = await two.now(waiting)
+        assert refusals(results) == 0
+        assert (after.status, len(after.approvals)) == (Status.APPROVED, 2)
+    assert await two.is_whole()
+
+
+async def test_one_who_approves_twice_at_once_counts_once(two: Two) -> None:
+    for _ in range(TIMES):
+        waiting = await two.under_review("Two")
+        results = await at_once(
+            two.one.service.approve(OMAR, waiting.id, revision=1),
+            two.other.service.approve(OMAR, waiting.id, revision=1),
+        )
+        after = await two.now(waiting)
+        assert refusals(results) == 1
+        assert (after.status, len(after.approvals)) == (Status.REVIEW, 1)
+    assert await two.is_whole()
+
+
+async def test_an_approval_and_a_withdrawal_at_once_leave_no_approval_on_a_draft(two: Two) -> None:
+    for audience in ("One", "Two") * TIMES:
+        waiting = await two.under_review(audience)
+        approved, withdrawn = await at_once(
+            two.one.service.approve(OMAR, waiting.id, revision=1),
+            two.other.service.withdraw(MAYA, waiting.id, revision=1),
+        )
+        after = await two.now(waiting)
+        assert refusals([approved, withdrawn]) <= 1
+        if isinstance(withdrawn, Refused):
+            assert (after.status, len(after.approvals)) == (Status.APPROVED, 1)
+        else:
+            assert (after.status, after.approvals) == (Status.DRAFT, ())
+    assert await two.is_whole()
+
+
+async def test_what_is_edited_while_somebody_approves_is_not_approved(two: Two) -> None:
+    async def edit(waiting: Broadcast) -> None:
+        await two.other.service.withdraw(MAYA, waiting.id, revision=1)
+        notification = Notification(topic="news", all=Text(subject="Other words", content="Come in"))
+        await two.other.service.edit(MAYA, waiting.id, revision=1, notification=notification)
+        await two.other.service.submit(MAYA, waiting.id, revision=2)
+
+    for _ in range(TIMES):
+        waiting = await two.under_review("Two")
+        _, edited = await at_once(
+            two.one.service.approve(OMAR, waiting.id, revision=1),
+            edit(waiting),
+        )
+        after = await two.now(waiting)
+        assert not isinstance(edited, Refused)
+        assert (after.status, after.revision, after.approvals) == (Status.REVIEW, 2, ())
+    assert await two.is_whole()
+
+
+async def test_two_edits_at_once_make_one_revision(two: Two) -> None:
+    for _ in range(TIMES):
+        waiting = await two.under_review("One")
+        await two.one.service.withdraw(MAYA, waiting.id, revision=1)
+        results = await at_once(
+            *(
+                desk.service.edit(MAYA, waiting.id, revision=1, notification=waiting.notification)
+                for desk in (two.one, two.other)
+            )
+        )
+        assert refusals(results) == 1
+        assert (await two.now(waiting)).revision == 2
+
+
+async def test_a_review_that_expires_while_somebody_approves_is_one_of_the_two(two: Two) -> None:
+    for _ in range(TIMES):
+        waiting = await two.under_review("One")
+        two.time.now += timedelta(hours=25)
+        approved, _, _ = await at_once(
+            two.one.service.approve(OMAR, waiting.id, revision=1),
+            two.other.service.expire_reviews(),
+            two.one.service.expire_reviews(),
+        )
+        after = await two.now(waiting)
+        lost = isinstance(approved, Refused)
+        assert after.status is (Status.DRAFT if lost else Status.APPROVED)
+        assert len(after.approvals) == (0 if lost else 1)
+        if not lost:
+            await two.one.service.cancel(MAYA, waiting.id)
+    assert await two.is_whole()
+
+
+# --- sending ---------------------------------------------------------------------------------------
+
+
+async def test_a_stop_and_a_start_at_once_end_in_one_of_the_two(two: Two) -> None:
+    for _ in range(TIMES):
+        due = await two.due()
+        before = two.transport.sent.total()
+        stopped, _ = await at_once(
+            two.one.service.stop(LENA, due.id, revision=1), two.other.dispatcher.tick()
+        )
+        await two.one.dispatcher.tick()
+        sent = two.transport.sent.total() - before
+        after = await two.now(due)
+        assert (sent, after.status) == (
+            (1, Status.SENT) if isinstance(stopped, Refused) else (0, Status.DRAFT)
+        )
+    assert await two.is_whole()
+
+
+async def test_two_dispatchers_send_each_delivery_once(two: Two) -> None:
+    waiting = [await two.under_review("One") for _ in range(6)]
+    for broadcast in waiting:
+        await two.one.service.approve(OMAR, broadcast.id, revision=1)
+    two.time.now += timedelta(seconds=11)
+    for _ in range(6):
+        await at_once(two.one.dispatcher.tick(), two.other.dispatcher.tick())
+    assert two.transport.sent.total() == 6
+    assert {(await two.now(one)).status for one in waiting} == {Status.SENT}
+    assert await two.is_whole()
+
+
+async def test_two_requests_of_one_broadcast_that_end_at_once_conclude_it(two: Two) -> None:
+    for _ in range(TIMES):
+        broadcast = await two.under_review("Two")
+        await two.one.service.approve(OMAR, broadcast.id, revision=1)
+        await two.one.service.approve(LENA, broadcast.id, revision=1)
+        two.time.now += timedelta(seconds=11)
+        await two.one.dispatcher.tick()
+        await two.one.dispatcher.tick()
+        assert (await two.now(broadcast)).status is Status.SENT
+
+
+async def test_two_who_claim_at_once_get_different_deliveries(two: Two) -> None:
+    broadcast = await two.under_review("One")
+    requests = [
+        Request(method="POST", url=ORIGIN, headers={}, body=str(number).encode()) for number in range(8)
+    ]
+    async with two.one.store.transaction() as tx:
+        await tx.deliveries.add(broadcast.id, requests, at=two.time())
+
+    async def claim(store: Store) -> list[Delivery]:
+        async with store.transaction() as tx:
+            taken = [
+                await tx.deliveries.claim(one, at=two.time())
+                for one in await tx.deliveries.due(two.time(), limit=4)
+            ]
+        return [one for one in taken if one is not None]
+
+    claims: list[Delivery] = []
+    for _ in range(3):
+        for taken in await at_once(claim(two.one.store), claim(two.other.store)):
+            claims += taken
+    assert sorted(one.position for one in claims) == list(range(1, 9))
+    assert {one.attempts for one in claims} == {1}
+
+
+async def test_what_another_transaction_claims_is_left_out_and_not_waited_for(postgres_url: str) -> None:
+    async with Store.open(postgres_url, alone=False) as one, Store.open(postgres_url, alone=False) as other:
+        async with one.transaction() as tx:
+            notification = Notification(topic="news", all=Text(subject="A", content="B"))
+            broadcast = await tx.broadcasts.add(
+                guild_id=GUILD,
+                author=Person(101, "Maya"),
+                audience="One",
+                notification=notification,
+                fingerprint="a" * 64,
+                origin_channel_id=1,
+                at=Time().now,
+            )
+            request = Request(method="POST", url=ORIGIN, headers={}, body=b"")
+            await tx.deliveries.add(broadcast.id, [request], at=Time().now)
+        async with one.transaction() as first, other.transaction() as second:
+            assert len(await first.deliveries.due(Time().now, limit=9)) == 1
+            assert await second.deliveries.due(Time().now, limit=9) == []
+            async with other.reading() as reading:
+                assert len(await reading.deliveries.due(Time().now, limit=9)) == 1
+
+
+# --- the record ------------------------------------------------------------------------------------
+
+
+async def test_lines_that_are_written_at_once_make_one_chain_without_a_gap(two: Two) -> None:
+    async def append(desk: Desk, number: int) -> None:
+        async with desk.store.transaction() as tx:
+            entry = Entry(guild_id=GUILD, at=two.time(), actor=HERALD, action="composed", detail=str(number))
+            await tx.record.append(entry)
+
+    await asyncio.gather(*(append((two.one, two.other)[number % 2], number) for number in range(30)))
+    async with two.one.store.reading() as tx:
+        events = await tx.record.of_guild(GUILD)
+    assert [event.sequence for event in events] == list(range(1, 31))
+    assert {event.entry.detail for event in events} == {str(number) for number in range(30)}
+    assert first_broken(events) is None
+
+
+async def test_the_records_of_two_servers_do_not_wait_for_each_other(postgres_url: str) -> None:
+    async with Store.open(postgres_url) as store, store.transaction() as one, store.transaction() as other:
+        for guild, tx in ((1, one), (2, other)):
+            entry = Entry(guild_id=guild, at=Time().now, actor=HERALD, action="composed")
+            async with asyncio.timeout(5):
+                await tx.record.append(entry)
+
+
+async def test_refusals_at_once_are_each_in_the_record(two: Two) -> None:
+    waiting = await two.under_review("One")
+    works = [desk.service.approve(MAYA, waiting.id, revision=1) for desk in (two.one, two.other) * 4]
+    assert refusals(await at_once(*works)) == 8
+    async with two.one.store.reading() as tx:
+        events = await tx.record.of_guild(GUILD)
+    assert sum(event.entry.action == "refused approve" for event in events) == 8
+    assert await two.is_whole()
+
+
+async def test_a_value_that_two_remember_at_once_is_one_of_the_two(two: Two) -> None:
+    async def remember(store: Store, value: str) -> None:
+        async with store.transaction() as tx:
+            await tx.remember("name", value)
+
+    await at_once(remember(two.one.store, "one"), remember(two.other.store, "other"))
+    async with two.one.store.reading() as tx:
+        assert await tx.fact("name") in {"one", "other"}

@@ -1,0 +1,76 @@
+"""The rate: never above what Whop takes, nearly all of it used, and nothing forgotten by a restart."""
+
+from collections import Counter
+
+from bot.broadcast import Notification, Text
+from bot.dispatcher import WIDTH
+from bot.sandbox.stage import UNDONE, Stage
+from bot.sandbox.whop import Fault
+
+
+async def approve_many(stage: Stage, count: int) -> None:
+    service, maya, omar = stage.herald.service, stage.actor("Maya"), stage.actor("Omar")
+    for number in range(1, count + 1):
+        text = Text(subject=f"Number {number}", content="Words.")
+        notification = Notification(topic="announcements", all=text)
+        await service.compose(maya, audience="Gold members", notification=notification, channel_id=1)
+        await service.submit(maya, number, revision=1)
+        await service.approve(omar, number, revision=1)
+
+
+async def send_for(stage: Stage, seconds: float) -> None:
+    """Let the dispatcher work as fast as it may, in steps of a quarter of a second."""
+    for _ in range(round(seconds * 4)):
+        while await stage.herald.dispatcher.tick():
+            pass
+        await stage.world.env.advance_time(0.25)
+
+
+async def test_v5_is_never_asked_more_than_it_takes_and_nearly_all_of_it_is_used(v5: Stage) -> None:
+    await approve_many(v5, 50)
+    await v5.world.env.advance_time(UNDONE.total_seconds())
+    await send_for(v5, 20.5)
+
+    assert Counter(exchange.status for exchange in v5.whop.exchanges) == {201: 40}
+    # 20 in 10 s are allowed; two windows of the limiter have passed.
+    assert 40 / (20 * 20.6 / 10) >= 0.95
+
+
+async def test_a_restart_does_not_let_more_through(v5: Stage) -> None:
+    await approve_many(v5, 30)
+    await v5.world.env.advance_time(UNDONE.total_seconds())
+    await send_for(v5, 1)
+    await v5.restart()
+    await send_for(v5, 8)
+    assert Counter(exchange.status for exchange in v5.whop.exchanges) == {201: 20}
+
+
+async def test_after_a_429_all_wait_and_then_one_asks_whether_it_is_over(stage: Stage) -> None:
+    await approve_many(stage, 6)
+    await stage.world.env.advance_time(UNDONE.total_seconds())
+    stage.whop.fault = Fault.RATE_LIMITED
+    await stage.herald.dispatcher.tick()
+    assert len(stage.whop.exchanges) == WIDTH
+    await send_for(stage, 1)
+    assert len(stage.whop.exchanges) == WIDTH
+
+    await stage.world.env.advance_time(61)
+    await stage.herald.dispatcher.tick()
+    assert len(stage.whop.exchanges) == WIDTH + 1
+
+    stage.whop.fault = Fault.NONE
+    await stage.world.env.advance_time(61)
+    await stage.herald.dispatcher.tick()
+    assert len(stage.whop.exchanges) == WIDTH + 2
+    await send_for(stage, 1)
+    assert len(stage.whop.pushes) == 6
+
+
+async def test_an_error_of_whops_makes_the_next_ones_wait_though_others_were_accepted(stage: Stage) -> None:
+    await approve_many(stage, 6)
+    await stage.world.env.advance_time(UNDONE.total_seconds())
+    stage.whop.fail_next(Fault.SERVER_ERROR)
+    await send_for(stage, 1)
+    assert len(stage.whop.exchanges) == WIDTH
+    await send_for(stage, 12)
+    assert len(stage.whop.pushes) == 5
