@@ -41,7 +41,8 @@ async def look_up_proof(settings: Settings, gateway: WhopGateway) -> str | None:
     # Looking is no reason to make a database.
     if not settings.database_url.get_secret_value().startswith("sqlite") or settings.database_file.exists():
         try:
-            async with Store.open(settings.database_url.get_secret_value()) as store, store.reading() as tx:
+            address = settings.database_url.get_secret_value()
+            async with Store.open(address, alone=False) as store, store.reading() as tx:
                 proof = await recall(tx, credential)
         except HeraldError as error:
             return f"Whether Whop's idempotency keys are proven cannot be looked up now. {error}"

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 
+from bot.delivery import Unknown
 from bot.sandbox.stage import UNDONE, Stage, answer, readable, response
 from bot.sandbox.whop import Fault
 
@@ -150,3 +151,15 @@ async def test_three_unknown_answers_in_a_row_freeze_everything_two_do_not(stage
     async with stage.herald.store.reading() as tx:
         [standing] = await tx.freezes.standing()
     assert standing.reason == "3 sends in a row got no known answer from Whop"
+
+
+async def test_a_fault_of_heralds_own_that_whop_points_out_freezes_everything(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def mismatch(*_: object, **__: object) -> Unknown:
+        return Unknown("the key was used for other bytes", alarm=True)
+
+    monkeypatch.setattr(stage.herald.service.lifecycle.gateway, "read", mismatch)
+    await stage.approved()
+    await stage.wait(UNDONE)
+    assert "Herald is at fault: the key was used for other bytes" in stage.texts("review")[-1]
