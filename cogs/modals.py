@@ -248,8 +248,11 @@ class ReasonModal(HeraldModal):
 
     @override
     async def on_submit(self, interaction: discord.Interaction[Any]) -> None:
-        """Do it, with the reason."""
-        await interaction.response.defer(ephemeral=True, thinking=True)
+        """Do it, with the reason; a card that only this person sees gives way to the answer."""
+        if interaction.message is not None and interaction.message.flags.ephemeral:
+            await interaction.response.defer()
+        else:
+            await interaction.response.defer(ephemeral=True, thinking=True)
         client: HeraldBot = interaction.client
         after = await client.service.act_with_reason(
             actor_of(interaction),
@@ -259,7 +262,7 @@ class ReasonModal(HeraldModal):
             reason=self.reason.value,
         )
         said = REASONED[self._action].answer.format(number=self._number, author=plain(after.author.name))
-        await interaction.edit_original_response(content=said)
+        await interaction.edit_original_response(content=said, embeds=[], view=None)
 
 
 def _where(*, split: bool) -> ui.RadioGroup[Any]:

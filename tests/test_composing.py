@@ -201,3 +201,11 @@ async def test_queue_and_history_show_where_things_stand(stage: Stage) -> None:
     await stage.press("Omar", "Approve")
     await stage.wait(timedelta(seconds=11))
     assert "Accepted by Whop · Queued" in answer(await maya.slash(channel, "notify history"))
+
+
+async def test_a_cancelled_draft_leaves_no_buttons_behind(stage: Stage) -> None:
+    draft = await stage.compose()
+    maya = stage.person("Maya")
+    await maya.submit_modal(await maya.click(response(draft), label="Cancel"), {})
+    assert response(draft).content == "#1 is cancelled. It will not go out."
+    assert not response(draft).components
