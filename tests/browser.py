@@ -27,5 +27,7 @@ async def open_page(*, width: int = 1280, height: int = 900) -> AsyncGenerator[P
         pytest.skip("no Chromium on this machine: install the package chromium to run the browser tests")
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=found, args=ARGUMENTS)
-        yield await browser.new_page(viewport={"width": width, "height": height})
-        await browser.close()
+        try:
+            yield await browser.new_page(viewport={"width": width, "height": height})
+        finally:
+            await browser.close()
