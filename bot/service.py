@@ -273,10 +273,8 @@ class Service:
         """Halt all sending of the actor's server, with a reason."""
         await self._authorise(actor, Action.FREEZE)
         _require(reason)
-        server = self._server(actor)
-        freeze = Freeze(
-            guild_id=server.guild, by=actor.person, at=self._clock(), reason=reason[:REASON_LIMIT]
-        )
+        _limit(reason)
+        freeze = Freeze(guild_id=self._server(actor).guild, by=actor.person, at=self._clock(), reason=reason)
         async with self._store.transaction() as tx:
             await self.lifecycle.freeze(tx, freeze)
         return freeze
@@ -357,8 +355,7 @@ class Service:
     ) -> Broadcast:
         broadcast: Broadcast | None = None
         try:
-            if len(detail) > REASON_LIMIT:
-                raise NotReady(f"At most {REASON_LIMIT} characters fit; yours has {len(detail)}: shorten it.")
+            _limit(detail)
             async with self._store.transaction() as tx:
                 broadcast = await self._find(tx, actor, broadcast_id)
                 self._permit(actor, action, broadcast, revision)
@@ -430,3 +427,8 @@ class Service:
 def _require(reason: str) -> None:
     if not reason.strip():
         raise NotReady("Give a reason: the record and the author need it.")
+
+
+def _limit(words: str) -> None:
+    if len(words) > REASON_LIMIT:
+        raise NotReady(f"At most {REASON_LIMIT} characters fit; yours has {len(words)}: shorten it.")

@@ -150,6 +150,10 @@ class Cards:
             return Rendered(embeds=[embed], view=discord.ui.View(timeout=None))
         head, details = self._frame(broadcast, f"#{broadcast.id} · {HEADLINES[broadcast.status]}")
         head.description = self._situation(broadcast, deliveries)
+        if freeze is not None and broadcast.status is Status.APPROVED:
+            head.description = (
+                "It does **not** go out while sending is frozen; **Stop** takes it back to draft."
+            )
         if freeze is not None and broadcast.status in OPEN:
             head.add_field(name="❄️ Frozen", value=_field(plain(describe(freeze))), inline=False)
         if broadcast.note.strip():

@@ -163,3 +163,20 @@ async def test_a_fault_of_heralds_own_that_whop_points_out_freezes_everything(
     await stage.approved()
     await stage.wait(UNDONE)
     assert "Herald is at fault: the key was used for other bytes" in stage.texts("review")[-1]
+
+
+async def test_an_approved_card_does_not_promise_a_time_while_sending_is_frozen(stage: Stage) -> None:
+    await stage.approved()
+    assert "Goes out" in readable(stage.review_card())
+    await freeze(stage)
+    assert "It does **not** go out while sending is frozen" in readable(stage.review_card())
+    assert "Goes out" not in readable(stage.review_card())
+    await lift(stage)
+    assert "Goes out" in readable(stage.review_card())
+
+
+async def test_a_reason_too_long_for_the_record_freezes_nothing_and_says_so(v5: Stage) -> None:
+    with pytest.raises(Exception, match="At most 500 characters fit; yours has 501"):
+        await v5.herald.service.freeze(v5.actor("Lena"), "x" * 501)
+    async with v5.herald.store.reading() as tx:
+        assert await tx.freezes.standing() == []
