@@ -3,6 +3,7 @@
 import asyncio
 import signal
 from collections.abc import Coroutine
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 from uuid import uuid4
@@ -13,9 +14,10 @@ from rich.console import Console
 from rich.markup import escape
 
 from bot import log
-from bot.app import assemble, check_audiences, run
+from bot.app import assemble, assemble_worker, check_audiences, run, work
+from bot.bell import Bell
 from bot.broadcast import Person
-from bot.check import ask_discord, check_whop, look_up_proof
+from bot.check import ask_discord, check_whop, look_up_proof, nothing_to_prove
 from bot.clock import utc_now
 from bot.errors import ConfigurationError, HeraldError, NotAllowed
 from bot.freeze import Freeze
@@ -60,11 +62,33 @@ def run_command(env_file: EnvFile = Path(".env")) -> None:
 
 
 @cli.command()
+def worker(env_file: EnvFile = Path(".env")) -> None:
+    """Only send what is approved, without a connection to Discord; what people are to see waits for a run."""
+    settings, policy = _load(env_file)
+    _configure_log(settings)
+    _complete(_work(settings, policy))
+
+
+@cli.command()
 def check(
     env_file: EnvFile = Path(".env"),
     offline: Annotated[bool, typer.Option("--offline", help="Only read the files, ask nobody.")] = False,
+    own: Annotated[
+        tuple[str, str] | None,
+        typer.Option(
+            "--prove",
+            metavar="USER_ID EXPERIENCE_ID",
+            help="Also prove on v1 that Whop honours idempotency keys, as prove-key does.",
+        ),
+    ] = None,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Send what proves the key without asking first.")
+    ] = False,
 ) -> None:
     """Check .env and herald.toml, then ask Discord and Whop whether they agree."""
+    if offline and own:
+        raise ConfigurationError("--prove asks Whop and --offline asks nobody: leave one of them out.")
+    target = _own_user(*own) if own else None
     settings, policy = _load(env_file)
     gateway = gateway_for(settings.whop_api, origin=settings.whop_base_url)
     check_audiences(policy, gateway, file=str(settings.herald_config))
@@ -74,14 +98,19 @@ def check(
     if offline:
         return
     _configure_log(settings)
-    if line := _complete(look_up_proof(settings, gateway)):
-        out.print(escape(f"- {line}"))
+    if target is None or gateway.version_date is None:
+        target = None
+        out.print(escape(f"- {_complete(look_up_proof(settings, gateway))}"))
     problems = _complete(_ask(settings, policy))
     for sentence in problems:
         out.print(f"[red]✗[/] {escape(sentence)}")
     if problems:
+        if target:
+            out.print("- Nothing was sent to prove the key: mend this first.")
         raise typer.Exit(1)
     out.print("[green]✓[/] Discord and Whop agree.")
+    if target and not _proven(settings, target, yes=yes):
+        raise typer.Exit(1)
 
 
 @cli.command("prove-key")
@@ -93,32 +122,20 @@ def prove_key(
     env_file: EnvFile = Path(".env"),
     yes: Annotated[bool, typer.Option("--yes", help="Send without asking first.")] = False,
 ) -> None:
-    """Find out whether Whop's v1 honours idempotency keys. Stop Herald first.
+    """Find out whether Whop's v1 honours idempotency keys.
 
     The same test notification is sent twice, to your own Whop user only. If Whop answers the second
-    request from memory, Herald may from its next start on repeat what got no answer, without the risk that
-    customers get it twice. The proof holds for one API key at one address.
+    request from memory, Herald may repeat what got no answer, without the risk that customers get it twice;
+    one that is running goes by it as well. The proof holds for one API key at one address.
     """
     settings = Settings.load(env_file)
     gateway = gateway_for(settings.whop_api, origin=settings.whop_base_url)
     if gateway.version_date is None:
-        raise ConfigurationError(
-            f"WHOP_API: Whop's {settings.whop_api} has no idempotency keys, so there is nothing to prove."
-        )
+        raise ConfigurationError(f"WHOP_API: {nothing_to_prove(gateway)}")
     target = _own_user(user_id, experience_id)
     _configure_log(settings)
-    place = f"{settings.environment} ({settings.whop_base_url})"
-    if not yes:
-        typer.confirm(
-            f"Send a test notification twice to {user_id} in {experience_id}, at {place}?", abort=True
-        )
-    verdict: Verdict = _complete(_prove(settings, target))
-    out.print(f"[{'green' if verdict.honoured else 'red'}]{'✓' if verdict.honoured else '✗'}[/] ", end="")
-    out.print(escape(verdict.words))
-    if not verdict.honoured:
-        out.print("Nothing is proven by this; herald check says what holds.")
+    if not _proven(settings, target, yes=yes):
         raise typer.Exit(1)
-    out.print("Idempotency keys are proven for this API key: herald run goes by that from its next start.")
 
 
 @cli.command()
@@ -190,11 +207,22 @@ def _complete(work: Coroutine[Any, Any, Any]) -> Any:
         raise typer.Exit(130) from None
 
 
-async def _run(settings: Settings, policy: Policy) -> None:
+def _stop_asked() -> asyncio.Event:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    return stop
+
+
+async def _work(settings: Settings, policy: Policy) -> None:
+    stop = _stop_asked()
+    async with assemble_worker(settings, policy) as parts:
+        await work(parts, stop)
+
+
+async def _run(settings: Settings, policy: Policy) -> None:
+    stop = _stop_asked()
     async with assemble(settings, policy) as herald:
         await run(
             herald, lambda: herald.client.keep_connected(settings.discord_token.get_secret_value()), stop
@@ -208,12 +236,32 @@ async def _ask(settings: Settings, policy: Policy) -> list[str]:
     return problems + await ask_discord(policy, settings.discord_token.get_secret_value())
 
 
+def _proven(settings: Settings, target: UsersInExperience, *, yes: bool) -> bool:
+    """Ask whether to, prove the key, and say what came of it."""
+    place = f"{settings.environment} ({settings.whop_base_url})"
+    whom = f"{target.users[0]} in {target.experience}"
+    if not yes:
+        typer.confirm(f"Send a test notification twice to {whom}, at {place}?", abort=True)
+    if settings.has_database_file:
+        # It may be the first to use the database; where that fails, opening it says why.
+        with suppress(OSError):
+            settings.database_file.parent.mkdir(parents=True, exist_ok=True)
+    verdict: Verdict = _complete(_prove(settings, target))
+    out.print(f"[{'green' if verdict.honoured else 'red'}]{'✓' if verdict.honoured else '✗'}[/] ", end="")
+    out.print(escape(verdict.words))
+    if not verdict.honoured:
+        out.print("Nothing is proven by this; herald check says what holds.")
+        return False
+    out.print("Idempotency keys are proven for this API key: a Herald that runs goes by that from now on.")
+    return True
+
+
 async def _prove(settings: Settings, target: UsersInExperience) -> Verdict:
     gateway = gateway_for(settings.whop_api, origin=settings.whop_base_url)
     credential = Credential.of(gateway, origin=settings.whop_base_url, api_key=settings.whop_api_key)
     request = trial(gateway, target, new_key=lambda: str(uuid4()))
     async with (
-        Store.open(settings.database_url.get_secret_value()) as store,
+        Store.open(settings.database_url.get_secret_value(), alone=False) as store,
         Transport(api_key=settings.whop_api_key) as transport,
     ):
         verdict = await prove(request, transport)
@@ -240,7 +288,7 @@ def _lifecycle(settings: Settings, policy: Policy) -> Lifecycle:
         gateway=gateway_for(settings.whop_api, origin=settings.whop_base_url),
         destination=settings.whop_base_url,
         clock=utc_now,
-        bell=asyncio.Event(),
+        bell=Bell(),
     )
 
 

@@ -10,11 +10,13 @@ import discord
 import structlog
 
 from bot.audit import Event
+from bot.bell import Bell
 from bot.broadcast import Broadcast, Step
 from bot.clock import Clock
 from bot.delivery import Delivery
 from bot.errors import StoreError
 from bot.freeze import Freeze
+from bot.service import Service
 from bot.store import Card, Post, Store
 from bot.store.announcements import PostKind
 
@@ -23,6 +25,8 @@ log = structlog.get_logger()
 BATCH: Final = 50
 POLL_SECONDS: Final = 1.0
 LONGEST_WAIT: Final = timedelta(minutes=5)
+# A card is edited no more often than that while all that changes is how far the sending has come.
+PROGRESS_EVERY: Final = timedelta(seconds=2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +49,7 @@ class Cards(Protocol):
         *,
         current: bool = True,
         freeze: Freeze | None = None,
+        checkable: bool = False,
     ) -> Rendered:
         """Draw the card for approvers."""
         ...
@@ -82,25 +87,27 @@ class Client(Protocol):
 class Announcer:
     """Show each thing once, in order, however long Discord is away."""
 
-    def __init__(self, *, store: Store, client: Client, clock: Clock, bell: asyncio.Event) -> None:
+    def __init__(self, *, store: Store, service: Service, client: Client, clock: Clock, bell: Bell) -> None:
         self._store = store
+        self._service = service
         self._client = client
         self._clock = clock
         self._bell = bell
+        self._rung = bell.listen()
         self._stopping = False
 
     def stop(self) -> None:
         """End after one more round: the last outcome may have come after the present one."""
         self._stopping = True
-        self._bell.set()
+        self._bell.ring()
 
     async def run(self) -> None:
         """Announce until told to stop; the bell only wakes it sooner."""
         while not self._stopping:
-            self._bell.clear()
+            self._rung.clear()
             await self._round()
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._bell.wait(), POLL_SECONDS)
+                await asyncio.wait_for(self._rung.wait(), POLL_SECONDS)
         await self._round()
 
     async def _round(self) -> None:
@@ -136,14 +143,22 @@ class Announcer:
                 await tx.announcements.card_failed(card, next_at=self._clock() + wait)
         else:
             async with self._store.transaction() as tx:
-                await tx.announcements.card_drawn(card, message_id=message_id)
+                await tx.announcements.card_drawn(
+                    card, message_id=message_id, next_at=self._clock() + PROGRESS_EVERY
+                )
 
     async def _show_card(self, card: Card) -> int:
         async with self._store.reading() as tx:
             broadcast = await tx.broadcasts.get(card.broadcast_id)
             deliveries = await tx.deliveries.of(card.broadcast_id)
             freeze = await tx.freezes.over(broadcast.guild_id)
-        shown = self._client.cards.review(broadcast, deliveries, current=card.current, freeze=freeze)
+        shown = self._client.cards.review(
+            broadcast,
+            deliveries,
+            current=card.current,
+            freeze=freeze,
+            checkable=await self._service.can_check(broadcast),
+        )
         channel = self._channel(card.channel_id)
         if card.message_id is None:
             return (await _send(channel, shown, nonce=f"card-{card.id}-{card.failures}")).id
@@ -160,9 +175,11 @@ class Announcer:
                 # The channel itself is gone: `herald check` says so, and the card waits for a new one.
                 await tx.announcements.card_failed(card, next_at=self._clock() + LONGEST_WAIT)
             else:
-                await tx.announcements.card_drawn(card, message_id=card.message_id or 0)
+                await tx.announcements.card_drawn(
+                    card, message_id=card.message_id or 0, next_at=self._clock()
+                )
         if card.current and card.message_id is not None:
-            self._bell.set()
+            self._bell.ring()
 
     async def _post(self, post: Post) -> bool:
         try:

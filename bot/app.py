@@ -1,77 +1,158 @@
 """The composition root: the only place that builds things, runs them side by side, and closes them."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final, Self
 
 import structlog
 
 from bot.announcer import Announcer
-from bot.client import HeraldBot
-from bot.clock import Clock, utc_now
+from bot.bell import Bell
+from bot.client import HeraldBot, RestRoster
+from bot.clock import Clock, Steady, steady_now, utc_now
 from bot.dispatcher import Dispatcher
 from bot.errors import ConfigurationError
 from bot.health import Health
 from bot.lifecycle import Lifecycle
 from bot.policy import Policy
 from bot.proof import Credential
+from bot.roster import Roster
 from bot.service import Service
 from bot.settings import Settings
+from bot.startup import Startup
 from bot.store import Store
 from bot.whop import Transport, WhopGateway, gateway_for
+from bot.witness import Witness
 
 log = structlog.get_logger()
 
 Connect = Callable[[], Coroutine[Any, Any, None]]
+Running = dict[str, asyncio.Task[None]]
+
+
+# When told to stop: how long people's commands may take, and then what they are still to be shown.
+DRAIN_SECONDS: Final = 10.0
+ANNOUNCE_SECONDS: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Herald:
-    """All parts of a Herald that is ready to run."""
+class Worker:
+    """All parts of a process that sends."""
 
     settings: Settings
     store: Store
     service: Service
-    client: HeraldBot
     dispatcher: Dispatcher
+    startup: Startup
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Herald(Worker):
+    """All parts of a process that people in Discord talk to, and that sends."""
+
+    client: HeraldBot
     announcer: Announcer
 
 
 @asynccontextmanager
 async def assemble(
-    settings: Settings, policy: Policy, *, clock: Clock = utc_now
+    settings: Settings, policy: Policy, *, clock: Clock = utc_now, steady: Steady = steady_now
 ) -> AsyncGenerator[Herald, None]:
     """Build a Herald and close it in order; raise ConfigurationError if something does not fit."""
-    gateway = gateway_for(settings.whop_api, origin=settings.whop_base_url)
-    check_audiences(policy, gateway, file=str(settings.herald_config))
-    bell = asyncio.Event()
+    async with _Base.open(settings, policy, clock=clock, steady=steady, alone=True) as base:
+        client = HeraldBot(service=base.service, store=base.store, environment=settings.environment)
+        yield Herald(
+            settings=settings,
+            store=base.store,
+            service=base.service,
+            client=client,
+            dispatcher=base.dispatcher(client),
+            announcer=Announcer(
+                store=base.store, service=base.service, client=client, clock=clock, bell=base.bell
+            ),
+            startup=base.startup(),
+        )
+
+
+@asynccontextmanager
+async def assemble_worker(settings: Settings, policy: Policy) -> AsyncGenerator[Worker, None]:
+    """Build what only sends; several may run on one PostgreSQL server, but a file has one process."""
+    alone = settings.has_database_file
     async with (
-        Store.open(settings.database_url.get_secret_value()) as store,
-        Transport(api_key=settings.whop_api_key) as transport,
+        _Base.open(settings, policy, clock=utc_now, steady=steady_now, alone=alone) as base,
+        RestRoster(settings.discord_token) as roster,
     ):
+        yield Worker(
+            settings=settings,
+            store=base.store,
+            service=base.service,
+            dispatcher=base.dispatcher(roster),
+            startup=base.startup(),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Base:
+    """What every process that sends is built of."""
+
+    settings: Settings
+    store: Store
+    transport: Transport
+    service: Service
+    witness: Witness
+    clock: Clock
+    steady: Steady
+    bell: Bell
+    credential: Credential
+
+    @classmethod
+    @asynccontextmanager
+    async def open(
+        cls, settings: Settings, policy: Policy, *, clock: Clock, steady: Steady, alone: bool
+    ) -> AsyncGenerator[Self, None]:
+        gateway = gateway_for(settings.whop_api, origin=settings.whop_base_url)
+        check_audiences(policy, gateway, file=str(settings.herald_config))
+        bell = Bell()
         lifecycle = Lifecycle(
             policy=policy, gateway=gateway, destination=settings.whop_base_url, clock=clock, bell=bell
         )
-        service = Service(store=store, lifecycle=lifecycle, clock=clock, bell=bell)
-        client = HeraldBot(service=service, store=store, environment=settings.environment)
-        yield Herald(
-            settings=settings,
-            store=store,
-            service=service,
-            client=client,
-            dispatcher=Dispatcher(
+        credential = Credential.of(gateway, origin=settings.whop_base_url, api_key=settings.whop_api_key)
+        async with (
+            Store.open(settings.database_url.get_secret_value(), alone=alone) as store,
+            Transport(api_key=settings.whop_api_key) as transport,
+        ):
+            yield cls(
+                settings=settings,
                 store=store,
-                service=service,
                 transport=transport,
-                clock=clock,
-                bell=bell,
-                credential=Credential.of(
-                    gateway, origin=settings.whop_base_url, api_key=settings.whop_api_key
+                service=Service(
+                    store=store, lifecycle=lifecycle, clock=clock, bell=bell, credential=credential
                 ),
-            ),
-            announcer=Announcer(store=store, client=client, clock=clock, bell=bell),
+                credential=credential,
+                witness=Witness(settings.witness_file),
+                clock=clock,
+                steady=steady,
+                bell=bell,
+            )
+
+    def dispatcher(self, roster: Roster) -> Dispatcher:
+        return Dispatcher(
+            store=self.store,
+            service=self.service,
+            transport=self.transport,
+            roster=roster,
+            witness=self.witness,
+            clock=self.clock,
+            steady=self.steady,
+            bell=self.bell,
+            credential=self.credential,
+        )
+
+    def startup(self) -> Startup:
+        return Startup(
+            store=self.store, lifecycle=self.service.lifecycle, witness=self.witness, clock=self.clock
         )
 
 
@@ -92,30 +173,60 @@ async def run(herald: Herald, connect: Connect, stop: asyncio.Event) -> None:
 
     What is in flight is finished and announced before the connection to Discord is closed.
     """
-    running: dict[str, asyncio.Task[Any]] = {}
-    checks = {
-        "discord": herald.client.is_ready,
-        "dispatcher": lambda: not running["dispatcher"].done(),
-        "announcer": lambda: not running["announcer"].done(),
-    }
-    async with Health(herald.settings.health_address, checks):
-        running["discord"] = asyncio.create_task(connect())
-        running["dispatcher"] = asyncio.create_task(herald.dispatcher.run())
-        running["announcer"] = asyncio.create_task(herald.announcer.run())
-        running["stop"] = asyncio.create_task(stop.wait())
+
+    async def close(running: Running) -> None:
+        herald.dispatcher.stop()
+        # What people asked for in the last moment is finished while Whop's answers come in.
+        drained = asyncio.create_task(herald.client.drain(DRAIN_SECONDS))
+        await asyncio.wait({running["dispatcher"], drained})
+        herald.announcer.stop()
+        await asyncio.wait({running["announcer"]}, timeout=ANNOUNCE_SECONDS)
+        await herald.client.close()
+
+    await _side_by_side(
+        herald,
+        {"discord": connect, "dispatcher": herald.dispatcher.run, "announcer": herald.announcer.run},
+        checks={"discord": herald.client.is_ready},
+        close=close,
+        stop=stop,
+    )
+
+
+async def work(worker: Worker, stop: asyncio.Event) -> None:
+    """Run a dispatcher and the health page until told to stop, or until the dispatcher ends."""
+
+    async def close(running: Running) -> None:
+        worker.dispatcher.stop()
+        await asyncio.wait({running["dispatcher"]})
+
+    await _side_by_side(worker, {"dispatcher": worker.dispatcher.run}, checks={}, close=close, stop=stop)
+
+
+async def _side_by_side(
+    worker: Worker,
+    parts: Mapping[str, Connect],
+    *,
+    checks: Mapping[str, Callable[[], bool]],
+    close: Callable[[Running], Coroutine[Any, Any, None]],
+    stop: asyncio.Event,
+) -> None:
+    running: Running = {}
+    # A part is well as long as it runs, unless it has a better answer.
+    well = {name: lambda name=name: not running[name].done() for name in parts} | dict(checks)
+    await worker.startup.begin()
+    async with Health(worker.settings.health_address, well):
+        running |= {name: asyncio.create_task(part()) for name, part in parts.items()}
+        stopped = asyncio.create_task(stop.wait())
         try:
-            done, _ = await asyncio.wait(running.values(), return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait({*running.values(), stopped}, return_when=asyncio.FIRST_COMPLETED)
             log.info("stopping", asked=stop.is_set())
-            herald.dispatcher.stop()
-            await asyncio.wait({running["dispatcher"]})
-            herald.announcer.stop()
-            await asyncio.wait({running["announcer"]})
-            await herald.client.close()
+            await close(running)
         finally:
-            for task in running.values():
+            for task in (*running.values(), stopped):
                 task.cancel()
-            await asyncio.gather(*running.values(), return_exceptions=True)
+            await asyncio.wait({*running.values(), stopped})
     # What ended it, and what went wrong on the way to the end.
-    for task in (*done, running["dispatcher"], running["announcer"]):
+    for task in (*done, *running.values()):
         if not task.cancelled():
             task.result()
+    await worker.startup.end()

@@ -61,6 +61,7 @@ class Step(StrEnum):
     PARTLY = "partly"
     NOT_ACCEPTED = "not_accepted"
     UNANSWERED = "unanswered"
+    CHECK = "check"
     CONFIRM = "confirm"
     DENY = "deny"
 
@@ -98,11 +99,15 @@ TRANSITIONS: Final[Mapping[Status, Mapping[Step, Status]]] = MappingProxyType(
             Step.NOT_ACCEPTED: Status.FAILED,
             Step.UNANSWERED: Status.UNKNOWN,
         },
-        # Never back to sending: most unknowns did arrive, so a person decides.
+        # Never back to sending: most unknowns did arrive, so a person decides, or true evidence does.
         Status.UNKNOWN: {
+            Step.CHECK: Status.UNKNOWN,
+            Step.UNANSWERED: Status.UNKNOWN,
+            Step.ACCEPTED: Status.SENT,
+            Step.PARTLY: Status.PARTIAL,
+            Step.NOT_ACCEPTED: Status.FAILED,
             Step.CONFIRM: Status.SENT,
             Step.DENY: Status.FAILED,
-            Step.PARTLY: Status.PARTIAL,
         },
         Status.SENT: {},
         Status.PARTIAL: {},
@@ -179,7 +184,10 @@ class Approval(Frozen):
 
 
 class Broadcast(Frozen):
-    """One notification for one audience, with where it stands."""
+    """One notification for one audience, with where it stands.
+
+    `repeats` is the number of a broadcast that may have reached customers, and that this one sends again.
+    """
 
     id: int
     guild_id: int
@@ -197,6 +205,7 @@ class Broadcast(Frozen):
     reason: str = ""
     due_at: datetime | None = None
     review_expires_at: datetime | None = None
+    repeats: int | None = None
     approvals: tuple[Approval, ...] = ()
 
     @property

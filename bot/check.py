@@ -32,14 +32,19 @@ async def check_whop(policy: Policy, gateway: WhopGateway, transport: Transport)
             yield sentence
 
 
-async def look_up_proof(settings: Settings, gateway: WhopGateway) -> str | None:
-    """Return the line that says whether Whop's idempotency keys are proven, or None if it has none."""
+def nothing_to_prove(gateway: WhopGateway) -> str:
+    """Return the sentence for a generation without idempotency keys."""
+    return f"Whop's {gateway.generation} has no idempotency keys, so there is nothing to prove."
+
+
+async def look_up_proof(settings: Settings, gateway: WhopGateway) -> str:
+    """Return the line that says whether Whop's idempotency keys are proven, and how to prove them."""
     credential = Credential.of(gateway, origin=settings.whop_base_url, api_key=settings.whop_api_key)
     if credential.version_date is None:
-        return None
+        return nothing_to_prove(gateway)
     proof = None
     # Looking is no reason to make a database.
-    if not settings.database_url.get_secret_value().startswith("sqlite") or settings.database_file.exists():
+    if not settings.has_database_file or settings.database_file.exists():
         try:
             address = settings.database_url.get_secret_value()
             async with Store.open(address, alone=False) as store, store.reading() as tx:
@@ -48,8 +53,9 @@ async def look_up_proof(settings: Settings, gateway: WhopGateway) -> str | None:
             return f"Whether Whop's idempotency keys are proven cannot be looked up now. {error}"
     if proof is None:
         return (
-            "Whop's idempotency keys are not proven for this API key: what gets no answer is not repeated"
-            " (herald prove-key)."
+            "Whop's idempotency keys are not proven for this API key: what gets no answer is not repeated."
+            " herald check --prove USER_ID EXPERIENCE_ID proves them, with your own Whop user and an"
+            " experience that you see."
         )
     return f"Whop's idempotency keys are proven for this API key, since {proof.at:%Y-%m-%d}."
 

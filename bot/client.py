@@ -6,18 +6,20 @@ import io
 import json
 import re
 import secrets
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, Final, Self
 
 import aiohttp
 import discord
 import structlog
 from discord import app_commands
 from discord.ext import commands
+from pydantic import SecretStr
 from typing_extensions import override
 
 from bot.announcer import Cards
-from bot.errors import REFUSED_BY_DISCORD, ConfigurationError, Refused, StoreError
+from bot.errors import REFUSED_BY_DISCORD, ConfigurationError, NotReady, Refused, StoreError, Unreachable
 from bot.permissions import Actor
 from bot.service import Service
 from bot.store import Store
@@ -28,6 +30,11 @@ SENTENCE_LIMIT: Final = 1800
 _NOT_A_ROLE: Final = re.compile(r"<(?!@&\d+>)")
 FIRST_WAIT_SECONDS: Final = 2.0
 LONGEST_WAIT_SECONDS: Final = 60.0
+# Whoever asks for roles has a broadcast waiting for the answer.
+ASK_SECONDS: Final = 5.0
+RESTARTING: Final = "Herald is restarting; nothing was changed. Try again in a minute."
+# How Discord says that someone is no member, and not that the server is unknown.
+_UNKNOWN_MEMBER: Final = 10007
 # Herald has no voice: discord.py need not warn that it cannot speak.
 discord.VoiceClient.warn_nacl = False
 discord.VoiceClient.warn_dave = False
@@ -52,7 +59,12 @@ class HeraldBot(commands.Bot):
         self.session = secrets.token_hex(8)
         self.presses: Mapping[str, Press] = {}
         self._store = store
+        self._draining = False
+        self._under_way: set[asyncio.Task[Any]] = set()
         self.tree.on_error = self._on_tree_error
+        # Commands, buttons and modals part ways behind this one place.
+        self._parse_interaction = self._connection.parsers["INTERACTION_CREATE"]
+        self._connection.parsers["INTERACTION_CREATE"] = self._take
 
     @override
     async def setup_hook(self) -> None:
@@ -70,24 +82,44 @@ class HeraldBot(commands.Bot):
         Raises ConfigurationError if Discord does not accept the token.
         """
         async with self:
-            wait = FIRST_WAIT_SECONDS
-            while not await self._logged_in(token):
-                log.warning("Discord is out of reach; what is approved is sent all the same", again_in=wait)
-                await asyncio.sleep(wait)
-                wait = min(wait * 2, LONGEST_WAIT_SECONDS)
-            await self.connect()
+            await _insist(lambda: self._logged_in(token))
+            await _insist(self._was_connected)
 
     async def _logged_in(self, token: str) -> bool:
         try:
-            await self.login(token)
+            await _log_in(self, token)
         except discord.LoginFailure:
             raise ConfigurationError(REFUSED_BY_DISCORD) from None
         except (discord.HTTPException, aiohttp.ClientError, OSError):
-            # A login that fails leaves its session and connector behind; the next one makes its own.
-            await self.http.close()
-            self.http.connector = discord.utils.MISSING
             return False
         return True
+
+    async def _was_connected(self) -> bool:
+        try:
+            await self.connect()
+        except AttributeError as error:
+            # discord.py wants to resume the session of a connection that never was: only then is it None
+            # that lacks the attribute.
+            if error.obj is not None or error.name != "sequence":
+                raise
+            return False
+        return True
+
+    async def drain(self, seconds: float) -> None:
+        """Turn new interactions away, and wait at most so long until those under way are answered."""
+        self._draining = True
+        try:
+            async with asyncio.timeout(seconds):
+                while self._under_way:
+                    await asyncio.wait(self._under_way)
+        except TimeoutError:
+            log.warning("what people asked for did not end in time", left=len(self._under_way))
+
+    async def roles_of(self, guild_id: int, user_id: int) -> frozenset[int] | None:
+        """Return the roles that someone holds now, or None if they are no member; raise Unreachable."""
+        if self.application is None or self.is_closed():
+            raise Unreachable("Discord cannot be asked now (not logged in).")
+        return await ask_roles(self, guild_id, user_id)
 
     async def press(self, interaction: "Interaction", action: str, number: int, revision: int) -> None:
         """Do what a button of that name does."""
@@ -101,8 +133,30 @@ class HeraldBot(commands.Bot):
         """Answer the person with one sentence and what they typed, and tell the log what it was."""
         try:
             await _answer(interaction, _sentence(error), typed)
-        except discord.HTTPException as failure:
-            log.warning("an answer did not reach its person", status=failure.status, code=failure.code)
+        except (discord.HTTPException, aiohttp.ClientError, OSError) as failure:
+            log.warning(
+                "an answer did not reach its person",
+                kind=type(failure).__name__,
+                status=getattr(failure, "status", None),
+                code=getattr(failure, "code", None),
+            )
+
+    def _take(self, data: Any) -> None:
+        if self._draining:
+            interaction = Interaction(data=data, state=self._connection)
+            started = {asyncio.create_task(self._turn_away(interaction))}
+        else:
+            before = asyncio.all_tasks()
+            self._parse_interaction(data)
+            started = asyncio.all_tasks() - before
+        for task in started:
+            self._under_way.add(task)
+            task.add_done_callback(self._under_way.discard)
+
+    async def _turn_away(self, interaction: "Interaction") -> None:
+        # No sentence fits where Discord wants choices to offer.
+        if interaction.type is not discord.InteractionType.autocomplete:
+            await self.fail(interaction, NotReady(RESTARTING), typed="\n\n".join(typed_in(interaction.data)))
 
     async def _on_tree_error(self, interaction: "Interaction", error: app_commands.AppCommandError) -> None:
         await self.fail(interaction, getattr(error, "original", error))
@@ -134,6 +188,74 @@ Interaction = discord.Interaction[HeraldBot]
 Press = Callable[[Interaction, int, int], Awaitable[None]]
 
 
+class RestRoster:
+    """Tells roles without a gateway: it logs in at the first question that needs it."""
+
+    def __init__(self, token: SecretStr) -> None:
+        self._token = token
+        self._client = discord.Client(intents=discord.Intents(guilds=True))
+        self._logging_in = asyncio.Lock()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._client.close()
+
+    async def roles_of(self, guild_id: int, user_id: int) -> frozenset[int] | None:
+        """Return the roles that someone holds now, or None if they are no member; raise Unreachable."""
+        async with _asking():
+            async with self._logging_in:
+                if self._client.application is None:
+                    await _log_in(self._client, self._token.get_secret_value())
+            return await ask_roles(self._client, guild_id, user_id)
+
+
+async def ask_roles(client: discord.Client, guild_id: int, user_id: int) -> frozenset[int] | None:
+    """Ask Discord for the roles that a member holds now; return None if they are no member any more.
+
+    Raises Unreachable if Discord does not say so within a few seconds, or does not know the server.
+    """
+    async with _asking():
+        try:
+            # The plain answer: what discord.py makes of it lacks the roles that its cache does not know.
+            member = await client.http.get_member(guild_id, user_id)
+        except discord.NotFound as error:
+            if error.code == _UNKNOWN_MEMBER:
+                return None
+            raise
+        return frozenset(int(role) for role in member["roles"])
+
+
+@asynccontextmanager
+async def _asking() -> AsyncGenerator[None, None]:
+    try:
+        async with asyncio.timeout(ASK_SECONDS):
+            yield
+    except discord.LoginFailure:
+        raise Unreachable(REFUSED_BY_DISCORD) from None
+    except (discord.HTTPException, discord.RateLimited, aiohttp.ClientError, OSError) as error:
+        raise Unreachable(f"Discord cannot be asked now ({type(error).__name__}).") from error
+
+
+async def _log_in(client: discord.Client, token: str) -> None:
+    try:
+        await client.login(token)
+    except BaseException:
+        # A login that fails leaves its session and connector behind; the next one makes its own.
+        await client.http.close()
+        client.http.connector = discord.utils.MISSING
+        raise
+
+
+async def _insist(attempt: Callable[[], Awaitable[bool]]) -> None:
+    wait = FIRST_WAIT_SECONDS
+    while not await attempt():
+        log.warning("Discord is out of reach; what is approved is sent all the same", again_in=wait)
+        await asyncio.sleep(wait)
+        wait = min(wait * 2, LONGEST_WAIT_SECONDS)
+
+
 def actor_of(interaction: "discord.Interaction[Any]") -> Actor:
     """Return who acts, with the roles that Discord says they hold at this moment."""
     user = interaction.user
@@ -144,7 +266,17 @@ def actor_of(interaction: "discord.Interaction[Any]") -> Actor:
         guild_id=interaction.guild_id,
         roles=frozenset(roles),
         bot=user.bot,
+        interaction=interaction.id,
     )
+
+
+def typed_in(component: Any) -> Iterator[str]:
+    """Yield what was typed into the fields of a modal, from what Discord sends when it is submitted."""
+    if component.get("type") == discord.ComponentType.text_input.value and component.get("value"):
+        yield component["value"]
+    inner = component.get("components", [])
+    for child in [*inner, *([component["component"]] if "component" in component else [])]:
+        yield from typed_in(child)
 
 
 def _sentence(error: BaseException) -> str:

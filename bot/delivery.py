@@ -114,6 +114,7 @@ class Delivery:
     attempts: int
     detail: str
     past: tuple[Attempt, ...] = ()
+    owner: str | None = None
 
 
 def conclude(statuses: Iterable[DeliveryStatus]) -> Step | None:

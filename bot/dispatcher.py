@@ -10,8 +10,9 @@ from uuid import uuid4
 import structlog
 
 from bot.audit import HERALD
-from bot.broadcast import Broadcast, Step
-from bot.clock import Clock
+from bot.bell import Bell
+from bot.broadcast import Broadcast, Status, Step
+from bot.clock import Clock, Steady, Watch
 from bot.delivery import (
     Accepted,
     Delivery,
@@ -26,31 +27,33 @@ from bot.delivery import (
     in_doubt,
 )
 from bot.errors import Conflict, StoreError
-from bot.freeze import Freeze
+from bot.freeze import Freeze, first_over
+from bot.pace import Pace
 from bot.policy import Server
-from bot.proof import Credential, Proof, recall
+from bot.proof import Credential, Proof, recall, remember_highest
+from bot.roster import Memberships, Roster
 from bot.service import Service
 from bot.store import Store, Transaction
 from bot.whop import Transport
+from bot.witness import Witness
 
 log = structlog.get_logger()
 
-# How many POSTs may be under way at once.
-WIDTH: Final = 4
+# How many POSTs may be under way at once: enough for Whop's rate when each takes two seconds.
+WIDTH: Final = 20
 # How many are looked at in one round: what a freeze holds back must not hide what it does not.
 BATCH: Final = 100
-# So many sends in a row without a known answer mean that something is wrong.
-UNKNOWNS_TO_FREEZE: Final = 3
-# The database is the clock's memory: polling heals whatever a nudge has missed.
+# The database is the clock's memory: polling heals whatever a ring of the bell has missed.
 POLL_SECONDS: Final = 1.0
 CROWDED_POLL_SECONDS: Final = 0.1
 RECORD_AGAIN_SECONDS: Final = 2.0
-# After a 5xx that is not repeated, for whatever is sent next.
-PAUSE: Final = timedelta(seconds=10)
-
-
-_STREAK: Final = "unknown answers in a row"
-_NOT_BEFORE: Final = "no request before"
+# Of its lease of 60 seconds, a request may need 30: what has not begun by then is given back.
+FRESH_SECONDS: Final = 25.0
+# When told to stop: how long requests may take to be answered, and then outcomes to be recorded.
+ANSWER_SECONDS: Final = 20.0
+RECORD_SECONDS: Final = 10.0
+# When to look again at what could not be sent for a reason of our own.
+GIVEN_BACK: Final = timedelta(seconds=60)
 
 
 def _new_key() -> str:
@@ -66,8 +69,11 @@ class Dispatcher:
         store: Store,
         service: Service,
         transport: Transport,
+        roster: Roster,
+        witness: Witness,
         clock: Clock,
-        bell: asyncio.Event,
+        steady: Steady,
+        bell: Bell,
         credential: Credential | None = None,
         new_key: Callable[[], str] = _new_key,
     ) -> None:
@@ -75,53 +81,113 @@ class Dispatcher:
         self._service = service
         self._lifecycle = service.lifecycle
         self._transport = transport
+        self._witness = witness
         self._clock = clock
+        self._steady = steady
+        self._watch = Watch(clock, steady)
         self._bell = bell
+        self._rung = bell.listen()
         self._new_key = new_key
+        self._owner = f"{store.name}-{uuid4().hex[:8]}"
+        self._memberships = Memberships(store=store, roster=roster, policy=service.policy, clock=clock)
+        self._pace = Pace(self._lifecycle.gateway.rate, clock=clock, alarm=self._alarm)
         self._stopping = asyncio.Event()
         self._credential = credential
         self._proof: Proof | None = None
+        self._flying: set[asyncio.Task[None]] = set()
+        self._waits: set[asyncio.Timeout] = set()
+        self._crowded = False
 
     def stop(self) -> None:
-        """Let what is in flight finish and claim nothing more."""
+        """Claim nothing more, and let what is in flight finish or be given up in time."""
         self._stopping.set()
+        self._rung.set()
+        for wait in self._waits:
+            wait.reschedule(asyncio.get_running_loop().time() + ANSWER_SECONDS)
 
     async def run(self) -> None:
-        """Sweep once, then dispatch until told to stop; trouble with the database only delays."""
+        """Dispatch until told to stop; trouble with the database only delays.
+
+        Raises StoreError if at the end an outcome could not be recorded in time.
+        """
         await self._until_stored(self.sweep)
         if self._credential and self._credential.version_date:
             log.info("Whop's idempotency keys", proven=self._proof is not None)
         while not self._stopping.is_set():
-            busy = False
+            self._rung.clear()
             try:
-                busy = await self.tick()
+                await self._round()
             except StoreError as error:
                 log.error("nothing is sent while the database is in trouble", error=str(error))
-            if not busy:
-                # Where work waits for Whop's rate, the next place is free within moments.
-                pause = CROWDED_POLL_SECONDS if self._crowded else POLL_SECONDS
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(self._stopping.wait(), pause)
+            # Where work waits for Whop's rate, the next place is free within moments.
+            pause = CROWDED_POLL_SECONDS if self._crowded else POLL_SECONDS
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._rung.wait(), pause)
+        await self._land()
 
     async def tick(self) -> bool:
-        """Do all that is due now, once; return whether there was anything to send."""
+        """Do all that is due now, to its end; return whether there was anything to send."""
+        busy = await self._round()
+        await asyncio.gather(*self._flying)
+        return busy
+
+    async def _land(self) -> None:
+        """Wait for what is in flight; what cannot be recorded is found by the next sweep."""
+        if not self._flying:
+            return
+        _, stuck = await asyncio.wait(self._flying, timeout=ANSWER_SECONDS + RECORD_SECONDS)
+        for task in stuck:
+            task.cancel()
+        if stuck:
+            raise StoreError(
+                f"{len(stuck)} outcome(s) could not be recorded before the stop: the next start will ask."
+            )
+
+    async def _round(self) -> bool:
+        await self._look_at_clock()
+        await self.sweep()
+        if self._watch.is_doubtful:
+            return False
         await self._service.expire_reviews()
         await self._start_due()
+        claimed_at = self._steady()
         claims = await self._claim_due()
-        await asyncio.gather(*(self._deliver(claim) for claim in claims))
+        for claim in claims:
+            task = asyncio.create_task(self._deliver(claim, claimed_at))
+            self._flying.add(task)
+            task.add_done_callback(self._landed)
         return bool(claims)
+
+    def _landed(self, task: asyncio.Task[None]) -> None:
+        self._flying.discard(task)
+        self._rung.set()
+
+    async def _look_at_clock(self) -> None:
+        moved = self._watch.look()
+        if moved is None:
+            return
+        said = f"the clock was moved by {moved.total_seconds():+.0f} seconds; nothing starts for a minute"
+        log.error("the clock was moved", seconds=moved.total_seconds())
+        async with self._store.transaction() as tx:
+            await self._lifecycle.note_everywhere(tx, "clock moved", said)
+            if moved < timedelta():
+                await remember_highest(tx, self._watch.highest)
+
+    # --- what others left ---------------------------------------------------------------------------
 
     async def sweep(self) -> None:
         """Settle claims that a stopped process left without an outcome: nobody knows what became of them.
 
-        The lock on the database makes sure that no other process is still sending them.
+        Whoever is still sending them has held on to them for longer than a lease, and comes too late.
         """
         async with self._store.reading() as tx:
-            self._proof = await self._recall(tx)
-            orphans = await tx.deliveries.in_flight()
+            await self._recall(tx)
+            orphans = await tx.deliveries.abandoned(owner=self._owner, outlived=self._store.outlived)
             outcomes = [await self._orphaned(tx, orphan) for orphan in orphans]
         for orphan, outcome in zip(orphans, outcomes, strict=True):
-            await self._record(orphan, outcome, None)
+            async with self._store.transaction() as tx:
+                await self._settle(tx, orphan, outcome, None)
+            self._bell.ring()
 
     async def _orphaned(self, tx: Transaction, orphan: Delivery) -> Outcome:
         why = "Herald stopped before an answer came"
@@ -131,18 +197,25 @@ class Dispatcher:
             return RetryAt(self._clock(), why)
         return Unknown(why)
 
-    async def _recall(self, tx: Transaction) -> Proof | None:
-        return await recall(tx, self._credential) if self._credential else None
+    async def _recall(self, tx: Transaction) -> None:
+        self._proof = await recall(tx, self._credential) if self._credential else None
 
     def _may_repeat(self, delivery: Delivery) -> bool:
         """Tell whether Whop certainly still knows the request, so that a repeat reaches nobody twice."""
-        return self._proof is not None and self._proof.covers(delivery.past, now=self._clock())
+        return self._proof is not None and self._proof.covers(
+            delivery.past, now=self._clock(), highest=self._watch.highest
+        )
 
     # --- starting ----------------------------------------------------------------------------------
 
     async def _start_due(self) -> None:
         async with self._store.reading() as tx:
             due = await tx.broadcasts.due(self._clock(), limit=BATCH)
+            freezes = await tx.freezes.standing()
+        if not due:
+            return
+        starting = [one for one in due if not first_over(freezes, one.guild_id) and not self._doubt(one)]
+        await self._memberships.ask(starting)
         for broadcast in due:
             # Conflict: someone stopped it in this very moment.
             with suppress(Conflict):
@@ -154,19 +227,22 @@ class Dispatcher:
     async def _start(self, tx: Transaction, broadcast: Broadcast) -> None:
         server = self._lifecycle.policy.server(broadcast.guild_id)
         audience = server.audience(broadcast.audience) if server else None
-        doubt = self._doubt(broadcast, server)
-        if doubt or audience is None:
+        if (doubt := self._doubt(broadcast)) or audience is None:
             await self._lifecycle.advance(tx, broadcast, Step.HOLD, detail=doubt)
             return
         if await tx.freezes.over(broadcast.guild_id):
+            return
+        if doubt := await self._memberships.doubt(tx, broadcast):
+            await self._lifecycle.advance(tx, broadcast, Step.HOLD, detail=doubt)
             return
         gateway = self._lifecycle.gateway
         requests = gateway.freeze(broadcast.notification, audience.targets, new_key=self._new_key)
         await tx.deliveries.add(broadcast.id, requests, at=self._clock())
         await self._lifecycle.advance(tx, broadcast, Step.START)
 
-    def _doubt(self, broadcast: Broadcast, server: Server | None) -> str:
+    def _doubt(self, broadcast: Broadcast) -> str:
         """Return why it must not be sent without a person, or nothing."""
+        server = self._lifecycle.policy.server(broadcast.guild_id)
         if server is None:
             return "the policy no longer names this server"
         late = self._clock() - (broadcast.due_at or self._clock())
@@ -193,33 +269,44 @@ class Dispatcher:
         if not self._crowded:
             return claims
         async with self._store.transaction() as tx:
-            self._proof = await self._recall(tx)
-            room = await self._room(tx, now)
+            await self._recall(tx)
+            room = min(await self._pace.room(tx), WIDTH - len(self._flying))
             for delivery in await tx.deliveries.due(now, limit=BATCH):
                 broadcast = await tx.broadcasts.get(delivery.broadcast_id)
-                server = self._lifecycle.policy.server(broadcast.guild_id)
-                if server is None or self._is_late(broadcast, server):
-                    await self._settle(tx, delivery, _given_up(delivery), None)
-                elif in_doubt(delivery.past) and not self._may_repeat(delivery):
-                    why = f"its idempotency key no longer makes a repeat safe ({delivery.detail})"
-                    await self._settle(tx, delivery, Unknown(why), None)
+                if outcome := self._given_up(delivery, broadcast):
+                    await self._settle(tx, delivery, outcome, None)
                 elif len(claims) >= room or await tx.freezes.over(broadcast.guild_id):
                     continue
-                elif claim := await tx.deliveries.claim(delivery, at=now):
+                elif claim := await tx.deliveries.claim(delivery, owner=self._owner, at=now):
                     claims.append(claim)
+            mark = await self._witness.advance(tx) if claims else None
+        if mark:
+            try:
+                self._witness.keep(mark)
+            except StoreError as error:
+                await self._give_back(claims, str(error))
+                return []
         return claims
 
-    async def _room(self, tx: Transaction, now: datetime) -> int:
-        """Return how many requests may start now: within Whop's rate, and only one after a pause.
+    def _given_up(self, delivery: Delivery, broadcast: Broadcast) -> Outcome | None:
+        """Return the outcome of what must not be tried again, or None."""
+        server = self._lifecycle.policy.server(broadcast.guild_id)
+        # A person who asks again about an unknown one knows that it is late.
+        in_time = server and (broadcast.status is Status.UNKNOWN or not self._is_late(broadcast, server))
+        why = f" ({delivery.detail})" if delivery.detail else ""
+        if not in_doubt(delivery.past):
+            return None if in_time else Rejected(f"it was not sent in time{why}")
+        if not in_time:
+            return Unknown(f"no final answer came in time{why}")
+        if not self._may_repeat(delivery):
+            return Unknown(f"its idempotency key no longer makes a repeat safe{why}")
+        return None
 
-        The attempts in the database are the limiter's memory, so that a restart cannot burst.
-        """
-        pause = await tx.fact(_NOT_BEFORE)
-        if pause and now < datetime.fromisoformat(pause):
-            return 0
-        rate = self._lifecycle.gateway.rate
-        left = rate.requests - await tx.deliveries.started_since(now - rate.per)
-        return min(left, 1 if pause else WIDTH)
+    async def _give_back(self, claims: list[Delivery], why: str) -> None:
+        log.error("nothing is sent", error=why)
+        again = RetryAt(self._clock() + GIVEN_BACK, why)
+        for claim in claims:
+            await self._record(claim, again, NoAnswer(reason=why, bytes_left=False))
 
     def _is_late(self, broadcast: Broadcast, server: Server) -> bool:
         return self._clock() - (broadcast.due_at or self._clock()) > server.rules.missed_after
@@ -231,10 +318,10 @@ class Dispatcher:
             return retry.at
         return min(retry.at, broadcast.due_at + server.rules.missed_after + timedelta(seconds=1))
 
-    async def _deliver(self, claim: Delivery) -> None:
+    async def _deliver(self, claim: Delivery, claimed_at: float) -> None:
         answer: Response | NoAnswer | None = None
         try:
-            answer = await self._transport.send(claim.request)
+            answer = await self._send(claim, claimed_at)
             outcome = self._lifecycle.gateway.read(
                 answer,
                 attempt=claim.attempts,
@@ -253,18 +340,46 @@ class Dispatcher:
             outcome=type(outcome).__name__,
             reason=getattr(outcome, "reason", ""),
         )
-        await self._until_stored(lambda: self._record(claim, outcome, answer))
+        await self._record(claim, outcome, answer)
+
+    async def _send(self, claim: Delivery, claimed_at: float) -> Response | NoAnswer:
+        def is_fresh() -> bool:
+            # A process that was suspended must not send what others have taken over long ago.
+            return self._steady() - claimed_at < FRESH_SECONDS
+
+        wait = asyncio.timeout(ANSWER_SECONDS if self._stopping.is_set() else None)
+        self._waits.add(wait)
+        try:
+            async with wait:
+                return await self._transport.send(claim.request, may_leave=is_fresh)
+        except TimeoutError:
+            return NoAnswer(reason="Herald was stopped before it came", bytes_left=True)
+        finally:
+            self._waits.discard(wait)
 
     async def _record(self, claim: Delivery, outcome: Outcome, answer: Response | NoAnswer | None) -> None:
-        async with self._store.transaction() as tx:
-            await self._settle(tx, claim, outcome, answer)
-        self._bell.set()
+        async def write() -> None:
+            async with self._store.transaction() as tx:
+                if not await self._settle(tx, claim, outcome, answer):
+                    await self._settle_late(tx, claim, outcome, answer)
+
+        await self._until_stored(write)
+        self._bell.ring()
 
     async def _settle(
-        self, tx: Transaction, claim: Delivery, outcome: Outcome, answer: Response | NoAnswer | None
-    ) -> None:
-        status, detail = _written(outcome)
+        self,
+        tx: Transaction,
+        claim: Delivery,
+        outcome: Outcome,
+        answer: Response | NoAnswer | None,
+        *,
+        late: bool = False,
+    ) -> bool:
         broadcast = await tx.broadcasts.get(claim.broadcast_id)
+        if isinstance(outcome, RetryAt) and broadcast.status is Status.UNKNOWN:
+            # A person asked once, and is asked again.
+            outcome = Unknown(outcome.reason)
+        status, detail = _written(outcome)
         settled = await tx.deliveries.settle(
             claim,
             status=status,
@@ -273,41 +388,41 @@ class Dispatcher:
             next_at=self._in_time(outcome, broadcast) if isinstance(outcome, RetryAt) else None,
             http_status=answer.status if isinstance(answer, Response) else None,
             bytes_left=answer.bytes_left if isinstance(answer, NoAnswer) else None,
+            late=late,
         )
-        if settled:
-            await self._watch(tx, outcome, answer)
+        if not settled:
+            return False
+        await self._pace.heed(tx, outcome, answer)
         all_of_it = await tx.deliveries.of(claim.broadcast_id)
         step = conclude(one.status for one in all_of_it)
-        if settled and step is not None:
+        if step is not None:
             # Each different trouble once, in the order of the requests.
             troubles = dict.fromkeys(one.detail for one in all_of_it if one.detail)
             await self._lifecycle.advance(tx, broadcast, step, detail="; ".join(troubles))
-        elif settled and isinstance(outcome, RetryAt):
+        elif isinstance(outcome, RetryAt):
             await self._lifecycle.note_retry(tx, broadcast, detail)
+        else:
+            await self._lifecycle.show_progress(tx, broadcast)
+        return True
 
-    async def _watch(self, tx: Transaction, outcome: Outcome, answer: Response | NoAnswer | None) -> None:
-        """Pause where Whop is overloaded; freeze everything where going on would be wrong."""
-        if isinstance(answer, Response):
-            await self._pace(tx, outcome, answer)
-        if isinstance(answer, Response) and answer.status in {401, 403}:
-            await self._alarm(tx, f"Whop refuses the API key (it answered {answer.status})")
-        if isinstance(outcome, Unknown) and outcome.alarm:
-            await self._alarm(tx, f"Herald is at fault: {outcome.reason}")
-        if isinstance(outcome, RetryAt):
+    async def _settle_late(
+        self, tx: Transaction, claim: Delivery, outcome: Outcome, answer: Response | NoAnswer | None
+    ) -> None:
+        """Let the true answer to an attempt count, though others have given it up meanwhile."""
+        now = await tx.deliveries.get(claim.id)
+        if isinstance(outcome, RetryAt) and isinstance(answer, NoAnswer) and not answer.bytes_left:
+            outcome = Rejected(f"nothing of it left this machine ({answer.reason})")
+        log.warning("an answer came late", delivery=claim.id, outcome=type(outcome).__name__)
+        if now.attempts != claim.attempts or not isinstance(outcome, Accepted | Rejected):
             return
-        streak = int(await tx.fact(_STREAK) or 0) + 1 if isinstance(outcome, Unknown) else 0
-        await tx.remember(_STREAK, str(streak))
-        if streak == UNKNOWNS_TO_FREEZE:
-            await self._alarm(tx, f"{streak} sends in a row got no known answer from Whop")
-
-    async def _pace(self, tx: Transaction, outcome: Outcome, answer: Response) -> None:
-        """Let all requests wait after a 429 or 5xx, then send one to see whether it is over."""
-        if answer.status == 429 or answer.status >= 500:
-            again = outcome.at if isinstance(outcome, RetryAt) else self._clock() + PAUSE
-            await tx.remember(_NOT_BEFORE, again.isoformat())
-        elif (pause := await tx.fact(_NOT_BEFORE)) and self._clock() >= datetime.fromisoformat(pause):
-            # What was under way when the pause began says nothing about its end.
-            await tx.remember(_NOT_BEFORE, "")
+        if now.status is DeliveryStatus.UNKNOWN or (
+            now.status is DeliveryStatus.PENDING and isinstance(outcome, Accepted)
+        ):
+            await self._settle(tx, now, outcome, answer, late=True)
+        elif now.status.value != _written(outcome)[0].value:
+            said = f"{_written(outcome)[0].value}, which is not what stands on the card"
+            broadcast = await tx.broadcasts.get(claim.broadcast_id)
+            await self._lifecycle.note(tx, broadcast, HERALD, "late answer", said)
 
     async def _alarm(self, tx: Transaction, reason: str) -> None:
         log.error("sending is frozen", reason=reason)
@@ -341,14 +456,6 @@ def _written(outcome: Outcome) -> tuple[DeliveryStatus, str]:
             return DeliveryStatus.UNKNOWN, reason
         case _:
             assert_never(outcome)
-
-
-def _given_up(delivery: Delivery) -> Outcome:
-    """Return the outcome of what is too late to be tried again."""
-    why = f" ({delivery.detail})" if delivery.detail else ""
-    if in_doubt(delivery.past):
-        return Unknown(f"no final answer came in time{why}")
-    return Rejected(f"it was not sent in time{why}")
 
 
 def _spoken(span: timedelta) -> str:

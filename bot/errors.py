@@ -3,6 +3,7 @@
 HeraldError
 ├── ConfigurationError    a setting or the policy is wrong: the start ends with this sentence
 ├── StoreError            the database could not take or give something
+├── Unreachable           Discord cannot be asked now
 └── Refused               a person asked for something that is not done; they read this sentence
     ├── NotAllowed        who they are does not permit it
     ├── Conflict          the broadcast has moved on: someone was faster, or the card is old
@@ -21,6 +22,10 @@ class ConfigurationError(HeraldError):
 
 class StoreError(HeraldError):
     """Say that the database is in trouble; nothing that needed it has happened."""
+
+
+class Unreachable(HeraldError):
+    """Say that Discord cannot be asked now; what depends on its answer has to wait."""
 
 
 class Refused(HeraldError):

@@ -1,9 +1,9 @@
 """The life of a broadcast: each step is checked, stored, recorded and announced in one transaction."""
 
-import asyncio
 from typing import Any
 
 from bot.audit import HERALD, Entry
+from bot.bell import Bell
 from bot.broadcast import (
     ECHOED,
     TRANSITIONS,
@@ -29,7 +29,7 @@ class Lifecycle:
     """What every step needs, whether a person takes it or the dispatcher."""
 
     def __init__(
-        self, *, policy: Policy, gateway: WhopGateway, destination: str, clock: Clock, bell: asyncio.Event
+        self, *, policy: Policy, gateway: WhopGateway, destination: str, clock: Clock, bell: Bell
     ) -> None:
         self.policy = policy
         self.gateway = gateway
@@ -111,6 +111,10 @@ class Lifecycle:
         await self.note(tx, broadcast, HERALD, "will try again", detail)
         await tx.announcements.redraw_card(broadcast.id, at=self._clock())
 
+    async def show_progress(self, tx: Transaction, broadcast: Broadcast) -> None:
+        """Let the card show how far the sending has come, when its turn comes."""
+        await tx.announcements.redraw_card(broadcast.id)
+
     def is_unchanged(self, broadcast: Broadcast) -> bool:
         """Tell whether today's policy would still send what the broadcast was fingerprinted for."""
         server = self.policy.server(broadcast.guild_id)
@@ -152,6 +156,14 @@ class Lifecycle:
                 channel_id=server.channels.review,
                 step=action,
                 at=now,
+            )
+
+    async def note_everywhere(self, tx: Transaction, action: str, detail: str) -> None:
+        """Write a line of Herald's own into the record of every server."""
+        for server in self.policy.servers:
+            await self._append(
+                tx,
+                Entry(guild_id=server.guild, at=self._clock(), actor=HERALD, action=action, detail=detail),
             )
 
     async def note(
@@ -201,7 +213,7 @@ class Lifecycle:
                 sequence=event.sequence,
                 at=entry.at,
             )
-        self._bell.set()
+        self._bell.ring()
 
 
 def describe_state(broadcast: Broadcast) -> str:

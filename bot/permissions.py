@@ -19,6 +19,8 @@ class Actor:
     guild_id: int | None
     roles: frozenset[int]
     bot: bool = False
+    # Discord's id of what they did, which counts once; none for what is done past Discord.
+    interaction: int | None = None
 
     @property
     def person(self) -> Person:
@@ -40,15 +42,17 @@ class Action(StrEnum):
     STOP = "stop"
     RELEASE = "release"
     RETURN = "return"
+    CHECK = "check"
     CONFIRM = "confirm"
     DENY = "deny"
+    SEND_AGAIN = "send_again"
     FREEZE = "freeze"
     UNFREEZE = "unfreeze"
     LIST = "list"
 
     @property
     def step(self) -> Step:
-        """Return the transition this action takes; every action on a broadcast has one of its name."""
+        """Return the transition of this action's name, which every action has that changes a broadcast."""
         return Step(self.value)
 
 
@@ -76,8 +80,10 @@ PERMISSIONS: Final[Mapping[Action, Rule]] = MappingProxyType(
         Action.STOP: Rule(("approve", "operate"), author="also"),
         Action.RELEASE: Rule(("approve", "operate")),
         Action.RETURN: Rule(("approve", "operate"), author="also"),
+        Action.CHECK: Rule(("operate",), author="never"),
         Action.CONFIRM: Rule(("operate",), author="never"),
         Action.DENY: Rule(("operate",), author="never"),
+        Action.SEND_AGAIN: Rule(("compose",)),
         Action.FREEZE: Rule(("approve", "operate")),
         Action.UNFREEZE: Rule(("approve", "operate")),
         Action.LIST: Rule(("compose", "approve", "operate", "audit")),
@@ -97,8 +103,10 @@ _SPOKEN: Final[Mapping[Action, str]] = MappingProxyType(
         Action.STOP: "stop this broadcast",
         Action.RELEASE: "release this broadcast",
         Action.RETURN: "take this broadcast back to draft",
+        Action.CHECK: "ask Whop again about this broadcast",
         Action.CONFIRM: "say that this broadcast went out",
         Action.DENY: "say that this broadcast did not go out",
+        Action.SEND_AGAIN: "compose this broadcast again",
         Action.FREEZE: "freeze sending",
         Action.UNFREEZE: "lift the freeze",
         Action.LIST: "see the broadcasts",

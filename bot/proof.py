@@ -23,6 +23,7 @@ KEY_LIFE: Final = timedelta(hours=20)
 # Clocks are set right by less; by more, nobody can say how old a key is.
 CLOCK_SLACK: Final = timedelta(seconds=30)
 _FACT: Final = "proof of the key"
+_HIGHEST: Final = "highest time before the clock was set back"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,16 +43,25 @@ class Credential:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proof:
-    """Whop was seen to answer the second of two equal requests without acting again."""
+    """Whop was seen to answer the second of two equal requests without acting again.
+
+    `highest` is the latest time that was seen before the clock was set back.
+    """
 
     at: datetime
+    highest: datetime | None = None
 
-    def covers(self, attempts: Sequence[Attempt], *, now: datetime) -> bool:
-        """Tell whether Whop certainly remembers the key of the first of these attempts, or none was made."""
+    def covers(self, attempts: Sequence[Attempt], *, now: datetime, highest: datetime | None = None) -> bool:
+        """Tell whether Whop certainly remembers the key of the first of these attempts, or none was made.
+
+        `highest` is the latest time that this process has seen.
+        """
         if not attempts:
             return True
         first = attempts[0].started_at
         latest = max(one.finished_at or one.started_at for one in attempts)
+        # A clock that was set back must not make an old key look young.
+        latest = max(filter(None, (latest, highest, self.highest)))
         # An attempt from before the proof may have been made with another API key.
         return self.at <= first and latest - now <= CLOCK_SLACK and max(now, latest) - first < KEY_LIFE
 
@@ -71,7 +81,16 @@ async def recall(tx: Transaction, credential: Credential) -> Proof | None:
         return None
     if kept.get("version_date") != credential.version_date:
         return None
-    return Proof(at=datetime.fromisoformat(kept["at"]))
+    highest = await tx.fact(_HIGHEST)
+    return Proof(
+        at=datetime.fromisoformat(kept["at"]),
+        highest=datetime.fromisoformat(highest) if highest else None,
+    )
+
+
+async def remember_highest(tx: Transaction, moment: datetime) -> None:
+    """Write down how late it had been when the clock was set back; a new proof forgets it."""
+    await tx.remember(_HIGHEST, moment.isoformat())
 
 
 async def keep(tx: Transaction, credential: Credential, verdict: Verdict, *, at: datetime) -> None:
@@ -83,6 +102,7 @@ async def keep(tx: Transaction, credential: Credential, verdict: Verdict, *, at:
             "at": at.isoformat(),
         }
         await tx.remember(_FACT, json.dumps(value))
+        await tx.remember(_HIGHEST, "")
     elif verdict.honoured is False and await recall(tx, credential):
         await tx.remember(_FACT, "{}")
 

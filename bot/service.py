@@ -1,19 +1,20 @@
 """The use cases: each loads, decides, advances, stores and records in one transaction."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
 from bot.audit import HERALD
+from bot.bell import Bell
 from bot.broadcast import OPEN, TRANSITIONS, Broadcast, Notification, Status, Step
 from bot.clock import Clock
 from bot.delivery import Delivery, DeliveryStatus, conclude
 from bot.errors import Conflict, NotAllowed, NotFound, NotReady, Refused
-from bot.freeze import Freeze
+from bot.freeze import Freeze, describe
 from bot.lifecycle import Lifecycle, describe_state
 from bot.permissions import Action, Actor, decide
 from bot.policy import Audience, Server, Topic
+from bot.proof import Credential, recall
 from bot.store import Store, Transaction
 from bot.whop import Form
 
@@ -32,8 +33,10 @@ class Service:
         store: Store,
         lifecycle: Lifecycle,
         clock: Clock,
-        bell: asyncio.Event,
+        bell: Bell,
+        credential: Credential | None = None,
     ) -> None:
+        self._credential = credential
         self.lifecycle = lifecycle
         self.policy = lifecycle.policy
         self._store = store
@@ -118,6 +121,7 @@ class Service:
         server = self._server(actor)
         self._chosen(server, audience, notification.topic)
         async with self._store.transaction() as tx:
+            await self._meet(tx, actor)
             draft = await tx.broadcasts.add(
                 guild_id=server.guild,
                 author=actor.person,
@@ -258,7 +262,9 @@ class Service:
 
         async def effect(tx: Transaction, before: Broadcast) -> dict[str, Any]:
             status = DeliveryStatus.ACCEPTED if went_out else DeliveryStatus.REJECTED
-            for delivery in await tx.deliveries.of(before.id):
+            all_of_it = await tx.deliveries.of(before.id)
+            _refuse_while_checking(all_of_it)
+            for delivery in all_of_it:
                 if delivery.status is DeliveryStatus.UNKNOWN:
                     said = f"{actor.name} says so: {reason}"
                     await tx.deliveries.settle(delivery, status=status, detail=said, at=self._clock())
@@ -269,6 +275,69 @@ class Service:
 
         return await self._act(actor, action, broadcast_id, revision=revision, effect=effect, detail=reason)
 
+    async def can_check(self, broadcast: Broadcast) -> bool:
+        """Tell whether Whop can be asked again about an unknown broadcast without pushing twice."""
+        if broadcast.status is not Status.UNKNOWN:
+            return False
+        async with self._store.reading() as tx:
+            return await self._may_check(tx, await tx.deliveries.of(broadcast.id))
+
+    async def check_again(self, actor: Actor, broadcast_id: int, *, revision: int) -> Broadcast:
+        """Let the same requests be sent once more, where Whop knows their keys and cannot push twice."""
+
+        async def effect(tx: Transaction, before: Broadcast) -> dict[str, Any]:
+            all_of_it = await tx.deliveries.of(before.id)
+            _refuse_while_checking(all_of_it)
+            if freeze := await tx.freezes.over(before.guild_id):
+                raise NotReady(describe(freeze))
+            if not await self._may_check(tx, all_of_it):
+                raise NotReady(
+                    "It cannot be checked any more: Whop may have forgotten the request and send it twice."
+                )
+            for delivery in all_of_it:
+                await tx.deliveries.check_again(delivery, at=self._clock())
+            return {"reason": before.reason}
+
+        return await self._act(actor, Action.CHECK, broadcast_id, revision=revision, effect=effect)
+
+    async def send_again(
+        self, actor: Actor, broadcast_id: int, *, revision: int, channel_id: int
+    ) -> Broadcast:
+        """Store a draft with the words of an unknown broadcast; whoever wrote them may not approve it."""
+        broadcast: Broadcast | None = None
+        try:
+            async with self._store.transaction() as tx:
+                broadcast = await self._find(tx, actor, broadcast_id)
+                self._decide(actor, Action.SEND_AGAIN, broadcast)
+                if broadcast.status is not Status.UNKNOWN or revision != broadcast.revision:
+                    raise Conflict(describe_state(broadcast))
+                await self._meet(tx, actor)
+                server = self._server(actor)
+                draft = await tx.broadcasts.add(
+                    guild_id=server.guild,
+                    author=actor.person,
+                    audience=broadcast.audience,
+                    notification=broadcast.notification,
+                    fingerprint=self.lifecycle.fingerprint(
+                        server, broadcast.audience, broadcast.notification
+                    ),
+                    origin_channel_id=channel_id,
+                    at=self._clock(),
+                    editor=broadcast.author,
+                    repeats=broadcast.id,
+                )
+                said = f"for {draft.audience}, again after #{broadcast.id}: it may be a second push"
+                await self.lifecycle.note(tx, draft, actor.person, "composed", said)
+        except Refused as refusal:
+            await self._refuse(actor, Action.SEND_AGAIN, refusal, broadcast)
+            raise
+        return draft
+
+    async def _may_check(self, tx: Transaction, deliveries: Sequence[Delivery]) -> bool:
+        proof = await recall(tx, self._credential) if self._credential else None
+        unknown = [one for one in deliveries if one.status is DeliveryStatus.UNKNOWN]
+        return proof is not None and all(proof.covers(one.past, now=self._clock()) for one in unknown)
+
     async def freeze(self, actor: Actor, reason: str) -> Freeze:
         """Halt all sending of the actor's server, with a reason."""
         await self._authorise(actor, Action.FREEZE)
@@ -276,6 +345,7 @@ class Service:
         _limit(reason)
         freeze = Freeze(guild_id=self._server(actor).guild, by=actor.person, at=self._clock(), reason=reason)
         async with self._store.transaction() as tx:
+            await self._meet(tx, actor)
             await self.lifecycle.freeze(tx, freeze)
         return freeze
 
@@ -292,6 +362,7 @@ class Service:
         await self._authorise(actor, Action.UNFREEZE)
         try:
             async with self._store.transaction() as tx:
+                await self._meet(tx, actor)
                 freeze = await tx.freezes.over(self._server(actor).guild)
                 if freeze is None:
                     raise Conflict("Sending is not frozen.")
@@ -359,6 +430,7 @@ class Service:
             async with self._store.transaction() as tx:
                 broadcast = await self._find(tx, actor, broadcast_id)
                 self._permit(actor, action, broadcast, revision)
+                await self._meet(tx, actor)
                 values = await effect(tx, broadcast)
                 step = values.pop("step", action.step)
                 after = await self.lifecycle.advance(
@@ -370,8 +442,16 @@ class Service:
             await self._refuse(actor, action, refusal, broadcast)
             raise
         finally:
-            self._bell.set()
+            self._bell.ring()
         return after
+
+    async def _meet(self, tx: Transaction, actor: Actor) -> None:
+        """Keep what Discord says of the actor's roles; raise Conflict if they did this already."""
+        now = self._clock()
+        if actor.guild_id is not None:
+            await tx.members.saw(actor.guild_id, actor.id, actor.roles, at=now)
+        if actor.interaction is not None and not await tx.use_interaction(actor.interaction, at=now):
+            raise Conflict("This has been done already: Discord sent it twice.")
 
     def _permit(self, actor: Actor, action: Action, broadcast: Broadcast, revision: int | None) -> None:
         self._decide(actor, action, broadcast)
@@ -422,6 +502,11 @@ class Service:
         if server is None:
             raise NotAllowed("Herald works only for members of a server that its policy names.")
         return server
+
+
+def _refuse_while_checking(deliveries: Sequence[Delivery]) -> None:
+    if any(one.status in {DeliveryStatus.PENDING, DeliveryStatus.IN_FLIGHT} for one in deliveries):
+        raise Conflict("Whop is being asked about it right now: wait for the answer.")
 
 
 def _require(reason: str) -> None:

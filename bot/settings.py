@@ -98,6 +98,7 @@ class Settings(BaseSettings):
     whop_base_url: Annotated[str, AfterValidator(_whop_address)] = "https://api.whop.com"
     # A server's holds a password.
     database_url: Annotated[SecretStr, AfterValidator(_database)] = SecretStr("sqlite:///data/herald.db")
+    herald_witness: Path | None = None
     herald_config: Path = Path("herald.toml")
     health_address: Annotated[str, AfterValidator(_address)] = "127.0.0.1:8080"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -126,6 +127,20 @@ class Settings(BaseSettings):
         if not _names_a_file(url):
             raise LookupError("the database is a server's")
         return Path(make_url(url).database or "")
+
+    @property
+    def has_database_file(self) -> bool:
+        """Tell whether the database is a file of this machine's, which only one process may have."""
+        return _names_a_file(self.database_url.get_secret_value())
+
+    @property
+    def witness_file(self) -> Path:
+        """Return the file that knows how far the database had come: beside it, unless HERALD_WITNESS says."""
+        if self.herald_witness is not None:
+            return self.herald_witness
+        if not self.has_database_file:
+            return Path("data/herald.witness")
+        return self.database_file.with_suffix(".witness")
 
     @property
     def environment(self) -> str:

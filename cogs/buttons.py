@@ -41,8 +41,10 @@ LOOKS: Final[Mapping[str, Look]] = MappingProxyType(
         Action.STOP: Look("Stop", _RED),
         Action.RELEASE: Look("Release", _BLUE),
         Action.RETURN: Look("Back to draft", _GREY),
+        Action.CHECK: Look("Check again", _BLUE),
         Action.CONFIRM: Look("It went out", _GREEN),
         Action.DENY: Look("It did not", _RED),
+        Action.SEND_AGAIN: Look("Send again as a new broadcast", _GREY),
         Action.UNFREEZE: Look("Lift the freeze", _RED),
     }
 )

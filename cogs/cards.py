@@ -54,7 +54,7 @@ _STATUS_BUTTONS: Final[Mapping[Status, Sequence[Action]]] = MappingProxyType(
         Status.REVIEW: (Action.APPROVE, Action.REQUEST_CHANGES, Action.REJECT, Action.WITHDRAW),
         Status.APPROVED: (Action.STOP,),
         Status.HELD: (Action.RELEASE, Action.RETURN, Action.CANCEL),
-        Status.UNKNOWN: (Action.CONFIRM, Action.DENY),
+        Status.UNKNOWN: (Action.CHECK, Action.CONFIRM, Action.DENY, Action.SEND_AGAIN),
     }
 )
 
@@ -80,10 +80,12 @@ ACTIONS: Final[Mapping[str, str]] = MappingProxyType(
         Step.PARTLY: "accepted by Whop in part",
         Step.NOT_ACCEPTED: "not accepted by Whop",
         Step.UNANSWERED: "answer unknown",
+        Step.CHECK: "asked Whop again",
         Step.CONFIRM: "said to have gone out",
         Step.DENY: "said not to have gone out",
         Action.FREEZE: "froze sending",
         Action.UNFREEZE: "lifted the freeze",
+        "late answer": "an answer came late",
     }
 )
 
@@ -96,6 +98,8 @@ DESCRIPTION_LIMIT: Final = 4096
 FIELD_LIMIT: Final = 1024
 REACH_LIMIT: Final = 800
 KEPT: Final = 120
+# How many pieces a progress bar has.
+BAR: Final = 12
 
 _FIELD_NAMES: Final = {"all": "Feed and phone", "in_app": "Feed", "mobile": "Phone"}
 
@@ -139,8 +143,9 @@ class Cards:
         *,
         current: bool = True,
         freeze: Freeze | None = None,
+        checkable: bool = False,
     ) -> Rendered:
-        """Draw the card for approvers."""
+        """Draw the card for approvers; `checkable` if Whop can be asked again without pushing twice."""
         if not current:
             embed = discord.Embed(
                 title=f"#{broadcast.id} · out of date",
@@ -149,7 +154,7 @@ class Cards:
             )
             return Rendered(embeds=[embed], view=discord.ui.View(timeout=None))
         head, details = self._frame(broadcast, f"#{broadcast.id} · {HEADLINES[broadcast.status]}")
-        head.description = self._situation(broadcast, deliveries)
+        head.description = self._situation(broadcast, deliveries, checkable=checkable)
         if freeze is not None and broadcast.status is Status.APPROVED:
             head.description = (
                 "It does **not** go out while sending is frozen; **Stop** takes it back to draft."
@@ -162,7 +167,7 @@ class Cards:
             self._add_approvals(details, broadcast)
         return Rendered(
             embeds=_fitted(head, broadcast.notification, details),
-            view=buttons(_STATUS_BUTTONS.get(broadcast.status, ()), broadcast),
+            view=buttons(_offered(broadcast, deliveries, checkable=checkable), broadcast),
         )
 
     def freeze(self, freeze: Freeze | None) -> Rendered:
@@ -237,12 +242,17 @@ class Cards:
         server = self._lifecycle.server_of(broadcast)
         needed = server.quorum(broadcast.audience)
         reach = fitting(self._reach(broadcast), REACH_LIMIT, between="; ")
+        again = (
+            f"\n⚠️ It **may be a second push**: nobody knew whether customers got #{broadcast.repeats}."
+            if broadcast.repeats is not None
+            else ""
+        )
         return (
             f"**{plain(shorten(broadcast.title, 100))}**\n"
             f"to **{plain(broadcast.audience)}**: {reach}\n"
             f"It goes to **{self._environment}** once {_people(needed)} of your team approved it and"
             f" {_span(server.rules.undo_window.total_seconds())} have passed in which it can be stopped."
-            f" Once Whop has it, nobody can call it back.\nProof code **{broadcast.proof}**"
+            f" Once Whop has it, nobody can call it back.{again}\nProof code **{broadcast.proof}**"
         )
 
     def _frame(self, broadcast: Broadcast, title: str) -> tuple[discord.Embed, discord.Embed]:
@@ -252,6 +262,13 @@ class Cards:
         head = discord.Embed(title=title, colour=COLOURS[broadcast.status])
         reach = fitting([f"• {line}" for line in self._reach(broadcast)], REACH_LIMIT, between="\n")
         head.add_field(name="Audience", value=f"**{plain(broadcast.audience)}**\n{reach}", inline=False)
+        if broadcast.repeats is not None:
+            head.add_field(
+                name="⚠️ May be a second push",
+                value=f"It sends #{broadcast.repeats} again, of which nobody knew whether customers got it:"
+                " whoever did gets it twice.",
+                inline=False,
+            )
         details = discord.Embed(colour=head.colour)
         details.add_field(name="Topic", value=plain(topic.name if topic else broadcast.notification.topic))
         details.add_field(name="Author", value=plain(broadcast.author.name))
@@ -286,7 +303,7 @@ class Cards:
             inline=False,
         )
 
-    def _situation(self, broadcast: Broadcast, deliveries: list[Delivery]) -> str:
+    def _situation(self, broadcast: Broadcast, deliveries: list[Delivery], *, checkable: bool) -> str:
         reason = plain(shorten(broadcast.reason, 700))
         # Where it ends a sentence of ours, a full stop of its own would be one too many.
         because = reason.rstrip(".")
@@ -304,10 +321,17 @@ class Cards:
                     f"It will **not** go out by itself: {because}.\n**Release** puts it before the approvers"
                     " again; **Back to draft** gives it to its author."
                 )
+            case Status.UNKNOWN if _is_under_way(deliveries):
+                parts = (_sum(deliveries), "Whop is being asked again, with the same request: wait for it.")
             case Status.UNKNOWN:
+                check = (
+                    "\n**Check again** repeats the very same request: Whop knows its key, and nobody gets it"
+                    " twice. Whoever did not get it then, gets it now."
+                )
                 return (
-                    f"Nobody knows whether customers got it: {because}.\nHerald never sends it again by"
-                    " itself, since most such sends did arrive. Look into the app, then say what you found."
+                    f"Nobody knows whether customers got it: {because}.\n{_counted(deliveries)}Herald never"
+                    " sends it again by itself, since most such sends did arrive. Look into the app, then say"
+                    f" what you found.{check if checkable else ''}"
                 )
             case Status.DRAFT:
                 return f"It is a draft again{f': {because}' if because else ''}."
@@ -316,9 +340,37 @@ class Cards:
             case Status.SENDING:
                 troubles = dict.fromkeys(one.detail.rstrip(".") for one in deliveries if one.detail)
                 again = f"Trying again: {plain(shorten('; '.join(troubles), 700))}." if troubles else ""
-                return "\n".join(part for part in (_sum(deliveries), again) if part)
+                parts = (_progress(deliveries), _sum(deliveries), again)
             case Status.SENT | Status.PARTIAL | Status.FAILED:
-                return "\n".join(part for part in (_sum(deliveries), reason) if part)
+                parts = (_sum(deliveries), reason)
+        return "\n".join(part for part in parts if part)
+
+
+def _offered(broadcast: Broadcast, deliveries: list[Delivery], *, checkable: bool) -> Sequence[Action]:
+    actions = _STATUS_BUTTONS.get(broadcast.status, ())
+    if broadcast.status is not Status.UNKNOWN:
+        return actions
+    if _is_under_way(deliveries):
+        return ()
+    return [action for action in actions if checkable or action is not Action.CHECK]
+
+
+def _is_under_way(deliveries: list[Delivery]) -> bool:
+    return any(one.status in {DeliveryStatus.PENDING, DeliveryStatus.IN_FLIGHT} for one in deliveries)
+
+
+def _progress(deliveries: list[Delivery]) -> str:
+    """Return how far it has come, where there is more than one request to watch."""
+    if len(deliveries) < 2:
+        return ""
+    done = sum(one.status not in {DeliveryStatus.PENDING, DeliveryStatus.IN_FLIGHT} for one in deliveries)
+    full = BAR * done // len(deliveries)
+    return f"{'▰' * full}{'▱' * (BAR - full)} {done} of {len(deliveries)}"
+
+
+def _counted(deliveries: list[Delivery]) -> str:
+    """Return the sum where it says more than that the one answer is unknown."""
+    return f"{_sum(deliveries)}\n" if len(deliveries) > 1 else ""
 
 
 def _sum(deliveries: list[Delivery]) -> str:
@@ -429,7 +481,8 @@ async def show(interaction: Interaction, number: int) -> None:
         await show_draft(interaction, broadcast)
         return
     freeze, _ = await interaction.client.service.frozen(actor_of(interaction))
-    shown = cards_of(interaction.client).review(broadcast, deliveries, freeze=freeze)
+    checkable = await interaction.client.service.can_check(broadcast)
+    shown = cards_of(interaction.client).review(broadcast, deliveries, freeze=freeze, checkable=checkable)
     await interaction.edit_original_response(embeds=shown.embeds, view=shown.view)
 
 

@@ -10,7 +10,7 @@ from bot.broadcast import Status
 from bot.client import HeraldBot, Interaction, Press, actor_of
 from bot.permissions import Action
 from cogs.buttons import EDIT_PHONE, OPEN, ActionButton
-from cogs.cards import cards_of, show
+from cogs.cards import cards_of, show, show_draft
 from cogs.modals import REASONED, ComposeModal, ConfirmModal, PhoneModal, ReasonModal
 from cogs.text import plain
 
@@ -54,6 +54,14 @@ async def _approve(interaction: Interaction, number: int, revision: int) -> None
     await interaction.edit_original_response(content=f"{said}\n-# proof {after.proof}")
 
 
+async def _send_again(interaction: Interaction, number: int, revision: int) -> None:
+    await interaction.response.defer(ephemeral=True, thinking=True)
+    draft = await interaction.client.service.send_again(
+        actor_of(interaction), number, revision=revision, channel_id=interaction.channel_id or 0
+    )
+    await show_draft(interaction, draft)
+
+
 async def _unfreeze(interaction: Interaction, number: int, revision: int) -> None:
     _ = number, revision
     await interaction.response.defer(ephemeral=True, thinking=True)
@@ -87,11 +95,13 @@ PRESSES: Final[Mapping[str, Press]] = MappingProxyType(
         Action.EDIT: _edit,
         EDIT_PHONE: _edit_phone,
         OPEN: _open,
+        Action.SEND_AGAIN: _send_again,
         Action.UNFREEZE: _unfreeze,
         Action.SUBMIT: _submit,
         Action.APPROVE: _approve,
         Action.WITHDRAW: _at_once("withdraw", "#{number} is a draft again: `/notify drafts` opens it."),
         Action.STOP: _at_once("stop", "Stopped. #{number} is a draft of {author}'s again."),
+        Action.CHECK: _at_once("check_again", "Whop is being asked about #{number}: see its card."),
         Action.RELEASE: _at_once("release", "#{number} is before the approvers again: see its new card."),
         Action.RETURN: _at_once("take_back", "#{number} is a draft of {author}'s again."),
         **{action: _with_reason(action) for action in REASONED},

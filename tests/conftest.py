@@ -13,7 +13,9 @@ import psycopg
 import pytest
 from hypothesis import settings
 
+from bot.errors import Unreachable
 from bot.sandbox.stage import Stage
+from bot.settings import Settings
 from bot.store import Store
 
 with warnings.catch_warnings():
@@ -90,6 +92,33 @@ def _address(request: pytest.FixtureRequest, folder: Path, kind: str) -> str:
     if kind == "postgresql":
         return request.getfixturevalue("postgres_url")
     return f"sqlite:///{folder / 'herald.db'}"
+
+
+class MakeSettings(Protocol):
+    """Make settings that read no file and no variable of the environment; keyword arguments replace some."""
+
+    def __call__(self, **changed: Any) -> Settings: ...
+
+
+@pytest.fixture
+def make_settings(tmp_path: Path) -> MakeSettings:
+    complete = {
+        "discord_token": "fake-discord-token",
+        "whop_api_key": "fake-whop-key",
+        "whop_api": "v5",
+        "database_url": f"sqlite:///{tmp_path / 'herald.db'}",
+        "herald_config": tmp_path / "herald.toml",
+        "health_address": "127.0.0.1:0",
+    }
+    return lambda **changed: Settings.model_validate(complete | changed)
+
+
+class Silent:
+    """Discord while it cannot be asked: what it last said of people's roles counts for an hour."""
+
+    async def roles_of(self, guild_id: int, user_id: int) -> frozenset[int] | None:
+        _ = guild_id, user_id
+        raise Unreachable("Discord does not answer")
 
 
 class OpenStage(Protocol):

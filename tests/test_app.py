@@ -10,16 +10,18 @@ from typing import Any
 
 import aiohttp
 import pytest
-from pydantic import SecretStr
 
 from bot import announcer, dispatcher
 from bot.app import Herald, assemble, run
+from bot.bell import Bell
 from bot.dispatcher import Dispatcher
 from bot.errors import ConfigurationError
 from bot.policy_file import parse_policy
 from bot.sandbox.stage import UNDONE, Stage, readable
 from bot.sandbox.whop import Fault
 from bot.settings import Settings
+from bot.witness import Witness
+from tests.conftest import MakeSettings
 
 POLICY = """\
 [[server]]
@@ -63,23 +65,11 @@ def listening(herald: Herald, address: str) -> Herald:
     return replace(herald, settings=herald.settings.model_copy(update={"health_address": address}))
 
 
-def make_settings(folder: Path, address: str = "127.0.0.1:0") -> Settings:
-    return Settings.model_validate(
-        {
-            "discord_token": SecretStr("token"),
-            "whop_api_key": SecretStr("key"),
-            "whop_api": "v5",
-            "database_url": f"sqlite:///{folder / 'herald.db'}",
-            "health_address": address,
-        }
-    )
-
-
 @asynccontextmanager
-async def unconnected(folder: Path, address: str) -> AsyncGenerator[Herald, None]:
+async def unconnected(settings: Settings) -> AsyncGenerator[Herald, None]:
     """Give a Herald whose client has never reached Discord."""
     policy = parse_policy(POLICY.replace("TARGETS", 'products = ["prod_Gold"]'), name="herald.toml")
-    async with assemble(make_settings(folder, address), policy) as herald:
+    async with assemble(settings, policy) as herald:
         yield herald
 
 
@@ -266,13 +256,15 @@ async def test_the_health_page_stands_where_the_settings_say_and_is_well(v5: Sta
         assert await health(address) == (200, {"discord": True, "dispatcher": True, "announcer": True})
 
 
-async def test_the_health_page_is_not_well_while_discord_is_not_ready(tmp_path: Path, address: str) -> None:
-    async with unconnected(tmp_path, address) as herald, running(herald):
+async def test_the_health_page_is_not_well_while_discord_is_not_ready(
+    make_settings: MakeSettings, address: str
+) -> None:
+    async with unconnected(make_settings(health_address=address)) as herald, running(herald):
         assert await health(address) == (503, {"discord": False, "dispatcher": True, "announcer": True})
 
 
-async def test_the_health_page_is_gone_after_the_end(tmp_path: Path, address: str) -> None:
-    async with unconnected(tmp_path, address) as herald:
+async def test_the_health_page_is_gone_after_the_end(make_settings: MakeSettings, address: str) -> None:
+    async with unconnected(make_settings(health_address=address)) as herald:
         async with running(herald):
             await health(address)
         async with aiohttp.ClientSession() as session:
@@ -280,8 +272,8 @@ async def test_the_health_page_is_gone_after_the_end(tmp_path: Path, address: st
                 await session.get(f"http://{address}/health")
 
 
-async def test_the_health_page_shows_nothing_else(tmp_path: Path, address: str) -> None:
-    async with unconnected(tmp_path, address) as herald, running(herald):
+async def test_the_health_page_shows_nothing_else(make_settings: MakeSettings, address: str) -> None:
+    async with unconnected(make_settings(health_address=address)) as herald, running(herald):
         await health(address)
         async with aiohttp.ClientSession() as session:
             for path in ("/", "/metrics", "/health/x"):
@@ -291,13 +283,15 @@ async def test_the_health_page_shows_nothing_else(tmp_path: Path, address: str) 
                 assert answer.status == 405
 
 
-async def test_an_address_in_use_ends_the_start_and_leaves_nothing_running(tmp_path: Path) -> None:
+async def test_an_address_in_use_ends_the_start_and_leaves_nothing_running(
+    make_settings: MakeSettings,
+) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         before = asyncio.all_tasks()
-        async with unconnected(tmp_path, address) as herald:
+        async with unconnected(make_settings(health_address=address)) as herald:
             with pytest.raises(ConfigurationError, match=rf"HEALTH_ADDRESS: {address} .*name another"):
                 await run(herald, connected, asyncio.Event())
         assert asyncio.all_tasks() == before
@@ -306,10 +300,12 @@ async def test_an_address_in_use_ends_the_start_and_leaves_nothing_running(tmp_p
 # --- assembling ------------------------------------------------------------------------------------
 
 
-async def test_an_audience_that_the_generation_cannot_reach_refuses_the_start(tmp_path: Path) -> None:
+async def test_an_audience_that_the_generation_cannot_reach_refuses_the_start(
+    tmp_path: Path, make_settings: MakeSettings
+) -> None:
     policy = parse_policy(POLICY.replace("TARGETS", 'team = "biz_Sunrise"'), name="herald.toml")
     with pytest.raises(ConfigurationError, match="team"):
-        async with assemble(make_settings(tmp_path), policy):
+        async with assemble(make_settings(), policy):
             pass
     assert not (tmp_path / "herald.db").exists()
 
@@ -324,7 +320,10 @@ async def test_a_dispatcher_stopped_before_it_runs_still_sweeps(v5: Stage) -> No
         service=herald.service,
         transport=herald.dispatcher._transport,  # pyright: ignore[reportPrivateUsage]
         clock=v5.clock,
-        bell=asyncio.Event(),
+        bell=Bell(),
+        roster=herald.client,
+        witness=Witness(v5.settings.witness_file),
+        steady=v5.steady,
     )
     fresh.stop()
     await fresh.run()

@@ -50,6 +50,7 @@ MAY_IMPORT: Mapping[str, Mapping[str, str]] = {
         "bot/app.py": "logs the stop",
         "bot/client.py": "logs faults",
         "bot/dispatcher.py": "logs each attempt",
+        "bot/startup.py": "logs why it begins frozen",
     },
     "bot.sandbox": {"bot/__main__.py": "herald sandbox", "bot/sandbox/": "itself"},
     "cogs": {"cogs/": "itself"},
@@ -70,7 +71,7 @@ PURE: Mapping[str, set[str]] = {
 }
 PURE_LIBRARIES = {
     "collections", "dataclasses", "datetime", "difflib", "enum", "functools", "hashlib", "json", "pathlib",
-    "pydantic", "re", "regex", "tomllib", "types", "typing", "unicodedata",
+    "pydantic", "re", "regex", "tomllib", "time", "types", "typing", "unicodedata",
 }  # fmt: skip
 
 

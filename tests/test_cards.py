@@ -1,6 +1,5 @@
 """Cards, modals and lines keep within Discord's limits, and show what people typed, harmless and exact."""
 
-import asyncio
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from hypothesis import strategies as st
 
 from bot.announcer import Rendered
 from bot.audit import Entry, Event, chain
+from bot.bell import Bell
 from bot.broadcast import (
     CODE_POINT_SLACK,
     CONTENT_LIMIT,
@@ -123,7 +123,7 @@ class Scene:
             gateway=gateway_for(generation, origin="https://api.whop.com"),
             destination="https://api.whop.com",
             clock=lambda: NOW,
-            bell=asyncio.Event(),
+            bell=Bell(),
         )
         cards = Cards(lifecycle, environment="Whop production", role_name=lambda _guild, _role: filler * 100)
         return cls(generation, filler, lifecycle, cards)

@@ -1,8 +1,11 @@
 """`herald check` asks Discord and Whop, and says in one sentence for each thing what to mend."""
 
+import asyncio
 import socket
-from collections.abc import AsyncGenerator, Callable
+import sys
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import discord
@@ -16,6 +19,7 @@ from bot.policy_file import parse_policy
 from bot.sandbox.stage import Stage
 from bot.sandbox.whop import SimulatedWhop
 from bot.whop import Transport, gateway_for
+from tests.fake_discord import TOKEN, USER, FakeDiscord
 
 KEY = "fake-whop-key"
 GENERATIONS = pytest.mark.parametrize("generation", ["v1", "v5"])
@@ -25,8 +29,8 @@ TARGETS = {
 }
 
 
-def policy_for(generation: str) -> Policy:
-    text = f"""\
+def policy_text(generation: str) -> str:
+    return f"""\
 [[server]]
 name = "Sunrise"
 guild = 104900000000000001
@@ -43,7 +47,10 @@ name = "Announcements"
 name = "Gold"
 targets.{TARGETS[generation]}
 """
-    return parse_policy(text, name="herald.toml")
+
+
+def policy_for(generation: str) -> Policy:
+    return parse_policy(policy_text(generation), name="herald.toml")
 
 
 @pytest.fixture
@@ -229,3 +236,123 @@ async def test_every_mistake_at_discord_is_told_at_once(v5: Stage) -> None:
         )
 
     assert len(await problems_at(v5, change)) == 2
+
+
+# --- the command -----------------------------------------------------------------------------------
+
+ROOT = Path(__file__).parents[1]
+GUILD = 104900000000000001
+# The real command, but for the address of Discord, which no setting changes.
+COMMAND = """\
+import sys, discord.http
+discord.http.Route.BASE = sys.argv.pop(1)
+from bot.__main__ import main
+main()
+"""
+MINE = ("--prove", "user_maya", "exp_gold")
+
+
+@pytest.fixture
+async def discord_origin(unused_tcp_port: int) -> AsyncGenerator[str]:
+    """Serve a Discord with which the policy agrees."""
+    fake = FakeDiscord()
+    role = {"name": "Role", "position": 0, "color": 0, "hoist": False, "managed": False, "mentionable": False}
+    roles = [{**role, "id": str(GUILD + more), "permissions": "19456"} for more in (0, 20, 21, 22, 23)]
+    channel: dict[str, Any] = {"type": 0, "name": "channel", "position": 0, "permission_overwrites": []}
+    fake.answers |= {
+        f"GET /guilds/{GUILD}": (200, {"id": str(GUILD), "name": "Sunrise", "roles": roles}),
+        f"GET /guilds/{GUILD}/channels": (200, [{**channel, "id": str(GUILD + more)} for more in (10, 11)]),
+        f"GET /guilds/{GUILD}/members/{USER['id']}": (
+            200,
+            {"user": USER, "roles": [], "joined_at": None, "deaf": False, "mute": False, "flags": 0},
+        ),
+    }
+    runner = await fake.serve(unused_tcp_port)
+    yield f"http://127.0.0.1:{unused_tcp_port}/api/v10"
+    await runner.cleanup()
+
+
+Check = Callable[..., Awaitable[tuple[int, str]]]
+
+
+@pytest.fixture
+def check(whop: SimulatedWhop, tmp_path: Path, discord_origin: str) -> Check:
+    async def run(*arguments: str, generation: str = "v1") -> tuple[int, str]:
+        (tmp_path / "herald.toml").write_text(policy_text(generation), encoding="utf-8")
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", COMMAND, discord_origin, "check", *arguments,
+            cwd=tmp_path,
+            env={
+                "PYTHONPATH": str(ROOT), "PYTHONUTF8": "1", "COLUMNS": "200",
+                "DISCORD_TOKEN": TOKEN, "WHOP_API_KEY": KEY, "WHOP_API": generation,
+                "WHOP_BASE_URL": whop.origin,
+            },
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )  # fmt: skip
+        said, _ = await process.communicate(b"n\n")
+        return process.returncode or 0, said.decode()
+
+    return run
+
+
+async def test_check_says_that_the_key_is_unproven_then_proves_it_and_says_since_when(
+    whop: SimulatedWhop, check: Check
+) -> None:
+    status, said = await check()
+    assert (status, whop.exchanges) == (0, []), said
+    assert "not proven for this API key" in said
+    assert "herald check --prove USER_ID EXPERIENCE_ID" in said
+
+    status, said = await check(*MINE, "--yes")
+    assert (status, len(whop.exchanges), len(whop.pushes)) == (0, 2, 1), said
+    assert "Discord and Whop agree" in said
+    assert "Idempotency keys are proven for this API key" in said
+
+    status, said = await check()
+    assert status == 0
+    assert "are proven for this API key, since 20" in said
+
+
+async def test_check_sends_nothing_to_prove_the_key_without_a_yes(whop: SimulatedWhop, check: Check) -> None:
+    status, said = await check(*MINE)
+    assert (status, whop.exchanges) == (1, [])
+    assert "to user_maya in exp_gold, at simulated Whop" in said
+
+
+async def test_check_sends_nothing_to_prove_a_key_that_does_not_fit(
+    whop: SimulatedWhop, check: Check
+) -> None:
+    whop.permissions.clear()
+    status, said = await check(*MINE, "--yes")
+    assert (status, whop.exchanges) == (1, [])
+    assert "Nothing was sent to prove the key: mend this first." in said
+
+
+async def test_check_fails_where_whop_ignores_keys(whop: SimulatedWhop, check: Check) -> None:
+    whop.honours_keys = False
+    status, said = await check(*MINE, "--yes")
+    assert status == 1
+    assert "Nothing is proven by this" in said
+
+
+async def test_check_says_that_v5_has_nothing_to_prove(whop: SimulatedWhop, check: Check) -> None:
+    status, said = await check(*MINE, "--yes", generation="v5")
+    assert (status, whop.exchanges) == (0, []), said
+    assert said.count("Whop's v5 has no idempotency keys, so there is nothing to prove.") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("--prove", "maya", "exp_gold"), "USER_ID: write a Whop id that begins with user_."),
+        (("--prove", "user_maya", "gold"), "EXPERIENCE_ID: write a Whop id that begins with exp_."),
+        ((*MINE, "--offline"), "--prove asks Whop and --offline asks nobody: leave one of them out."),
+    ],
+)
+async def test_check_refuses_to_prove_in_one_sentence(
+    whop: SimulatedWhop, check: Check, arguments: tuple[str, ...], sentence: str
+) -> None:
+    assert await check(*arguments, "--yes") == (2, f"{sentence}\n")
+    assert whop.exchanges == []

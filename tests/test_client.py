@@ -1,44 +1,330 @@
-"""The Discord client: it waits for a Discord that is away, and says so when it is not welcome."""
+"""The Discord client: it waits for a Discord that is away, knows roles, and cuts nobody off at the end."""
 
 import asyncio
+from collections.abc import AsyncGenerator
+from typing import Any
 
 import pytest
-from aiohttp import web
+import yarl
+from pydantic import SecretStr
+from structlog.testing import capture_logs
 
-from bot.client import HeraldBot
-from bot.errors import ConfigurationError
-from bot.sandbox.stage import Stage, answer
+from bot.broadcast import Status
+from bot.client import RESTARTING, HeraldBot, RestRoster
+from bot.errors import ConfigurationError, Unreachable
+from bot.sandbox.stage import Stage, answer, response
 from tests.conftest import OpenStage
+from tests.fake_discord import APPLICATION, TOKEN, USER, FakeDiscord
+
+GUILD, MAYA, MODERATORS = 104900000000000001, 104900000000000002, 104900000000000003
 
 
-async def _unauthorized(_request: web.Request) -> web.Response:
-    return web.json_response({"message": "401: Unauthorized", "code": 0}, status=401)
+class Impatient:
+    def delay(self) -> float:
+        return 0
 
 
 @pytest.fixture
 def somewhere(unused_tcp_port: int, monkeypatch: pytest.MonkeyPatch) -> int:
     """Point discord.py at a port of this machine where nobody listens yet."""
     monkeypatch.setattr("discord.http.Route.BASE", f"http://127.0.0.1:{unused_tcp_port}/api/v10")
+    gateway = yarl.URL(f"ws://127.0.0.1:{unused_tcp_port}/gateway")
+    monkeypatch.setattr("discord.gateway.DiscordWebSocket.DEFAULT_GATEWAY", gateway)
+    # The library's own pace before it fails, and Herald's after it.
+    monkeypatch.setattr("discord.client.ExponentialBackoff", Impatient)
     monkeypatch.setattr("bot.client.FIRST_WAIT_SECONDS", 0.02)
     return unused_tcp_port
+
+
+@pytest.fixture
+async def fake(somewhere: int) -> AsyncGenerator[FakeDiscord]:
+    discord = FakeDiscord()
+    runner = await discord.serve(somewhere)
+    yield discord
+    await runner.cleanup()
+
+
+def fresh(stage: Stage) -> HeraldBot:
+    """Return a client beside the stage's own, that reaches the network."""
+    return HeraldBot(service=stage.herald.service, store=stage.herald.store, environment="test")
+
+
+# --- connecting ------------------------------------------------------------------------------------
 
 
 async def test_a_discord_out_of_reach_is_waited_for_and_a_refused_token_ends_the_start(
     v5: Stage, somewhere: int
 ) -> None:
-    fresh = HeraldBot(service=v5.herald.service, store=v5.herald.store, environment="test")
-    connecting = asyncio.ensure_future(fresh.keep_connected("not-a-token"))
+    connecting = asyncio.ensure_future(fresh(v5).keep_connected("not-a-token"))
     done, _ = await asyncio.wait({connecting}, timeout=0.2)
     assert not done
 
-    application = web.Application()
-    application.router.add_route("*", "/{path:.*}", _unauthorized)
-    runner = web.AppRunner(application)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", somewhere).start()
+    runner = await FakeDiscord().serve(somewhere)
     with pytest.raises(ConfigurationError, match="DISCORD_TOKEN: Discord does not accept it"):
         await asyncio.wait_for(connecting, 10)
     await runner.cleanup()
+
+
+async def test_a_first_connection_that_fails_is_tried_again_until_it_stands(
+    v5: Stage, fake: FakeDiscord
+) -> None:
+    fake.closed_at_first = 3
+    client = fresh(v5)
+    with capture_logs() as logged:
+        connecting = asyncio.ensure_future(client.keep_connected(TOKEN))
+        assert await asyncio.wait_for(fake.identified, 10) == TOKEN
+    waits = [line["again_in"] for line in logged if line["event"].startswith("Discord is out of reach")]
+    assert waits == [0.02, 0.04, 0.08]
+    assert fake.asked.count("GET /users/@me") == 1
+    await client.close()
+    connecting.cancel()
+    await asyncio.wait({connecting})
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        AttributeError("ours"),
+        AttributeError("ours", name="sequence", obj=""),
+        AttributeError("ours", name="x"),
+    ],
+)
+async def test_a_fault_of_ours_is_not_taken_for_a_discord_out_of_reach(
+    v5: Stage, fake: FakeDiscord, monkeypatch: pytest.MonkeyPatch, fault: AttributeError
+) -> None:
+    async def connect() -> None:
+        raise fault
+
+    client = fresh(v5)
+    monkeypatch.setattr(client, "connect", connect)
+    with pytest.raises(AttributeError, match="ours"):
+        await asyncio.wait_for(client.keep_connected(TOKEN), 10)
+
+
+# --- ending ----------------------------------------------------------------------------------------
+
+
+class Door:
+    """Holds what people asked for in the service, until it is opened."""
+
+    def __init__(self, stage: Stage, monkeypatch: pytest.MonkeyPatch, use_case: str) -> None:
+        self._stage = stage
+        self._original = getattr(stage.herald.service, use_case)
+        self._opened = asyncio.Event()
+        monkeypatch.setattr(stage.herald.service, use_case, self._pass)
+        self.open = self._opened.set
+
+    async def _pass(self, *arguments: Any, **options: Any) -> Any:
+        await self._stage.world.env.external_wait(self._opened.wait(), reason="the test holds it")
+        return await self._original(*arguments, **options)
+
+
+async def status_of(stage: Stage, number: int) -> Status:
+    async with stage.herald.store.reading() as tx:
+        return (await tx.broadcasts.get(number)).status
+
+
+async def draining(stage: Stage) -> "asyncio.Task[None]":
+    """Begin to drain, as far as it goes by itself."""
+    task = asyncio.create_task(stage.herald.client.drain(30))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    return task
+
+
+async def test_a_press_under_way_is_finished_before_the_end(
+    v5: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await v5.submit(await v5.compose())
+    door = Door(v5, monkeypatch, "approve")
+    await v5.person("Omar").click(v5.review_card(), label="Approve")
+    drained = await draining(v5)
+    assert not drained.done()
+    assert await status_of(v5, 1) is Status.REVIEW
+    door.open()
+    await drained
+    assert await status_of(v5, 1) is Status.APPROVED
+
+
+async def test_a_command_under_way_is_answered_before_the_end(
+    v5: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    door = Door(v5, monkeypatch, "queue")
+    asked = await v5.person("Maya").slash(v5.channel("moderators"), "notify queue")
+    drained = await draining(v5)
+    assert not drained.done()
+    door.open()
+    await drained
+    assert answer(asked) == "Nothing waits for anybody."
+
+
+async def test_a_form_under_way_is_stored_before_the_end(v5: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    door = Door(v5, monkeypatch, "compose")
+    await v5.compose()
+    drained = await draining(v5)
+    assert not drained.done()
+    door.open()
+    await drained
+    assert await status_of(v5, 1) is Status.DRAFT
+
+
+async def test_at_the_end_a_new_press_changes_nothing_and_is_told_so(v5: Stage) -> None:
+    await v5.submit(await v5.compose())
+    await v5.herald.client.drain(30)
+    pressed = await v5.person("Omar").click(v5.review_card(), label="Approve")
+    assert answer(pressed) == RESTARTING
+    assert response(pressed).flags.ephemeral
+    assert await status_of(v5, 1) is Status.REVIEW
+
+
+async def test_at_the_end_a_new_command_is_turned_away_while_an_earlier_one_still_runs(
+    v5: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    door = Door(v5, monkeypatch, "queue")
+    await v5.person("Maya").slash(v5.channel("moderators"), "notify queue")
+    drained = await draining(v5)
+    refused = await v5.person("Lena").slash(v5.channel("moderators"), "notify freeze", reason="Wait")
+    assert answer(refused) == RESTARTING
+    assert await v5.herald.service.frozen(v5.actor("Lena")) == (None, [])
+    assert not drained.done()
+    door.open()
+    await drained
+
+
+async def test_at_the_end_what_was_typed_is_given_back(v5: Stage) -> None:
+    maya = v5.person("Maya")
+    form = await maya.slash(
+        v5.channel("moderators"), "notify compose", audience="Gold members", topic="announcements"
+    )
+    await v5.herald.client.drain(30)
+    values = {"subject": "We are live", "content": "The stream starts now.", "where": "same"}
+    refused = response(await maya.submit_modal(form, values))
+    assert refused.content.startswith(RESTARTING)
+    (attached,) = refused.attachments
+    assert await attached.read() == b"We are live\n\nThe stream starts now."
+    async with v5.herald.store.reading() as tx:
+        assert await tx.record.of_guild(v5.world.guild.id) == []
+
+
+async def test_at_the_end_nobody_is_offered_choices(v5: Stage) -> None:
+    await v5.herald.client.drain(30)
+    channel = v5.channel("moderators")
+    assert await v5.person("Maya").autocomplete(channel, "notify compose", "audience", "") == []
+
+
+async def test_a_handler_that_hangs_does_not_hold_the_end_up(
+    v5: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    door = Door(v5, monkeypatch, "queue")
+    await v5.person("Maya").slash(v5.channel("moderators"), "notify queue")
+    with capture_logs() as logged:
+        await asyncio.wait_for(v5.herald.client.drain(0.01), 5)
+    assert logged[-1]["left"] == 1
+    door.open()
+    await v5.herald.client.drain(30)
+
+
+async def test_where_nothing_is_under_way_the_end_is_at_once(v5: Stage) -> None:
+    async with asyncio.timeout(1):
+        await v5.herald.client.drain(30)
+        await fresh(v5).drain(30)
+
+
+# --- roles -----------------------------------------------------------------------------------------
+
+
+async def test_it_tells_the_roles_that_someone_holds_now_and_who_has_left(v5: Stage) -> None:
+    client, guild, omar = v5.herald.client, v5.world.guild, v5.person("Omar")
+    held = {v5.world.roles["compose"].id, v5.world.roles["approve"].id}
+    assert await client.roles_of(guild.id, omar.id) == held
+    guild.remove_member(omar)
+    assert await client.roles_of(guild.id, omar.id) is None
+
+
+async def test_a_server_that_herald_is_not_in_says_nothing_about_its_members(v5: Stage) -> None:
+    with pytest.raises(Unreachable):
+        await v5.herald.client.roles_of(GUILD, v5.person("Omar").id)
+
+
+async def test_a_discord_that_does_not_answer_says_nothing_about_roles(v5: Stage) -> None:
+    v5.world.env.inject_error("GET", "/guilds/*/members/*", status=403)
+    with pytest.raises(Unreachable, match="Forbidden"):
+        await v5.herald.client.roles_of(v5.world.guild.id, v5.person("Omar").id)
+
+
+async def test_before_the_login_nobody_can_be_asked(v5: Stage) -> None:
+    with pytest.raises(Unreachable, match="not logged in"):
+        await fresh(v5).roles_of(GUILD, MAYA)
+
+
+MEMBER = f"GET /guilds/{GUILD}/members/{MAYA}"
+
+
+@pytest.fixture
+async def roster() -> AsyncGenerator[RestRoster]:
+    async with RestRoster(SecretStr(TOKEN)) as opened:
+        yield opened
+
+
+async def test_without_a_gateway_roles_are_asked_for_and_the_login_is_made_once(
+    fake: FakeDiscord, roster: RestRoster
+) -> None:
+    fake.answers[MEMBER] = (200, {"user": USER, "roles": [str(MODERATORS)]})
+    both = await asyncio.gather(roster.roles_of(GUILD, MAYA), roster.roles_of(GUILD, MAYA))
+    assert both == [{MODERATORS}, {MODERATORS}]
+    assert fake.asked.count("GET /users/@me") == 1
+    assert fake.knocks == 0
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [(404, 10004), (403, 50001), (404, 0), (400, 0)],
+    ids=["unknown server", "no access", "unknown page", "bad request"],
+)
+async def test_without_a_gateway_only_an_unknown_member_is_no_member(
+    fake: FakeDiscord, roster: RestRoster, status: int, code: int
+) -> None:
+    fake.answers[MEMBER] = (404, {"message": "Unknown Member", "code": 10007})
+    assert await roster.roles_of(GUILD, MAYA) is None
+    fake.answers[MEMBER] = (status, {"message": "No", "code": code})
+    with pytest.raises(Unreachable):
+        await roster.roles_of(GUILD, MAYA)
+
+
+async def test_without_a_gateway_a_login_that_failed_is_made_at_the_next_question(
+    somewhere: int, roster: RestRoster
+) -> None:
+    with pytest.raises(Unreachable, match="Connect"):
+        await roster.roles_of(GUILD, MAYA)
+    discord = FakeDiscord()
+    discord.answers["GET /oauth2/applications/@me"] = (400, {})
+    discord.answers[MEMBER] = (200, {"user": USER, "roles": []})
+    runner = await discord.serve(somewhere)
+    with pytest.raises(Unreachable, match="HTTPException"):
+        await roster.roles_of(GUILD, MAYA)
+    discord.answers["GET /oauth2/applications/@me"] = (200, APPLICATION)
+    assert await roster.roles_of(GUILD, MAYA) == frozenset()
+    await runner.cleanup()
+
+
+async def test_without_a_gateway_a_refused_token_is_named_and_not_shown(fake: FakeDiscord) -> None:
+    async with RestRoster(SecretStr("another-fake-token")) as roster:
+        with pytest.raises(Unreachable, match="DISCORD_TOKEN: Discord does not accept it") as raised:
+            await roster.roles_of(GUILD, MAYA)
+        assert "another-fake-token" not in f"{raised.value!r} {roster!r}"
+
+
+async def test_without_a_gateway_a_silent_discord_is_waited_for_only_so_long(
+    fake: FakeDiscord, roster: RestRoster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.client.ASK_SECONDS", 0.05)
+    fake.silent = True
+    async with asyncio.timeout(5):
+        with pytest.raises(Unreachable, match="TimeoutError"):
+            await roster.roles_of(GUILD, MAYA)
+
+
+# --- what it is ------------------------------------------------------------------------------------
 
 
 async def test_the_client_asks_for_no_privileged_intent(v5: Stage) -> None:

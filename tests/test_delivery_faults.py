@@ -3,7 +3,7 @@
 import asyncio
 import socket
 from collections import deque
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -13,6 +13,7 @@ from typing import Protocol
 import pytest
 from pydantic import SecretStr
 
+from bot.bell import Bell
 from bot.broadcast import Broadcast, Notification, Status, Text
 from bot.delivery import NoAnswer, Request, Response
 from bot.dispatcher import Dispatcher
@@ -23,6 +24,8 @@ from bot.proof import Credential, Verdict, keep
 from bot.service import Service
 from bot.store import Store
 from bot.whop import Transport, gateway_for
+from bot.witness import Witness
+from tests.conftest import Silent
 
 NOW = datetime(2026, 11, 23, 9, 41, tzinfo=UTC)
 KEY = SecretStr("fake-whop-key")
@@ -150,7 +153,10 @@ class Wire(Transport):
         self._hasty = hasty
         self.patient = False
 
-    async def send(self, request: Request) -> Response | NoAnswer:
+    async def send(
+        self, request: Request, *, may_leave: Callable[[], bool] = lambda: True
+    ) -> Response | NoAnswer:
+        assert may_leave()
         fault = self._whop.take_fault()
         if fault is not None and fault.nowhere:
             return NoAnswer(reason="its name could not be resolved", bytes_left=False)
@@ -173,6 +179,7 @@ class Trial:
     store: Store
     service: Service
     credential: Credential
+    folder: Path
     now: datetime = NOW
     dispatcher: Dispatcher = field(init=False)
 
@@ -183,9 +190,15 @@ class Trial:
             service=self.service,
             transport=self.wire,
             clock=lambda: self.now,
-            bell=asyncio.Event(),
+            bell=Bell(),
+            roster=Silent(),
+            witness=Witness(self.folder / "herald.witness"),
+            steady=self.seconds,
             credential=credential or self.credential,
         )
+
+    def seconds(self) -> float:
+        return self.now.timestamp()
 
     async def restart(self, *, credential: Credential | None = None) -> None:
         self.start(credential=credential)
@@ -254,7 +267,7 @@ def open_trial(tmp_path: Path) -> OpenTrial:
             Store.open(f"sqlite:///{tmp_path / 'herald.db'}") as store,
         ):
             gateway = gateway_for("v1", origin=whop.origin)
-            bell = asyncio.Event()
+            bell = Bell()
             made: list[Trial] = []
 
             def clock() -> datetime:
@@ -273,6 +286,7 @@ def open_trial(tmp_path: Path) -> OpenTrial:
                 store=store,
                 service=Service(store=store, lifecycle=lifecycle, clock=clock, bell=bell),
                 credential=Credential.of(gateway, origin=whop.origin, api_key=KEY),
+                folder=tmp_path,
             )
             made.append(trial)
             trial.start()

@@ -18,8 +18,7 @@ from bot.app import assemble
 from bot.policy_file import parse_policy
 from bot.sandbox.stage import API_KEY, Stage, answer
 from bot.sandbox.whop import Fault
-from bot.settings import Settings
-from tests.conftest import OpenStage
+from tests.conftest import MakeSettings, OpenStage
 
 SHORT = "key-that-must-not-show"
 # One contains the other; a quote, a backslash and a percent sign are printed differently by repr.
@@ -228,20 +227,8 @@ def test_the_level_counts_for_herald_and_the_frames_of_libraries_are_never_logge
 # --- objects ---------------------------------------------------------------------------------------
 
 
-def make_settings(folder: Path) -> Settings:
-    return Settings.model_validate(
-        {
-            "discord_token": SHORT,
-            "whop_api_key": LONG,
-            "whop_api": "v1",
-            "database_url": f"sqlite:///{folder / 'herald.db'}",
-            "health_address": "127.0.0.1:0",
-        }
-    )
-
-
-async def test_no_object_of_herald_shows_a_secret(tmp_path: Path) -> None:
-    settings = make_settings(tmp_path)
+async def test_no_object_of_herald_shows_a_secret(make_settings: MakeSettings) -> None:
+    settings = make_settings(discord_token=SHORT, whop_api_key=LONG, whop_api="v1")
     async with assemble(settings, parse_policy(POLICY, name="herald.toml")) as herald:
         transport = herald.dispatcher._transport  # pyright: ignore[reportPrivateUsage]
         for thing in (
@@ -261,9 +248,10 @@ async def test_no_object_of_herald_shows_a_secret(tmp_path: Path) -> None:
             assert SHORT not in f"{thing!r} {thing!s}"
 
 
-async def test_the_log_of_settings_shows_no_secret_even_unredacted(tmp_path: Path) -> None:
+async def test_the_log_of_settings_shows_no_secret_even_unredacted(make_settings: MakeSettings) -> None:
     output = configured("json", secrets=())
-    structlog.get_logger().info("start", settings=make_settings(tmp_path), key=SecretStr(LONG))
+    settings = make_settings(discord_token=SHORT, whop_api_key=LONG)
+    structlog.get_logger().info("start", settings=settings, key=SecretStr(LONG))
     assert SHORT not in output.getvalue()
     assert "exp" not in json.loads(output.getvalue())["key"]
 

@@ -12,13 +12,14 @@ import pytest
 from pydantic import SecretStr
 
 from bot.check import look_up_proof
+from bot.clock import utc_now
 from bot.policy import UsersInExperience
 from bot.proof import Credential, Verdict, keep, prove, recall, trial
-from bot.sandbox.stage import UNDONE, Stage, readable, sandbox_settings
+from bot.sandbox.stage import API_KEY, UNDONE, Stage, readable
 from bot.sandbox.whop import Fault, SimulatedWhop
 from bot.store import Store
 from bot.whop import Transport, gateway_for
-from tests.conftest import OpenStage
+from tests.conftest import MakeSettings, OpenStage
 
 ROOT = Path(__file__).parents[1]
 NOW = datetime(2026, 11, 23, 9, 41, tzinfo=UTC)
@@ -97,7 +98,9 @@ async def test_a_proof_holds_for_one_key_one_address_and_one_version_only(tmp_pa
             assert await recall(tx, proven) is None
 
 
-async def herald(folder: Path, whop: SimulatedWhop, *arguments: str, api: str = "v1") -> tuple[int, str]:
+async def herald(
+    folder: Path, whop: SimulatedWhop, *arguments: str, api: str = "v1", **variables: str
+) -> tuple[int, str]:
     """Run the real command against the simulated Whop; return its status and all that it said."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "bot", *arguments,
@@ -106,7 +109,7 @@ async def herald(folder: Path, whop: SimulatedWhop, *arguments: str, api: str = 
             "PATH": os.defpath, "PYTHONPATH": str(ROOT), "PYTHONUTF8": "1", "COLUMNS": "200",
             "DISCORD_TOKEN": "fake-discord-token", "WHOP_API_KEY": KEY, "WHOP_API": api,
             "WHOP_BASE_URL": whop.origin,
-        },
+        } | variables,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
@@ -115,7 +118,9 @@ async def herald(folder: Path, whop: SimulatedWhop, *arguments: str, api: str = 
     return process.returncode or 0, said.decode()
 
 
-async def test_the_command_keeps_the_proof_and_never_the_key(whop: SimulatedWhop, tmp_path: Path) -> None:
+async def test_the_command_keeps_the_proof_and_never_the_key(
+    whop: SimulatedWhop, tmp_path: Path, make_settings: MakeSettings
+) -> None:
     status, said = await herald(tmp_path, whop, "prove-key", "user_maya", "exp_gold", "--yes")
     assert (status, len(whop.exchanges), len(whop.pushes)) == (0, 2, 1)
     assert "Idempotency keys are proven for this API key" in said
@@ -123,10 +128,14 @@ async def test_the_command_keeps_the_proof_and_never_the_key(whop: SimulatedWhop
     assert KEY not in said
     assert all(KEY.encode() not in path.read_bytes() for path in data.iterdir())
 
-    settings = sandbox_settings(generation="v1", origin=whop.origin, data=data)
-    settings = settings.model_copy(update={"whop_api_key": SecretStr(KEY)})
+    settings = make_settings(
+        whop_api="v1",
+        whop_base_url=whop.origin,
+        whop_api_key=KEY,
+        database_url=f"sqlite:///{data / 'herald.db'}",
+    )
     line = await look_up_proof(settings, gateway_for("v1", origin=whop.origin))
-    assert (line or "").startswith("Whop's idempotency keys are proven for this API key, since 20")
+    assert line.startswith("Whop's idempotency keys are proven for this API key, since 20")
 
 
 async def test_the_command_proves_nothing_where_keys_are_ignored(whop: SimulatedWhop, tmp_path: Path) -> None:
@@ -156,8 +165,8 @@ async def test_the_command_sends_nothing_without_a_yes(whop: SimulatedWhop, tmp_
         ("user_maya", "gold", "v1", "EXPERIENCE_ID: write a Whop id that begins with exp_."),
     ],
 )
-async def test_the_command_refuses_in_one_sentence(  # noqa: PLR0917
-    whop: SimulatedWhop, tmp_path: Path, user: str, experience: str, api: str, sentence: str
+async def test_the_command_refuses_in_one_sentence(
+    whop: SimulatedWhop, tmp_path: Path, *, user: str, experience: str, api: str, sentence: str
 ) -> None:
     status, said = await herald(tmp_path, whop, "prove-key", user, experience, "--yes", api=api)
     assert (status, whop.exchanges) == (2, [])
@@ -165,14 +174,43 @@ async def test_the_command_refuses_in_one_sentence(  # noqa: PLR0917
     assert len(said.splitlines()) == 1
 
 
-async def test_check_says_what_is_not_proven_and_makes_no_database(tmp_path: Path) -> None:
-    def line(generation: str) -> tuple[object, ...]:
-        settings = sandbox_settings(generation=generation, origin=ORIGIN, data=tmp_path)
-        return settings, gateway_for(generation, origin=ORIGIN)
+def entries(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir()]
 
-    assert "are not proven for this API key" in (await look_up_proof(*line("v1")) or "")  # pyright: ignore[reportArgumentType]
-    assert await look_up_proof(*line("v5")) is None  # pyright: ignore[reportArgumentType]
-    assert os.listdir(tmp_path) == []  # noqa: PTH208
+
+async def test_check_says_what_is_not_proven_and_makes_no_database(
+    tmp_path: Path, make_settings: MakeSettings
+) -> None:
+    async def line(generation: str) -> str:
+        return await look_up_proof(make_settings(whop_api=generation), gateway_for(generation, origin=ORIGIN))
+
+    assert "are not proven for this API key" in await line("v1")
+    assert "herald check --prove USER_ID EXPERIENCE_ID" in await line("v1")
+    assert await line("v5") == "Whop's v5 has no idempotency keys, so there is nothing to prove."
+    assert entries(tmp_path) == []
+
+
+async def test_the_command_works_beside_a_running_herald_which_goes_by_it_at_once(
+    open_stage: OpenStage,
+) -> None:
+    async with open_stage("v1") as stage:
+        # The command goes by the real time.
+        await stage.world.env.advance_time((utc_now() - stage.clock()).total_seconds())
+        settings = stage.settings
+        status, said = await herald(
+            settings.database_file.parent, stage.whop, "prove-key", "user_maya", "exp_gold", "--yes",
+            WHOP_API_KEY=API_KEY, DATABASE_URL=settings.database_url.get_secret_value(),
+        )  # fmt: skip
+        assert status == 0, said
+        assert "a Herald that runs goes by that from now on" in said
+        before = len(stage.whop.pushes)
+
+        stage.whop.fail_next(Fault.DROP_AFTER_ACCEPT)
+        await stage.approved()
+        await stage.wait(UNDONE)
+        await stage.wait(UNDONE)
+        assert "Accepted by Whop" in readable(stage.review_card())
+        assert len(stage.whop.pushes) == before + 1
 
 
 async def test_while_herald_tries_again_the_card_says_so_and_why(open_stage: OpenStage) -> None:

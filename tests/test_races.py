@@ -6,11 +6,13 @@ from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, Final, cast
 
 import pytest_asyncio
 
 from bot.audit import HERALD, Entry, first_broken
+from bot.bell import Bell
 from bot.broadcast import Broadcast, Notification, Person, Status, Text
 from bot.delivery import Delivery, Request, Response
 from bot.dispatcher import Dispatcher
@@ -21,6 +23,8 @@ from bot.policy_file import parse_policy
 from bot.service import Service
 from bot.store import Store
 from bot.whop import Transport, gateway_for
+from bot.witness import Witness
+from tests.conftest import Silent
 
 GUILD: Final = 104900000000000001
 COMPOSERS: Final = 104900000000000021
@@ -60,7 +64,7 @@ class Counting:
     def __init__(self) -> None:
         self.sent: Counter[bytes] = Counter()
 
-    async def send(self, request: Request) -> Response:
+    async def send(self, request: Request, **_: object) -> Response:
         self.sent[request.body] += 1
         await asyncio.sleep(0)
         return Response(status=200, headers={}, body='{"success": true}')
@@ -120,7 +124,7 @@ class Two:
 
 
 @pytest_asyncio.fixture
-async def two(database_url: str) -> AsyncIterator[Two]:
+async def two(database_url: str, tmp_path: Path) -> AsyncIterator[Two]:
     transport, time = Counting(), Time()
     async with AsyncExitStack() as stack:
         one = await stack.enter_async_context(Store.open(database_url, alone=False))
@@ -129,11 +133,13 @@ async def two(database_url: str) -> AsyncIterator[Two]:
             if database_url.startswith("sqlite")
             else await stack.enter_async_context(Store.open(database_url, alone=False))
         )
-        yield Two(_desk(one, transport, time), _desk(other, transport, time), transport, time)
+        yield Two(
+            _desk(one, transport, time, tmp_path), _desk(other, transport, time, tmp_path), transport, time
+        )
 
 
-def _desk(store: Store, transport: Counting, time: Time) -> Desk:
-    bell = asyncio.Event()
+def _desk(store: Store, transport: Counting, time: Time, folder: Path) -> Desk:
+    bell = Bell()
     lifecycle = Lifecycle(
         policy=parse_policy(POLICY, name="herald.toml"),
         gateway=gateway_for("v1", origin=ORIGIN),
@@ -143,7 +149,14 @@ def _desk(store: Store, transport: Counting, time: Time) -> Desk:
     )
     service = Service(store=store, lifecycle=lifecycle, clock=time, bell=bell)
     dispatcher = Dispatcher(
-        store=store, service=service, transport=cast("Transport", transport), clock=time, bell=bell
+        store=store,
+        service=service,
+        transport=cast("Transport", transport),
+        roster=Silent(),
+        witness=Witness(folder / f"{id(store)}.witness"),
+        clock=time,
+        steady=lambda: time().timestamp(),
+        bell=bell,
     )
     return Desk(store, service, dispatcher)
 
@@ -323,7 +336,7 @@ async def test_two_who_claim_at_once_get_different_deliveries(two: Two) -> None:
     async def claim(store: Store) -> list[Delivery]:
         async with store.transaction() as tx:
             taken = [
-                await tx.deliveries.claim(one, at=two.time())
+                await tx.deliveries.claim(one, owner="me", at=two.time())
                 for one in await tx.deliveries.due(two.time(), limit=4)
             ]
         return [one for one in taken if one is not None]

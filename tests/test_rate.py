@@ -1,11 +1,15 @@
 """The rate: never above what Whop takes, nearly all of it used, and nothing forgotten by a restart."""
 
 from collections import Counter
+from typing import Final
+
+import pytest
 
 from bot.broadcast import Notification, Text
-from bot.dispatcher import WIDTH
 from bot.sandbox.stage import UNDONE, Stage
 from bot.sandbox.whop import Fault
+
+NARROW: Final = 4
 
 
 async def approve_many(stage: Stage, count: int) -> None:
@@ -45,32 +49,40 @@ async def test_a_restart_does_not_let_more_through(v5: Stage) -> None:
     assert Counter(exchange.status for exchange in v5.whop.exchanges) == {201: 20}
 
 
+@pytest.fixture
+def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let fewer go out at once than are due."""
+    monkeypatch.setattr("bot.dispatcher.WIDTH", NARROW)
+
+
+@pytest.mark.usefixtures("narrow")
 async def test_after_a_429_all_wait_and_then_one_asks_whether_it_is_over(stage: Stage) -> None:
     await approve_many(stage, 6)
     await stage.world.env.advance_time(UNDONE.total_seconds())
     stage.whop.fault = Fault.RATE_LIMITED
     await stage.herald.dispatcher.tick()
-    assert len(stage.whop.exchanges) == WIDTH
+    assert len(stage.whop.exchanges) == NARROW
     await send_for(stage, 1)
-    assert len(stage.whop.exchanges) == WIDTH
+    assert len(stage.whop.exchanges) == NARROW
 
     await stage.world.env.advance_time(61)
     await stage.herald.dispatcher.tick()
-    assert len(stage.whop.exchanges) == WIDTH + 1
+    assert len(stage.whop.exchanges) == NARROW + 1
 
     stage.whop.fault = Fault.NONE
     await stage.world.env.advance_time(61)
     await stage.herald.dispatcher.tick()
-    assert len(stage.whop.exchanges) == WIDTH + 2
+    assert len(stage.whop.exchanges) == NARROW + 2
     await send_for(stage, 1)
     assert len(stage.whop.pushes) == 6
 
 
+@pytest.mark.usefixtures("narrow")
 async def test_an_error_of_whops_makes_the_next_ones_wait_though_others_were_accepted(stage: Stage) -> None:
     await approve_many(stage, 6)
     await stage.world.env.advance_time(UNDONE.total_seconds())
     stage.whop.fail_next(Fault.SERVER_ERROR)
     await send_for(stage, 1)
-    assert len(stage.whop.exchanges) == WIDTH
+    assert len(stage.whop.exchanges) == NARROW
     await send_for(stage, 12)
     assert len(stage.whop.pushes) == 5

@@ -104,7 +104,7 @@ async def add_delivery(store: Store) -> Delivery:
 
 async def claim(store: Store, delivery: Delivery) -> Delivery | None:
     async with store.transaction() as tx:
-        return await tx.deliveries.claim(delivery, at=NOW)
+        return await tx.deliveries.claim(delivery, owner="me", at=NOW)
 
 
 async def claimed(store: Store) -> Delivery:
@@ -646,7 +646,7 @@ async def approved(store: Store) -> Broadcast:
         await tx.broadcasts.approve(edited, approver=OMAR, at=NOW)
         request = Request(method="POST", url="https://api.whop.com/x", headers={}, body=b"")
         await tx.deliveries.add(draft.id, [request], at=NOW)
-        assert await tx.deliveries.claim((await tx.deliveries.of(draft.id))[0], at=NOW)
+        assert await tx.deliveries.claim((await tx.deliveries.of(draft.id))[0], owner="me", at=NOW)
         await execute(tx, f"INSERT {EVENT.format(1, 'before')}")
         return await tx.broadcasts.get(draft.id)
 

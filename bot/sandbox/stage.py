@@ -12,7 +12,7 @@ import simcord
 from pydantic import SecretStr
 
 from bot.app import Herald, assemble
-from bot.clock import Clock
+from bot.clock import Clock, Steady
 from bot.permissions import Actor
 from bot.policy import Policy
 from bot.policy_file import parse_policy
@@ -38,6 +38,7 @@ def sandbox_settings(
             "whop_base_url": origin,
             "database_url": database_url or f"sqlite:///{data / 'herald.db'}",
             "herald_config": data / "herald.toml",
+            "herald_witness": data / "herald.witness",
             "health_address": "127.0.0.1:0",
             "log_level": "warning",
             "log_format": "console",
@@ -61,6 +62,7 @@ class Stage:
     settings: Settings
     policy: Policy
     clock: Clock
+    steady: Steady
     herald: Herald
     _stack: AsyncExitStack = field(repr=False)
 
@@ -74,16 +76,19 @@ class Stage:
         database_url: str | None = None,
         clock: Clock | None = None,
         tolerant: bool = False,
+        steady: Steady | None = None,
         edit_policy: Edit = _as_it_is,
         **whop_options: Any,
     ) -> AsyncGenerator[Self, None]:
         """Build the world, a Whop and a Herald that is connected to both.
 
-        Without a clock of its own, Herald goes by SimCord's, which moves only when told. `edit_policy`
+        Without a clock of its own, Herald goes by SimCord's, which moves only when told; `steady` is the one
+        that nobody can set, and that the other is compared with. `edit_policy`
         changes the text of herald.toml before it is read. The database is a file in `data` unless named.
         """
         async with World.open(tolerant=tolerant) as world, AsyncExitStack() as stack:
             now = clock or world.env.now
+            even = steady or (lambda: now().timestamp())
             whop = SimulatedWhop(api_keys=[API_KEY], clock=now, **whop_options)
             await whop.start()
             stack.push_async_callback(whop.close)
@@ -92,9 +97,9 @@ class Stage:
             )
             policy = _write_policy(settings, edit_policy(world.policy(generation)))
             inner = await stack.enter_async_context(AsyncExitStack())
-            herald = await inner.enter_async_context(assemble(settings, policy, clock=now))
+            herald = await inner.enter_async_context(assemble(settings, policy, clock=now, steady=even))
             await world.attach(herald.client)
-            yield cls(world, whop, settings, policy, now, herald, inner)
+            yield cls(world, whop, settings, policy, now, even, herald, inner)
 
     async def restart(self, *, generation: str | None = None, edit_policy: Edit = _as_it_is) -> None:
         """Close this Herald and start another on the same database, as after a deploy."""
@@ -103,7 +108,7 @@ class Stage:
         self.settings = self.settings.model_copy(update={"whop_api": generation})
         self.policy = _write_policy(self.settings, edit_policy(self.world.policy(generation)))
         self.herald = await self._stack.enter_async_context(
-            assemble(self.settings, self.policy, clock=self.clock)
+            assemble(self.settings, self.policy, clock=self.clock, steady=self.steady)
         )
         await self.world.attach(self.herald.client)
         await self.herald.dispatcher.sweep()

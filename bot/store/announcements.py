@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import func, insert, or_, select, update
+from sqlalchemy import case, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.broadcast import OPEN
@@ -30,6 +30,7 @@ class Card:
     current: bool
     wanted: int
     failures: int
+    next_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,12 +73,12 @@ class Announcements:
             )
         )
 
-    async def redraw_card(self, broadcast_id: int, *, at: datetime) -> None:
-        """Ask that the broadcast's card shows where it stands now."""
+    async def redraw_card(self, broadcast_id: int, *, at: datetime | None = None) -> None:
+        """Ask that the broadcast's card shows where it stands at that time, or when its turn comes."""
         await self._connection.execute(
             update(cards)
             .where(cards.c.broadcast_id == broadcast_id, cards.c.current)
-            .values(wanted=cards.c.wanted + 1, next_at=at)
+            .values(wanted=cards.c.wanted + 1, **({"next_at": at} if at else {}))
         )
 
     async def redraw_open_cards(self, guild_id: int, *, at: datetime) -> None:
@@ -151,12 +152,18 @@ class Announcements:
             for row in rows.mappings()
         ]
 
-    async def card_drawn(self, card: Card, *, message_id: int) -> None:
-        """Note that the card shows all that was wanted when it was read."""
+    async def card_drawn(self, card: Card, *, message_id: int, next_at: datetime) -> None:
+        """Note that the card shows all that was wanted when it was read, and when its next turn comes."""
         await self._connection.execute(
             update(cards)
             .where(cards.c.id == card.id)
-            .values(message_id=message_id, shown=card.wanted, failures=0)
+            .values(
+                message_id=message_id,
+                shown=card.wanted,
+                failures=0,
+                # A change that came while it was drawn and cannot wait has set a turn of its own.
+                next_at=case((cards.c.next_at == card.next_at, next_at), else_=cards.c.next_at),
+            )
         )
 
     async def card_lost(self, card: Card) -> None:

@@ -28,8 +28,10 @@ class Broadcasts:
         fingerprint: str,
         origin_channel_id: int,
         at: datetime,
+        editor: Person | None = None,
+        repeats: int | None = None,
     ) -> Broadcast:
-        """Store a new draft and return it with its number."""
+        """Store a new draft and return it with its number; an `editor` is who wrote its words instead."""
         row = await self._connection.execute(
             insert(broadcasts)
             .values(
@@ -46,11 +48,12 @@ class Broadcasts:
                 reason="",
                 created_at=at,
                 updated_at=at,
+                repeats=repeats,
             )
             .returning(broadcasts.c.id)
         )
         identifier = row.scalar_one()
-        await self.add_revision(identifier, 1, editor=author, notification=notification, at=at)
+        await self.add_revision(identifier, 1, editor=editor or author, notification=notification, at=at)
         return await self.get(identifier)
 
     async def add_revision(
@@ -132,6 +135,14 @@ class Broadcasts:
             broadcasts.c.guild_id == guild_id, broadcasts.c.status.in_(statuses), limit=limit
         )
 
+    async def everywhere(self, status: Status) -> list[Broadcast]:
+        """Return all servers' broadcasts in one status, oldest first."""
+        return await self._load(broadcasts.c.status == status, limit=None, oldest=True)
+
+    async def is_empty(self) -> bool:
+        """Tell whether there has never been a broadcast."""
+        return await self._connection.scalar(select(broadcasts.c.id).limit(1)) is None
+
     async def due(self, now: datetime, *, limit: int) -> list[Broadcast]:
         """Return approved broadcasts whose time has come, oldest first."""
         return await self._load(
@@ -154,7 +165,7 @@ class Broadcasts:
         )
 
     async def _load(
-        self, *where: Any, limit: int = 1, oldest: bool = False, locked: bool = False
+        self, *where: Any, limit: int | None = 1, oldest: bool = False, locked: bool = False
     ) -> list[Broadcast]:
         order = broadcasts.c.id if oldest else broadcasts.c.id.desc()
         query = select(broadcasts).where(*where).order_by(order).limit(limit)
@@ -203,4 +214,5 @@ _PLAIN = (
     "review_expires_at",
     "created_at",
     "updated_at",
+    "repeats",
 )

@@ -1,13 +1,17 @@
 """Deliveries and their attempts."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
+from typing import Final, cast
 
-from sqlalchemy import RowMapping, func, insert, select, update
+from sqlalchemy import RowMapping, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.delivery import Attempt, Delivery, DeliveryStatus, Request
 from bot.store.tables import attempts, broadcasts, deliveries
+
+# How long a claim is nobody else's: much longer than a request may take.
+LEASE: Final = timedelta(seconds=60)
 
 
 class Deliveries:
@@ -55,16 +59,36 @@ class Deliveries:
             locked=self._locking,
         )
 
-    async def in_flight(self) -> list[Delivery]:
-        """Return deliveries that were claimed and have no outcome."""
-        return await self._load(deliveries.c.status == DeliveryStatus.IN_FLIGHT, limit=None)
+    async def abandoned(self, *, owner: str, outlived: str | None) -> list[Delivery]:
+        """Return deliveries that were claimed by somebody else who will not tell what became of them.
+
+        Their lease is over, or their owner's name begins with that of processes which are certainly gone.
+        """
+        gone = deliveries.c.lease_until.is_(None) | (deliveries.c.lease_until <= await self._database_time())
+        if outlived is not None:
+            gone = or_(gone, deliveries.c.owner.startswith(outlived))
+        return await self._load(
+            deliveries.c.status == DeliveryStatus.IN_FLIGHT,
+            or_(deliveries.c.owner.is_(None), deliveries.c.owner != owner),
+            gone,
+            limit=None,
+        )
 
     async def started_since(self, moment: datetime) -> int:
         """Return how many attempts were started after that moment."""
         counted = select(func.count()).select_from(attempts).where(attempts.c.started_at > moment)
         return await self._connection.scalar(counted) or 0
 
-    async def claim(self, delivery: Delivery, *, at: datetime) -> Delivery | None:
+    async def under_way_since(self, moment: datetime) -> int:
+        """Return how many attempts that were started at that moment or later have no outcome yet."""
+        counted = (
+            select(func.count())
+            .select_from(attempts)
+            .where(attempts.c.started_at >= moment, attempts.c.finished_at.is_(None))
+        )
+        return await self._connection.scalar(counted) or 0
+
+    async def claim(self, delivery: Delivery, *, owner: str, at: datetime) -> Delivery | None:
         """Take a pending delivery and write its attempt down; return None if it is no longer pending."""
         number = delivery.attempts + 1
         done = await self._connection.execute(
@@ -74,14 +98,32 @@ class Deliveries:
                 deliveries.c.status == DeliveryStatus.PENDING,
                 deliveries.c.attempts == delivery.attempts,
             )
-            .values(status=DeliveryStatus.IN_FLIGHT, attempts=number)
+            .values(
+                status=DeliveryStatus.IN_FLIGHT,
+                attempts=number,
+                owner=owner,
+                lease_until=await self._database_time() + LEASE,
+            )
         )
         if done.rowcount != 1:
             return None
         await self._connection.execute(
             insert(attempts).values(delivery_id=delivery.id, number=number, started_at=at, detail="")
         )
-        return (await self._load(deliveries.c.id == delivery.id, limit=1))[0]
+        return await self.get(delivery.id)
+
+    async def get(self, delivery_id: int) -> Delivery:
+        """Return one delivery as it stands now."""
+        return (await self._load(deliveries.c.id == delivery_id, limit=1))[0]
+
+    async def check_again(self, delivery: Delivery, *, at: datetime) -> bool:
+        """Let an unknown delivery be sent once more; return False if it is no longer unknown."""
+        done = await self._connection.execute(
+            update(deliveries)
+            .where(deliveries.c.id == delivery.id, deliveries.c.status == DeliveryStatus.UNKNOWN)
+            .values(status=DeliveryStatus.PENDING, next_at=at)
+        )
+        return done.rowcount == 1
 
     async def settle(
         self,
@@ -93,31 +135,45 @@ class Deliveries:
         next_at: datetime | None = None,
         http_status: int | None = None,
         bytes_left: bool | None = None,
+        late: bool = False,
     ) -> bool:
-        """Write what became of the claimed attempt; return False if it was settled already."""
+        """Write what became of a delivery; return False if it is no longer as it is given."""
         done = await self._connection.execute(
             update(deliveries)
             .where(
                 deliveries.c.id == delivery.id,
                 deliveries.c.status == delivery.status,
                 deliveries.c.attempts == delivery.attempts,
+                deliveries.c.owner.is_not_distinct_from(delivery.owner),
             )
             .values(status=status, detail=detail, **({"next_at": next_at} if next_at else {}))
         )
         if done.rowcount != 1:
             return False
+        # What became of an attempt is written once, unless its true answer came after all.
+        open_or_late = attempts.c.outcome.is_not(None) if late else attempts.c.finished_at.is_(None)
         await self._connection.execute(
             update(attempts)
             .where(
                 attempts.c.delivery_id == delivery.id,
                 attempts.c.number == delivery.attempts,
-                attempts.c.finished_at.is_(None),
+                open_or_late,
             )
             .values(
                 finished_at=at, http_status=http_status, bytes_left=bytes_left, outcome=status, detail=detail
             )
         )
         return True
+
+    async def _database_time(self) -> datetime:
+        """Return the time by the database's clock, which all processes share."""
+        if self._connection.dialect.name == "postgresql":
+            moment = await self._connection.scalar(select(func.timezone("UTC", func.clock_timestamp())))
+        else:
+            moment = datetime.fromisoformat(
+                await self._connection.scalar(select(func.strftime("%Y-%m-%d %H:%M:%f", "now"))) or ""
+            )
+        return cast("datetime", moment).replace(tzinfo=UTC)
 
     async def _load(self, *where: object, limit: int | None, locked: bool = False) -> list[Delivery]:
         query = (
@@ -163,4 +219,5 @@ def _delivery(row: RowMapping, past: Sequence[Attempt]) -> Delivery:
         attempts=row["attempts"],
         detail=row["detail"],
         past=tuple(past),
+        owner=row["owner"],
     )

@@ -16,7 +16,7 @@ WAIT_SECONDS: Final = 15
 BUSY: Final = frozenset({"55P03", "57014"})
 # Advisory locks are numbers that all programs on the database share: this one says that it is Herald's.
 _HERALD: Final = 0x48657261
-_RUNNING, _MIGRATING = 1, 2
+_RUNNING, _MIGRATING, _CLAIMING = 1, 2, 3
 _OPTIONS: Final = {
     # A commit that the server may still forget would let a restart push again.
     "synchronous_commit": "on",
@@ -44,6 +44,11 @@ async def let_one_migrate(connection: AsyncConnection) -> None:
     """Wait until no other process migrates, and let this transaction take all the time it needs."""
     await connection.scalar(select(func.pg_advisory_xact_lock(_HERALD, _MIGRATING)))
     await connection.execute(text("SET LOCAL statement_timeout = 0"))
+
+
+async def lock_claiming(connection: AsyncConnection) -> None:
+    """Wait until no other transaction claims; the lock goes with the transaction."""
+    await connection.scalar(select(func.pg_advisory_xact_lock(_HERALD, _CLAIMING)))
 
 
 async def lock_guild(connection: AsyncConnection, guild_id: int) -> None:

@@ -3,15 +3,17 @@
 import sqlite3
 from collections.abc import AsyncGenerator, Generator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, nullcontext
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, Self
+from uuid import uuid4
 
 from alembic import command
 from alembic.config import Config
 from alembic.util import CommandError
 from filelock import FileLock
 from filelock import Timeout as LockTimeout
-from sqlalchemy import URL, Connection, event, make_url, select, text
+from sqlalchemy import URL, Connection, event, insert, make_url, select, text
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -24,8 +26,9 @@ from bot.store.announcements import Announcements
 from bot.store.broadcasts import Broadcasts
 from bot.store.deliveries import Deliveries
 from bot.store.freezes import Freezes
+from bot.store.members import Members
 from bot.store.record import Record
-from bot.store.tables import facts
+from bot.store.tables import facts, interactions
 
 MIGRATIONS: Final = Path(__file__).with_name("migrations")
 BUSY_SECONDS: Final = 15
@@ -52,6 +55,7 @@ class Transaction:
         self.record = Record(connection)
         self.announcements = Announcements(connection)
         self.freezes = Freezes(connection)
+        self.members = Members(connection)
 
     async def fact(self, name: str) -> str | None:
         """Return a remembered value; where it may be written anew, nobody else changes it in between."""
@@ -62,6 +66,20 @@ class Transaction:
         """Keep a value under a name."""
         await self._connection.execute(_REMEMBER, {"name": name, "value": value})
 
+    async def use_interaction(self, interaction_id: int, *, at: datetime) -> bool:
+        """Note that an interaction changes something; return False if it already has."""
+        known = select(interactions.c.id).where(interactions.c.id == interaction_id)
+        if await self._connection.scalar(known) is not None:
+            return False
+        # Two at once: the table's key refuses the second, and with it all that it would have changed.
+        await self._connection.execute(insert(interactions).values(id=interaction_id, at=at))
+        return True
+
+    async def claim_alone(self) -> None:
+        """Wait until no other process claims, so that all together keep to one rate."""
+        if self._connection.dialect.name == "postgresql":
+            await postgresql.lock_claiming(self._connection)
+
 
 _REMEMBER: Final = text(
     "INSERT INTO facts (name, value) VALUES (:name, :value)"
@@ -70,10 +88,20 @@ _REMEMBER: Final = text(
 
 
 class Store:
-    """The database of one process: a file of its own, or a PostgreSQL server's."""
+    """The database of one process: a file of its own, or a PostgreSQL server's.
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    `name` is what this process is called wherever it owns something. Whoever opened the database `alone` has
+    `outlived` all processes whose names begin so; None if others may be at work.
+    """
+
+    def __init__(self, engine: AsyncEngine, *, alone: bool = True) -> None:
         self._engine = engine
+        role = "run" if alone else "worker"
+        self.name = f"{role}-{uuid4()}"
+        self.outlived: str | None = None
+        if alone:
+            # A file has one process; beside the one `run` of a server there may be workers.
+            self.outlived = "" if engine.dialect.name == "sqlite" else role
 
     @classmethod
     @asynccontextmanager
@@ -95,7 +123,7 @@ class Store:
                     if engine.dialect.name == "postgresql":
                         await postgresql.let_one_migrate(connection)
                     await connection.run_sync(migrate)
-            yield cls(engine)
+            yield cls(engine, alone=alone)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncGenerator[Transaction, None]:

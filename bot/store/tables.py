@@ -1,4 +1,4 @@
-"""The tables, as the newest migration leaves them; its triggers stand in 0002."""
+"""The tables, as the newest migration leaves them; the triggers stand in 0002."""
 
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -72,6 +72,8 @@ broadcasts: Final = Table(
     Column("review_expires_at", UtcDateTime),
     Column("created_at", UtcDateTime, nullable=False),
     Column("updated_at", UtcDateTime, nullable=False),
+    # The broadcast of which nobody knows whether it went out, and which this one would send again.
+    Column("repeats", BigInteger),
     Index(None, "status", "due_at"),
     Index(None, "guild_id", "status"),
     # What an approval refers to.
@@ -120,6 +122,9 @@ deliveries: Final = Table(
     Column("attempts", Integer, nullable=False),
     Column("next_at", UtcDateTime, nullable=False),
     Column("detail", Text, nullable=False),
+    # The process that claimed it last, and until when by the database's clock nobody else may take it over.
+    Column("owner", String(64)),
+    Column("lease_until", UtcDateTime),
     UniqueConstraint("broadcast_id", "position"),
     Index(None, "status", "next_at"),
 )
@@ -187,6 +192,24 @@ posts: Final = Table(
     Column("failures", Integer, nullable=False),
     Column("next_at", UtcDateTime, nullable=False),
     Index(None, "done", "next_at"),
+)
+
+# What Discord last said of someone's roles; null if they are no longer a member.
+members: Final = Table(
+    "members",
+    metadata,
+    Column("guild_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("user_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("roles", JSON(none_as_null=True)),
+    Column("at", UtcDateTime, nullable=False),
+)
+
+# Each interaction of Discord's changes something once, however often it comes.
+interactions: Final = Table(
+    "interactions",
+    metadata,
+    Column("id", BigInteger, primary_key=True, autoincrement=False),
+    Column("at", UtcDateTime, nullable=False),
 )
 
 facts: Final = Table(

@@ -1,6 +1,6 @@
 """The one place that sends bytes to Whop."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import SimpleNamespace
 from typing import Final, Self
 
@@ -41,10 +41,15 @@ class Transport:
     async def __aexit__(self, *_: object) -> None:
         await self._session.close()
 
-    async def send(self, request: Request) -> Response | NoAnswer:
-        """Send it once; whatever happens on the way is returned, never raised."""
+    async def send(
+        self, request: Request, *, may_leave: Callable[[], bool] = lambda: True
+    ) -> Response | NoAnswer:
+        """Send it once; whatever happens on the way is returned, never raised.
+
+        `may_leave` is asked at the last moment before the first byte goes out.
+        """
         session = self._session
-        sent = SimpleNamespace(bytes_left=False)
+        sent = SimpleNamespace(bytes_left=False, may_leave=may_leave)
         headers = {**request.headers, "Authorization": f"Bearer {self._api_key.get_secret_value()}"}
         try:
             answer = await session.request(
@@ -67,6 +72,10 @@ class Transport:
         return Response(status=answer.status, headers=answer.headers, body=body)
 
 
+class _TooLateError(Exception):
+    """Keep the first byte from leaving."""
+
+
 _KINDS: Final[Mapping[type[Exception], str]] = {
     TimeoutError: "it took too long",
     aiohttp.ConnectionTimeoutError: "no connection in time",
@@ -77,6 +86,7 @@ _KINDS: Final[Mapping[type[Exception], str]] = {
     aiohttp.ServerDisconnectedError: "the connection was closed",
     aiohttp.ClientOSError: "the connection broke",
     aiohttp.ClientResponseError: "what came back is not HTTP",
+    _TooLateError: "it took too long to begin",
 }
 
 
@@ -85,6 +95,8 @@ async def _note_bytes_left(
     context: SimpleNamespace,
     _params: aiohttp.TraceRequestHeadersSentParams,
 ) -> None:
+    if not context.trace_request_ctx.may_leave():
+        raise _TooLateError
     # aiohttp signals this just before it writes: from here on, nobody can say that nothing left.
     context.trace_request_ctx.bytes_left = True
 
