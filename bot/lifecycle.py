@@ -93,8 +93,9 @@ class Lifecycle:
         if not await tx.broadcasts.change(before, status=status, at=now, **values):
             raise Conflict(describe_state(await tx.broadcasts.get(before.id)))
         after = await tx.broadcasts.get(before.id)
-        await self.note(tx, after, actor, action or step.value, detail)
+        # Everywhere the card before the record: two that wait for each other would both be refused.
         await tx.announcements.redraw_card(after.id, at=now)
+        await self.note(tx, after, actor, action or step.value, detail)
         if step in ECHOED and actor.id != after.author.id:
             await tx.announcements.add_post(
                 PostKind.ECHO,
@@ -108,8 +109,8 @@ class Lifecycle:
 
     async def note_retry(self, tx: Transaction, broadcast: Broadcast, detail: str) -> None:
         """Write into the record what happened to an attempt that will be repeated."""
-        await self.note(tx, broadcast, HERALD, "will try again", detail)
         await tx.announcements.redraw_card(broadcast.id, at=self._clock())
+        await self.note(tx, broadcast, HERALD, "will try again", detail)
 
     async def show_progress(self, tx: Transaction, broadcast: Broadcast) -> None:
         """Let the card show how far the sending has come, when its turn comes."""
@@ -148,8 +149,8 @@ class Lifecycle:
             if freeze.guild_id not in {None, server.guild}:
                 continue
             entry = Entry(guild_id=server.guild, at=now, actor=by, action=action, detail=detail)
-            await self._append(tx, entry)
             await tx.announcements.redraw_open_cards(server.guild, at=now)
+            await self._append(tx, entry)
             await tx.announcements.add_post(
                 PostKind.FREEZE,
                 guild_id=server.guild,

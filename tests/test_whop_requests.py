@@ -160,6 +160,16 @@ def test_every_v1_request_of_a_broadcast_has_its_own_key() -> None:
     assert len({request.headers["Idempotency-Key"] for request in freeze("v1", ALL, everyone)}) == 4
 
 
+def test_a_long_list_of_users_is_asked_for_in_parts_that_name_each_of_them_once() -> None:
+    users = tuple(f"user_{number}" for number in range(1201))
+    targets = Targets(users_in_experience=UsersInExperience(experience="exp_a", users=users))
+    requests = freeze("v1", ALL, targets)
+    parts = [json.loads(request.body)["user_ids"] for request in requests]
+    assert [len(part) for part in parts] == [500, 500, 201]
+    assert sum(parts, []) == list(users)
+    assert len({request.headers["Idempotency-Key"] for request in requests}) == 3
+
+
 def test_the_keys_that_herald_makes_are_distinct_and_fit_into_whops_255_bytes() -> None:
     new_key: Callable[[], str] = inspect.signature(Dispatcher).parameters["new_key"].default
     first, second = new_key(), new_key()

@@ -29,6 +29,8 @@ from bot.whop.gateway import (
 # Without this header Whop assumes 2025-01-01, where `account_id` does not exist.
 API_VERSION_DATE: Final = "2026-10-15-1"
 WAIT: Final = timedelta(seconds=60)
+# Whop states no limit: a refusal or an unknown answer then concerns no more people than these.
+USERS_PER_REQUEST: Final = 500
 
 _KINDS: Final = ("experiences", "team", "users_in_experience")
 
@@ -140,10 +142,12 @@ def _recipients(targets: Targets) -> Iterator[tuple[dict[str, Any], str]]:
     for experience in targets.experiences:
         yield {"experience_id": experience}, f"everyone with access to the experience {experience}"
     if named := targets.users_in_experience:
-        yield (
-            {"experience_id": named.experience, "user_ids": list(named.users)},
-            f"{', '.join(named.users)} in the experience {named.experience}, as a mention",
-        )
+        for first in range(0, len(named.users), USERS_PER_REQUEST):
+            users = named.users[first : first + USERS_PER_REQUEST]
+            yield (
+                {"experience_id": named.experience, "user_ids": list(users)},
+                f"{', '.join(users)} in the experience {named.experience}, as a mention",
+            )
     if targets.team:
         yield {"account_id": targets.team}, f"the team of {targets.team} only, no customers"
 
