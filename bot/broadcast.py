@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
@@ -19,6 +19,17 @@ SPLIT_CONTENT_LIMIT: Final = 700
 EXTRA_LIMIT: Final = 200
 # One visible character may be many code points (an emoji family is seven).
 CODE_POINT_SLACK: Final = 1.2
+
+# Characters that nobody sees: they turn the direction of writing around, join, part, or fill with nothing.
+# Joiners have a meaning between letters of scripts that need them and in emoji, and tags in flags.
+HIDDEN: Final = regex.compile(
+    r"[\x00-\x08\x0e-\x1b\x1f\x7f-\x84\x86-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b\u200e\u200f"
+    r"\u202a-\u202e\u2060-\u206f\u2800\u3164\ufeff\uffa0\ufff9-\ufffb]"
+    r"|(?:(?<![^\x00-\x7f])[\u200c\u200d]|[\u200c\u200d](?![^\x00-\x7f]))"
+    r"|(?<!\U0001f3f4[\U000e0020-\U000e007f]*)[\U000e0020-\U000e007f]"
+)
+# More of them would make a card longer than it may be, and nobody needs as many.
+HIDDEN_LIMIT: Final = 10
 
 # About what a lock screen shows before it cuts; told to the author, never enforced.
 PHONE_SUBJECT: Final = 40
@@ -168,6 +179,12 @@ class Notification(Frozen):
         named = (("all", self.all), ("in_app", self.in_app), ("mobile", self.mobile))
         return tuple((field, text) for field, text in named if text is not None)
 
+    def words(self) -> Iterator[str]:
+        """Yield everything that was typed."""
+        for _, text in self.texts():
+            yield from (text.subject, text.content)
+        yield from filter(None, (self.subtitle, self.link))
+
 
 class Person(NamedTuple):
     """Someone as they were when they acted: Discord id and display name."""
@@ -285,6 +302,8 @@ def _length_problem(name: str, value: str, limit: int) -> str | None:
         return f"The {name} has {length} characters; at most {limit} fit."
     if len(value) > limit * CODE_POINT_SLACK:
         return f"The {name} has too many combined characters (such as emoji or stacked accents)."
+    if len(HIDDEN.findall(value)) > HIDDEN_LIMIT:
+        return f"The {name} has more than {HIDDEN_LIMIT} invisible characters: retype it."
     if any(ch == "\x00" or "\ud800" <= ch <= "\udfff" for ch in value):
         return f"The {name} has characters that cannot be sent: retype it."
     return None

@@ -10,7 +10,7 @@ import discord
 
 from bot.announcer import Rendered
 from bot.audit import Event
-from bot.broadcast import OPEN, Broadcast, Notification, Status, Step
+from bot.broadcast import HIDDEN, OPEN, Broadcast, Notification, Status, Step
 from bot.client import HeraldBot, Interaction, actor_of
 from bot.delivery import Delivery, DeliveryStatus
 from bot.freeze import Freeze, describe
@@ -262,6 +262,12 @@ class Cards:
         head = discord.Embed(title=title, colour=COLOURS[broadcast.status])
         reach = fitting([f"• {line}" for line in self._reach(broadcast)], REACH_LIMIT, between="\n")
         head.add_field(name="Audience", value=f"**{plain(broadcast.audience)}**\n{reach}", inline=False)
+        if any(HIDDEN.search(words) for words in broadcast.notification.words()):
+            head.add_field(
+                name="⚠️ Invisible characters",
+                value="They stand in the words below as ⟨U+…⟩; customers would not see them.",
+                inline=False,
+            )
         if broadcast.repeats is not None:
             head.add_field(
                 name="⚠️ May be a second push",

@@ -43,7 +43,7 @@ from cogs.cards import ACTIONS, COLOURS, HEADLINES, Cards
 from cogs.modals import REASONED, ComposeModal, ConfirmModal, PhoneModal, ReasonModal
 from cogs.notify import Notify
 from cogs.presses import PRESSES
-from cogs.text import clip, fitting, plain, shorten, units
+from cogs.text import clip, fitting, plain, reveal, shorten, units
 
 NOW = datetime(2026, 11, 23, 9, 41, tzinfo=UTC)
 GUILD = 10490000000000000001 // 10
@@ -474,7 +474,7 @@ typed = st.one_of(
 @example("1.\n2)\r3.")
 def test_typed_text_is_shown_exactly_and_does_nothing(text: str) -> None:
     shown = plain(text)
-    assert unescaped(shown) == text
+    assert unescaped(shown) == reveal(text)
     assert_harmless(shown)
 
 
@@ -482,7 +482,7 @@ def test_typed_text_is_shown_exactly_and_does_nothing(text: str) -> None:
 def test_hostile_text_is_shown_exactly_and_does_nothing_wherever_a_line_starts(text: str) -> None:
     for start in STARTS:
         for whole in (start + text, f"a{start}{text} b", f"{text}{start}{text}"):
-            assert unescaped(plain(whole)) == whole
+            assert unescaped(plain(whole)) == reveal(whole)
             assert_harmless(plain(whole))
 
 
