@@ -58,6 +58,7 @@ class Step(StrEnum):
     SUBMIT = "submit"
     CANCEL = "cancel"
     APPROVE = "approve"
+    RETRACT = "retract"
     QUORUM = "quorum"
     WITHDRAW = "withdraw"
     REQUEST_CHANGES = "request_changes"
@@ -86,6 +87,7 @@ TRANSITIONS: Final[Mapping[Status, Mapping[Step, Status]]] = MappingProxyType(
         },
         Status.REVIEW: {
             Step.APPROVE: Status.REVIEW,
+            Step.RETRACT: Status.REVIEW,
             Step.QUORUM: Status.APPROVED,
             Step.WITHDRAW: Status.DRAFT,
             Step.REQUEST_CHANGES: Status.DRAFT,

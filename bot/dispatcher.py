@@ -28,6 +28,7 @@ from bot.delivery import (
 )
 from bot.errors import Conflict, StoreError
 from bot.freeze import Freeze, first_over
+from bot.lifecycle import CHANGED
 from bot.pace import Pace
 from bot.policy import Server
 from bot.proof import Credential, Proof, recall, remember_highest
@@ -249,7 +250,7 @@ class Dispatcher:
         if late > server.rules.missed_after:
             return f"it was due {_spoken(late)} ago and has been missed"
         if not self._lifecycle.is_unchanged(broadcast):
-            return "what it would send is no longer what was approved: the policy or the address has changed"
+            return CHANGED
         if len(broadcast.approvals) < server.quorum(broadcast.audience):
             return "it has fewer approvals than the policy asks for now"
         if any(one.approver.id in {broadcast.author.id, *broadcast.editors} for one in broadcast.approvals):

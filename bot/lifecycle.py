@@ -1,6 +1,6 @@
 """The life of a broadcast: each step is checked, stored, recorded and announced in one transaction."""
 
-from typing import Any
+from typing import Any, Final
 
 from bot.audit import HERALD, Entry
 from bot.bell import Bell
@@ -23,6 +23,8 @@ from bot.policy import Policy, Server
 from bot.store import Transaction
 from bot.store.announcements import PostKind
 from bot.whop import WhopGateway
+
+CHANGED: Final = "what it would send is no longer what was approved: the policy or the address has changed"
 
 
 class Lifecycle:

@@ -37,6 +37,7 @@ class Action(StrEnum):
     WITHDRAW = "withdraw"
     CANCEL = "cancel"
     APPROVE = "approve"
+    RETRACT = "retract"
     REQUEST_CHANGES = "request_changes"
     REJECT = "reject"
     STOP = "stop"
@@ -75,6 +76,7 @@ PERMISSIONS: Final[Mapping[Action, Rule]] = MappingProxyType(
         Action.WITHDRAW: Rule(("compose",), author="only"),
         Action.CANCEL: Rule(("operate",), author="also"),
         Action.APPROVE: Rule(("approve",), author="never"),
+        Action.RETRACT: Rule(("approve",), author="never"),
         Action.REQUEST_CHANGES: Rule(("approve",), author="never"),
         Action.REJECT: Rule(("approve",), author="never"),
         Action.STOP: Rule(("approve", "operate"), author="also"),
@@ -98,6 +100,7 @@ _SPOKEN: Final[Mapping[Action, str]] = MappingProxyType(
         Action.WITHDRAW: "withdraw this broadcast",
         Action.CANCEL: "cancel this broadcast",
         Action.APPROVE: "approve this broadcast",
+        Action.RETRACT: "withdraw an approval of this broadcast",
         Action.REQUEST_CHANGES: "ask for changes",
         Action.REJECT: "reject this broadcast",
         Action.STOP: "stop this broadcast",

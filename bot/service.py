@@ -191,6 +191,16 @@ class Service:
 
         return await self._act(actor, Action.APPROVE, broadcast_id, revision=revision, effect=effect)
 
+    async def retract(self, actor: Actor, broadcast_id: int, *, revision: int) -> Broadcast:
+        """Take back one's own approval while others are still asked for theirs."""
+
+        async def effect(tx: Transaction, before: Broadcast) -> dict[str, Any]:
+            if not await tx.broadcasts.retract(before.id, actor.id):
+                raise Conflict("You have not approved this, so there is nothing to withdraw.")
+            return {}
+
+        return await self._act(actor, Action.RETRACT, broadcast_id, revision=revision, effect=effect)
+
     async def withdraw(self, actor: Actor, broadcast_id: int, *, revision: int) -> Broadcast:
         """Take one's broadcast out of review, back to draft."""
         return await self._back(actor, Action.WITHDRAW, broadcast_id, revision, "")
@@ -397,10 +407,12 @@ class Service:
     ) -> Broadcast:
         async def effect(tx: Transaction, before: Broadcast) -> dict[str, Any]:
             await tx.broadcasts.void_approvals(before.id)
-            return {"reason": reason, "due_at": None, "review_expires_at": None}
+            return {"reason": said, "due_at": None, "review_expires_at": None}
 
+        said = reason
         if action is Action.REQUEST_CHANGES:
             _require(reason)
+            said = f"{actor.name} asked for changes: {reason}"
         return await self._act(actor, action, broadcast_id, revision=revision, effect=effect, detail=reason)
 
     async def _end(
@@ -408,10 +420,12 @@ class Service:
     ) -> Broadcast:
         async def effect(tx: Transaction, before: Broadcast) -> dict[str, Any]:
             _ = tx, before
-            return {"reason": reason, "due_at": None, "review_expires_at": None}
+            return {"reason": said, "due_at": None, "review_expires_at": None}
 
+        said = reason
         if action is Action.REJECT:
             _require(reason)
+            said = f"{actor.name} rejected it: {reason}"
         return await self._act(actor, action, broadcast_id, revision=revision, effect=effect, detail=reason)
 
     async def _act(

@@ -16,7 +16,7 @@ from bot.clock import Clock
 from bot.delivery import DeliveryStatus, conclude
 from bot.errors import Conflict
 from bot.freeze import Freeze
-from bot.lifecycle import Lifecycle
+from bot.lifecycle import CHANGED, Lifecycle
 from bot.store import Store, Transaction
 from bot.witness import Witness
 
@@ -54,6 +54,7 @@ class Startup:
                 await self._freeze(tx, f"Herald was started {len(crashes) + 1} times within ten minutes")
             others = [one for one in await _starts(tx) if self._is_recent(one)]
             await tx.remember(_FACT, json.dumps([*others, self._me]))
+            await self._heed_policy(tx)
             mark = await self._witness.advance(tx)
         self._witness.keep(mark)
 
@@ -77,6 +78,17 @@ class Startup:
                     )
             step = conclude(one.status for one in await tx.deliveries.of(broadcast.id))
             await self._lifecycle.advance(tx, broadcast, step or Step.UNANSWERED, detail=_RESTORED)
+
+    async def _heed_policy(self, tx: Transaction) -> None:
+        """Void what was agreed to under another policy: it would send something else now."""
+        for broadcast in await tx.broadcasts.everywhere(Status.REVIEW):
+            if broadcast.approvals and not self._lifecycle.is_unchanged(broadcast):
+                await tx.broadcasts.void_approvals(broadcast.id)
+                await tx.announcements.redraw_card(broadcast.id, at=self._clock())
+                await self._lifecycle.note(tx, broadcast, HERALD, "approvals void", CHANGED)
+        for broadcast in await tx.broadcasts.everywhere(Status.APPROVED):
+            if not self._lifecycle.is_unchanged(broadcast):
+                await self._lifecycle.advance(tx, broadcast, Step.HOLD, detail=CHANGED)
 
     async def _freeze(self, tx: Transaction, reason: str) -> None:
         log.error("sending is frozen", reason=reason)

@@ -35,6 +35,7 @@ LOOKS: Final[Mapping[str, Look]] = MappingProxyType(
         Action.SUBMIT: Look("Submit", _BLUE),
         Action.CANCEL: Look("Cancel", _RED),
         Action.APPROVE: Look("Approve", _GREEN),
+        Action.RETRACT: Look("Withdraw my approval", _GREY),
         Action.REQUEST_CHANGES: Look("Ask for changes", _GREY),
         Action.REJECT: Look("Reject", _RED),
         Action.WITHDRAW: Look("Withdraw", _GREY),

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
 from types import MappingProxyType
 from typing import Final, cast
 
@@ -12,11 +11,12 @@ from bot.announcer import Rendered
 from bot.audit import Event
 from bot.broadcast import HIDDEN, OPEN, Broadcast, Notification, Status, Step
 from bot.client import HeraldBot, Interaction, actor_of
-from bot.delivery import Delivery, DeliveryStatus
+from bot.delivery import Delivery
 from bot.freeze import Freeze, describe
 from bot.lifecycle import Lifecycle
 from bot.permissions import Action
 from cogs.buttons import EDIT_PHONE, ActionButton, buttons
+from cogs.situation import moment, offered, situation
 from cogs.text import clip, fitting, length_note, plain, shorten, units
 
 COLOURS: Final[Mapping[Status, discord.Colour]] = MappingProxyType(
@@ -49,15 +49,6 @@ HEADLINES: Final[Mapping[Status, str]] = MappingProxyType(
     }
 )
 
-_STATUS_BUTTONS: Final[Mapping[Status, Sequence[Action]]] = MappingProxyType(
-    {
-        Status.REVIEW: (Action.APPROVE, Action.REQUEST_CHANGES, Action.REJECT, Action.WITHDRAW),
-        Status.APPROVED: (Action.STOP,),
-        Status.HELD: (Action.RELEASE, Action.RETURN, Action.CANCEL),
-        Status.UNKNOWN: (Action.CHECK, Action.CONFIRM, Action.DENY, Action.SEND_AGAIN),
-    }
-)
-
 # How the record's actions are spoken in the audit channel.
 ACTIONS: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -66,6 +57,7 @@ ACTIONS: Final[Mapping[str, str]] = MappingProxyType(
         Step.SUBMIT: "submitted for approval",
         Step.CANCEL: "cancelled",
         Step.APPROVE: "approved",
+        Step.RETRACT: "withdrew the approval",
         Step.QUORUM: "approval complete",
         Step.WITHDRAW: "withdrawn",
         Step.REQUEST_CHANGES: "changes asked",
@@ -86,6 +78,7 @@ ACTIONS: Final[Mapping[str, str]] = MappingProxyType(
         Action.FREEZE: "froze sending",
         Action.UNFREEZE: "lifted the freeze",
         "late answer": "an answer came late",
+        "approvals void": "approvals no longer count",
     }
 )
 
@@ -98,8 +91,6 @@ DESCRIPTION_LIMIT: Final = 4096
 FIELD_LIMIT: Final = 1024
 REACH_LIMIT: Final = 800
 KEPT: Final = 120
-# How many pieces a progress bar has.
-BAR: Final = 12
 
 _FIELD_NAMES: Final = {"all": "Feed and phone", "in_app": "Feed", "mobile": "Phone"}
 
@@ -154,7 +145,9 @@ class Cards:
             )
             return Rendered(embeds=[embed], view=discord.ui.View(timeout=None))
         head, details = self._frame(broadcast, f"#{broadcast.id} · {HEADLINES[broadcast.status]}")
-        head.description = self._situation(broadcast, deliveries, checkable=checkable)
+        head.description = situation(
+            broadcast, deliveries, unchanged=self._lifecycle.is_unchanged(broadcast), checkable=checkable
+        )
         if freeze is not None and broadcast.status is Status.APPROVED:
             head.description = (
                 "It does **not** go out while sending is frozen; **Stop** takes it back to draft."
@@ -167,7 +160,7 @@ class Cards:
             self._add_approvals(details, broadcast)
         return Rendered(
             embeds=_fitted(head, broadcast.notification, details),
-            view=buttons(_offered(broadcast, deliveries, checkable=checkable), broadcast),
+            view=buttons(offered(broadcast, deliveries, checkable=checkable), broadcast),
         )
 
     def freeze(self, freeze: Freeze | None) -> Rendered:
@@ -182,7 +175,7 @@ class Cards:
     def thaw(self, freeze: Freeze, waiting: Sequence[Broadcast]) -> Rendered:
         """Ask whether to lift a freeze, and show what would go out then."""
         lines = [f"❄️ {plain(describe(freeze))}", "**What goes out once it is lifted:**"]
-        lines += [f"{self.brief(one)} · due {_moment(one.due_at, 'R')}" for one in waiting] or ["nothing"]
+        lines += [f"{self.brief(one)} · due {moment(one.due_at, 'R')}" for one in waiting] or ["nothing"]
         view = discord.ui.View(timeout=None)
         view.add_item(ActionButton(Action.UNFREEZE, 0, 0))
         return Rendered(content=fitting(lines, CONTENT_LIMIT, between="\n"), view=view)
@@ -219,7 +212,7 @@ class Cards:
         who = (
             f"<@{entry.actor.id}> ({plain(entry.actor.name)})" if entry.actor.id else plain(entry.actor.name)
         )
-        line = f"`{event.sequence:>5}` {_moment(entry.at, 'f')} {who}: **{_spoken(entry.action)}**"
+        line = f"`{event.sequence:>5}` {moment(entry.at, 'f')} {who}: **{_spoken(entry.action)}**"
         if entry.broadcast_id:
             line += f" · #{entry.broadcast_id} · proof {entry.proof}"
         if entry.detail:
@@ -233,7 +226,7 @@ class Cards:
 
     def brief(self, broadcast: Broadcast) -> str:
         """Return one line for a list."""
-        title, when = plain(shorten(broadcast.title, 60)), _moment(broadcast.updated_at, "R")
+        title, when = plain(shorten(broadcast.title, 60)), moment(broadcast.updated_at, "R")
         people = f"{plain(broadcast.audience)} · {plain(broadcast.author.name)}"
         return f"**#{broadcast.id}** {HEADLINES[broadcast.status]} · {title} · {people} · {when}"
 
@@ -298,7 +291,10 @@ class Cards:
     def _add_approvals(self, embed: discord.Embed, broadcast: Broadcast) -> None:
         server = self._lifecycle.server_of(broadcast)
         needed = server.quorum(broadcast.audience)
-        given = [f"✅ {plain(one.approver.name)} {_moment(one.at, 'R')}" for one in broadcast.approvals]
+        given = [
+            f"✅ {plain(one.approver.name)} {moment(one.at, 'R')} · proof {broadcast.proof}"
+            for one in broadcast.approvals
+        ]
         if broadcast.status in {Status.DRAFT, Status.REVIEW}:
             holders = " or ".join(plain(self._role_name(server.guild, role)) for role in server.roles.approve)
             missing = needed - len(broadcast.approvals)
@@ -308,95 +304,6 @@ class Cards:
             value=fitting(given, FIELD_LIMIT, between="\n") or "none",
             inline=False,
         )
-
-    def _situation(self, broadcast: Broadcast, deliveries: list[Delivery], *, checkable: bool) -> str:
-        reason = plain(shorten(broadcast.reason, 700))
-        # Where it ends a sentence of ours, a full stop of its own would be one too many.
-        because = reason.rstrip(".")
-        match broadcast.status:
-            case Status.REVIEW:
-                until = _moment(broadcast.review_expires_at, "R")
-                return f"Read it as a customer would, then decide. The review ends {until}."
-            case Status.APPROVED:
-                return (
-                    f"Goes out {_moment(broadcast.due_at, 'R')} ({_moment(broadcast.due_at, 'T')})."
-                    " Until then, **Stop** takes it back to draft."
-                )
-            case Status.HELD:
-                return (
-                    f"It will **not** go out by itself: {because}.\n**Release** puts it before the approvers"
-                    " again; **Back to draft** gives it to its author."
-                )
-            case Status.UNKNOWN if _is_under_way(deliveries):
-                parts = (_sum(deliveries), "Whop is being asked again, with the same request: wait for it.")
-            case Status.UNKNOWN:
-                check = (
-                    "\n**Check again** repeats the very same request: Whop knows its key, and nobody gets it"
-                    " twice. Whoever did not get it then, gets it now."
-                )
-                return (
-                    f"Nobody knows whether customers got it: {because}.\n{_counted(deliveries)}Herald never"
-                    " sends it again by itself, since most such sends did arrive. Look into the app, then say"
-                    f" what you found.{check if checkable else ''}"
-                )
-            case Status.DRAFT:
-                return f"It is a draft again{f': {because}' if because else ''}."
-            case Status.CANCELLED:
-                return f"It will not go out{f': {because}' if because else ''}."
-            case Status.SENDING:
-                troubles = dict.fromkeys(one.detail.rstrip(".") for one in deliveries if one.detail)
-                again = f"Trying again: {plain(shorten('; '.join(troubles), 700))}." if troubles else ""
-                parts = (_progress(deliveries), _sum(deliveries), again)
-            case Status.SENT | Status.PARTIAL | Status.FAILED:
-                parts = (_sum(deliveries), reason)
-        return "\n".join(part for part in parts if part)
-
-
-def _offered(broadcast: Broadcast, deliveries: list[Delivery], *, checkable: bool) -> Sequence[Action]:
-    actions = _STATUS_BUTTONS.get(broadcast.status, ())
-    if broadcast.status is not Status.UNKNOWN:
-        return actions
-    if _is_under_way(deliveries):
-        return ()
-    return [action for action in actions if checkable or action is not Action.CHECK]
-
-
-def _is_under_way(deliveries: list[Delivery]) -> bool:
-    return any(one.status in {DeliveryStatus.PENDING, DeliveryStatus.IN_FLIGHT} for one in deliveries)
-
-
-def _progress(deliveries: list[Delivery]) -> str:
-    """Return how far it has come, where there is more than one request to watch."""
-    if len(deliveries) < 2:
-        return ""
-    done = sum(one.status not in {DeliveryStatus.PENDING, DeliveryStatus.IN_FLIGHT} for one in deliveries)
-    full = BAR * done // len(deliveries)
-    return f"{'▰' * full}{'▱' * (BAR - full)} {done} of {len(deliveries)}"
-
-
-def _counted(deliveries: list[Delivery]) -> str:
-    """Return the sum where it says more than that the one answer is unknown."""
-    return f"{_sum(deliveries)}\n" if len(deliveries) > 1 else ""
-
-
-def _sum(deliveries: list[Delivery]) -> str:
-    """Return the honest sum: Whop says "queued" and nothing more."""
-    if len(deliveries) == 1:
-        return f"Whop: {_SAID_OF[deliveries[0].status]}."
-    counts = {status: sum(one.status is status for one in deliveries) for status in DeliveryStatus}
-    parts = [f"{counts[status]} {said}" for status, said in _SAID_OF.items() if counts[status]]
-    return f"{len(deliveries)} requests to Whop: {'; '.join(parts)}."
-
-
-_SAID_OF: Final[Mapping[DeliveryStatus, str]] = MappingProxyType(
-    {
-        DeliveryStatus.ACCEPTED: "accepted (queued; Whop does not say how many people it reaches)",
-        DeliveryStatus.REJECTED: "not accepted",
-        DeliveryStatus.UNKNOWN: "no known answer",
-        DeliveryStatus.PENDING: "still to be sent",
-        DeliveryStatus.IN_FLIGHT: "under way",
-    }
-)
 
 
 def _texts(notification: Notification, colour: discord.Colour | None) -> list[discord.Embed]:
@@ -460,10 +367,6 @@ def _spoken(action: str) -> str:
     if action.startswith("refused "):
         return f"was refused: {action.removeprefix('refused ').replace('_', ' ')}"
     return ACTIONS.get(action, action.replace("_", " "))
-
-
-def _moment(at: datetime | None, style: discord.utils.TimestampStyle) -> str:
-    return discord.utils.format_dt(at, style) if at else "at an unknown time"
 
 
 def _people(count: int) -> str:

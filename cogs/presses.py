@@ -99,6 +99,7 @@ PRESSES: Final[Mapping[str, Press]] = MappingProxyType(
         Action.UNFREEZE: _unfreeze,
         Action.SUBMIT: _submit,
         Action.APPROVE: _approve,
+        Action.RETRACT: _at_once("retract", "Your approval of #{number} no longer counts."),
         Action.WITHDRAW: _at_once("withdraw", "#{number} is a draft again: `/notify drafts` opens it."),
         Action.STOP: _at_once("stop", "Stopped. #{number} is a draft of {author}'s again."),
         Action.CHECK: _at_once("check_again", "Whop is being asked about #{number}: see its card."),

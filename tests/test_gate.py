@@ -7,6 +7,7 @@ from datetime import timedelta
 import discord
 import pytest
 
+from bot.broadcast import Status
 from bot.errors import NotAllowed, NotFound
 from bot.sandbox.stage import UNDONE, Stage, answer, readable, response
 from cogs.buttons import ActionButton
@@ -297,3 +298,42 @@ async def test_bots_and_members_outside_any_server_can_do_nothing(v5: Stage) -> 
         someone = dataclasses.replace(v5.actor("Omar"), **odd)
         with pytest.raises(NotAllowed):
             await v5.herald.service.may_compose(someone, audience="Gold members", topic="outages")
+
+
+async def test_an_approver_takes_back_their_own_approval_while_others_are_still_asked(stage: Stage) -> None:
+    await stage.submit(await stage.compose(audience="Everyone"))
+    await stage.press("Omar", "Approve")
+    assert "Approvals 1 of 2" in readable(stage.review_card())
+    assert "You have not approved this" in answer(await stage.press("Lena", "Withdraw my approval"))
+    await stage.press("Omar", "Withdraw my approval")
+    assert "Approvals 0 of 2" in readable(stage.review_card())
+    await stage.press("Lena", "Approve")
+    await stage.wait(UNDONE)
+    assert stage.whop.exchanges == []
+    assert any("withdrew the approval" in line for line in stage.texts("audit"))
+
+
+async def test_whoever_asked_for_changes_is_named_on_the_card(stage: Stage) -> None:
+    await stage.submit(await stage.compose())
+    await stage.press("Lena", "Ask for changes", reason="Too long.")
+    assert "It is a draft again; Lena asked for changes: Too long." in readable(stage.review_card())
+
+
+async def test_a_changed_audience_voids_approvals_and_holds_what_was_approved(stage: Stage) -> None:
+    await stage.submit(await stage.compose(audience="Everyone"))
+    await stage.press("Omar", "Approve")
+    await stage.submit(await stage.compose(subject="Second"))
+    await stage.press("Lena", "Approve")
+    # v1 reaches experiences, v5 companies and products.
+    await stage.restart(
+        edit_policy=lambda text: text.replace("_gold", "_other").replace("_sunrise", "_other")
+    )
+    await stage.herald.startup.begin()
+    await stage.settle()
+    async with stage.herald.store.reading() as tx:
+        first, second = await tx.broadcasts.get(1), await tx.broadcasts.get(2)
+    assert (first.status, first.approvals) == (Status.REVIEW, ())
+    assert second.status is Status.HELD
+    assert "no approval counts" in "\n".join(stage.texts("review"))
+    await stage.wait(UNDONE)
+    assert stage.whop.exchanges == []

@@ -114,6 +114,15 @@ class Broadcasts:
             )
         )
 
+    async def retract(self, broadcast_id: int, approver_id: int) -> bool:
+        """Drop one person's approval; return False if there is none."""
+        done = await self._connection.execute(
+            delete(approvals).where(
+                approvals.c.broadcast_id == broadcast_id, approvals.c.approver_id == approver_id
+            )
+        )
+        return done.rowcount == 1
+
     async def void_approvals(self, broadcast_id: int) -> None:
         """Drop the approvals: what they were given to is no longer under review. The record keeps them."""
         await self._connection.execute(delete(approvals).where(approvals.c.broadcast_id == broadcast_id))

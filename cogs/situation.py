@@ -1,0 +1,135 @@
+"""Where a broadcast stands, in words, and which buttons that leaves."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from types import MappingProxyType
+from typing import Final
+
+import discord
+
+from bot.broadcast import Broadcast, Status
+from bot.delivery import Delivery, DeliveryStatus
+from bot.permissions import Action
+from cogs.text import plain, shorten
+
+# How many pieces a progress bar has.
+BAR: Final = 12
+
+_STATUS_BUTTONS: Final[Mapping[Status, Sequence[Action]]] = MappingProxyType(
+    {
+        Status.REVIEW: (Action.APPROVE, Action.REQUEST_CHANGES, Action.REJECT, Action.WITHDRAW),
+        Status.APPROVED: (Action.STOP,),
+        Status.HELD: (Action.RELEASE, Action.RETURN, Action.CANCEL),
+        Status.UNKNOWN: (Action.CHECK, Action.CONFIRM, Action.DENY, Action.SEND_AGAIN),
+    }
+)
+
+
+def situation(
+    broadcast: Broadcast, deliveries: Sequence[Delivery], *, unchanged: bool, checkable: bool
+) -> str:
+    """Return what people have to know first; `unchanged` if the policy would send what was submitted."""
+    reason = plain(shorten(broadcast.reason, 700))
+    # Where it ends a sentence of ours, a full stop of its own would be one too many.
+    because = reason.rstrip(".")
+    match broadcast.status:
+        case Status.DRAFT:
+            return f"It is a draft again{f'; {because}' if because else ''}."
+        case Status.CANCELLED:
+            return f"It will not go out{f'; {because}' if because else ''}."
+        case Status.REVIEW:
+            return _review(broadcast, unchanged=unchanged)
+        case Status.APPROVED:
+            return (
+                f"Goes out {moment(broadcast.due_at, 'R')} ({moment(broadcast.due_at, 'T')})."
+                " Until then, **Stop** takes it back to draft."
+            )
+        case Status.HELD:
+            return (
+                f"It will **not** go out by itself: {because}.\n**Release** puts it before the approvers"
+                " again; **Back to draft** gives it to its author."
+            )
+        case Status.UNKNOWN:
+            return _unknown(deliveries, because, checkable=checkable)
+        case Status.SENDING:
+            troubles = dict.fromkeys(one.detail.rstrip(".") for one in deliveries if one.detail)
+            again = f"Trying again: {plain(shorten('; '.join(troubles), 700))}." if troubles else ""
+            parts = (_progress(deliveries), _sum(deliveries), again)
+        case Status.SENT | Status.PARTIAL | Status.FAILED:
+            parts = (_sum(deliveries), reason)
+    return "\n".join(part for part in parts if part)
+
+
+def _review(broadcast: Broadcast, *, unchanged: bool) -> str:
+    if not unchanged:
+        return (
+            "⚠️ What it would send has changed in the policy since it was submitted, so no approval counts:"
+            " its author has to **Withdraw** it and submit it again."
+        )
+    until = moment(broadcast.review_expires_at, "R")
+    return f"Read it as a customer would, then decide. The review ends {until}."
+
+
+def _unknown(deliveries: Sequence[Delivery], because: str, *, checkable: bool) -> str:
+    if _is_under_way(deliveries):
+        return f"{_sum(deliveries)}\nWhop is being asked again, with the same request: wait for its answer."
+    counted = f"{_sum(deliveries)}\n" if len(deliveries) > 1 else ""
+    check = (
+        "\n**Check again** repeats the very same request: Whop knows its key, and nobody gets it twice."
+        " Whoever did not get it then, gets it now."
+    )
+    return (
+        f"Nobody knows whether customers got it: {because}.\n{counted}Herald never sends it again by itself,"
+        " since most such sends did arrive. Look into the app, then say what you found."
+        f"{check if checkable else ''}"
+    )
+
+
+def offered(broadcast: Broadcast, deliveries: Sequence[Delivery], *, checkable: bool) -> Sequence[Action]:
+    """Return the buttons of the card."""
+    actions = _STATUS_BUTTONS.get(broadcast.status, ())
+    if broadcast.status is Status.REVIEW and broadcast.approvals:
+        return [*actions, Action.RETRACT]
+    if broadcast.status is not Status.UNKNOWN:
+        return actions
+    if _is_under_way(deliveries):
+        return ()
+    return [action for action in actions if checkable or action is not Action.CHECK]
+
+
+def _is_under_way(deliveries: Sequence[Delivery]) -> bool:
+    return any(one.status in {DeliveryStatus.PENDING, DeliveryStatus.IN_FLIGHT} for one in deliveries)
+
+
+def _progress(deliveries: Sequence[Delivery]) -> str:
+    """Return how far it has come, where there is more than one request to watch."""
+    if len(deliveries) < 2:
+        return ""
+    done = sum(one.status not in {DeliveryStatus.PENDING, DeliveryStatus.IN_FLIGHT} for one in deliveries)
+    full = BAR * done // len(deliveries)
+    return f"{'▰' * full}{'▱' * (BAR - full)} {done} of {len(deliveries)}"
+
+
+def _sum(deliveries: Sequence[Delivery]) -> str:
+    """Return the honest sum: Whop says "queued" and nothing more."""
+    if len(deliveries) == 1:
+        return f"Whop: {_SAID_OF[deliveries[0].status]}."
+    counts = {status: sum(one.status is status for one in deliveries) for status in DeliveryStatus}
+    parts = [f"{counts[status]} {said}" for status, said in _SAID_OF.items() if counts[status]]
+    return f"{len(deliveries)} requests to Whop: {'; '.join(parts)}."
+
+
+_SAID_OF: Final[Mapping[DeliveryStatus, str]] = MappingProxyType(
+    {
+        DeliveryStatus.ACCEPTED: "accepted (queued; Whop does not say how many people it reaches)",
+        DeliveryStatus.REJECTED: "not accepted",
+        DeliveryStatus.UNKNOWN: "no known answer",
+        DeliveryStatus.PENDING: "still to be sent",
+        DeliveryStatus.IN_FLIGHT: "under way",
+    }
+)
+
+
+def moment(at: datetime | None, style: discord.utils.TimestampStyle) -> str:
+    """Return a moment as each reader's own clock shows it."""
+    return discord.utils.format_dt(at, style) if at else "at an unknown time"
