@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: install sandbox play test check format lock clean
+.PHONY: install sandbox play test crash bench check format lock clean
 
 install: $(STAMP)
 
@@ -23,6 +23,15 @@ play: install  ## the same story, played by itself in the terminal
 
 test: install
 	$(BIN)/pytest --numprocesses=auto
+
+crash: install  ## kill real workers everywhere, for about an hour: make crash CRASH="--kills 1000 --seed 5"
+	$(BIN)/python -m tests.crash $(CRASH)
+
+bench: install  ## measure speed, latency, rate and idle cost; some minutes, or make bench ARGS=--quick
+	$(BIN)/python -m benchmarks.delivery $(ARGS)
+
+seeded: install  ## sow bugs on purpose: each has to turn tests red
+	$(BIN)/python -m tests.seeded
 
 check: install
 	$(BIN)/ruff check .

@@ -1,6 +1,7 @@
 """What people see afterwards: cards, echoes and the audit mirror, from the outbox."""
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -11,11 +12,12 @@ import structlog
 
 from bot.audit import Event
 from bot.bell import Bell
-from bot.broadcast import Broadcast, Step
+from bot.broadcast import Broadcast, Status, Step
 from bot.clock import Clock
 from bot.delivery import Delivery
-from bot.errors import StoreError
+from bot.errors import StoreError, Unreachable
 from bot.freeze import Freeze
+from bot.permissions import Actor
 from bot.service import Service
 from bot.store import Card, Post, Store
 from bot.store.announcements import PostKind
@@ -50,6 +52,7 @@ class Cards(Protocol):
         current: bool = True,
         freeze: Freeze | None = None,
         checkable: bool = False,
+        members: Sequence[Actor] | None = None,
     ) -> Rendered:
         """Draw the card for approvers."""
         ...
@@ -77,6 +80,10 @@ class Client(Protocol):
 
     def is_ready(self) -> bool:
         """Tell whether Discord has answered yet."""
+        ...
+
+    async def members_of(self, guild_id: int, /) -> Sequence[Actor]:
+        """Return a server's members with their roles; raise Unreachable if Discord does not tell."""
         ...
 
     def get_partial_messageable(self, id: int, /) -> discord.PartialMessageable:  # noqa: A002 - discord.py's name
@@ -158,6 +165,7 @@ class Announcer:
             current=card.current,
             freeze=freeze,
             checkable=await self._service.can_check(broadcast),
+            members=await self._members(broadcast),
         )
         channel = self._channel(card.channel_id)
         if card.message_id is None:
@@ -165,6 +173,14 @@ class Announcer:
         message = channel.get_partial_message(card.message_id)
         await message.edit(content=shown.content, embeds=shown.embeds, view=shown.view)
         return card.message_id
+
+    async def _members(self, broadcast: Broadcast) -> Sequence[Actor] | None:
+        if broadcast.status is not Status.REVIEW:
+            return None
+        try:
+            return await self._client.members_of(broadcast.guild_id)
+        except Unreachable:
+            return None
 
     async def _lose(self, card: Card) -> None:
         """Post a new card in place of a deleted one; an old card that is gone is no loss."""

@@ -6,8 +6,9 @@ from typing import Final
 import aiohttp
 import discord
 
+from bot.client import ask_members
 from bot.delivery import NoAnswer
-from bot.errors import REFUSED_BY_DISCORD, HeraldError
+from bot.errors import REFUSED_BY_DISCORD, HeraldError, Unreachable
 from bot.policy import Policy, Server
 from bot.proof import Credential, recall
 from bot.settings import Settings
@@ -97,9 +98,34 @@ async def _check_server(server: Server, client: discord.Client) -> AsyncIterator
         for role in roles:
             if role not in known:
                 yield f"roles.{name}: there is no role {role} in {guild.name}: correct the id."
+    if all(role in known for _, roles in server.roles for role in roles):
+        async for sentence in _unreachable(server, client):
+            yield sentence
     for name, channel_id in server.channels:
         if problem := _refuse_channel(channels.get(channel_id), me):
             yield f"channels.{name}: {channel_id}: {problem}."
+
+
+async def _unreachable(server: Server, client: discord.Client) -> AsyncIterator[str]:
+    """Yield a sentence for each audience that not enough people could ever approve."""
+    try:
+        members = await ask_members(client, server.guild)
+    except Unreachable:
+        # Without the Server Members Intent nobody can know.
+        return
+    composing, approving = (
+        {one.id for one in members if not one.bot and not one.roles.isdisjoint(roles)}
+        for roles in (server.roles.compose, server.roles.approve)
+    )
+    for audience in server.audiences:
+        needed = server.quorum(audience.name)
+        # The best case: whoever writes it takes nobody away from those who approve.
+        most = max((len(approving - {author}) for author in composing), default=0)
+        if most < needed:
+            yield (
+                f"audience “{audience.name}”: nobody could ever approve it: it needs {needed} approval(s),"
+                f" and {most} member(s) other than its author hold a role of roles.approve: give it to more."
+            )
 
 
 def _refuse_channel(channel: discord.abc.GuildChannel | None, me: discord.Member) -> str | None:

@@ -6,7 +6,8 @@ import io
 import json
 import re
 import secrets
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final, Self
 
@@ -27,6 +28,9 @@ from bot.store import Store
 log = structlog.get_logger()
 
 SENTENCE_LIMIT: Final = 1800
+# How old a list of all members may be, and how many Discord gives at once.
+MEMBERS_SECONDS: Final = 300.0
+MEMBERS_PAGE: Final = 1000
 _NOT_A_ROLE: Final = re.compile(r"<(?!@&\d+>)")
 FIRST_WAIT_SECONDS: Final = 2.0
 LONGEST_WAIT_SECONDS: Final = 60.0
@@ -38,7 +42,7 @@ _UNKNOWN_MEMBER: Final = 10007
 # Herald has no voice: discord.py need not warn that it cannot speak.
 discord.VoiceClient.warn_nacl = False
 discord.VoiceClient.warn_dave = False
-EXTENSIONS: Final = ("cogs.cards", "cogs.modals", "cogs.presses", "cogs.notify")
+EXTENSIONS: Final = ("cogs.cards", "cogs.modals", "cogs.presses", "cogs.record", "cogs.notify")
 
 
 class HeraldBot(commands.Bot):
@@ -60,6 +64,7 @@ class HeraldBot(commands.Bot):
         self.presses: Mapping[str, Press] = {}
         self._store = store
         self._draining = False
+        self._members: dict[int, tuple[float, Sequence[Actor]]] = {}
         self._under_way: set[asyncio.Task[Any]] = set()
         self.tree.on_error = self._on_tree_error
         # Commands, buttons and modals part ways behind this one place.
@@ -120,6 +125,20 @@ class HeraldBot(commands.Bot):
         if self.application is None or self.is_closed():
             raise Unreachable("Discord cannot be asked now (not logged in).")
         return await ask_roles(self, guild_id, user_id)
+
+    async def members_of(self, guild_id: int, *, max_age: float = MEMBERS_SECONDS) -> Sequence[Actor]:
+        """Return all members with their roles, asked at most `max_age` seconds ago; raise Unreachable.
+
+        Discord tells only those bots whose Server Members Intent is on.
+        """
+        now = time.monotonic()
+        asked_at, members = self._members.get(guild_id, (float("-inf"), ()))
+        if now - asked_at > max_age:
+            if self.application is None or self.is_closed():
+                raise Unreachable("Discord cannot be asked now (not logged in).")
+            members = await ask_members(self, guild_id)
+            self._members[guild_id] = (now, members)
+        return members
 
     async def press(self, interaction: "Interaction", action: str, number: int, revision: int) -> None:
         """Do what a button of that name does."""
@@ -225,6 +244,29 @@ async def ask_roles(client: discord.Client, guild_id: int, user_id: int) -> froz
                 return None
             raise
         return frozenset(int(role) for role in member["roles"])
+
+
+async def ask_members(client: discord.Client, guild_id: int) -> Sequence[Actor]:
+    """Ask Discord for all members of a server; raise Unreachable if it does not tell."""
+    found: list[Actor] = []
+    async with _asking():
+        while True:
+            after = found[-1].id if found else None
+            page = await client.http.get_members(guild_id, MEMBERS_PAGE, after)
+            found += [_member(guild_id, one) for one in page]
+            if len(page) < MEMBERS_PAGE:
+                return found
+
+
+def _member(guild_id: int, payload: Any) -> Actor:
+    user = payload["user"]
+    return Actor(
+        id=int(user["id"]),
+        name=(payload.get("nick") or user.get("global_name") or user["username"])[:100],
+        guild_id=guild_id,
+        roles=frozenset(int(role) for role in payload["roles"]),
+        bot=bool(user.get("bot")),
+    )
 
 
 @asynccontextmanager

@@ -98,6 +98,7 @@ class Dispatcher:
         self._flying: set[asyncio.Task[None]] = set()
         self._waits: set[asyncio.Timeout] = set()
         self._crowded = False
+        self._moved = timedelta()
 
     def stop(self) -> None:
         """Claim nothing more, and let what is in flight finish or be given up in time."""
@@ -164,15 +165,18 @@ class Dispatcher:
         self._rung.set()
 
     async def _look_at_clock(self) -> None:
-        moved = self._watch.look()
-        if moved is None:
+        moved = self._moved + (self._watch.look() or timedelta())
+        if not moved:
             return
+        # Until it is written down, so that a busy database forgets nothing.
+        self._moved = moved
         said = f"the clock was moved by {moved.total_seconds():+.0f} seconds; nothing starts for a minute"
         log.error("the clock was moved", seconds=moved.total_seconds())
         async with self._store.transaction() as tx:
             await self._lifecycle.note_everywhere(tx, "clock moved", said)
             if moved < timedelta():
                 await remember_highest(tx, self._watch.highest)
+        self._moved = timedelta()
 
     # --- what others left ---------------------------------------------------------------------------
 
@@ -272,11 +276,14 @@ class Dispatcher:
         async with self._store.transaction() as tx:
             await self._recall(tx)
             room = min(await self._pace.room(tx), WIDTH - len(self._flying))
+            freezes = await tx.freezes.standing()
             for delivery in await tx.deliveries.due(now, limit=BATCH):
+                if len(claims) >= room:
+                    break
                 broadcast = await tx.broadcasts.get(delivery.broadcast_id)
                 if outcome := self._given_up(delivery, broadcast):
                     await self._settle(tx, delivery, outcome, None)
-                elif len(claims) >= room or await tx.freezes.over(broadcast.guild_id):
+                elif first_over(freezes, broadcast.guild_id):
                     continue
                 elif claim := await tx.deliveries.claim(delivery, owner=self._owner, at=now):
                     claims.append(claim)
@@ -411,7 +418,7 @@ class Dispatcher:
     ) -> None:
         """Let the true answer to an attempt count, though others have given it up meanwhile."""
         now = await tx.deliveries.get(claim.id)
-        if isinstance(outcome, RetryAt) and isinstance(answer, NoAnswer) and not answer.bytes_left:
+        if isinstance(answer, NoAnswer) and not answer.bytes_left and not in_doubt(now.past[:-1]):
             outcome = Rejected(f"nothing of it left this machine ({answer.reason})")
         log.warning("an answer came late", delivery=claim.id, outcome=type(outcome).__name__)
         if now.attempts != claim.attempts or not isinstance(outcome, Accepted | Rejected):

@@ -45,7 +45,7 @@ class Pace:
         return min(1, await self._left(tx, now))
 
     async def _left(self, tx: Transaction, now: datetime) -> int:
-        return self._rate.requests - await tx.deliveries.started_since(now - self._rate.per)
+        return self._rate.requests - await tx.deliveries.arrived_since(now - self._rate.per)
 
     async def heed(self, tx: Transaction, outcome: Outcome, answer: Response | NoAnswer | None) -> None:
         """Pause where Whop is overloaded; freeze everything where going on would be wrong."""

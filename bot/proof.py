@@ -59,9 +59,12 @@ class Proof:
         if not attempts:
             return True
         first = attempts[0].started_at
+        if self.highest and first <= self.highest:
+            # It was set back since: nobody can say how old the key is.
+            return False
         latest = max(one.finished_at or one.started_at for one in attempts)
         # A clock that was set back must not make an old key look young.
-        latest = max(filter(None, (latest, highest, self.highest)))
+        latest = max(filter(None, (latest, highest)))
         # An attempt from before the proof may have been made with another API key.
         return self.at <= first and latest - now <= CLOCK_SLACK and max(now, latest) - first < KEY_LIFE
 
@@ -89,8 +92,10 @@ async def recall(tx: Transaction, credential: Credential) -> Proof | None:
 
 
 async def remember_highest(tx: Transaction, moment: datetime) -> None:
-    """Write down how late it had been when the clock was set back; a new proof forgets it."""
-    await tx.remember(_HIGHEST, moment.isoformat())
+    """Write down how late it had been when the clock was set back."""
+    known = await tx.fact(_HIGHEST)
+    if not known or datetime.fromisoformat(known) < moment:
+        await tx.remember(_HIGHEST, moment.isoformat())
 
 
 async def keep(tx: Transaction, credential: Credential, verdict: Verdict, *, at: datetime) -> None:
@@ -102,7 +107,6 @@ async def keep(tx: Transaction, credential: Credential, verdict: Verdict, *, at:
             "at": at.isoformat(),
         }
         await tx.remember(_FACT, json.dumps(value))
-        await tx.remember(_HIGHEST, "")
     elif verdict.honoured is False and await recall(tx, credential):
         await tx.remember(_FACT, "{}")
 

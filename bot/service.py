@@ -1,10 +1,10 @@
 """The use cases: each loads, decides, advances, stores and records in one transaction."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
-from bot.audit import HERALD
+from bot.audit import HERALD, Event
 from bot.bell import Bell
 from bot.broadcast import OPEN, TRANSITIONS, Broadcast, Notification, Status, Step
 from bot.clock import Clock
@@ -12,9 +12,10 @@ from bot.delivery import Delivery, DeliveryStatus, conclude
 from bot.errors import Conflict, NotAllowed, NotFound, NotReady, Refused
 from bot.freeze import Freeze, describe
 from bot.lifecycle import Lifecycle, describe_state
-from bot.permissions import Action, Actor, decide
+from bot.permissions import Action, Actor, approvers, decide
 from bot.policy import Audience, Server, Topic
 from bot.proof import Credential, recall
+from bot.search import Search, read_search
 from bot.store import Store, Transaction
 from bot.whop import Form
 
@@ -60,6 +61,11 @@ class Service:
         if server is None or not self.permits(actor, action):
             return (), ()
         return server.audiences, server.topics
+
+    def approve_roles(self, actor: Actor) -> Sequence[int]:
+        """Return the Discord roles that may approve in the actor's server."""
+        server = self.policy.server(actor.guild_id)
+        return server.roles.approve if server else ()
 
     async def may_compose(self, actor: Actor, *, audience: str, topic: str) -> None:
         """Raise Refused if composing this could only be refused later, before anything is typed."""
@@ -111,6 +117,28 @@ class Service:
             actor, [Status.SENT, Status.PARTIAL, Status.FAILED, Status.UNKNOWN, Status.CANCELLED]
         )
 
+    async def recorded_audiences(self, actor: Actor) -> list[str]:
+        """Return the audiences by which the record can be searched; nothing for those who may not."""
+        server = self.policy.server(actor.guild_id)
+        if server is None or not self.permits(actor, Action.AUDIT):
+            return []
+        async with self._store.reading() as tx:
+            recorded = await tx.record.audiences(server.guild)
+        return list(dict.fromkeys([*(one.name for one in server.audiences), *recorded]))
+
+    async def read_search(self, actor: Actor, typed: Mapping[str, str | None]) -> Search:
+        """Return what is looked for in the record of the actor's server; raise Refused with what to mend."""
+        await self._authorise(actor, Action.AUDIT)
+        known = await self.recorded_audiences(actor)
+        return read_search(typed, guild_id=self._server(actor).guild, audiences=known, now=self._clock())
+
+    async def audit(self, actor: Actor, search: Search, *, before: int | None = None) -> list[Event]:
+        """Return what was found in the record of the actor's server, newest first."""
+        await self._authorise(actor, Action.AUDIT)
+        own = search.model_copy(update={"guild_id": self._server(actor).guild})
+        async with self._store.reading() as tx:
+            return await tx.record.newest(own, before=before, limit=LISTED)
+
     # --- writing -----------------------------------------------------------------------------------
 
     async def compose(
@@ -149,14 +177,32 @@ class Service:
 
         return await self._act(actor, Action.EDIT, broadcast_id, revision=revision, effect=effect)
 
-    async def submit(self, actor: Actor, broadcast_id: int, *, revision: int, note: str = "") -> Broadcast:
-        """Lock a draft and put it before the approvers."""
+    async def who(self, actor: Actor, broadcast_id: int, members: Sequence[Actor]) -> tuple[int, list[Actor]]:
+        """Return how many approvals a broadcast still needs, and which of the members could give them now."""
+        broadcast, _ = await self.look(actor, broadcast_id)
+        quorum = self.lifecycle.server_of(broadcast).quorum(broadcast.audience)
+        return quorum - len(broadcast.approvals), approvers(self.policy, broadcast, members)
+
+    async def submit(
+        self,
+        actor: Actor,
+        broadcast_id: int,
+        *,
+        revision: int,
+        note: str = "",
+        members: Sequence[Actor] | None = None,
+    ) -> Broadcast:
+        """Lock a draft and put it before the approvers.
+
+        Where Discord tells who the server's members are, what not enough of them could approve is refused.
+        """
 
         async def effect(tx: Transaction, before: Broadcast) -> dict[str, Any]:
             lacking = self.lifecycle.shortcomings(before)
             if lacking:
                 raise NotReady(lacking[0])
             server = self.lifecycle.server_of(before)
+            self._reachable(server, before, members)
             now = self._clock()
             await tx.announcements.open_card(before.id, channel_id=server.channels.review, at=now)
             return {
@@ -346,7 +392,11 @@ class Service:
     async def _may_check(self, tx: Transaction, deliveries: Sequence[Delivery]) -> bool:
         proof = await recall(tx, self._credential) if self._credential else None
         unknown = [one for one in deliveries if one.status is DeliveryStatus.UNKNOWN]
-        return proof is not None and all(proof.covers(one.past, now=self._clock()) for one in unknown)
+        return proof is not None and all(
+            # What was restored from a copy may have tries that it knows nothing of.
+            one.past and proof.covers(one.past, now=self._clock())
+            for one in unknown
+        )
 
     async def freeze(self, actor: Actor, reason: str) -> Freeze:
         """Halt all sending of the actor's server, with a reason."""
@@ -502,6 +552,17 @@ class Service:
         await self._authorise(actor, Action.LIST)
         async with self._store.reading() as tx:
             return await tx.broadcasts.in_status(self._server(actor).guild, statuses, limit=LISTED)
+
+    def _reachable(self, server: Server, broadcast: Broadcast, members: Sequence[Actor] | None) -> None:
+        if members is None:
+            return
+        needed, able = server.quorum(broadcast.audience), approvers(self.policy, broadcast, members)
+        if len(able) < needed:
+            holders = " or ".join(f"<@&{role}>" for role in server.roles.approve)
+            raise NotReady(
+                f"Nobody could ever approve this: it needs {needed} approval(s), and {len(able)} member(s)"
+                f" other than its author hold the role {holders}. Give the role to more people first."
+            )
 
     def _chosen(self, server: Server, audience: str, topic: str) -> None:
         if server.audience(audience) is None:

@@ -14,7 +14,7 @@ from bot.audit import HERALD
 from bot.broadcast import Status, Step
 from bot.clock import Clock
 from bot.delivery import DeliveryStatus, conclude
-from bot.errors import Conflict
+from bot.errors import Conflict, StoreError
 from bot.freeze import Freeze
 from bot.lifecycle import CHANGED, Lifecycle
 from bot.store import Store, Transaction
@@ -25,6 +25,7 @@ log = structlog.get_logger()
 # More starts than that in this time, each after a crash, and something is badly wrong.
 STARTS: Final = 5
 WITHIN: Final = timedelta(minutes=10)
+TRIES: Final = 3
 
 _FACT: Final = "starts without an end"
 _RESTORED: Final = "the database was restored from a copy; it may have gone out since that was made"
@@ -46,6 +47,13 @@ class Startup:
 
     async def begin(self) -> None:
         """Freeze where going on would be wrong; raise StoreError if the database cannot say."""
+        for _ in range(TRIES - 1):
+            # Others that are at work may be in the way for a moment.
+            with suppress(StoreError):
+                return await self._begin()
+        return await self._begin()
+
+    async def _begin(self) -> None:
         async with self._store.transaction() as tx:
             if doubt := await self._witness.doubt(tx, newcomer=self._store.outlived is None):
                 await self._distrust(tx, doubt)

@@ -23,6 +23,8 @@ class Witness:
 
     def __init__(self, file: Path) -> None:
         self.file = file
+        # Others of the same folder may write theirs at the same time.
+        self._own = uuid4().hex
 
     async def advance(self, tx: Transaction) -> Mark:
         """Count on in the database, in the transaction that lets something go out."""
@@ -33,7 +35,11 @@ class Witness:
 
     def keep(self, mark: Mark) -> None:
         """Write down what was committed, before the first byte goes out; raise StoreError if that fails."""
-        new = self.file.with_name(f"{self.file.name}.new")
+        known = self._read()
+        if known is not None and known.instance == mark.instance and known.counter >= mark.counter:
+            # Another process of this folder was faster with a later one.
+            return
+        new = self.file.with_name(f"{self.file.name}.{self._own}")
         try:
             self.file.parent.mkdir(parents=True, exist_ok=True)
             new.write_text(json.dumps(mark), encoding="utf-8")

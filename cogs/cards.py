@@ -12,9 +12,11 @@ from bot.audit import Event
 from bot.broadcast import HIDDEN, OPEN, Broadcast, Notification, Status, Step
 from bot.client import HeraldBot, Interaction, actor_of
 from bot.delivery import Delivery
+from bot.errors import Unreachable
 from bot.freeze import Freeze, describe
 from bot.lifecycle import Lifecycle
-from bot.permissions import Action
+from bot.permissions import Action, Actor, approvers
+from bot.policy import Policy
 from cogs.buttons import EDIT_PHONE, ActionButton, buttons
 from cogs.situation import moment, offered, situation
 from cogs.text import clip, fitting, length_note, plain, shorten, units
@@ -91,6 +93,7 @@ DESCRIPTION_LIMIT: Final = 4096
 FIELD_LIMIT: Final = 1024
 REACH_LIMIT: Final = 800
 KEPT: Final = 120
+ABLE_LIMIT: Final = 400
 
 _FIELD_NAMES: Final = {"all": "Feed and phone", "in_app": "Feed", "mobile": "Phone"}
 
@@ -135,8 +138,13 @@ class Cards:
         current: bool = True,
         freeze: Freeze | None = None,
         checkable: bool = False,
+        members: Sequence[Actor] | None = None,
     ) -> Rendered:
-        """Draw the card for approvers; `checkable` if Whop can be asked again without pushing twice."""
+        """Draw the card for approvers.
+
+        It is `checkable` if Whop can be asked again without pushing twice; `members` are named who could
+        approve it now, where Discord tells who they are.
+        """
         if not current:
             embed = discord.Embed(
                 title=f"#{broadcast.id} · out of date",
@@ -157,7 +165,7 @@ class Cards:
         if broadcast.note.strip():
             head.add_field(name="Author's note", value=_field(plain(broadcast.note)), inline=False)
         if broadcast.status is not Status.DRAFT:
-            self._add_approvals(details, broadcast)
+            self._add_approvals(details, broadcast, members)
         return Rendered(
             embeds=_fitted(head, broadcast.notification, details),
             view=buttons(offered(broadcast, deliveries, checkable=checkable), broadcast),
@@ -288,7 +296,9 @@ class Cards:
             lines.insert(0, f"{len(lines)} requests: whoever is in several of these gets one push for each")
         return lines
 
-    def _add_approvals(self, embed: discord.Embed, broadcast: Broadcast) -> None:
+    def _add_approvals(
+        self, embed: discord.Embed, broadcast: Broadcast, members: Sequence[Actor] | None = None
+    ) -> None:
         server = self._lifecycle.server_of(broadcast)
         needed = server.quorum(broadcast.audience)
         given = [
@@ -299,11 +309,19 @@ class Cards:
             holders = " or ".join(plain(self._role_name(server.guild, role)) for role in server.roles.approve)
             missing = needed - len(broadcast.approvals)
             given.append(f"{missing} more needed, from {holders}; not from the author")
+            if members is not None and broadcast.status is Status.REVIEW:
+                given.append(f"-# could now: {able(self._lifecycle.policy, broadcast, members)}")
         embed.add_field(
             name=f"Approvals {len(broadcast.approvals)} of {needed}",
             value=fitting(given, FIELD_LIMIT, between="\n") or "none",
             inline=False,
         )
+
+
+def able(policy: Policy, broadcast: Broadcast, members: Sequence[Actor]) -> str:
+    """Name those who could approve it now."""
+    names = [plain(one.name) for one in approvers(policy, broadcast, members)]
+    return fitting(names, ABLE_LIMIT, between=", ") if names else "nobody"
 
 
 def _texts(notification: Notification, colour: discord.Colour | None) -> list[discord.Embed]:
@@ -382,6 +400,14 @@ def cards_of(client: HeraldBot) -> Cards:
     return cast("Cards", client.cards)
 
 
+async def known_members(client: HeraldBot, guild_id: int) -> Sequence[Actor] | None:
+    """Return the server's members, or None where Discord does not tell Herald who they are."""
+    try:
+        return await client.members_of(guild_id)
+    except Unreachable:
+        return None
+
+
 async def show(interaction: Interaction, number: int) -> None:
     """Show one broadcast to one person: a draft with its buttons, anything else as it stands."""
     await interaction.response.defer(ephemeral=True, thinking=True)
@@ -391,7 +417,10 @@ async def show(interaction: Interaction, number: int) -> None:
         return
     freeze, _ = await interaction.client.service.frozen(actor_of(interaction))
     checkable = await interaction.client.service.can_check(broadcast)
-    shown = cards_of(interaction.client).review(broadcast, deliveries, freeze=freeze, checkable=checkable)
+    members = await known_members(interaction.client, broadcast.guild_id)
+    shown = cards_of(interaction.client).review(
+        broadcast, deliveries, freeze=freeze, checkable=checkable, members=members
+    )
     await interaction.edit_original_response(embeds=shown.embeds, view=shown.view)
 
 

@@ -26,7 +26,7 @@ from bot.errors import NotReady
 from bot.permissions import Action
 from bot.service import REASON_LIMIT
 from bot.whop import Form
-from cogs.cards import show_draft
+from cogs.cards import known_members, show_draft
 from cogs.text import plain, shorten, units
 
 # A dismissed modal tells nobody: without an end it would stay in memory for ever.
@@ -189,7 +189,11 @@ class ConfirmModal(HeraldModal):
         await interaction.response.defer()
         client: HeraldBot = interaction.client
         after = await client.service.submit(
-            actor_of(interaction), self._broadcast.id, revision=self._broadcast.revision, note=self.note.value
+            actor_of(interaction),
+            self._broadcast.id,
+            revision=self._broadcast.revision,
+            note=self.note.value,
+            members=await known_members(client, self._broadcast.guild_id),
         )
         review = client.service.lifecycle.server_of(after).channels.review
         said = (

@@ -1,6 +1,7 @@
 """What the tests share: databases of their own, and a whole Herald between two simulations."""
 
 import asyncio
+import os
 import warnings
 from collections.abc import AsyncGenerator, Generator
 from contextlib import AbstractAsyncContextManager
@@ -17,6 +18,7 @@ from bot.errors import Unreachable
 from bot.sandbox.stage import Stage
 from bot.settings import Settings
 from bot.store import Store
+from tests.seeded import BUGS
 
 with warnings.catch_warnings():
     # It complains at its import where a user has no folder for sockets.
@@ -26,6 +28,10 @@ with warnings.catch_warnings():
 # How fast an example runs says something about the machine, nothing about Herald.
 settings.register_profile("herald", deadline=None)
 settings.load_profile("herald")
+
+if SEEDED := os.environ.get("HERALD_SEEDED"):
+    # A bug of our own, which the tests have to find: see `make seeded`.
+    BUGS[SEEDED].sow()
 
 
 TEMPLATE: Final = "template_of_herald"

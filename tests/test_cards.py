@@ -32,6 +32,7 @@ from bot.broadcast import (
     problems,
 )
 from bot.delivery import Delivery, DeliveryStatus, Request
+from bot.freeze import Freeze
 from bot.lifecycle import Lifecycle
 from bot.permissions import PERMISSIONS, Action
 from bot.policy import Policy
@@ -545,6 +546,164 @@ def test_cards_and_lines_of_the_record_can_ping_nobody(scene: Scene) -> None:
         scene.cards.audit(chain(entry, previous=None)),
     ):
         assert shown.mentions.to_dict() == {"parse": []}
+
+
+# --- what people have to decide on ------------------------------------------------------------------
+
+ASKED = "Look into the app, then say what you found."
+DECIDE = ["It went out", "It did not", "Send again as a new broadcast"]
+FREEZE = Freeze(guild_id=None, by=Person(7, "Lena"), at=NOW, reason="Wrong price.")
+
+
+def described(shown: Rendered) -> str:
+    return shown.embeds[0].description or ""
+
+
+def labels(shown: Rendered) -> list[str]:
+    children = shown.view.children if shown.view else []
+    return [one.item.label or "" for one in children if isinstance(one, ActionButton)]
+
+
+def test_an_unknown_one_of_a_single_request_says_why_and_asks_a_person(scene: Scene) -> None:
+    broadcast = scene.broadcast(Status.UNKNOWN, reason="no answer from Whop: the connection broke")
+    shown = scene.cards.review(broadcast, deliveries(1, DeliveryStatus.UNKNOWN))
+    said = described(shown)
+    assert said.startswith(
+        "Nobody knows whether customers got it: no answer from Whop: the connection broke."
+    )
+    assert said.endswith(ASKED)
+    assert "Herald never sends it again by itself" in said
+    assert "requests" not in said
+    assert labels(shown) == DECIDE
+
+
+def test_an_unknown_one_of_several_requests_counts_what_is_known_of_each(scene: Scene) -> None:
+    sent = [
+        *deliveries(2, DeliveryStatus.ACCEPTED),
+        *deliveries(1, DeliveryStatus.REJECTED),
+        *deliveries(3, DeliveryStatus.UNKNOWN),
+    ]
+    shown = scene.cards.review(scene.broadcast(Status.UNKNOWN), sent)
+    assert (
+        "6 requests to Whop: 2 accepted (queued; Whop does not say how many people it reaches);"
+        " 1 not accepted; 3 no known answer." in described(shown)
+    )
+    assert labels(shown) == DECIDE
+
+
+def test_an_unknown_one_that_can_be_checked_says_what_the_check_does(scene: Scene) -> None:
+    shown = scene.cards.review(
+        scene.broadcast(Status.UNKNOWN), deliveries(1, DeliveryStatus.UNKNOWN), checkable=True
+    )
+    assert (
+        "**Check again** repeats the very same request: Whop knows its key, and nobody gets it twice."
+        " Whoever did not get it then, gets it now." in described(shown)
+    )
+    assert labels(shown) == ["Check again", *DECIDE]
+
+
+@pytest.mark.parametrize("status", [DeliveryStatus.PENDING, DeliveryStatus.IN_FLIGHT])
+def test_an_unknown_one_that_is_being_checked_asks_nobody(scene: Scene, status: DeliveryStatus) -> None:
+    for checkable in (False, True):
+        shown = scene.cards.review(
+            scene.broadcast(Status.UNKNOWN), deliveries(1, status), checkable=checkable
+        )
+        assert "Whop is being asked again, with the same request" in described(shown)
+        assert ASKED not in described(shown)
+        assert labels(shown) == []
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        "it was due 20 minutes ago and has been missed",
+        "what it would send is no longer what was approved: the policy or the address has changed",
+        "it has fewer approvals than the policy asks for now",
+        "the policy no longer names this server",
+        "Omar, who approved it, has lost the role for that since",
+        "Maya, who wrote it, has left the server since",
+        "Discord could not be asked which roles Maya, who wrote it, holds now",
+        "the database was restored from a copy; it may have gone out since that was made",
+        "The subject is empty.",
+    ],
+)
+def test_what_is_held_says_why_once_and_what_can_be_done(scene: Scene, reason: str) -> None:
+    shown = scene.cards.review(scene.broadcast(Status.HELD, reason=reason), [])
+    assert described(shown) == (
+        f"It will **not** go out by itself: {reason.rstrip('.')}.\n**Release** puts it before the approvers"
+        " again; **Back to draft** gives it to its author."
+    )
+    assert labels(shown) == ["Release", "Back to draft", "Cancel"]
+
+
+@pytest.mark.parametrize(
+    ("status", "count", "offered"),
+    [
+        (Status.REVIEW, 0, ["Approve", "Ask for changes", "Reject", "Withdraw"]),
+        (Status.APPROVED, 0, ["Stop"]),
+        (Status.SENDING, 1, []),
+        (Status.HELD, 0, ["Release", "Back to draft", "Cancel"]),
+        (Status.UNKNOWN, 1, DECIDE),
+    ],
+)
+def test_a_frozen_card_says_by_whom_and_why_and_keeps_its_buttons(
+    scene: Scene, status: Status, count: int, offered: list[str]
+) -> None:
+    broadcast = scene.broadcast(status, approvals=())
+    sent = deliveries(count, DeliveryStatus.UNKNOWN if status is Status.UNKNOWN else DeliveryStatus.IN_FLIGHT)
+    shown = scene.cards.review(broadcast, sent, freeze=FREEZE)
+    [frozen] = [field.value for field in shown.embeds[0].fields if field.name == "❄️ Frozen"]
+    assert frozen == (
+        "Sending of all servers is frozen by Lena: Wrong price. What is under way is finished;"
+        " nothing new starts."
+    )
+    assert labels(shown) == offered
+    thawed = scene.cards.review(broadcast, sent)
+    assert not any(field.name == "❄️ Frozen" for field in thawed.embeds[0].fields)
+    if status is Status.APPROVED:
+        assert described(shown) == (
+            "It does **not** go out while sending is frozen; **Stop** takes it back to draft."
+        )
+    else:
+        assert described(shown) == described(thawed)
+
+
+@pytest.mark.parametrize("status", [Status.SENT, Status.PARTIAL, Status.FAILED, Status.CANCELLED])
+def test_what_has_ended_is_not_called_frozen(scene: Scene, status: Status) -> None:
+    shown = scene.cards.review(scene.broadcast(status), [], freeze=FREEZE)
+    assert not any(field.name == "❄️ Frozen" for field in shown.embeds[0].fields)
+
+
+def test_what_may_be_a_second_push_says_so_wherever_it_is_decided_on(scene: Scene) -> None:
+    again = scene.broadcast(Status.DRAFT, repeats=12)
+    for shown in (
+        scene.cards.draft(again),
+        *(scene.cards.review(scene.broadcast(status, repeats=12), []) for status in Status),
+    ):
+        [warning] = [
+            field.value or "" for field in shown.embeds[0].fields if "second push" in (field.name or "")
+        ]
+        assert warning.startswith("It sends #12 again, of which nobody knew whether customers got it")
+        assert_fits(shown)
+    assert "It **may be a second push**: nobody knew whether customers got #12." in (
+        scene.cards.confirmation(again)
+    )
+    assert "second push" not in scene.cards.confirmation(scene.broadcast(Status.DRAFT))
+
+
+@pytest.mark.parametrize(
+    ("done", "bar"),
+    [(0, "▱" * 12), (1, "▱" * 12), (13, "▰" * 6 + "▱" * 6), (24, "▰" * 11 + "▱"), (25, "▰" * 12)],
+)
+def test_the_bar_is_full_only_when_all_is_done(scene: Scene, done: int, bar: str) -> None:
+    sent = [*deliveries(done, DeliveryStatus.ACCEPTED), *deliveries(25 - done, DeliveryStatus.PENDING)]
+    shown = described(scene.cards.review(scene.broadcast(Status.SENDING), sent))
+    assert shown.startswith(f"{bar} {done} of 25\n")
+
+
+def test_a_single_request_has_no_bar(scene: Scene) -> None:
+    shown = scene.cards.review(scene.broadcast(Status.SENDING), deliveries(1, DeliveryStatus.IN_FLIGHT))
+    assert "▱" not in described(shown)
 
 
 # --- nothing is missing ----------------------------------------------------------------------------

@@ -337,3 +337,30 @@ async def test_a_changed_audience_voids_approvals_and_holds_what_was_approved(st
     assert "no approval counts" in "\n".join(stage.texts("review"))
     await stage.wait(UNDONE)
     assert stage.whop.exchanges == []
+
+
+async def test_what_nobody_could_approve_is_refused_at_once_and_the_draft_stays(stage: Stage) -> None:
+    await stage.restart(edit_policy=lambda text: text.replace("approvals = 2", "approvals = 3"))
+    told = answer(await stage.submit(await stage.compose(audience="Everyone")))
+    assert "Nobody could ever approve this: it needs 3 approval(s), and 2 member(s)" in told
+    async with stage.herald.store.reading() as tx:
+        assert (await tx.broadcasts.get(1)).status is Status.DRAFT
+
+
+async def test_the_card_and_who_name_those_who_could_approve_it_now(stage: Stage) -> None:
+    await stage.submit(await stage.compose(audience="Everyone"))
+    assert "could now: Omar, Lena" in readable(stage.review_card())
+    await stage.press("Omar", "Approve")
+    assert "could now: Lena" in readable(stage.review_card())
+    told = answer(await stage.person("Maya").slash(stage.channel("moderators"), "notify who", broadcast="1"))
+    assert "#1 needs 1 more. Lena could approve it now" in told
+
+
+async def test_where_discord_does_not_tell_who_the_members_are_nothing_is_refused_for_that(
+    stage: Stage,
+) -> None:
+    stage.world.env.inject_error("GET", "/guilds/*/members", status=403, times=None)
+    await stage.submit(await stage.compose())
+    assert "could now" not in readable(stage.review_card())
+    told = answer(await stage.person("Maya").slash(stage.channel("moderators"), "notify who", broadcast="1"))
+    assert "Discord does not tell Herald who holds" in told

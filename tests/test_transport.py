@@ -398,6 +398,53 @@ async def test_an_answer_before_all_was_read_is_the_answer(transport: Transport)
     assert response.status == 413
 
 
+# --- what has become too late -------------------------------------------------------------------------
+
+
+async def test_what_may_not_leave_any_more_does_not_and_says_so(transport: Transport) -> None:
+    heard: list[bytes] = []
+    hung_up = asyncio.Event()
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heard.append(await reader.read())
+        writer.close()
+        hung_up.set()
+
+    async with await asyncio.start_server(handle, "127.0.0.1", 0) as listening:
+        url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}/"
+        answer = await transport.send(post(url), may_leave=lambda: False)
+        await hung_up.wait()
+    assert answer == NoAnswer(reason="it took too long to begin", bytes_left=False)
+    assert heard == [b""]
+
+
+async def test_whether_it_may_leave_is_asked_once_when_the_connection_stands(transport: Transport) -> None:
+    connections: list[int] = []
+
+    def may_leave() -> bool:
+        connections.append(whop.connections)
+        return True
+
+    async with serve(pieces(ACCEPTED + EMPTY)) as whop:
+        answer = await transport.send(post(whop.url()), may_leave=may_leave)
+    assert isinstance(answer, Response)
+    assert len(connections) == 1
+    assert len(whop.received) == 1
+
+
+async def test_where_there_is_no_connection_nobody_asks_whether_it_may_leave(transport: Transport) -> None:
+    async with serve(say_nothing) as gone:
+        pass
+    asked: list[bool] = []
+
+    def may_leave() -> bool:
+        asked.append(True)
+        return True
+
+    await transport.send(post(gone.url()), may_leave=may_leave)
+    assert asked == []
+
+
 # --- once, and to nobody else ---------------------------------------------------------------------------
 
 

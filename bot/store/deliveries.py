@@ -74,9 +74,13 @@ class Deliveries:
             limit=None,
         )
 
-    async def started_since(self, moment: datetime) -> int:
-        """Return how many attempts were started after that moment."""
-        counted = select(func.count()).select_from(attempts).where(attempts.c.started_at > moment)
+    async def arrived_since(self, moment: datetime) -> int:
+        """Return how many attempts may have reached Whop after that moment: it took them until their end."""
+        counted = (
+            select(func.count())
+            .select_from(attempts)
+            .where(or_(attempts.c.finished_at.is_(None), attempts.c.finished_at > moment))
+        )
         return await self._connection.scalar(counted) or 0
 
     async def under_way_since(self, moment: datetime) -> int:

@@ -140,6 +140,8 @@ attempts: Final = Table(
     Column("bytes_left", Boolean),
     Column("outcome", String(16)),
     Column("detail", Text, nullable=False),
+    # By which the rate is counted.
+    Index(None, "finished_at"),
 )
 
 audit_events: Final = Table(

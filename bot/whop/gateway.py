@@ -39,7 +39,7 @@ MISMATCH: Final = "idempotency_key_mismatch"
 class Rate(NamedTuple):
     """How many requests Whop takes of one credential in a span of time.
 
-    The span is a little longer than Whop's, since requests may arrive closer together than they left.
+    The span is a little longer than Whop's, since clocks differ.
     """
 
     requests: int

@@ -40,7 +40,7 @@ class V1:
 
     generation = "v1"
     version_date = API_VERSION_DATE
-    rate = Rate(600, timedelta(seconds=61))
+    rate = Rate(600, timedelta(seconds=60.5))
     form = Form(
         subject="Title",
         splits_feed_and_phone=False,

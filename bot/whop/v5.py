@@ -40,7 +40,7 @@ class V5:
 
     generation = "v5"
     version_date = None
-    rate = Rate(20, timedelta(seconds=10.3))
+    rate = Rate(20, timedelta(seconds=10.1))
     form = Form(
         subject="Subject",
         splits_feed_and_phone=True,

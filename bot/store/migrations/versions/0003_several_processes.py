@@ -16,6 +16,7 @@ def upgrade() -> None:
     op.add_column("deliveries", sa.Column("owner", sa.String(length=64), nullable=True))
     op.add_column("deliveries", sa.Column("lease_until", bot.store.tables.UtcDateTime(), nullable=True))
     op.add_column("broadcasts", sa.Column("repeats", sa.BigInteger(), nullable=True))
+    op.create_index(op.f("ix_attempts_finished_at"), "attempts", ["finished_at"])
     op.create_table(
         "members",
         sa.Column("guild_id", sa.BigInteger(), autoincrement=False, nullable=False),

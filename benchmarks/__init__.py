@@ -1,0 +1,1 @@
+"""Measurements of the whole, beside named baselines: `make bench`."""

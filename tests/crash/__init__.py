@@ -1,0 +1,1 @@
+"""Trials that kill real workers: `python -m tests.crash`, or `make crash`."""

@@ -1,0 +1,257 @@
+"""What one trial works on: a database with approved broadcasts, a Whop that counts, and workers to kill."""
+
+import asyncio
+import itertools
+import random
+import signal
+import time
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Self
+
+from pydantic import SecretStr
+
+from bot.bell import Bell
+from bot.broadcast import Broadcast, Notification, Status, Text
+from bot.clock import utc_now
+from bot.delivery import Delivery, DeliveryStatus
+from bot.lifecycle import Lifecycle
+from bot.permissions import Actor
+from bot.policy_file import parse_policy
+from bot.proof import Credential, Verdict, keep
+from bot.service import Service
+from bot.store import Store
+from bot.whop import gateway_for
+from tests.crash.fault_server import identity, pushes
+from tests.crash.faults import SILENT_SECONDS, written
+from tests.crash.tally import Tally
+from tests.crash.whop_process import WhopProcess
+from tests.crash.worker import Order, Worker
+
+KEY: Final = "fake-whop-key"
+GUILD, COMPOSE, APPROVE = 104900000000000001, 104900000000000021, 104900000000000022
+MAYA = Actor(id=104900000000000031, name="Maya", guild_id=GUILD, roles=frozenset({COMPOSE}))
+OMAR = Actor(id=104900000000000032, name="Omar", guild_id=GUILD, roles=frozenset({APPROVE}))
+POLICY: Final = f"""\
+[[server]]
+name = "Sunrise"
+guild = {GUILD}
+channels = {{ review = 104900000000000011, audit = 104900000000000012 }}
+[server.roles]
+compose = [{COMPOSE}]
+approve = [{APPROVE}]
+operate = [104900000000000023]
+audit = [104900000000000024]
+[server.rules]
+undo_window = "0s"
+missed_after = "20h"
+[[server.topic]]
+id = "announcements"
+name = "Announcements"
+[[server.audience]]
+name = "One"
+targets.experiences = ["exp_one"]
+[[server.audience]]
+name = "Three"
+targets.experiences = ["exp_one", "exp_two", "exp_three"]
+"""
+# Two migrations at once in one process would take each other's database.
+_MIGRATING: Final = asyncio.Lock()
+UNDER_WAY: Final = frozenset({Status.APPROVED, Status.SENDING})
+# Far longer than anything takes: what has not ended by then never will.
+PATIENCE: Final = 120.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mode:
+    """A database, and how far idempotency keys are to be trusted."""
+
+    key: str
+    database: str
+
+    @property
+    def generation(self) -> str:
+        """Return the Whop API that is used."""
+        return "v5" if self.key == "v5" else "v1"
+
+    @property
+    def is_proven(self) -> bool:
+        """Tell whether Whop honours keys, and Herald knows."""
+        return self.key == "proven"
+
+    def __str__(self) -> str:
+        return f"{self.key} {self.database}"
+
+
+class Bench:
+    """Everything one trial needs; the numbers of what was done to the workers are kept on it."""
+
+    def __init__(
+        self, mode: Mode, *, folder: Path, url: str, store: Store, service: Service, whop: WhopProcess
+    ) -> None:
+        self.mode = mode
+        self.whop = whop
+        self.store = store
+        self.kills = 0
+        self.zombies = 0
+        self._folder = folder
+        self._service = service
+        self._url = url
+        self._numbers = itertools.count(1)
+        self._workers: list[Worker] = []
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, mode: Mode, *, folder: Path, url: str) -> AsyncGenerator[Self, None]:
+        """Set everything up, and leave no process behind."""
+        (folder / "herald.toml").write_text(POLICY, encoding="utf-8")
+        whop = WhopProcess(folder / "pushes.log", honours=mode.is_proven)
+        origin = f"http://127.0.0.1:{whop.port}"
+        gateway = gateway_for(mode.generation, origin=origin)
+        credential = Credential.of(gateway, origin=origin, api_key=SecretStr(KEY))
+        bell = Bell()
+        lifecycle = Lifecycle(
+            policy=parse_policy(POLICY, name="herald.toml"),
+            gateway=gateway,
+            destination=origin,
+            clock=utc_now,
+            bell=bell,
+        )
+        async with AsyncExitStack() as stack:
+            async with _MIGRATING:
+                store = await stack.enter_async_context(Store.open(url, alone=False))
+            service = Service(store=store, lifecycle=lifecycle, clock=utc_now, bell=bell)
+            bench = cls(mode, folder=folder, url=url, store=store, service=service, whop=whop)
+            if mode.is_proven:
+                async with store.transaction() as tx:
+                    await keep(tx, credential, Verdict(honoured=True, words=""), at=utc_now())
+            await whop.start()
+            try:
+                yield bench
+            finally:
+                await bench.end_all()
+                await whop.kill()
+
+    # --- broadcasts --------------------------------------------------------------------------------
+
+    async def approve(self, audience: str, plan: Sequence[str] = ()) -> int:
+        """Bring a broadcast to the moment in which it is due; return its number."""
+        words = Text(subject=f"Trial {next(self._numbers)}", content=written(plan))
+        hello = Notification(topic="announcements", all=words)
+        draft = await self._service.compose(MAYA, audience=audience, notification=hello, channel_id=1)
+        await self._service.submit(MAYA, draft.id, revision=1)
+        await self._service.approve(OMAR, draft.id, revision=1)
+        return draft.id
+
+    async def under_way(self) -> list[Broadcast]:
+        """Return what has not come to its end."""
+        async with self.store.reading() as tx:
+            return [one for status in sorted(UNDER_WAY) for one in await tx.broadcasts.everywhere(status)]
+
+    async def soothe(self) -> None:
+        """Take back what so much trouble sets off: it would hide from the trial what is tried."""
+        # One thing at a time: the trial must not hold what workers take in another order.
+        for fact, nothing in (("starts without an end", "[]"), ("unknown answers in a row", "0")):
+            async with self.store.transaction() as tx:
+                await tx.remember(fact, nothing)
+        async with self.store.reading() as tx:
+            standing = await tx.freezes.standing()
+        for freeze in standing:
+            async with self.store.transaction() as tx:
+                await tx.freezes.remove(freeze)
+
+    async def settle(self) -> bool:
+        """Let time pass until everything has an end; return False if something certainly gets none."""
+        until = time.monotonic() + PATIENCE
+        while await self.under_way():
+            if time.monotonic() > until:
+                return False
+            await self.soothe()
+            await asyncio.sleep(0.05)
+        return True
+
+    # --- workers -----------------------------------------------------------------------------------
+
+    def start(self, *, slot: int = 0, kill_at: int | None = None, tells: bool = False) -> Worker:
+        """Start a worker; those of different slots may run side by side."""
+        file = self._folder / f"worker-{slot}.env"
+        settings = {
+            "DISCORD_TOKEN": "fake-discord-token",
+            "WHOP_API_KEY": KEY,
+            "WHOP_API": self.mode.generation,
+            "WHOP_BASE_URL": f"http://127.0.0.1:{self.whop.port}",
+            "DATABASE_URL": self._url,
+            "HERALD_CONFIG": str(self._folder / "herald.toml"),
+            "HERALD_WITNESS": str(self._folder / f"worker-{slot}.witness"),
+            "HEALTH_ADDRESS": "127.0.0.1:0",
+        }
+        file.write_text("".join(f"{name}='{value}'\n" for name, value in settings.items()), encoding="utf-8")
+        log = self._folder / f"worker-{slot}.log"
+        worker = Worker(Order(env_file=file, log=log, kill_at=kill_at, tells=tells))
+        self._workers.append(worker)
+        return worker
+
+    async def kill(self, worker: Worker) -> None:
+        """End a worker as a power cut does, and count it."""
+        worker.send(signal.SIGKILL)
+        await self.dead(worker)
+        self.kills += 1
+
+    async def dead(self, worker: Worker) -> None:
+        """Wait until a worker is gone; it must not have ended by itself."""
+        await asyncio.to_thread(worker.join, 30.0)
+        self._workers.remove(worker)
+        if not worker.was_killed:
+            raise RuntimeError(f"a worker ended by itself: see its log in {self._folder}")
+
+    async def end_all(self) -> None:
+        """End what is left."""
+        for worker in self._workers:
+            worker.send(signal.SIGKILL)
+            await asyncio.to_thread(worker.join, 30.0)
+        self._workers.clear()
+
+    # --- the count ---------------------------------------------------------------------------------
+
+    async def count(self) -> Tally:
+        """Compare what is on record with what was pushed, once nothing moves any more."""
+        await self.end_all()
+        # What came late may still be pushed.
+        await asyncio.sleep(SILENT_SECONDS / 2)
+        pushed = pushes(self.whop.journal)
+        tally = Tally(kills=self.kills, zombies=self.zombies, pushed=len(pushed))
+        async with self.store.reading() as tx:
+            for status in Status:
+                for broadcast in await tx.broadcasts.everywhere(status):
+                    deliveries = await tx.deliveries.of(broadcast.id)
+                    tally += _of(broadcast, [(one, pushed.pop(_name(one), 0)) for one in deliveries])
+        # Nobody approved what is left.
+        tally += Tally(doubled=len(pushed))
+        return tally + Tally(needless=tally.unknown if self.mode.is_proven else 0)
+
+
+def _name(delivery: Delivery) -> str:
+    return identity(delivery.request.body)
+
+
+def _of(broadcast: Broadcast, counted: Sequence[tuple[Delivery, int]]) -> Tally:
+    def many(status: DeliveryStatus, *, pushed: bool) -> int:
+        return sum(one.status is status and (times > 0) is pushed for one, times in counted)
+
+    return Tally(
+        broadcasts=1,
+        doubled=sum(times > 1 for _, times in counted),
+        lost=int(broadcast.status in UNDER_WAY or broadcast.status in {Status.DRAFT, Status.REVIEW}),
+        false_sent=many(DeliveryStatus.ACCEPTED, pushed=False)
+        + int(broadcast.status is Status.SENT and not counted),
+        false_failed=many(DeliveryStatus.REJECTED, pushed=True),
+        held=int(broadcast.status is Status.HELD),
+        unknown=many(DeliveryStatus.UNKNOWN, pushed=True) + many(DeliveryStatus.UNKNOWN, pushed=False),
+    )
+
+
+def dice_of(seed: int, *names: object) -> random.Random:
+    """Return dice that fall the same way whenever the seed and the names are the same."""
+    return random.Random(f"{seed} {' '.join(map(str, names))}")

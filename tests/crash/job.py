@@ -1,0 +1,40 @@
+"""One trial of one mode, with a bench of its own."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from tests.crash.bench import Bench, Mode, dice_of
+from tests.crash.tally import Tally
+from tests.crash.trials import Progress, every_point, random_kills, zombies
+
+POINTS, RANDOM, ZOMBIES = "points", "random", "zombies"
+# Several processes may send from one PostgreSQL database, and only one from a file.
+SLOTS: Final = {"sqlite": 1, "postgresql": 3}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """Which trial, and how much of it: kills, zombies, or the distance from one point to the next."""
+
+    mode: Mode
+    trial: str
+    amount: int
+    seed: int
+
+    def __str__(self) -> str:
+        return f"{self.mode} {self.trial}"
+
+    async def run(self, folder: Path, url: str, progress: Progress = lambda _: None) -> Tally:
+        """Do it on an empty database, and return what came of it."""
+        dice = dice_of(self.seed, self)
+        async with Bench.open(self.mode, folder=folder, url=url) as bench:
+            match self.trial:
+                case "points":
+                    await every_point(bench, dice, stride=self.amount, progress=progress)
+                case "random":
+                    slots = SLOTS[self.mode.database]
+                    await random_kills(bench, dice, kills=self.amount, slots=slots, progress=progress)
+                case _:
+                    await zombies(bench, dice, number=self.amount, progress=progress)
+            return await bench.count()

@@ -1,0 +1,40 @@
+"""What a trial found, by the count of whoever pushed: sums that can be added up."""
+
+from dataclasses import dataclass, fields
+from typing import Self
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tally:
+    """How many processes were killed or stopped, and what became of the broadcasts.
+
+    `lost` neither went out nor asks a person, or never came to an end; `false_sent` is recorded as accepted
+    and reached nobody; `false_failed` is recorded as rejected and reached customers.
+    """
+
+    kills: int = 0
+    zombies: int = 0
+    broadcasts: int = 0
+    pushed: int = 0
+    doubled: int = 0
+    lost: int = 0
+    false_sent: int = 0
+    false_failed: int = 0
+    held: int = 0
+    unknown: int = 0
+    # Unknown although a proven key would have settled it.
+    needless: int = 0
+
+    def __add__(self, other: Self) -> "Tally":
+        names = [field.name for field in fields(self)]
+        return Tally(**{name: getattr(self, name) + getattr(other, name) for name in names})
+
+    def __str__(self) -> str:
+        shown = [field.name for field in fields(self) if field.name != "needless"]
+        return " · ".join(f"{name.replace('_', '-')} {getattr(self, name)}" for name in shown)
+
+    @property
+    def is_good(self) -> bool:
+        """Tell whether every promise was kept."""
+        broken = (self.doubled, self.lost, self.false_sent, self.false_failed, self.held, self.needless)
+        return not any(broken)

@@ -1,0 +1,129 @@
+"""The three trials: a kill at every point, kills at random under load, and processes that come back."""
+
+import asyncio
+import random
+import signal
+import time
+from collections.abc import Callable
+from typing import Final
+
+from tests.crash.bench import Bench
+from tests.crash.faults import HOLD_SECONDS, HOLDING, random_plan
+from tests.crash.points import READY, STOPPED
+from tests.crash.worker import LEASE, Worker
+
+Progress = Callable[[int], None]
+
+# So many broadcasts are under way while processes are killed.
+LOAD: Final = 6
+# How long a worker is left alone at most before it is killed.
+RANDOM_SECONDS: Final = 2.0
+# Of so many kills, one is of Whop itself.
+WHOP_TOO: Final = 15
+
+
+async def every_point(bench: Bench, dice: random.Random, *, stride: int, progress: Progress) -> None:
+    """Kill a worker at one point after the other, or at every so many, each with a broadcast of its own."""
+    for point in range(dice.randint(1, stride), await _count_points(bench) + 1, stride):
+        await bench.soothe()
+        await bench.approve("One")
+        await bench.dead(bench.start(kill_at=point))
+        bench.kills += 1
+        await bench.soothe()
+        bench.start()
+        # What is stuck is counted; the next ones would only wait for it.
+        if not await bench.settle():
+            return
+        await bench.end_all()
+        progress(1)
+
+
+async def _count_points(bench: Bench) -> int:
+    """Count the points from a worker's first statement until the end of a broadcast is committed."""
+    await bench.approve("One")
+    worker = bench.start(tells=True)
+    if not await bench.settle():
+        return 0
+    await bench.end_all()
+    names = worker.heard()
+    names.remove(READY)
+    last = max(number for number, name in enumerate(names) if name == b"after UPDATE deliveries SET")
+    return names.index(b"after COMMIT", last) + 1
+
+
+async def random_kills(
+    bench: Bench, dice: random.Random, *, kills: int, slots: int, progress: Progress
+) -> None:
+    """Kill workers under load, a third of them inside a POST, and now and then Whop itself."""
+    workers = {slot: bench.start(slot=slot) for slot in range(slots)}
+    for number in range(kills):
+        await _load(bench, dice, inside=number % 3 == 0)
+        await bench.soothe()
+        slot = await _victim(bench, workers, dice) if number % 3 == 0 else None
+        if slot is None:
+            await asyncio.sleep(dice.uniform(0, RANDOM_SECONDS))
+            slot = dice.choice(sorted(workers))
+        await bench.kill(workers[slot])
+        await bench.soothe()
+        workers[slot] = bench.start(slot=slot)
+        if dice.randrange(WHOP_TOO) == 0:
+            await bench.whop.kill()
+            await asyncio.sleep(dice.uniform(0, 0.5))
+            await bench.whop.start()
+        progress(1)
+    await bench.settle()
+
+
+async def _load(bench: Bench, dice: random.Random, *, inside: bool) -> None:
+    missing = LOAD - len(await bench.under_way())
+    for number in range(max(missing, int(inside))):
+        plan = random_plan(dice, may_refuse=not bench.mode.is_proven)
+        held = [dice.choice(HOLDING)] if inside and number == 0 else []
+        await bench.approve(dice.choice(["One", "One", "Three"]), [*held, *plan])
+
+
+async def _victim(bench: Bench, workers: dict[int, Worker], dice: random.Random) -> int | None:
+    """Return the slot of a worker that is inside its POST at this moment."""
+    pid = await bench.whop.holds(5.0)
+    found = [slot for slot, worker in workers.items() if worker.pid == pid]
+    if found:
+        await asyncio.sleep(dice.uniform(0, HOLD_SECONDS / 4))
+    return found[0] if found else None
+
+
+async def zombies(bench: Bench, dice: random.Random, *, number: int, progress: Progress) -> None:
+    """Stop workers inside a POST or right after a claim until others have taken over, then let them go on."""
+    workers = {slot: bench.start(slot=slot) for slot in range(3)}
+    for worker in workers.values():
+        await asyncio.to_thread(worker.wait_for, READY, 30.0)
+    stopped: dict[int, float] = {}
+    # Those that will stop by themselves, as soon as they have claimed something.
+    armed: set[int] = set()
+    while bench.zombies < number or stopped:
+        await bench.soothe()
+        for slot in [slot for slot in armed if STOPPED in workers[slot].heard()]:
+            armed.remove(slot)
+            stopped[slot] = _until(dice)
+        for slot in [slot for slot, until in stopped.items() if until < time.monotonic()]:
+            workers[slot].send(signal.SIGCONT)
+            del stopped[slot]
+            bench.zombies += 1
+            progress(1)
+        more = len(stopped) + len(armed) < 2 and bench.zombies + len(stopped) + len(armed) < number
+        if more and dice.random() < 0.5:
+            slot = dice.choice([slot for slot in workers if slot not in stopped and slot not in armed])
+            workers[slot].send(signal.SIGUSR1)
+            armed.add(slot)
+        elif more:
+            await _load(bench, dice, inside=True)
+            slot = await _victim(bench, workers, dice)
+            if slot is not None and slot not in stopped and slot not in armed:
+                workers[slot].send(signal.SIGSTOP)
+                stopped[slot] = _until(dice)
+        await _load(bench, dice, inside=False)
+        await asyncio.sleep(0.05)
+    await bench.settle()
+
+
+def _until(dice: random.Random) -> float:
+    return time.monotonic() + LEASE.total_seconds() * dice.uniform(1.1, 1.5)

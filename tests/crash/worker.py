@@ -1,0 +1,129 @@
+"""A real `herald worker` in a process of its own, in a hurry, with an end that may be given to it."""
+
+import os
+import signal
+import sys
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, Final
+
+import discord.http
+from dotenv import dotenv_values
+
+from bot import dispatcher, pace
+from bot.__main__ import main
+from bot.store import deliveries
+from bot.whop import V1, V5, Transport, gateway, v1, v5
+from bot.whop.gateway import Rate
+from tests.crash.points import Points
+
+# All times are so much shorter; a request still ends before its claim is stale, and that before the lease.
+FASTER: Final = 12
+LEASE: Final = deliveries.LEASE / FASTER
+_SHORTENED: Final = (
+    (deliveries, "LEASE"),
+    (dispatcher, "FRESH_SECONDS"),
+    (dispatcher, "GIVEN_BACK"),
+    (dispatcher, "RECORD_AGAIN_SECONDS"),
+    (gateway, "FIRST_RETRY"),
+    (gateway, "LONGEST_RETRY"),
+    (pace, "PAUSE"),
+    (v1, "WAIT"),
+    (v5, "COOL_DOWN"),
+)
+_POLL_SECONDS: Final = 0.2
+# A fork of a process that has everything imported starts many times faster than a new interpreter.
+_CONTEXT: Final = get_context("forkserver")
+_CONTEXT.set_forkserver_preload([__name__])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """How a worker is to run: die at the point with that number, or tell of all points."""
+
+    env_file: Path
+    log: Path
+    kill_at: int | None = None
+    tells: bool = False
+
+
+class Worker:
+    """A process, seen from outside."""
+
+    def __init__(self, order: Order) -> None:
+        self._said, said = _CONTEXT.Pipe(duplex=False)
+        self._process = _CONTEXT.Process(target=run, args=(order, said))
+        self._process.start()
+        said.close()
+
+    @property
+    def pid(self) -> int:
+        """Return its number, by which it signs its requests."""
+        return self._process.pid or 0
+
+    @property
+    def is_alive(self) -> bool:
+        """Tell whether it has not ended yet."""
+        return self._process.is_alive()
+
+    @property
+    def was_killed(self) -> bool:
+        """Tell whether SIGKILL ended it."""
+        return self._process.exitcode == -signal.SIGKILL
+
+    def wait_for(self, word: bytes, seconds: float) -> None:
+        """Listen until it says that word; raise TimeoutError if it says nothing for so long."""
+        while self._said.poll(seconds):
+            if self._said.recv_bytes() == word:
+                return
+        raise TimeoutError(f"worker {self.pid} does not say {word!r}")
+
+    def heard(self) -> list[bytes]:
+        """Return what it has said since it was last listened to."""
+        words: list[bytes] = []
+        # EOFError: it is gone, and everything was heard.
+        with suppress(EOFError):
+            while self._said.poll():
+                words.append(self._said.recv_bytes())
+        return words
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal, as long as there is somebody to get it."""
+        if self.is_alive:
+            os.kill(self.pid, number)
+
+    def join(self, seconds: float) -> None:
+        """Wait until it has ended; raise TimeoutError if it does not."""
+        self._process.join(seconds)
+        if self.is_alive:
+            raise TimeoutError(f"worker {self.pid} goes on")
+
+
+def run(order: Order, said: Connection) -> None:
+    """Be `herald worker` until the end."""
+    with order.log.open("ab") as log:
+        os.dup2(log.fileno(), 1)
+        os.dup2(log.fileno(), 2)
+    hasten()
+    discord.http.Route.BASE = "http://127.0.0.1:1/nobody"
+    Points(said, kill_at=order.kill_at, tells=order.tells).install()
+    for name in dotenv_values(order.env_file):
+        # What is set outside would win.
+        os.environ.pop(name, None)
+    sys.argv = ["herald", "worker", "--env-file", str(order.env_file)]
+    main()
+
+
+def hasten() -> None:
+    """Shorten all times, so that hours of trouble fit into minutes."""
+    for module, name in _SHORTENED:
+        setattr(module, name, getattr(module, name) / FASTER)
+    for name in ("POLL_SECONDS", "CROWDED_POLL_SECONDS"):
+        setattr(dispatcher, name, min(getattr(dispatcher, name), _POLL_SECONDS))
+    for generation in (V1, V5):
+        generation.rate = Rate(generation.rate.requests, generation.rate.per / FASTER)
+    defaults: dict[str, Any] = Transport.__init__.__kwdefaults__ or {}
+    defaults["total_seconds"] /= FASTER

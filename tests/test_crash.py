@@ -1,0 +1,44 @@
+"""A short form of `make crash`: real workers are killed, and nothing is sent twice, lost or misreported."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Postgres
+from tests.crash.bench import Mode
+from tests.crash.job import POINTS, RANDOM, ZOMBIES, Job
+from tests.crash.tally import Tally
+
+# With these seeds, kills fall into all parts of a send, and some of them leave it in doubt.
+SEED = 7
+
+
+async def tried(folder: Path, postgres: Postgres | None, key: str, trial: str, amount: int) -> Tally:
+    mode = Mode(key=key, database="postgresql" if postgres else "sqlite")
+    url = postgres.url(postgres.new()) if postgres else f"sqlite:///{folder / 'herald.db'}"
+    found = await Job(mode=mode, trial=trial, amount=amount, seed=SEED).run(folder, url)
+    assert found.is_good, str(found)
+    assert found.pushed
+    return found
+
+
+@pytest.mark.parametrize("key", ["proven", "unproven", "v5"])
+async def test_killed_at_any_point_it_is_sent_once_or_a_person_is_asked(tmp_path: Path, key: str) -> None:
+    assert (await tried(tmp_path, None, key, POINTS, 40)).kills >= 4
+
+
+async def test_killed_at_any_point_on_postgresql_it_is_sent_once(tmp_path: Path, postgres: Postgres) -> None:
+    assert (await tried(tmp_path, postgres, "proven", POINTS, 80)).kills >= 2
+
+
+@pytest.mark.parametrize("key", ["proven", "unproven"])
+async def test_killed_at_random_under_load_it_is_sent_once_or_a_person_is_asked(
+    tmp_path: Path, key: str
+) -> None:
+    assert (await tried(tmp_path, None, key, RANDOM, 4)).kills == 4
+
+
+async def test_a_process_that_comes_back_after_its_lease_sends_nothing_again(
+    tmp_path: Path, postgres: Postgres
+) -> None:
+    assert (await tried(tmp_path, postgres, "unproven", ZOMBIES, 1)).zombies == 1

@@ -1,0 +1,911 @@
+"""Whatever people, Whop, the clocks and crashes do, in whatever order: the promises hold after each step.
+
+The suite plays a few short lives, always the same ones. Many longer and new ones are played by
+
+    HYPOTHESIS_PROFILE=long .venv/bin/pytest tests/test_life_of_broadcasts.py
+"""
+
+import asyncio
+import json
+import os
+import shutil
+from collections import Counter, deque
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Final, NamedTuple, TypeVar, cast
+
+import pytest
+from hypothesis import HealthCheck, Phase, seed, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+from pydantic import SecretStr
+
+from bot.audit import first_broken
+from bot.bell import Bell
+from bot.broadcast import Broadcast, Notification, Status, Text
+from bot.delivery import Delivery, DeliveryStatus, NoAnswer, Request, Response
+from bot.dispatcher import Dispatcher
+from bot.errors import Conflict, Refused, Unreachable
+from bot.freeze import Freeze
+from bot.lifecycle import Lifecycle
+from bot.permissions import Action, Actor
+from bot.policy import Policy
+from bot.policy_file import parse_policy
+from bot.proof import Credential, Verdict, keep
+from bot.service import Service
+from bot.startup import Startup
+from bot.store import Store
+from bot.whop import Transport, gateway_for
+from bot.witness import Witness
+
+PROFILE: Final = os.environ.get("HYPOTHESIS_PROFILE", "")
+LONG: Final = PROFILE == "long"
+LIVES: Final = settings(
+    max_examples=150 if LONG else 6,
+    stateful_step_count=50 if LONG else 25,
+    database=None,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
+    # A bug that was sown has only to be found (tests/seeded.py): what it takes is known.
+    phases=[Phase.generate] if PROFILE == "brief" else [Phase.generate, Phase.shrink],
+)
+
+# What a life wrote need not outlive the machine.
+MEMORY: Final = Path("/dev/shm")
+NOW: Final = datetime(2026, 11, 23, 9, 41, tzinfo=UTC)
+KEY: Final = SecretStr("fake-whop-key")
+ORIGIN: Final = "https://whop.example"
+HERE, ELSEWHERE = 104900000000000001, 104900000000000002
+COMPOSE, APPROVE, OPERATE, AUDIT = (104900000000000021 + number for number in range(4))
+UNDO, MISSED, LARGEST_STEP = timedelta(seconds=10), timedelta(minutes=15), timedelta(seconds=30)
+QUIET_SECONDS, KEY_SECONDS = 60.0, 24 * 3600.0
+QUORUMS: Final = {"One": 1, "Two": 2}
+_SERVER: Final = f"""
+[[server]]
+name = "NAME"
+guild = GUILD
+channels = {{ review = 104900000000000011, audit = 104900000000000012 }}
+roles = {{ compose = [{COMPOSE}], approve = [{APPROVE}], operate = [{OPERATE}], audit = [{AUDIT}] }}
+rules = {{ approvals = 1, undo_window = "10s", review_expires = "24h", missed_after = "15m" }}
+[[server.topic]]
+id = "news"
+name = "News"
+[[server.audience]]
+name = "One"
+targets.KIND = ["ONE"]
+[[server.audience]]
+name = "Two"
+targets.KIND = ["ONE", "TWO"]
+approvals = 2
+"""
+PEOPLE: Final[Mapping[str, tuple[int, int, frozenset[int]]]] = {
+    "Maya": (101, HERE, frozenset({COMPOSE})),
+    "Noor": (102, HERE, frozenset({COMPOSE, APPROVE})),
+    "Omar": (103, HERE, frozenset({APPROVE})),
+    "Lena": (104, HERE, frozenset({APPROVE, OPERATE})),
+    "Olga": (105, HERE, frozenset({COMPOSE, APPROVE, OPERATE})),
+    "Stan": (106, HERE, frozenset()),
+    "Zoe": (107, ELSEWHERE, frozenset({COMPOSE, OPERATE})),
+    "Yan": (108, ELSEWHERE, frozenset({APPROVE, OPERATE})),
+    "Xia": (109, ELSEWHERE, frozenset({APPROVE})),
+}
+CALM: Final = {Status.DRAFT, Status.REVIEW, Status.APPROVED, Status.HELD, Status.CANCELLED}
+UNDER_WAY: Final = {DeliveryStatus.PENDING, DeliveryStatus.IN_FLIGHT}
+T = TypeVar("T")
+
+
+class Mode(StrEnum):
+    """How Whop is spoken to, and whether it does with keys what it documents."""
+
+    V5 = "v5"
+    IGNORED = "v1, whose keys are ignored"
+    PROVEN = "v1, whose keys were proven"
+
+    @property
+    def generation(self) -> str:
+        return "v5" if self is Mode.V5 else "v1"
+
+    def policy(self, *, changed: bool) -> Policy:
+        """Return a policy; a changed one reaches other people under the same names."""
+        kind, one, two = ("products", "prod", "2") if self is Mode.V5 else ("experiences", "exp", "2")
+        first = f"{one}_3" if changed else f"{one}_1"
+        whole = "".join(
+            _SERVER.replace("NAME", name).replace("GUILD", str(guild))
+            for name, guild in (("Sunrise", HERE), ("Moonlight", ELSEWHERE))
+        )
+        text = whole.replace("KIND", kind).replace("ONE", first).replace("TWO", f"{one}_{two}")
+        return parse_policy(text, name="herald.toml")
+
+
+class Fate(StrEnum):
+    """What becomes of a request."""
+
+    ACCEPTED = "accepted"
+    REFUSED = "connection refused"
+    SUSPENDED = "suspended before its first byte"
+    LOST = "closed before accept"
+    CUT = "closed after accept"
+    BUSY = "429"
+    BROKEN = "500"
+    BROKEN_AFTER = "500 after accept"
+    NO_DOOR = "401"
+    REJECTED = "422"
+    IN_PROGRESS = "409"
+    SILENT = "silence before accept"
+    HELD = "silence after accept"
+
+
+ACTS: Final = {Fate.ACCEPTED, Fate.CUT, Fate.BROKEN_AFTER, Fate.HELD}
+DOUBTFUL: Final = (Fate.LOST, Fate.CUT, Fate.BROKEN_AFTER, Fate.SILENT, Fate.HELD)
+ANSWERS: Final = {
+    Fate.BUSY: 429,
+    Fate.BROKEN: 500,
+    Fate.BROKEN_AFTER: 500,
+    Fate.NO_DOOR: 401,
+    Fate.REJECTED: 422,
+}
+
+
+class Seen(NamedTuple):
+    """What an approver said yes to, and what customers get: words and targets."""
+
+    subject: str
+    targets: frozenset[str]
+
+
+@dataclass(slots=True, kw_only=True)
+class Story:
+    """What is expected of a broadcast, told by what people did."""
+
+    id: int
+    guild: int
+    author: int
+    writers: set[int]
+    audience: str
+    subject: str
+    revision: int = 1
+    approvals: dict[int, Seen] = field(default_factory=dict[int, Seen])
+    due_at: datetime | None = None
+    decided: bool = False
+
+    def is_approved_as(self, pushed: Seen) -> bool:
+        """Tell whether enough people who did not write it said yes to just that."""
+        willing = {
+            person
+            for person, seen in self.approvals.items()
+            if seen.subject == pushed.subject and pushed.targets <= seen.targets
+        }
+        return len(willing) >= QUORUMS[self.audience] and not willing & self.writers
+
+
+class World:
+    """A Herald, its people, its clocks, and a Whop that notices what must not be."""
+
+    def __init__(self, mode: Mode, folder: Path) -> None:
+        self.mode = mode
+        self.folder = folder
+        self.now, self.seconds = NOW, 1000.0
+        # By how much the wall clock was moved since Herald last looked, and until when it must be quiet.
+        self.moved, self.quiet_until = timedelta(), 0.0
+        self.roles: dict[int, frozenset[int] | None] = {one: roles for one, _, roles in PEOPLE.values()}
+        self.away = False
+        self.stories: dict[int, Story] = {}
+        self.frozen: dict[int, int] = {}
+        self.refusals: Counter[int] = Counter()
+        self.wrongs: list[str] = []
+        self.numbers = 0
+        self.changed = False
+        self.fates: deque[Fate] = deque()
+        self.pushes: list[tuple[str, bytes]] = []
+        self.held: dict[asyncio.Task[Any], asyncio.Event] = {}
+        self.claims: dict[asyncio.Task[Any], Delivery] = {}
+        self.somebody_held = asyncio.Event()
+        self.standing: list[Freeze] = []
+        self._keys: dict[str, float] = {}
+
+    async def open(self, stack: AsyncExitStack) -> None:
+        self.store = await stack.enter_async_context(Store.open(f"sqlite:///{self.folder / 'herald.db'}"))
+        gateway = gateway_for(self.mode.generation, origin=ORIGIN)
+        self.credential = Credential.of(gateway, origin=ORIGIN, api_key=KEY)
+        if self.mode is Mode.PROVEN:
+            async with self.store.transaction() as tx:
+                await keep(tx, self.credential, Verdict(honoured=True, words=""), at=self.now)
+        await self.start()
+
+    async def start(self, *, in_order: bool = True) -> None:
+        """Take the place of whatever process was there."""
+        self.moved, self.quiet_until = timedelta(), 0.0
+        bell, witness = Bell(), Witness(self.folder / "herald.witness")
+        lifecycle = Lifecycle(
+            policy=self.mode.policy(changed=self.changed),
+            gateway=gateway_for(self.mode.generation, origin=ORIGIN),
+            destination=ORIGIN,
+            clock=self.clock,
+            bell=bell,
+        )
+        self.service = Service(
+            store=self.store, lifecycle=lifecycle, clock=self.clock, bell=bell, credential=self.credential
+        )
+        if in_order:
+            await Startup(store=self.store, lifecycle=lifecycle, witness=witness, clock=self.clock).begin()
+        self.dispatcher = Dispatcher(
+            store=self.store,
+            service=self.service,
+            transport=cast("Transport", self),
+            roster=self,
+            witness=witness,
+            clock=self.clock,
+            steady=lambda: self.seconds,
+            bell=bell,
+            credential=self.credential,
+        )
+        await self.dispatcher.sweep()
+        for story in self.stories.values():
+            # What was approved for other people may be void as soon as a start notices.
+            if any(seen.targets != self.targets(story) for seen in story.approvals.values()):
+                kept = {one.approver.id for one in (await self.get(story.id)).approvals}
+                story.approvals = story.approvals if kept else {}
+
+    def clock(self) -> datetime:
+        return self.now
+
+    def go_on(self, span: timedelta) -> None:
+        self.now += span
+        self.seconds += span.total_seconds()
+
+    def jump(self, span: timedelta) -> None:
+        self.now += span
+        self.moved += span
+
+    async def roles_of(self, guild_id: int, user_id: int) -> frozenset[int] | None:
+        """Answer as Discord."""
+        _ = guild_id
+        if self.away:
+            raise Unreachable("Discord does not answer")
+        return self.roles[user_id]
+
+    # --- Whop ------------------------------------------------------------------------------------
+
+    async def send(self, request: Request, *, may_leave: Callable[[], bool]) -> Response | NoAnswer:
+        """Answer as the network and Whop."""
+        await self._look_at(request)
+        fate = self.fates.popleft() if self.fates else Fate.ACCEPTED
+        if fate is Fate.SUSPENDED:
+            self.go_on(timedelta(seconds=40))
+        if fate is Fate.REFUSED or not may_leave():
+            return NoAnswer(reason=fate.value, bytes_left=False)
+        replayed = fate in ACTS and self._act(request)
+        if fate in {Fate.HELD, Fate.SILENT}:
+            await self._hold()
+            if fate is Fate.SILENT:
+                replayed = self._act(request)
+        if fate in {Fate.LOST, Fate.CUT}:
+            return NoAnswer(reason=fate.value, bytes_left=True)
+        if fate in ANSWERS:
+            return Response(status=ANSWERS[fate], headers={}, body="")
+        if fate is Fate.IN_PROGRESS:
+            kind = '{"error": {"type": "idempotency_request_in_progress"}}'
+            return Response(status=409, headers={}, body=kind)
+        return Response(status=202, headers={"Idempotent-Replayed": "true"} if replayed else {}, body="{}")
+
+    def _act(self, request: Request) -> bool:
+        """Push it, unless its key is known; return whether it is."""
+        key = request.headers.get("Idempotency-Key", "")
+        if self.mode is Mode.PROVEN and self.seconds - self._keys.get(key, -KEY_SECONDS) < KEY_SECONDS:
+            return True
+        self._keys[key] = self.seconds
+        self.pushes.append((key, request.body))
+        return False
+
+    async def _hold(self) -> None:
+        task, released = asyncio.current_task(), asyncio.Event()
+        assert task
+        self.held[task] = released
+        self.somebody_held.set()
+        try:
+            await released.wait()
+        finally:
+            del self.held[task]
+
+    async def _look_at(self, request: Request) -> None:
+        """Note down what is wrong about a request in the moment in which it would leave."""
+        task, pushed = asyncio.current_task(), _seen(request.body)
+        assert task
+        complaints: list[str] = []
+        async with self.store.reading() as tx:
+            for story in self.stories.values():
+                claims = [one for one in await tx.deliveries.of(story.id) if _is_claim_of(one, request)]
+                if not claims:
+                    continue
+                broadcast = await tx.broadcasts.get(story.id)
+                complaint = self._complaint(story, broadcast, pushed)
+                if not complaint:
+                    self.claims[task] = claims[0]
+                    return
+                complaints.append(f"#{story.id}: {complaint}")
+        self.wrongs += complaints or ["sent without a claim that stands"]
+
+    def _complaint(self, story: Story, broadcast: Broadcast, pushed: Seen) -> str:
+        if not story.is_approved_as(pushed):
+            return f"{pushed} was not approved by enough others: {story}"
+        if any(one.guild_id in {None, story.guild} for one in self.standing):
+            return "sent while frozen"
+        if self.seconds < self.quiet_until:
+            return "sent within the minute after the clock was moved"
+        # A person who asks Whop again about an unknown one knows that it is late.
+        if broadcast.status is Status.UNKNOWN:
+            return ""
+        if story.due_at is None or not story.due_at <= self.now <= story.due_at + MISSED:
+            return f"sent at {self.now}, due at {story.due_at}"
+        return ""
+
+    # --- the dispatcher --------------------------------------------------------------------------
+
+    async def round(self) -> None:
+        """Let the dispatcher do all that is due, as far as it comes without those who are held."""
+        if abs(self.moved) > LARGEST_STEP:
+            self.quiet_until = self.seconds + QUIET_SECONDS
+        self.moved = timedelta()
+        async with self.store.reading() as tx:
+            self.standing = await tx.freezes.standing()
+            before = {one: (await tx.broadcasts.get(one)).status for one in self.stories}
+        at = self.now
+        await self.dispatcher._round()  # pyright: ignore[reportPrivateUsage]
+        await self.settle_down()
+        async with self.store.reading() as tx:
+            for story in self.stories.values():
+                status = (await tx.broadcasts.get(story.id)).status
+                if before[story.id] is Status.APPROVED and status not in CALM:
+                    self._look_at_start(story, at)
+                if status is Status.DRAFT:
+                    # Nobody decided in time.
+                    story.approvals.clear()
+
+    def _look_at_start(self, story: Story, at: datetime) -> None:
+        if story.due_at is None or not story.due_at <= at <= story.due_at + MISSED:
+            self.wrongs.append(f"#{story.id} started at {at}, due at {story.due_at}")
+        if any(one.guild_id in {None, story.guild} for one in self.standing):
+            self.wrongs.append(f"#{story.id} started while frozen")
+        if self.seconds < self.quiet_until:
+            self.wrongs.append(f"#{story.id} started within the minute after the clock was moved")
+        concerned = {story.author: COMPOSE} | dict.fromkeys(story.approvals, APPROVE)
+        for person, role in concerned.items():
+            if not self.away and role not in (self.roles[person] or ()):
+                self.wrongs.append(f"#{story.id} started though {person} has lost the role")
+
+    async def settle_down(self) -> None:
+        while busy := self.flying - set(self.held):
+            self.somebody_held.clear()
+            held = asyncio.create_task(self.somebody_held.wait())
+            await asyncio.wait({*busy, held}, return_when=asyncio.FIRST_COMPLETED)
+            held.cancel()
+
+    @property
+    def flying(self) -> set[asyncio.Task[None]]:
+        return self.dispatcher._flying  # pyright: ignore[reportPrivateUsage]
+
+    async def kill(self) -> None:
+        """Let the process die while it waits for its answers."""
+        dying = list(self.flying)
+        for task in dying:
+            task.cancel()
+        await asyncio.gather(*dying, return_exceptions=True)
+
+    async def answer_one(self) -> None:
+        """Let the answer come that was waited for longest."""
+        for task, released in list(self.held.items())[:1]:
+            released.set()
+            await asyncio.wait({task})
+            if claim := self.claims.get(task):
+                await self._look_at_late_answer(claim)
+
+    async def _look_at_late_answer(self, claim: Delivery) -> None:
+        """Expect that a yes counts, or stands in the record if a person has said otherwise."""
+        async with self.store.reading() as tx:
+            now = await tx.deliveries.get(claim.id)
+            lines = [one.entry for one in await tx.record.of_guild(self.stories[claim.broadcast_id].guild)]
+        if now.attempts != claim.attempts:
+            return
+        if now.status is DeliveryStatus.REJECTED:
+            noted = any(
+                (one.broadcast_id, one.action) == (claim.broadcast_id, "late answer") for one in lines
+            )
+            assert noted, "a late answer that contradicts a person stands in the record"
+        else:
+            assert now.status is DeliveryStatus.ACCEPTED, "a late answer counts"
+
+    # --- people ----------------------------------------------------------------------------------
+
+    def actor(self, name: str) -> Actor:
+        number, guild, _ = PEOPLE[name]
+        return Actor(id=number, name=name, guild_id=guild, roles=self.roles[number] or frozenset())
+
+    def words(self) -> Notification:
+        """Return words that were never there before."""
+        self.numbers += 1
+        return Notification(topic="news", all=Text(subject=f"Number {self.numbers}", content="Come in"))
+
+    async def compose(self, name: str, audience: str) -> Story | None:
+        actor, words = self.actor(name), self.words()
+        try:
+            draft = await self.service.compose(actor, audience=audience, notification=words, channel_id=1)
+        except Refused:
+            self.refusals[actor.guild_id or 0] += 1
+            return None
+        assert COMPOSE in actor.roles
+        return self.tell(draft, {actor.id})
+
+    def tell(self, draft: Broadcast, writers: set[int]) -> Story:
+        story = Story(
+            id=draft.id,
+            guild=draft.guild_id,
+            author=draft.author.id,
+            writers=writers,
+            audience=draft.audience,
+            subject=draft.title,
+        )
+        self.stories[draft.id] = story
+        return story
+
+    async def get(self, number: int) -> Broadcast:
+        async with self.store.reading() as tx:
+            return await tx.broadcasts.get(number)
+
+    async def act(self, name: str, action: Action, story: Story, *, stale: bool = False) -> bool:
+        """Let someone press a button, on the newest card or an old one; return whether they could."""
+        actor = self.actor(name)
+        stale = stale and story.revision > 1
+        before = await self.get(story.id)
+        words = self.words()
+        revision = story.revision - 1 if stale else story.revision
+        try:
+            after = await self._press(actor, action, story, revision, words)
+        except Refused:
+            self.refusals[actor.guild_id or 0] += 1
+            mine = actor.guild_id == story.guild and not stale
+            assert not (
+                action is Action.STOP and before.status is Status.APPROVED and mine and APPROVE in actor.roles
+            ), "whoever may approve can stop"
+            return False
+        assert not stale, "an old card has no power"
+        assert actor.guild_id == story.guild
+        self._expect(actor, action, story)
+        self._retell(actor, action, story, words, after)
+        return True
+
+    async def _press(
+        self, actor: Actor, action: Action, story: Story, revision: int, words: Notification
+    ) -> Broadcast:
+        service, number = self.service, story.id
+        match action:
+            case Action.EDIT:
+                return await service.edit(actor, number, revision=revision, notification=words)
+            case Action.SEND_AGAIN:
+                return await service.send_again(actor, number, revision=revision, channel_id=1)
+            case Action.CANCEL:
+                return await service.cancel(actor, number, revision=revision)
+            case Action.REQUEST_CHANGES | Action.REJECT | Action.CONFIRM | Action.DENY:
+                return await service.act_with_reason(
+                    actor, action, number, revision=revision, reason="Because"
+                )
+            case _:
+                use_case = {
+                    Action.SUBMIT: service.submit,
+                    Action.APPROVE: service.approve,
+                    Action.WITHDRAW: service.withdraw,
+                    Action.STOP: service.stop,
+                    Action.RETURN: service.take_back,
+                    Action.RELEASE: service.release,
+                    Action.CHECK: service.check_again,
+                }[action]
+                return await use_case(actor, number, revision=revision)
+
+    def _expect(self, actor: Actor, action: Action, story: Story) -> None:
+        """Say who may do what, in other words than the product."""
+        wrote, is_author = actor.id in story.writers, actor.id == story.author
+        approves, operates = APPROVE in actor.roles, OPERATE in actor.roles
+        match action:
+            case Action.APPROVE | Action.REQUEST_CHANGES | Action.REJECT:
+                assert approves
+                assert not wrote
+            case Action.CHECK | Action.CONFIRM | Action.DENY:
+                assert operates
+                assert not wrote
+            case Action.EDIT | Action.SUBMIT | Action.WITHDRAW:
+                assert is_author
+                assert COMPOSE in actor.roles
+            case Action.SEND_AGAIN:
+                assert COMPOSE in actor.roles
+            case Action.RELEASE:
+                assert approves or operates
+            case Action.CANCEL:
+                assert operates or is_author
+            case _:
+                assert approves or operates or is_author
+
+    def _retell(
+        self, actor: Actor, action: Action, story: Story, words: Notification, after: Broadcast
+    ) -> None:
+        match action:
+            case Action.EDIT:
+                story.subject, story.revision = (
+                    (words.all or Text(subject="", content="")).subject,
+                    after.revision,
+                )
+                story.writers.add(actor.id)
+                story.approvals.clear()
+            case Action.APPROVE:
+                story.approvals[actor.id] = Seen(story.subject, self.targets(story))
+                if len(story.approvals) >= QUORUMS[story.audience]:
+                    story.due_at = self.now + UNDO
+            case Action.CONFIRM | Action.DENY:
+                story.decided = True
+            case Action.SEND_AGAIN:
+                self.tell(after, story.writers | {actor.id})
+            case Action.SUBMIT | Action.CHECK | Action.CANCEL | Action.REJECT:
+                pass
+            case _:
+                story.approvals.clear()
+
+    def targets(self, story: Story) -> frozenset[str]:
+        server = self.service.policy.server(story.guild)
+        audience = server.audience(story.audience) if server else None
+        assert audience
+        return frozenset(audience.targets.products or audience.targets.experiences)
+
+    async def freeze(self, name: str) -> None:
+        actor = self.actor(name)
+        guild = actor.guild_id or 0
+        try:
+            await self.service.freeze(actor, "Wait")
+        except Refused as refusal:
+            # That it is frozen already is not written into the record.
+            self.refusals[guild] += not isinstance(refusal, Conflict)
+            return
+        assert actor.roles & {APPROVE, OPERATE}
+        self.frozen[guild] = actor.id
+
+    async def unfreeze(self, name: str) -> None:
+        actor = self.actor(name)
+        guild = actor.guild_id or 0
+        async with self.store.reading() as tx:
+            over = await tx.freezes.over(guild)
+        try:
+            await self.service.unfreeze(actor)
+        except Refused:
+            self.refusals[guild] += 1
+            return
+        assert actor.roles & {APPROVE, OPERATE}
+        assert over
+        assert over.by.id != actor.id, "whoever froze it cannot lift it"
+        if over.guild_id is not None:
+            assert self.frozen.pop(guild) != actor.id
+
+    # --- the promises ----------------------------------------------------------------------------
+
+    async def check(self) -> None:
+        assert self.wrongs == []
+        async with self.store.reading() as tx:
+            rows: list[Delivery] = []
+            for story in self.stories.values():
+                broadcast = await tx.broadcasts.get(story.id)
+                deliveries = await tx.deliveries.of(story.id)
+                rows += deliveries
+                self._check_story(story, broadcast)
+                self._check_end(story, broadcast, deliveries)
+            for guild in (HERE, ELSEWHERE):
+                events = await tx.record.of_guild(guild)
+                assert first_broken(events) is None, "the record is whole"
+                refused = sum(one.entry.action.startswith("refused ") for one in events)
+                assert refused == self.refusals[guild], "refusals stand in the record"
+            standing = {one.guild_id: one.by.id for one in await tx.freezes.standing()}
+        assert self.frozen.items() <= standing.items(), "a freeze stands until a second person lifts it"
+        claimed = Counter(one.request.body for one in rows if one.attempts)
+        pushed = Counter(body for _, body in self.pushes)
+        assert all(claimed[body] >= times for body, times in pushed.items()), "at most once"
+
+    def _check_story(self, story: Story, broadcast: Broadcast) -> None:
+        assert (broadcast.title, broadcast.revision) == (story.subject, story.revision)
+        approvers = {one.approver.id for one in broadcast.approvals}
+        assert not approvers & {story.author, *broadcast.editors}, "nobody approves what they wrote"
+        assert approvers == set(story.approvals)
+        if broadcast.status is Status.APPROVED:
+            assert broadcast.due_at == story.due_at
+            assert len(approvers) >= QUORUMS[story.audience]
+
+    def _check_end(self, story: Story, broadcast: Broadcast, deliveries: list[Delivery]) -> None:
+        status, ends = broadcast.status, {one.status for one in deliveries}
+        assert bool(deliveries) == (status not in CALM)
+        if not deliveries:
+            return
+        wanted = 1 if self.mode is Mode.V5 else QUORUMS[story.audience]
+        assert len(deliveries) == wanted, "nobody is forgotten"
+        expected = {
+            Status.SENDING: bool(ends & UNDER_WAY),
+            Status.SENT: ends == {DeliveryStatus.ACCEPTED},
+            Status.PARTIAL: ends == {DeliveryStatus.ACCEPTED, DeliveryStatus.REJECTED},
+            Status.FAILED: ends == {DeliveryStatus.REJECTED},
+            Status.UNKNOWN: bool(ends & {DeliveryStatus.UNKNOWN, *UNDER_WAY}),
+        }
+        assert expected[status], f"{status} of {ends}"
+        for one in deliveries:
+            times = self.times_pushed(one)
+            if one.status is DeliveryStatus.ACCEPTED and not story.decided:
+                assert times, "nothing is called accepted that was not pushed"
+            if one.status is DeliveryStatus.REJECTED and not story.decided:
+                assert not times or self.has_twin(one), "nothing is called refused that was pushed"
+
+    def times_pushed(self, delivery: Delivery) -> int:
+        return self.pushes.count((_key(delivery.request), delivery.request.body))
+
+    def has_twin(self, delivery: Delivery) -> bool:
+        """Tell whether another delivery has the same bytes, so that nobody can tell them apart (v5)."""
+        subject = _seen(delivery.request.body).subject
+        return sum(story.subject == subject for story in self.stories.values()) > 1
+
+    async def come_to_an_end(self) -> None:
+        """Let all trouble end and time pass: then nothing waits for anything but a person."""
+        while self.held:
+            await self.answer_one()
+        await self.settle_down()
+        self.fates.clear()
+        self.away = False
+        await self.start(in_order=False)
+        # A clock that was set back has first to come to where things fall due.
+        last = max((story.due_at for story in self.stories.values() if story.due_at), default=self.now)
+        self.go_on(max(last - self.now, timedelta()))
+        for span in (61, 61, 360, 360, 360, 61):
+            self.go_on(timedelta(seconds=span))
+            await self.round()
+        for story in self.stories.values():
+            status = (await self.get(story.id)).status
+            assert status not in {Status.APPROVED, Status.SENDING}, "nothing is forgotten"
+
+
+def _key(request: Request) -> str:
+    return request.headers.get("Idempotency-Key", "")
+
+
+def _is_claim_of(delivery: Delivery, request: Request) -> bool:
+    """Tell whether the delivery is claimed, written down, and has the request's very bytes."""
+    is_open = bool(delivery.past) and delivery.past[-1].finished_at is None
+    return delivery.status is DeliveryStatus.IN_FLIGHT and is_open and delivery.request.body == request.body
+
+
+def _seen(body: bytes) -> Seen:
+    """Return what customers get, read from the bytes alone."""
+    said: dict[str, Any] = json.loads(body)
+    if "experience_id" in said:
+        return Seen(said["title"], frozenset({said["experience_id"]}))
+    targets = frozenset(one for kind in said["targets"] for ids in kind.values() for one in ids)
+    return Seen(said["notification_data"]["all"]["subject"], targets)
+
+
+SPANS: Final = [
+    timedelta(seconds=1),
+    UNDO,
+    timedelta(seconds=61),
+    timedelta(minutes=5),
+    timedelta(minutes=16),
+]
+LONG_SPANS: Final = [timedelta(hours=2), timedelta(hours=25)]
+JUMPS: Final = [timedelta(seconds=20), timedelta(seconds=45), timedelta(minutes=10), timedelta(hours=2)]
+PRESSED: Final = [
+    Action.EDIT,
+    Action.SUBMIT,
+    Action.WITHDRAW,
+    Action.CANCEL,
+    Action.APPROVE,
+    Action.REQUEST_CHANGES,
+    Action.REJECT,
+    Action.STOP,
+    Action.RELEASE,
+    Action.RETURN,
+    Action.CHECK,
+    Action.CONFIRM,
+    Action.DENY,
+    Action.SEND_AGAIN,
+]
+names = st.sampled_from(sorted(PEOPLE))
+audiences = st.sampled_from(sorted(QUORUMS))
+# Counted from the newest.
+places = st.integers(0, 3)
+
+
+class Life(RuleBasedStateMachine):
+    """One life of a Herald."""
+
+    def __init__(self, mode: Mode, template: Path) -> None:
+        super().__init__()
+        self._folder = TemporaryDirectory(prefix="herald-", dir=MEMORY if MEMORY.is_dir() else None)
+        folder = Path(self._folder.name)
+        shutil.copy(template, folder / "herald.db")
+        self._runner = asyncio.Runner()
+        self._stack = AsyncExitStack()
+        self.world = World(mode, folder)
+        self._run(self.world.open(self._stack))
+
+    def _run(self, work: Awaitable[T]) -> T:
+        async def wait() -> T:
+            return await work
+
+        return self._runner.run(wait())
+
+    def teardown(self) -> None:
+        try:
+            self._run(self.world.come_to_an_end())
+            self._run(self.world.check())
+        finally:
+            for task in self.world.held:
+                task.cancel()
+            self._run(self._stack.aclose())
+            self._runner.close()
+            self._folder.cleanup()
+
+    def _story(self, place: int) -> Story | None:
+        stories = list(self.world.stories.values())
+        return stories[-1 - place % len(stories)] if stories else None
+
+    # --- people ----------------------------------------------------------------------------------
+
+    @rule(name=names, audience=audiences)
+    def compose(self, name: str, audience: str) -> None:
+        self._run(self.world.compose(name, audience))
+
+    @rule(audience=audiences, name=st.sampled_from(["Maya", "Noor", "Zoe"]), due=st.booleans())
+    def approve_as_intended(self, audience: str, name: str, due: bool) -> None:
+        async def go() -> None:
+            story = await self.world.compose(name, audience)
+            if story is None:
+                return
+            await self.world.act(name, Action.SUBMIT, story)
+            for other in ("Omar", "Lena") if story.guild == HERE else ("Yan", "Xia"):
+                if len(story.approvals) < QUORUMS[audience]:
+                    await self.world.act(other, Action.APPROVE, story)
+            if due:
+                self.world.go_on(UNDO)
+
+        self._run(go())
+
+    @rule(name=names, action=st.sampled_from(PRESSED), place=places, stale=st.booleans())
+    def press(self, name: str, action: Action, place: int, stale: bool) -> None:
+        if story := self._story(place):
+            self._run(self.world.act(name, action, story, stale=stale))
+
+    @rule(
+        place=places, action=st.sampled_from([Action.CONFIRM, Action.DENY, Action.CHECK, Action.SEND_AGAIN])
+    )
+    def decide_about_the_unknown(self, place: int, action: Action) -> None:
+        if story := self._story(place):
+            name = "Olga" if story.guild == HERE else "Zoe"
+            self._run(self.world.act(name, action, story))
+
+    @rule(place=places)
+    def edit_and_submit_again(self, place: int) -> None:
+        async def go(story: Story) -> None:
+            author = next(name for name, (number, _, _) in PEOPLE.items() if number == story.author)
+            for action in (Action.STOP, Action.RETURN, Action.WITHDRAW):
+                await self.world.act(author, action, story)
+            await self.world.act(author, Action.EDIT, story)
+            await self.world.act(author, Action.SUBMIT, story)
+
+        if story := self._story(place):
+            self._run(go(story))
+
+    @rule(name=names, place=places)
+    def approve(self, name: str, place: int) -> None:
+        if story := self._story(place):
+            self._run(self.world.act(name, Action.APPROVE, story, stale=False))
+
+    @rule(name=names)
+    def freeze(self, name: str) -> None:
+        self._run(self.world.freeze(name))
+
+    @rule(name=st.sampled_from(["Omar", "Lena", "Yan", "Stan"]))
+    def unfreeze(self, name: str) -> None:
+        self._run(self.world.unfreeze(name))
+
+    @rule(name=names, left=st.booleans())
+    def lose_roles(self, name: str, left: bool) -> None:
+        self.world.roles[PEOPLE[name][0]] = None if left else frozenset()
+
+    @rule(name=st.sampled_from(["Maya", "Omar", "Lena"]), audience=audiences, left=st.booleans())
+    def lose_roles_before_the_send(self, name: str, audience: str, left: bool) -> None:
+        self.approve_as_intended(audience, "Maya", due=True)
+        self.lose_roles(name, left)
+        self.dispatch()
+
+    @rule()
+    def get_roles_back(self) -> None:
+        self.world.roles = {number: roles for number, _, roles in PEOPLE.values()}
+
+    @rule()
+    def discord_goes_or_comes(self) -> None:
+        self.world.away = not self.world.away
+
+    # --- time and trouble ------------------------------------------------------------------------
+
+    @rule(span=st.sampled_from(SPANS * 3 + LONG_SPANS))
+    def pass_time(self, span: timedelta) -> None:
+        self.world.go_on(span)
+
+    @rule(span=st.sampled_from(JUMPS), back=st.booleans())
+    def set_the_clock(self, span: timedelta, back: bool) -> None:
+        self.world.jump(-span if back else span)
+
+    @rule(fates=st.lists(st.sampled_from(Fate), max_size=3))
+    def script(self, fates: list[Fate]) -> None:
+        self.world.fates = deque(fates)
+
+    @rule()
+    def dispatch(self) -> None:
+        self._run(self.world.round())
+
+    @rule(fate=st.sampled_from([*Fate, *DOUBTFUL]), audience=audiences)
+    def send_with(self, fate: Fate, audience: str) -> None:
+        self.approve_as_intended(audience, "Maya", due=True)
+        self.world.fates = deque([fate])
+        self.dispatch()
+
+    @rule()
+    def answer_comes(self) -> None:
+        self._run(self.world.answer_one())
+
+    @rule(in_order=st.booleans(), changed=st.booleans())
+    def crash(self, in_order: bool, changed: bool) -> None:
+        async def go() -> None:
+            await self.world.kill()
+            self.world.changed = changed
+            await self.world.start(in_order=in_order)
+
+        self._run(go())
+
+    @rule()
+    def be_taken_over(self) -> None:
+        """Let another process take over what this one still waits for, and has to tell of later."""
+        self._run(self.world.start(in_order=False))
+
+    @rule(
+        fate=st.sampled_from([Fate.SILENT, Fate.HELD]),
+        said=st.sampled_from([None, Action.CONFIRM, Action.DENY]),
+    )
+    def hear_late(self, fate: Fate, said: Action | None) -> None:
+        self.get_roles_back()
+        self.send_with(fate, "One")
+        self.be_taken_over()
+        if said:
+            self.decide_about_the_unknown(0, said)
+        self.answer_comes()
+
+    @invariant()
+    def promises_hold(self) -> None:
+        self._run(self.world.check())
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a database that is migrated already."""
+    file = tmp_path_factory.mktemp("template") / "herald.db"
+
+    async def make() -> None:
+        async with Store.open(f"sqlite:///{file}"):
+            pass
+
+    asyncio.run(make())
+    return file
+
+
+@pytest.mark.parametrize("mode", Mode)
+def test_whatever_happens_in_whatever_order_the_promises_hold(mode: Mode, template: Path) -> None:
+    def live() -> Life:
+        return Life(mode, template)
+
+    # Each way of speaking to Whop has lives of its own, in the suite always the same.
+    lives = live if LONG else seed(mode)(live)
+    # Hypothesis takes whatever makes a machine, and says that it has to be its class.
+    run_state_machine_as_test(cast("type[Life]", lives), settings=LIVES)  # pyright: ignore[reportUnknownMemberType]

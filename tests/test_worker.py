@@ -1,0 +1,238 @@
+"""`herald worker` as people run it: a process that sends, without a connection to Discord."""
+
+import asyncio
+import signal
+import sys
+from asyncio.subprocess import PIPE, STDOUT, Process
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from bot.app import assemble_worker, work
+from bot.broadcast import Status
+from bot.clock import utc_now
+from bot.policy_file import parse_policy
+from bot.settings import Settings
+from tests.desk import GUILD, KEY, LENA, Desk, Office
+from tests.fake_discord import FakeDiscord
+
+ROOT = Path(__file__).parents[1]
+# The real command, with Discord at an address of this machine.
+LAUNCHER = """
+import sys
+import discord.http
+discord.http.Route.BASE = sys.argv.pop(1)
+from bot.__main__ import main
+main()
+"""
+PATIENCE = 60
+
+
+@pytest.fixture
+async def office(database_url: str, tmp_path: Path) -> AsyncGenerator[Office, None]:
+    async with open_office(database_url, tmp_path) as opened:
+        yield opened
+
+
+@asynccontextmanager
+async def open_office(url: str, folder: Path) -> AsyncGenerator[Office, None]:
+    async with Office.open(url, folder) as opened:
+        # A worker goes by the real time.
+        opened.time.now = utc_now() - timedelta(seconds=30)
+        yield opened
+
+
+@asynccontextmanager
+async def worker(
+    office: Office, port: int, *, name: str = "one", token: str = "token"
+) -> AsyncGenerator[Process]:
+    """Start `herald worker` with an .env file in the folder of that database."""
+    (office.folder / "herald.toml").write_text(office.policy_text(), encoding="utf-8")
+    env_file = office.folder / f"{name}.env"
+    lines = {
+        "DISCORD_TOKEN": token,
+        "WHOP_API_KEY": KEY.get_secret_value(),
+        "WHOP_API": "v1",
+        "WHOP_BASE_URL": office.whop.origin,
+        "DATABASE_URL": office.url,
+        "HERALD_WITNESS": f"{name}.witness",
+        "HEALTH_ADDRESS": "127.0.0.1:0",
+        "LOG_FORMAT": "json",
+    }
+    env_file.write_text("".join(f"{key}={value}\n" for key, value in lines.items()), encoding="utf-8")
+    command = ("worker", "--env-file", env_file.name)
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", LAUNCHER, f"http://127.0.0.1:{port}/api/v10", *command,
+        cwd=office.folder,
+        env={"PYTHONPATH": str(ROOT), "PYTHONUTF8": "1", "COLUMNS": "300"},
+        stdout=PIPE,
+        stderr=STDOUT,
+    )  # fmt: skip
+    try:
+        yield process
+    finally:
+        with suppress(ProcessLookupError):
+            process.kill()
+        await process.communicate()
+
+
+async def until(done: Callable[[], Awaitable[bool]]) -> None:
+    async with asyncio.timeout(PATIENCE):
+        # Another process can only be looked at.
+        while not await done():  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+
+
+async def sent(desk: Desk, count: int) -> None:
+    async def all_of_them() -> bool:
+        return {await desk.status(number) for number in range(1, count + 1)} == {Status.SENT}
+
+    await until(all_of_them)
+
+
+async def stopped(process: Process) -> tuple[int | None, str]:
+    process.send_signal(signal.SIGTERM)
+    async with asyncio.timeout(PATIENCE):
+        said, _ = await process.communicate()
+    return process.returncode, said.decode()
+
+
+async def due(office: Office, count: int) -> Desk:
+    desk = await office.join()
+    for _ in range(count):
+        await desk.approved()
+    return desk
+
+
+async def test_a_worker_sends_what_is_approved_leaves_the_messages_to_a_run_and_ends_in_order(
+    tmp_path: Path, unused_tcp_port: int
+) -> None:
+    async with open_office(f"sqlite:///{tmp_path / 'herald.db'}", tmp_path) as office:
+        desk = await due(office, 2)
+        async with worker(office, unused_tcp_port) as process:
+            await sent(desk, 2)
+            status, said = await stopped(process)
+        assert status == 0, said
+        assert "Traceback" not in said
+        assert len(office.whop.pushes) == 2
+        async with desk.store.reading() as tx:
+            later = utc_now() + timedelta(days=1)
+            kinds = [one.kind.value for one in await tx.announcements.posts_to_make(later, limit=99)]
+            assert kinds.count("echo") == 2
+            assert len(kinds) - 2 == len(await tx.record.of_guild(GUILD))
+            assert len(await tx.announcements.cards_to_draw(later, limit=99)) == 2
+            assert await tx.fact("starts without an end") == "[]"
+
+
+async def test_a_second_process_on_the_same_file_ends_with_its_sentence(
+    tmp_path: Path, unused_tcp_port: int
+) -> None:
+    async with open_office(f"sqlite:///{tmp_path / 'herald.db'}", tmp_path) as office:
+        await office.join(alone=True)
+        async with worker(office, unused_tcp_port) as second, asyncio.timeout(PATIENCE):
+            said, _ = await second.communicate()
+        assert second.returncode == 2
+        assert said.decode() == (
+            f"DATABASE_URL: another Herald is running on {tmp_path / 'herald.db'}: stop it first,"
+            " or name another file.\n"
+        )
+
+
+async def test_two_workers_on_one_server_share_the_work_and_nothing_goes_out_twice(
+    postgres_url: str, tmp_path: Path, unused_tcp_port: int
+) -> None:
+    async with open_office(postgres_url, tmp_path) as office:
+        desk = await office.join()
+        async with worker(office, unused_tcp_port) as one, worker(office, unused_tcp_port, name="two") as two:
+            for _ in range(12):
+                await desk.approved()
+            await sent(desk, 12)
+            assert (await stopped(one))[0] == 0
+            # The other goes on alone.
+            office.time.now = utc_now() - timedelta(seconds=30)
+            await desk.approved()
+            await sent(desk, 13)
+            assert (await stopped(two))[0] == 0
+        keys = [exchange.headers["Idempotency-Key"] for exchange in office.whop.exchanges]
+        assert len(set(keys)) == len(keys) == 13
+
+
+async def test_a_token_that_discord_refuses_delays_nothing_while_the_roles_it_told_last_are_fresh(
+    tmp_path: Path, unused_tcp_port: int
+) -> None:
+    discord = FakeDiscord()
+    runner = await discord.serve(unused_tcp_port)
+    async with open_office(f"sqlite:///{tmp_path / 'herald.db'}", tmp_path) as office:
+        desk = await due(office, 1)
+        old = await desk.approved(approver=LENA)
+        async with desk.store.transaction() as tx:
+            await tx.members.saw(GUILD, LENA.id, LENA.roles, at=utc_now() - timedelta(minutes=61))
+        async with worker(office, unused_tcp_port, token="not-the-token") as process:
+            await sent(desk, 1)
+
+            async def held() -> bool:
+                return await desk.status(old.id) is Status.HELD
+
+            await until(held)
+            _, said = await stopped(process)
+        assert "not-the-token" not in said
+        assert len(office.whop.pushes) == 1
+        assert "Discord could not be asked which roles Lena" in (await desk.get(old.id)).reason
+        assert discord.asked
+    await runner.cleanup()
+
+
+# --- in this process -------------------------------------------------------------------------------
+
+
+def settings_of(office: Office) -> Settings:
+    return Settings.model_validate(
+        {
+            "discord_token": "token",
+            "whop_api_key": KEY,
+            "whop_api": "v1",
+            "whop_base_url": office.whop.origin,
+            "database_url": office.url,
+            "herald_witness": office.folder / "herald.witness",
+            "health_address": "127.0.0.1:0",
+        }
+    )
+
+
+async def test_a_worker_on_the_copy_of_a_database_freezes_before_it_sends_anything(office: Office) -> None:
+    desk = await office.join()
+    await desk.startup.begin()
+    await desk.approved()
+    office.folder.joinpath("herald.witness").write_text('["another", 7]')
+    policy = parse_policy(office.policy_text(), name="herald.toml")
+    async with assemble_worker(settings_of(office), policy) as parts:
+        stop = asyncio.Event()
+        working = asyncio.create_task(work(parts, stop))
+
+        async def frozen() -> bool:
+            return bool(await desk.freezes())
+
+        await until(frozen)
+        stop.set()
+        await working
+    assert office.whop.exchanges == []
+    assert await desk.status() is Status.HELD
+
+
+async def test_a_worker_never_takes_over_what_another_process_of_a_server_sends(
+    postgres_url: str, tmp_path: Path
+) -> None:
+    async with open_office(postgres_url, tmp_path) as office:
+        desk = await due(office, 1)
+        office.time.go_on(timedelta(seconds=30))
+        ticking, gate = await desk.stopped_after_the_answer()
+        policy = parse_policy(office.policy_text(), name="herald.toml")
+        async with assemble_worker(settings_of(office), policy) as parts:
+            await parts.dispatcher.sweep()
+            assert await desk.status() is Status.SENDING
+        gate.opened.set()
+        await ticking
+        assert await desk.status() is Status.SENT
