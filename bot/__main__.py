@@ -15,6 +15,7 @@ from rich.markup import escape
 
 from bot import log
 from bot.app import assemble, assemble_worker, check_audiences, run, work
+from bot.audit_commands import audit
 from bot.bell import Bell
 from bot.broadcast import Person
 from bot.check import ask_discord, check_whop, look_up_proof, nothing_to_prove
@@ -36,6 +37,7 @@ cli: Final = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+cli.add_typer(audit)
 out: Final = Console(soft_wrap=True)
 
 Generation = Literal["v5", "v1"]

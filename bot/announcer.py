@@ -115,19 +115,20 @@ class Announcer:
             await self._round()
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._rung.wait(), POLL_SECONDS)
-        await self._round()
+        # There will be no later turn.
+        await self._round(ahead=PROGRESS_EVERY)
 
-    async def _round(self) -> None:
+    async def _round(self, *, ahead: timedelta = timedelta()) -> None:
         try:
             if self._client.is_ready():
-                await self.drain()
+                await self.drain(ahead=ahead)
         except StoreError as error:
             log.error("announcements wait for the database", error=str(error))
 
-    async def drain(self) -> None:
-        """Show all that may be tried now."""
+    async def drain(self, *, ahead: timedelta = timedelta()) -> None:
+        """Show all that may be tried now, and the cards whose turn comes in the time ahead."""
         async with self._store.reading() as tx:
-            cards = await tx.announcements.cards_to_draw(self._clock(), limit=BATCH)
+            cards = await tx.announcements.cards_to_draw(self._clock() + ahead, limit=BATCH)
             posts = await tx.announcements.posts_to_make(self._clock(), limit=BATCH)
         for card in cards:
             await self._draw(card)

@@ -278,12 +278,12 @@ class Dispatcher:
             room = min(await self._pace.room(tx), WIDTH - len(self._flying))
             freezes = await tx.freezes.standing()
             for delivery in await tx.deliveries.due(now, limit=BATCH):
-                if len(claims) >= room:
-                    break
+                if len(claims) >= room and not delivery.past:
+                    continue
                 broadcast = await tx.broadcasts.get(delivery.broadcast_id)
                 if outcome := self._given_up(delivery, broadcast):
                     await self._settle(tx, delivery, outcome, None)
-                elif first_over(freezes, broadcast.guild_id):
+                elif len(claims) >= room or first_over(freezes, broadcast.guild_id):
                     continue
                 elif claim := await tx.deliveries.claim(delivery, owner=self._owner, at=now):
                     claims.append(claim)

@@ -1,6 +1,6 @@
 """Who may do what: one table, and the decision that every command, button and modal asks for. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
@@ -50,6 +50,7 @@ class Action(StrEnum):
     FREEZE = "freeze"
     UNFREEZE = "unfreeze"
     LIST = "list"
+    AUDIT = "audit"
 
     @property
     def step(self) -> Step:
@@ -89,6 +90,7 @@ PERMISSIONS: Final[Mapping[Action, Rule]] = MappingProxyType(
         Action.FREEZE: Rule(("approve", "operate")),
         Action.UNFREEZE: Rule(("approve", "operate")),
         Action.LIST: Rule(("compose", "approve", "operate", "audit")),
+        Action.AUDIT: Rule(("audit",)),
     }
 )
 
@@ -113,8 +115,19 @@ _SPOKEN: Final[Mapping[Action, str]] = MappingProxyType(
         Action.FREEZE: "freeze sending",
         Action.UNFREEZE: "lift the freeze",
         Action.LIST: "see the broadcasts",
+        Action.AUDIT: "search the record",
     }
 )
+
+
+def approvers(policy: Policy, broadcast: Broadcast, members: Iterable[Actor]) -> list[Actor]:
+    """Return those of the members who may approve the broadcast now and have not yet."""
+    given = {approval.approver.id for approval in broadcast.approvals}
+    return [
+        member
+        for member in members
+        if member.id not in given and decide(policy, member, Action.APPROVE, broadcast) is None
+    ]
 
 
 def decide(policy: Policy, actor: Actor, action: Action, broadcast: Broadcast | None = None) -> str | None:

@@ -379,7 +379,7 @@ class Service:
                     ),
                     origin_channel_id=channel_id,
                     at=self._clock(),
-                    editor=broadcast.author,
+                    writers=await tx.broadcasts.writers(broadcast),
                     repeats=broadcast.id,
                 )
                 said = f"for {draft.audience}, again after #{broadcast.id}: it may be a second push"

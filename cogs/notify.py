@@ -9,12 +9,14 @@ from discord.ext import commands
 
 from bot.broadcast import Broadcast
 from bot.client import HeraldBot, Interaction, actor_of
+from bot.errors import Unreachable
 from bot.freeze import describe
 from bot.permissions import Action, Actor
 from cogs.buttons import OPEN, ActionButton
 from cogs.cards import cards_of, show
 from cogs.modals import ComposeModal
-from cogs.text import plain, shorten, units
+from cogs.record import show_record
+from cogs.text import fitting, plain, shorten, units
 
 Choice = app_commands.Choice[str]
 MOST_CHOICES = 25
@@ -111,6 +113,32 @@ class Notify(
         await interaction.edit_original_response(content=f"#{number} is cancelled. It will not go out.")
 
     @app_commands.command()
+    @app_commands.describe(broadcast="Its number, such as 12")
+    async def who(self, interaction: Interaction, broadcast: str) -> None:
+        """See who could approve a broadcast now."""
+        number = _number(broadcast)
+        if number is None:
+            await _refuse_number(interaction, broadcast)
+            return
+        await interaction.response.defer(ephemeral=True, thinking=True)
+        actor, client = actor_of(interaction), interaction.client
+        try:
+            members = await client.members_of(actor.guild_id or 0, max_age=10)
+        except Unreachable:
+            members = ()
+        needed, able = await self._service.who(actor, number, members)
+        roles = " or ".join(f"<@&{role}>" for role in self._service.approve_roles(actor))
+        if not members:
+            said = (
+                f"#{number} needs {needed} more. Discord does not tell Herald who holds {roles}: whoever does"
+                " and did not write it can approve. (The owner can turn on the Server Members Intent.)"
+            )
+        else:
+            names = fitting([plain(one.name) for one in able], 1000, between=", ") if able else "Nobody"
+            said = f"#{number} needs {needed} more. {names} could approve it now, with the role {roles}."
+        await interaction.edit_original_response(content=said)
+
+    @app_commands.command()
     @app_commands.describe(reason="Why; everyone concerned reads it")
     async def freeze(self, interaction: Interaction, reason: str) -> None:
         """Halt all sending at once; lifting it takes somebody else."""
@@ -129,7 +157,38 @@ class Notify(
         shown = cards_of(interaction.client).thaw(freeze, waiting)
         await interaction.edit_original_response(content=shown.content, view=shown.view)
 
+    @app_commands.command()
+    @app_commands.describe(
+        person="Who acted",
+        audience="Whom the broadcast is for",
+        proof="The proof code on its card, such as 4F0C2A9B",
+        since="A date such as 2026-11-23, or a number of days",
+        broadcast="Its number, such as 12",
+    )
+    async def audit(
+        self,
+        interaction: Interaction,
+        *,
+        person: discord.User | None = None,
+        audience: str | None = None,
+        proof: str | None = None,
+        since: str | None = None,
+        broadcast: str | None = None,
+    ) -> None:
+        """Search the record: who did what, and when."""
+        await interaction.response.defer(ephemeral=True, thinking=True)
+        typed = {"audience": audience, "proof": proof, "since": since, "broadcast": broadcast}
+        someone = {"person": str(person.id) if person else None}
+        search = await self._service.read_search(actor_of(interaction), typed | someone)
+        await show_record(interaction, search)
+
+    @audit.autocomplete("audience")
+    async def _recorded(self, interaction: Interaction, typed: str) -> list[Choice]:
+        names = await self._service.recorded_audiences(actor_of(interaction))
+        return _matching(typed, ((name, name) for name in names))
+
     @show.autocomplete("broadcast")
+    @who.autocomplete("broadcast")
     @cancel.autocomplete("broadcast")
     async def _broadcasts(self, interaction: Interaction, typed: str) -> list[Choice]:
         found = await self._visible(actor_of(interaction))

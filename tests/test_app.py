@@ -5,6 +5,7 @@ import socket
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -130,10 +131,10 @@ async def test_the_answer_is_waited_for_before_anything_else_ends(
         stop_dispatcher()
         v5.whop.release_slow()
 
-    async def drain() -> None:
+    async def drain(**ahead: timedelta) -> None:
         async with v5.herald.store.reading() as tx:
             statuses.append((await tx.broadcasts.get(1)).status)
-        await announce_the_rest()
+        await announce_the_rest(**ahead)
 
     await approved_and_due(v5)
     v5.whop.fail_next(Fault.SLOW)

@@ -151,10 +151,7 @@ def test_a_forger_who_hashes_the_line_anew_is_found_at_the_next_one(data: st.Dat
 
 
 def test_a_chain_that_lost_its_tail_still_verifies() -> None:
-    """A known gap: the chain alone cannot tell that its last lines were cut off.
-
-    The copy in the audit channel, with a digest on each line, is what shows that they were there.
-    """
+    """The chain alone cannot tell that its last lines were cut off: that takes an anchor kept elsewhere."""
     assert first_broken(make_chain(8)[:5]) is None
 
 

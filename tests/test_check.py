@@ -262,6 +262,8 @@ async def discord_origin(unused_tcp_port: int) -> AsyncGenerator[str]:
     fake.answers |= {
         f"GET /guilds/{GUILD}": (200, {"id": str(GUILD), "name": "Sunrise", "roles": roles}),
         f"GET /guilds/{GUILD}/channels": (200, [{**channel, "id": str(GUILD + more)} for more in (10, 11)]),
+        # As for a bot without the Server Members Intent.
+        f"GET /guilds/{GUILD}/members": (403, {"message": "Missing Access", "code": 50001}),
         f"GET /guilds/{GUILD}/members/{USER['id']}": (
             200,
             {"user": USER, "roles": [], "joined_at": None, "deaf": False, "mute": False, "flags": 0},

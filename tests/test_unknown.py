@@ -352,6 +352,18 @@ async def test_whoever_wrote_the_old_words_cannot_approve_them_after_an_edit_eit
         await desk.service.approve(OMAR, draft.id, revision=2)
 
 
+async def test_whoever_wrote_the_words_twice_ago_cannot_approve_them(office: Office) -> None:
+    desk = await unknown(office, author=OMAR, approver=LENA)
+    second = await again(desk, NOOR)
+    async with desk.store.transaction() as tx:
+        assert await tx.broadcasts.change(second, status=Status.UNKNOWN, at=NOW)
+    third = await desk.service.send_again(MAYA, second.id, revision=second.revision, channel_id=77)
+    assert set(third.editors) == {OMAR.id, NOOR.id}
+    await desk.service.submit(MAYA, third.id, revision=third.revision)
+    with pytest.raises(NotAllowed, match="You wrote this broadcast"):
+        await desk.service.approve(OMAR, third.id, revision=third.revision)
+
+
 async def test_the_author_may_send_again_what_they_wrote(office: Office) -> None:
     desk = await unknown(office)
     assert (await again(desk, MAYA)).author == MAYA.person

@@ -28,10 +28,11 @@ class Broadcasts:
         fingerprint: str,
         origin_channel_id: int,
         at: datetime,
-        editor: Person | None = None,
+        writers: Sequence[Person] = (),
         repeats: int | None = None,
     ) -> Broadcast:
-        """Store a new draft and return it with its number; an `editor` is who wrote its words instead."""
+        """Store a new draft and return it with its number; `writers` are whose words it takes over."""
+        editors = writers or (author,)
         row = await self._connection.execute(
             insert(broadcasts)
             .values(
@@ -41,7 +42,7 @@ class Broadcasts:
                 audience=audience,
                 notification=notification.model_dump_json(),
                 status=Status.DRAFT,
-                revision=1,
+                revision=len(editors),
                 fingerprint=fingerprint,
                 origin_channel_id=origin_channel_id,
                 note="",
@@ -53,7 +54,9 @@ class Broadcasts:
             .returning(broadcasts.c.id)
         )
         identifier = row.scalar_one()
-        await self.add_revision(identifier, 1, editor=editor or author, notification=notification, at=at)
+        # A revision for each of them: none may approve what is theirs.
+        for number, editor in enumerate(editors, start=1):
+            await self.add_revision(identifier, number, editor=editor, notification=notification, at=at)
         return await self.get(identifier)
 
     async def add_revision(
@@ -70,6 +73,16 @@ class Broadcasts:
                 at=at,
             )
         )
+
+    async def writers(self, broadcast: Broadcast) -> list[Person]:
+        """Return everyone whose words may be in it, its author included."""
+        rows = await self._connection.execute(
+            select(revisions.c.editor_id, revisions.c.editor_name)
+            .where(revisions.c.broadcast_id == broadcast.id)
+            .order_by(revisions.c.revision)
+        )
+        named = {person.id: person for person in (Person(*row) for row in rows)}
+        return list((named | {broadcast.author.id: broadcast.author}).values())
 
     async def find(self, broadcast_id: int) -> Broadcast | None:
         """Return the broadcast with that number, if there is one.

@@ -10,11 +10,12 @@ from uuid import uuid4
 
 from alembic import command
 from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from filelock import FileLock
 from filelock import Timeout as LockTimeout
 from sqlalchemy import URL, Connection, event, insert, make_url, select, text
-from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -125,6 +126,31 @@ class Store:
                     await connection.run_sync(migrate)
             yield cls(engine, alone=alone)
 
+    @classmethod
+    @asynccontextmanager
+    async def open_to_read(cls, database_url: str) -> AsyncGenerator[Self, None]:
+        """Open a database as it is, beside whoever has it: nothing in it is made, migrated or changed.
+
+        Raises ConfigurationError if there is none, or if it is of another version.
+        """
+        url = make_url(database_url)
+        async with AsyncExitStack() as stack:
+            with _explained(url):
+                if url.get_backend_name() == "postgresql":
+                    opened = postgresql.opened(url, alone=False)
+                else:
+                    opened = _file_opened(_existing(url), alone=False, to_read=True)
+                engine = await stack.enter_async_context(opened)
+                reading = engine.execution_options(**_READING[engine.dialect.name])
+                async with reading.begin() as connection:
+                    current = await connection.run_sync(is_current)
+            if not current:
+                raise ConfigurationError(
+                    "DATABASE_URL: the database was written by an older Herald: `herald migrate` brings it up"
+                    " to date, and so does the next start."
+                )
+            yield cls(engine, alone=False)
+
     @asynccontextmanager
     async def transaction(self) -> AsyncGenerator[Transaction, None]:
         """Open a transaction that may write: committed at the end, rolled back on an error.
@@ -154,13 +180,22 @@ class Store:
 
 
 @asynccontextmanager
-async def _file_opened(url: URL, *, alone: bool) -> AsyncGenerator[AsyncEngine, None]:
+async def _file_opened(url: URL, *, alone: bool, to_read: bool = False) -> AsyncGenerator[AsyncEngine, None]:
     with _sole_use(Path(url.database or "")) if alone else nullcontext():
-        engine = _create_engine(url.set(drivername="sqlite+aiosqlite"))
+        engine = _create_engine(url.set(drivername="sqlite+aiosqlite"), to_read=to_read)
         try:
             yield engine
         finally:
             await engine.dispose()
+
+
+def _existing(url: URL) -> URL:
+    # SQLite would make what is not there.
+    if not Path(url.database or "").is_file():
+        raise ConfigurationError(
+            f"DATABASE_URL: there is no file {url.database}: mend the path, or start Herald once."
+        )
+    return url
 
 
 @contextmanager
@@ -187,10 +222,10 @@ def _sole_use(file: Path) -> Generator[None, None, None]:
         lock.release()
 
 
-def _create_engine(url: Any) -> AsyncEngine:
+def _create_engine(url: Any, *, to_read: bool = False) -> AsyncEngine:
     engine = create_async_engine(url, hide_parameters=True, connect_args={"timeout": BUSY_SECONDS})
 
-    def on_connect(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
+    def on_connect(connection: Any, _entry: ConnectionPoolEntry) -> None:
         # The driver would begin by itself, too late and without IMMEDIATE: that is ours to do.
         connection.isolation_level = None
         cursor = connection.cursor()
@@ -198,6 +233,10 @@ def _create_engine(url: Any) -> AsyncEngine:
         # NORMAL may forget a committed claim at power loss; then a restart would push again.
         cursor.execute("PRAGMA synchronous = FULL")
         cursor.execute("PRAGMA foreign_keys = ON")
+        if to_read:
+            cursor.execute("PRAGMA query_only = ON")
+            # Whoever changed a text to what is none must not keep the rest from being read.
+            connection.driver_connection.text_factory = _decoded
         cursor.close()
 
     def on_begin(connection: Connection) -> None:
@@ -206,6 +245,10 @@ def _create_engine(url: Any) -> AsyncEngine:
     event.listen(engine.sync_engine, "connect", on_connect)
     event.listen(engine.sync_engine, "begin", on_begin)
     return engine
+
+
+def _decoded(text: bytes) -> str:
+    return text.decode("utf-8", "surrogateescape")
 
 
 @contextmanager
@@ -237,8 +280,21 @@ def _explained(url: URL) -> Generator[None, None, None]:
 
 def migrate(connection: Connection) -> None:
     """Apply the migrations that the database does not have yet."""
+    config = _configuration()
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+def is_current(connection: Connection) -> bool:
+    """Tell whether the database has all migrations; raise CommandError if it has one of a newer Herald."""
+    script = ScriptDirectory.from_config(_configuration())
+    found = MigrationContext.configure(connection).get_current_heads()
+    script.get_revisions(found)
+    return set(found) == set(script.get_heads())
+
+
+def _configuration() -> Config:
     config = Config()
     # A percent sign would be taken for the beginning of a variable.
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
-    config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    return config

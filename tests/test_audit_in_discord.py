@@ -1,0 +1,113 @@
+"""`/notify audit`: an auditor finds what happened; nobody else does, and what people typed stays harmless."""
+
+from typing import Any
+
+import discord
+import pytest
+
+from bot.audit import Entry
+from bot.broadcast import Person
+from bot.sandbox.stage import UNDONE, Stage, answer, response
+from bot.search import Search
+from cogs.cards import DESCRIPTION_LIMIT
+from cogs.record import PageButton
+from cogs.text import units
+
+
+async def audit(stage: Stage, name: str = "Ada", **options: Any) -> str:
+    return answer(await stage.person(name).slash(stage.channel("moderators"), "notify audit", **options))
+
+
+async def test_an_auditor_reads_who_sent_it_who_agreed_and_that_it_went_out_once(stage: Stage) -> None:
+    await stage.approved()
+    await stage.wait(UNDONE)
+    found = await audit(stage, broadcast="#1")
+    said = [line for line in found.splitlines() if line.startswith("`")]
+    assert [line.split("**")[1] for line in said] == [
+        "accepted by Whop", "sending started", "approval complete", "approved", "submitted for approval",
+        "composed",
+    ]  # fmt: skip
+    assert len({line.split("proof ")[1] for line in said}) == 1
+    assert found.count("digest ") == 6
+    assert f"<@{stage.person('Omar').id}>" in said[3]
+
+
+async def test_each_way_to_search_finds_its_lines_and_no_others(stage: Stage) -> None:
+    await stage.approved()
+    await stage.submit(await stage.compose(audience="Everyone"))
+    omar, maya = stage.person("Omar"), stage.person("Maya")
+    assert (await audit(stage, person=omar)).count("digest") == 1
+    assert f"<@{maya.id}>" not in await audit(stage, person=omar)
+    assert (await audit(stage, audience="Everyone")).count("#2") == 2
+    assert (await audit(stage, audience="Everyone")).count("digest") == 2
+    proof = (await stage.herald.service.look(stage.actor("Ada"), 2))[0].proof
+    assert (await audit(stage, proof=proof.lower())).count("digest") == 2
+    assert (await audit(stage, since="1")).count("digest") == 6
+    assert "No line fits" in await audit(stage, since="2030-01-01")
+    assert "No line fits" in await audit(stage, broadcast="999")
+
+
+@pytest.mark.parametrize("name", ["Maya", "Omar", "Lena", "Sam"])
+async def test_nobody_else_may_search_and_the_attempt_is_recorded(v5: Stage, name: str) -> None:
+    assert "You cannot search the record: it takes the role" in await audit(v5, name)
+    await v5.settle()
+    assert "was refused: audit" in v5.texts("audit")[-1]
+    assert await v5.herald.service.recorded_audiences(v5.actor(name)) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"since": "tomorrow"}, "since: “tomorrow” is not understood: write a date such as 2026-11-23"),
+        ({"proof": "*12*"}, "is not understood: write the eight characters"),
+        ({"broadcast": "one"}, "broadcast: “one” is not understood: write its number, such as 12"),
+        ({"audience": "Nobody"}, "audience: there is no “Nobody”: choose one of them (“Everyone”, “Gold"),
+    ],
+)
+async def test_a_mistake_is_answered_with_what_to_mend(
+    v5: Stage, options: dict[str, str], sentence: str
+) -> None:
+    assert sentence in await audit(v5, **options)
+
+
+async def test_long_records_come_in_pages_that_fit_and_outlive_a_restart(v5: Stage) -> None:
+    hostile = "@everyone [x](https://x.y) <@1> **\n# " + "*" * 400
+    async with v5.herald.store.transaction() as tx:
+        for number in range(40):
+            await tx.record.append(
+                Entry(
+                    guild_id=v5.world.guild.id, at=v5.clock(), actor=Person(7, hostile[:100]),
+                    action="reject", broadcast_id=number + 1, proof="ABCD1234", detail=hostile,
+                )
+            )  # fmt: skip
+    ada, seen = v5.person("Ada"), list[int]()
+    shown = await ada.slash(v5.channel("moderators"), "notify audit", proof="ABCD1234")
+    assert response(shown).flags.ephemeral
+    await v5.restart()
+    for _ in range(40):
+        text = response(shown).embeds[0].description or ""
+        assert units(text) <= DESCRIPTION_LIMIT
+        assert "@everyone" not in text.replace("\\@everyone", "")
+        seen += [int(line.split("`")[1]) for line in text.splitlines() if line.startswith("`")]
+        if seen[-1] == 1:
+            break
+        shown = await v5.person("Ada").click(response(shown), label="Older")
+    assert seen == list(range(40, 0, -1))
+
+
+async def test_a_page_is_turned_only_by_those_who_may_read_the_record(v5: Stage) -> None:
+    await v5.compose()
+    search = Search(audience="Gold members")
+    view = discord.ui.View(timeout=None)
+    view.add_item(PageButton.of(search, before=0))
+    channel = v5.herald.client.get_partial_messageable(v5.channel("review").id)
+    forged = await channel.send("forged", view=view)
+    refused = await v5.person("Omar").click(forged, label="Newest")
+    assert "You cannot search the record" in answer(refused)
+
+
+def test_the_longest_search_fits_a_button() -> None:
+    search = Search(
+        person=2**63 - 1, audience="x" * 100, proof="ABCD1234", broadcast_id=10**18 - 1, since=None
+    )
+    assert len(PageButton.of(search, before=10**15 - 1).item.custom_id or "") <= 90
