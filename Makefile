@@ -22,7 +22,7 @@ play: install  ## the same story, played by itself in the terminal
 	$(BIN)/herald sandbox --play
 
 test: install
-	$(BIN)/pytest --numprocesses=auto
+	$(BIN)/pytest --numprocesses=auto --dist=worksteal
 
 crash: install  ## kill real workers everywhere, for about an hour: make crash CRASH="--kills 1000 --seed 5"
 	$(BIN)/python -m tests.crash $(CRASH)

@@ -70,7 +70,7 @@ class Service:
     async def may_compose(self, actor: Actor, *, audience: str, topic: str) -> None:
         """Raise Refused if composing this could only be refused later, before anything is typed."""
         await self._authorise(actor, Action.COMPOSE)
-        self._chosen(self._server(actor), audience, topic)
+        await self._choose(actor, audience, topic)
 
     async def ask(
         self, actor: Actor, action: Action, broadcast_id: int, *, revision: int | None = None
@@ -147,7 +147,7 @@ class Service:
         """Store a new draft, fit to be sent or not: nothing typed is lost."""
         await self._authorise(actor, Action.COMPOSE)
         server = self._server(actor)
-        self._chosen(server, audience, notification.topic)
+        await self._choose(actor, audience, notification.topic)
         async with self._store.transaction() as tx:
             await self._meet(tx, actor)
             draft = await tx.broadcasts.add(
@@ -401,12 +401,17 @@ class Service:
     async def freeze(self, actor: Actor, reason: str) -> Freeze:
         """Halt all sending of the actor's server, with a reason."""
         await self._authorise(actor, Action.FREEZE)
-        _require(reason)
-        _limit(reason)
-        freeze = Freeze(guild_id=self._server(actor).guild, by=actor.person, at=self._clock(), reason=reason)
-        async with self._store.transaction() as tx:
-            await self._meet(tx, actor)
-            await self.lifecycle.freeze(tx, freeze)
+        try:
+            _require(reason)
+            _limit(reason)
+            guild = self._server(actor).guild
+            freeze = Freeze(guild_id=guild, by=actor.person, at=self._clock(), reason=reason)
+            async with self._store.transaction() as tx:
+                await self._meet(tx, actor)
+                await self.lifecycle.freeze(tx, freeze)
+        except Refused as refusal:
+            await self._refuse(actor, Action.FREEZE, refusal, None)
+            raise
         return freeze
 
     async def frozen(self, actor: Actor) -> tuple[Freeze | None, list[Broadcast]]:
@@ -563,6 +568,13 @@ class Service:
                 f"Nobody could ever approve this: it needs {needed} approval(s), and {len(able)} member(s)"
                 f" other than its author hold the role {holders}. Give the role to more people first."
             )
+
+    async def _choose(self, actor: Actor, audience: str, topic: str) -> None:
+        try:
+            self._chosen(self._server(actor), audience, topic)
+        except NotReady as refusal:
+            await self._refuse(actor, Action.COMPOSE, refusal, None)
+            raise
 
     def _chosen(self, server: Server, audience: str, topic: str) -> None:
         if server.audience(audience) is None:

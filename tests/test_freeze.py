@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 
 from bot.delivery import Unknown
+from bot.errors import Refused
 from bot.sandbox.stage import UNDONE, Stage, answer, readable, response
 from bot.sandbox.whop import Fault
 
@@ -180,3 +181,12 @@ async def test_a_reason_too_long_for_the_record_freezes_nothing_and_says_so(v5: 
         await v5.herald.service.freeze(v5.actor("Lena"), "x" * 501)
     async with v5.herald.store.reading() as tx:
         assert await tx.freezes.standing() == []
+
+
+async def test_a_freeze_that_is_refused_stands_in_the_record_too(stage: Stage) -> None:
+    await stage.herald.service.freeze(stage.actor("Lena"), "Look into it")
+    with pytest.raises(Refused):
+        await stage.herald.service.freeze(stage.actor("Omar"), "Me too")
+    async with stage.herald.store.reading() as tx:
+        events = await tx.record.of_guild(stage.world.guild.id)
+    assert [event.entry.action for event in events] == ["freeze", "refused freeze"]
