@@ -6,6 +6,7 @@ from typing import Final
 import pytest
 
 from bot.broadcast import Notification, Text
+from bot.proof import Credential, Verdict, keep
 from bot.sandbox.stage import UNDONE, Stage
 from bot.sandbox.whop import Fault
 
@@ -86,3 +87,20 @@ async def test_an_error_of_whops_makes_the_next_ones_wait_though_others_were_acc
     assert len(stage.whop.exchanges) == NARROW
     await send_for(stage, 12)
     assert len(stage.whop.pushes) == 5
+
+
+async def test_one_that_fails_again_and_again_does_not_keep_the_others_from_being_tried(v1: Stage) -> None:
+    service = v1.herald.service
+    credential = Credential.of(
+        service.lifecycle.gateway, origin=v1.whop.origin, api_key=v1.settings.whop_api_key
+    )
+    async with v1.herald.store.transaction() as tx:
+        await keep(tx, credential, Verdict(honoured=True, words=""), at=v1.clock())
+    await approve_many(v1, 2)
+    await v1.world.env.advance_time(UNDONE.total_seconds())
+    v1.whop.fault = Fault.SERVER_ERROR
+    for _ in range(8):
+        await v1.herald.dispatcher.tick()
+        await v1.world.env.advance_time(121)
+    tried = Counter(exchange.body for exchange in v1.whop.exchanges)
+    assert min(tried.values()) >= 3, "each in turn, whichever is asked to see whether it is over"

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Final, cast
+from typing import Any, Final, cast
 
 from sqlalchemy import RowMapping, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -47,7 +47,7 @@ class Deliveries:
         return await self._load(deliveries.c.broadcast_id == broadcast_id, limit=None)
 
     async def due(self, now: datetime, *, limit: int) -> list[Delivery]:
-        """Return deliveries that may be claimed.
+        """Return deliveries that may be claimed, those that have waited longest first.
 
         In a transaction that may write, they and their broadcasts are nobody else's until the end of it;
         those that another transaction has are left out.
@@ -57,6 +57,8 @@ class Deliveries:
             deliveries.c.next_at <= now,
             limit=limit,
             locked=self._locking,
+            # One that fails again and again must not keep the others from being tried.
+            order=[deliveries.c.next_at],
         )
 
     async def abandoned(self, *, owner: str, outlived: str | None) -> list[Delivery]:
@@ -179,11 +181,13 @@ class Deliveries:
             )
         return cast("datetime", moment).replace(tzinfo=UTC)
 
-    async def _load(self, *where: object, limit: int | None, locked: bool = False) -> list[Delivery]:
+    async def _load(
+        self, *where: object, limit: int | None, locked: bool = False, order: Sequence[Any] = ()
+    ) -> list[Delivery]:
         query = (
             select(deliveries)
             .where(*where)  # pyright: ignore[reportArgumentType] - column expressions
-            .order_by(deliveries.c.broadcast_id, deliveries.c.position)
+            .order_by(*order, deliveries.c.broadcast_id, deliveries.c.position)
             .limit(limit)
         )
         if locked:
