@@ -171,6 +171,24 @@ async def test_every_connection_to_a_file_is_durable_and_checks_its_keys(file_st
             }
 
 
+async def test_a_process_that_is_suspended_inside_a_transaction_lets_go_of_its_locks(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(postgresql._OPTIONS, "idle_in_transaction_session_timeout", "300ms")  # pyright: ignore[reportPrivateUsage]
+    async with Store.open(postgres_url, alone=False) as one, Store.open(postgres_url, alone=False) as other:
+
+        async def suspended() -> None:
+            async with one.transaction() as held:
+                await held.claim_alone()
+                # It goes on only when the other has had its turn.
+                async with other.transaction() as tx:
+                    await tx.claim_alone()
+                await held.fact("anything")
+
+        with pytest.raises(StoreError):
+            await suspended()
+
+
 async def test_every_connection_to_a_server_is_durable_and_waits_for_nothing_for_ever(
     postgres_url: str,
 ) -> None:
@@ -188,13 +206,14 @@ async def test_every_connection_to_a_server_is_durable_and_waits_for_nothing_for
                 name: (await connection.exec_driver_sql(f"SHOW {name}")).scalar()
                 for name in (
                     "synchronous_commit", "statement_timeout", "lock_timeout",
-                    "transaction_isolation", "transaction_read_only",
+                    "idle_in_transaction_session_timeout", "transaction_isolation", "transaction_read_only",
                 )
             }  # fmt: skip
             assert settings == {
                 "synchronous_commit": "on",
                 "statement_timeout": "15s",
                 "lock_timeout": "15s",
+                "idle_in_transaction_session_timeout": "10s",
                 "transaction_isolation": isolation,
                 "transaction_read_only": read_only,
             }

@@ -12,6 +12,7 @@ from bot.errors import ConfigurationError
 
 CONNECT_SECONDS: Final = 5
 WAIT_SECONDS: Final = 15
+SUSPENDED_SECONDS: Final = 10
 # lock_not_available, and query_canceled after a timeout.
 BUSY: Final = frozenset({"55P03", "57014"})
 # Advisory locks are numbers that all programs on the database share: this one says that it is Herald's.
@@ -22,6 +23,8 @@ _OPTIONS: Final = {
     "synchronous_commit": "on",
     "statement_timeout": f"{WAIT_SECONDS}s",
     "lock_timeout": f"{WAIT_SECONDS}s",
+    # A process that is suspended in the middle of a transaction lets go of its locks while others still wait.
+    "idle_in_transaction_session_timeout": f"{SUSPENDED_SECONDS}s",
     # The session that says that Herald runs is idle for as long as it does.
     "idle_session_timeout": "0",
 }
