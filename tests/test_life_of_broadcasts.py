@@ -30,7 +30,7 @@ from bot.bell import Bell
 from bot.broadcast import Broadcast, Notification, Status, Text
 from bot.delivery import Delivery, DeliveryStatus, NoAnswer, Request, Response
 from bot.dispatcher import Dispatcher
-from bot.errors import Conflict, Refused, Unreachable
+from bot.errors import Refused, Unreachable
 from bot.freeze import Freeze
 from bot.lifecycle import Lifecycle
 from bot.permissions import Action, Actor
@@ -563,9 +563,8 @@ class World:
         guild = actor.guild_id or 0
         try:
             await self.service.freeze(actor, "Wait")
-        except Refused as refusal:
-            # That it is frozen already is not written into the record.
-            self.refusals[guild] += not isinstance(refusal, Conflict)
+        except Refused:
+            self.refusals[guild] += 1
             return
         assert actor.roles & {APPROVE, OPERATE}
         self.frozen[guild] = actor.id
