@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -50,6 +50,8 @@ targets.experiences = ["exp_gold"]
 name = "Ten"
 targets.experiences = [{ten}]
 """
+
+_OPENING: Final = asyncio.Lock()
 
 
 class Unlimited(V1):
@@ -141,7 +143,10 @@ async def opened(
         clock=utc_now,
         bell=bell,
     )
-    async with Store.open(database_url) as store, Counted() as transport:
+    async with AsyncExitStack() as stack, Counted() as transport:
+        # Alembic migrates one database at a time.
+        async with _OPENING:
+            store = await stack.enter_async_context(Store.open(database_url))
         service = Service(store=store, lifecycle=lifecycle, clock=utc_now, bell=bell)
         dispatcher = Dispatcher(
             store=store,
