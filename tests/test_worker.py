@@ -81,8 +81,7 @@ async def worker(
 
 async def until(done: Callable[[], Awaitable[bool]]) -> None:
     async with asyncio.timeout(PATIENCE):
-        # Another process can only be looked at.
-        while not await done():  # noqa: ASYNC110
+        while not await done():  # noqa: ASYNC110 - another process can only be looked at
             await asyncio.sleep(0.05)
 
 
