@@ -1,6 +1,5 @@
 """How broadcasts look: draft and review cards, echoes, lines of the record."""
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final, cast
@@ -18,6 +17,7 @@ from bot.lifecycle import Lifecycle
 from bot.permissions import Action, Actor, approvers
 from bot.policy import Policy
 from cogs.buttons import EDIT_PHONE, ActionButton, buttons
+from cogs.lines import line_of
 from cogs.situation import moment, offered, situation
 from cogs.text import clip, fitting, length_note, plain, shorten, units
 
@@ -50,41 +50,6 @@ HEADLINES: Final[Mapping[Status, str]] = MappingProxyType(
         Status.CANCELLED: "Cancelled",
     }
 )
-
-# How the record's actions are spoken in the audit channel.
-ACTIONS: Final[Mapping[str, str]] = MappingProxyType(
-    {
-        "composed": "composed",
-        Step.EDIT: "edited",
-        Step.SUBMIT: "submitted for approval",
-        Step.CANCEL: "cancelled",
-        Step.APPROVE: "approved",
-        Step.RETRACT: "withdrew the approval",
-        Step.QUORUM: "approval complete",
-        Step.WITHDRAW: "withdrawn",
-        Step.REQUEST_CHANGES: "changes asked",
-        Step.REJECT: "rejected",
-        Step.EXPIRE: "review expired",
-        Step.STOP: "stopped",
-        Step.HOLD: "held",
-        Step.RELEASE: "released for new approval",
-        Step.RETURN: "taken back to draft",
-        Step.START: "sending started",
-        Step.ACCEPTED: "accepted by Whop",
-        Step.PARTLY: "accepted by Whop in part",
-        Step.NOT_ACCEPTED: "not accepted by Whop",
-        Step.UNANSWERED: "answer unknown",
-        Step.CHECK: "asked Whop again",
-        Step.CONFIRM: "said to have gone out",
-        Step.DENY: "said not to have gone out",
-        Action.FREEZE: "froze sending",
-        Action.UNFREEZE: "lifted the freeze",
-        "late answer": "an answer came late",
-        "approvals void": "approvals no longer count",
-    }
-)
-
-_ROLE: Final = re.compile(r"<@&(\d+)>")
 
 # What Discord takes in all embeds of a message together.
 CONTENT_LIMIT: Final = 2000
@@ -216,21 +181,8 @@ class Cards:
 
     def audit(self, event: Event) -> Rendered:
         """Draw one numbered line of the record."""
-        entry = event.entry
-        who = (
-            f"<@{entry.actor.id}> ({plain(entry.actor.name)})" if entry.actor.id else plain(entry.actor.name)
-        )
-        line = f"`{event.sequence:>5}` {moment(entry.at, 'f')} {who}: **{_spoken(entry.action)}**"
-        if entry.broadcast_id:
-            line += f" · #{entry.broadcast_id} · proof {entry.proof}"
-        if entry.detail:
-            line += f"\n> {plain(shorten(self._named(event), 600))}"
-        return Rendered(content=f"{line}\n-# digest {event.digest[:16]}")
-
-    def _named(self, event: Event) -> str:
-        """Return an event's detail with names in place of the role mentions in Herald's own sentences."""
         guild_id = event.entry.guild_id
-        return _ROLE.sub(lambda match: self._role_name(guild_id, int(match[1])), event.entry.detail)
+        return Rendered(content=line_of(event, lambda role: self._role_name(guild_id, role)))
 
     def brief(self, broadcast: Broadcast) -> str:
         """Return one line for a list."""
@@ -379,12 +331,6 @@ def _size(embed: discord.Embed) -> int:
 
 def _field(markdown: str) -> str:
     return clip(markdown, FIELD_LIMIT)
-
-
-def _spoken(action: str) -> str:
-    if action.startswith("refused "):
-        return f"was refused: {action.removeprefix('refused ').replace('_', ' ')}"
-    return ACTIONS.get(action, action.replace("_", " "))
 
 
 def _people(count: int) -> str:

@@ -1,7 +1,7 @@
 """The modals: composing, confirming, giving a reason. What was typed survives every refusal."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple, Self, cast
 
@@ -21,7 +21,7 @@ from bot.broadcast import (
     Notification,
     Text,
 )
-from bot.client import HeraldBot, actor_of
+from bot.client import HeraldBot, actor_of, typed_in
 from bot.errors import NotReady
 from bot.permissions import Action
 from bot.service import REASON_LIMIT
@@ -320,18 +320,10 @@ async def give_back(interaction: discord.Interaction[Any]) -> None:
     if match["session"] == interaction.client.session and age.total_seconds() < TIMEOUT_SECONDS:
         return
     dead = NotReady("Herald had closed this form in the meantime, so nothing was changed. Open it again.")
-    await interaction.client.fail(interaction, dead, typed="\n\n".join(_typed(data)))
+    await interaction.client.fail(interaction, dead, typed="\n\n".join(typed_in(data)))
 
 
 _OPENED: Final = re.compile(r"herald:(?P<session>[0-9a-f]+):(?P<opening>\d+)")
-
-
-def _typed(component: Mapping[str, Any]) -> Iterator[str]:
-    if component.get("type") == discord.ComponentType.text_input.value and component.get("value"):
-        yield component["value"]
-    inner = component.get("components", [])
-    for child in [*inner, *([component["component"]] if "component" in component else [])]:
-        yield from _typed(child)
 
 
 async def setup(bot: HeraldBot) -> None:

@@ -40,7 +40,8 @@ from bot.policy_file import parse_policy
 from bot.service import REASON_LIMIT
 from bot.whop import gateway_for
 from cogs.buttons import LOOKS, ActionButton, buttons
-from cogs.cards import ACTIONS, COLOURS, HEADLINES, Cards
+from cogs.cards import COLOURS, HEADLINES, Cards
+from cogs.lines import ACTIONS
 from cogs.modals import REASONED, ComposeModal, ConfirmModal, PhoneModal, ReasonModal
 from cogs.notify import Notify
 from cogs.presses import PRESSES
