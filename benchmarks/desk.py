@@ -44,10 +44,12 @@ name = "News"
 
 [[server.audience]]
 name = "One"
+size = 20
 targets.experiences = ["exp_gold"]
 
 [[server.audience]]
 name = "Ten"
+size = 20
 targets.experiences = [{ten}]
 """
 

@@ -16,6 +16,8 @@ from pydantic import (
 )
 
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+# Discord takes at most so many characters of a choice.
+NAME_LIMIT: Final = 100
 T = TypeVar("T")
 
 
@@ -61,10 +63,10 @@ def _whole(least: int, most: int) -> BeforeValidator:
 def read_name(value: object) -> object:
     """Return a name without spaces around it; raise ValueError if it is none."""
     text = value.strip() if isinstance(value, str) else ""
-    # Discord takes at most 100 characters of a choice, and counts some emoji as two.
+    # Discord counts some emoji as two.
     units = len(text.encode("utf-16-le", "surrogatepass")) // 2
-    if not 0 < units <= 100 or any(unicodedata.category(ch) in {"Cc", "Zl", "Zp"} for ch in text):
-        raise ValueError("write 1 to 100 characters in quotes, on one line")
+    if not 0 < units <= NAME_LIMIT or any(unicodedata.category(ch) in {"Cc", "Zl", "Zp"} for ch in text):
+        raise ValueError(f"write 1 to {NAME_LIMIT} characters in quotes, on one line")
     return text
 
 
@@ -97,6 +99,7 @@ def _distinct(values: tuple[T, ...]) -> tuple[T, ...]:
 
 Snowflake = Annotated[int, BeforeValidator(_snowflake)]
 Approvals = Annotated[int, _whole(1, 20)]
+People = Annotated[int, _whole(0, 1_000_000_000)]
 Name = Annotated[str, BeforeValidator(read_name)]
 UserId = Annotated[str, _whop_id("user")]
 ProductId = Annotated[str, _whop_id("prod")]
@@ -154,10 +157,28 @@ class Audience(Section):
     name: Name
     targets: Targets
     approvals: Approvals | None = None
+    size: People | None = None
+
+    def reach(self) -> int | None:
+        """Return how many people it reaches at most, as the policy knows; None if it does not say."""
+        named = self.targets.users_in_experience
+        if self.size is None and len(self.targets.kinds()) == 1 and (self.targets.users or named):
+            return len(named.users if named else self.targets.users)
+        return self.size
+
+    def is_named(self, typed: str) -> bool:
+        """Tell whether its name was typed: letters and digits count, as phones capitalise and space."""
+        return _letters(typed) == _letters(self.name)
 
     def definition(self) -> Mapping[str, object]:
         """Return what is fingerprinted: the name people approve, and whom it reaches."""
         return {"name": self.name, "targets": self.targets.model_dump(mode="json")}
+
+
+def _letters(name: str) -> str:
+    folded = unicodedata.normalize("NFKC", name).casefold()
+    # A name of emoji only has nothing else to be told by.
+    return "".join(ch for ch in folded if ch.isalnum()) or folded.strip()
 
 
 class Topic(Section):
@@ -190,6 +211,7 @@ class Rules(Section):
     undo_window: Annotated[timedelta, _duration("0s", "1h")] = timedelta(seconds=60)
     review_expires: Annotated[timedelta, _duration("5m", "30d")] = timedelta(hours=24)
     missed_after: Annotated[timedelta, _duration("1m", "20h")] = timedelta(minutes=15)
+    large_above: People = 1000
 
 
 class Server(Section):
@@ -215,6 +237,12 @@ class Server(Section):
         """Return how many approvals a broadcast to that audience needs."""
         named = self.audience(audience)
         return (named.approvals if named else None) or self.rules.approvals
+
+    def is_large(self, audience: str) -> bool:
+        """Tell whether whoever approves has to type the audience's name: also if its size is unknown."""
+        named = self.audience(audience)
+        reach = named.reach() if named else None
+        return reach is None or reach > self.rules.large_above
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -202,7 +202,7 @@ class Cards:
         )
         return (
             f"**{plain(shorten(broadcast.title, 100))}**\n"
-            f"to **{plain(broadcast.audience)}**: {reach}\n"
+            f"to **{plain(broadcast.audience)}**, {self._size(broadcast)}: {reach}\n"
             f"It goes to **{self._environment}** once {_people(needed)} of your team approved it and"
             f" {_span(server.rules.undo_window.total_seconds())} have passed in which it can be stopped."
             f" Once Whop has it, nobody can call it back.{again}\nProof code **{broadcast.proof}**"
@@ -214,7 +214,11 @@ class Cards:
         topic = server.topic(broadcast.notification.topic)
         head = discord.Embed(title=title, colour=COLOURS[broadcast.status])
         reach = fitting([f"• {line}" for line in self._reach(broadcast)], REACH_LIMIT, between="\n")
-        head.add_field(name="Audience", value=f"**{plain(broadcast.audience)}**\n{reach}", inline=False)
+        head.add_field(
+            name="Audience",
+            value=f"**{plain(broadcast.audience)}**\n{self._size(broadcast)}\n{reach}",
+            inline=False,
+        )
         if any(HIDDEN.search(words) for words in broadcast.notification.words()):
             head.add_field(
                 name="⚠️ Invisible characters",
@@ -247,6 +251,15 @@ class Cards:
             # First, so that it is not among what a long list leaves out.
             lines.insert(0, f"{len(lines)} requests: whoever is in several of these gets one push for each")
         return lines
+
+    def _size(self, broadcast: Broadcast) -> str:
+        """Say whom it reaches at most, as far as the policy knows, and what that asks of approvers."""
+        server = self._lifecycle.server_of(broadcast)
+        named = server.audience(broadcast.audience)
+        reach = named.reach() if named else None
+        size = "of unknown size" if reach is None else f"up to about {_people(reach)}"
+        large = server.is_large(broadcast.audience)
+        return f"{size}; **large**: approving it asks for its name" if large else size
 
     def _add_approvals(
         self, embed: discord.Embed, broadcast: Broadcast, members: Sequence[Actor] | None = None
@@ -334,7 +347,7 @@ def _field(markdown: str) -> str:
 
 
 def _people(count: int) -> str:
-    return "1 person" if count == 1 else f"{count} people"
+    return "1 person" if count == 1 else f"{count:,} people"
 
 
 def _span(seconds: float) -> str:

@@ -19,11 +19,13 @@ from bot.broadcast import (
     SUBJECT_LIMIT,
     Broadcast,
     Notification,
+    Status,
     Text,
 )
 from bot.client import HeraldBot, actor_of, typed_in
 from bot.errors import NotReady
 from bot.permissions import Action
+from bot.policy import NAME_LIMIT
 from bot.service import REASON_LIMIT
 from bot.whop import Form
 from cogs.cards import known_members, show_draft
@@ -203,6 +205,30 @@ class ConfirmModal(HeraldModal):
         await interaction.edit_original_response(content=said, embeds=[], view=None)
 
 
+class NameModal(HeraldModal):
+    """A moment's thought before a large audience is approved: its name has to be typed."""
+
+    def __init__(self, interaction: discord.Interaction[Any], broadcast: Broadcast) -> None:
+        super().__init__(interaction, f"Approve #{broadcast.id} for a large audience?")
+        self._broadcast = broadcast
+        self.name = _line("audience", "", limit=NAME_LIMIT)
+        audience = plain(broadcast.audience)
+        self.add_item(
+            ui.TextDisplay(f"#{broadcast.id} goes to **{audience}**. Type that name to approve it.")
+        )
+        self.add_item(ui.Label(text="The audience's name", component=self.name))
+
+    @override
+    async def on_submit(self, interaction: discord.Interaction[Any]) -> None:
+        """Count the approval, if the name is right."""
+        await approve(interaction, self._broadcast, typed=self.name.value)
+
+    @override
+    def typed(self) -> str:
+        """Return nothing: a name is typed again sooner than copied from a file."""
+        return ""
+
+
 class _Question(NamedTuple):
     title: str
     answer: str
@@ -267,6 +293,22 @@ class ReasonModal(HeraldModal):
         )
         said = REASONED[self._action].answer.format(number=self._number, author=plain(after.author.name))
         await interaction.edit_original_response(content=said, embeds=[], view=None)
+
+
+async def approve(interaction: discord.Interaction[Any], broadcast: Broadcast, *, typed: str = "") -> None:
+    """Count the person's approval and tell them what it set off."""
+    await interaction.response.defer(ephemeral=True, thinking=True)
+    client: HeraldBot = interaction.client
+    after = await client.service.approve(
+        actor_of(interaction), broadcast.id, revision=broadcast.revision, typed=typed
+    )
+    if after.status is Status.APPROVED:
+        due = discord.utils.format_dt(after.due_at, "R") if after.due_at else "soon"
+        said = f"Approved. #{after.id} goes out {due}; press **Stop** on its card to take it back until then."
+    else:
+        needed = client.service.lifecycle.server_of(after).quorum(after.audience) - len(after.approvals)
+        said = f"Your approval of #{after.id} counts. It needs {needed} more."
+    await interaction.edit_original_response(content=f"{said}\n-# proof {after.proof}")
 
 
 def _where(*, split: bool) -> ui.RadioGroup[Any]:

@@ -4,14 +4,11 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-import discord
-
-from bot.broadcast import Status
 from bot.client import HeraldBot, Interaction, Press, actor_of
 from bot.permissions import Action
 from cogs.buttons import EDIT_PHONE, OPEN, ActionButton
 from cogs.cards import cards_of, show, show_draft
-from cogs.modals import REASONED, ComposeModal, ConfirmModal, PhoneModal, ReasonModal
+from cogs.modals import REASONED, ComposeModal, ConfirmModal, NameModal, PhoneModal, ReasonModal, approve
 from cogs.text import plain
 
 
@@ -42,16 +39,12 @@ async def _open(interaction: Interaction, number: int, revision: int) -> None:
 
 
 async def _approve(interaction: Interaction, number: int, revision: int) -> None:
-    await interaction.response.defer(ephemeral=True, thinking=True)
-    client = interaction.client
-    after = await client.service.approve(actor_of(interaction), number, revision=revision)
-    if after.status is Status.APPROVED:
-        due = discord.utils.format_dt(after.due_at, "R") if after.due_at else "soon"
-        said = f"Approved. #{number} goes out {due}; press **Stop** on its card to take it back until then."
+    service = interaction.client.service
+    broadcast = await service.ask(actor_of(interaction), Action.APPROVE, number, revision=revision)
+    if service.lifecycle.server_of(broadcast).is_large(broadcast.audience):
+        await interaction.response.send_modal(NameModal(interaction, broadcast))
     else:
-        needed = client.service.lifecycle.server_of(after).quorum(after.audience) - len(after.approvals)
-        said = f"Your approval of #{number} counts. It needs {needed} more."
-    await interaction.edit_original_response(content=f"{said}\n-# proof {after.proof}")
+        await approve(interaction, broadcast)
 
 
 async def _send_again(interaction: Interaction, number: int, revision: int) -> None:

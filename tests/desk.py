@@ -55,9 +55,11 @@ id = "news"
 name = "News"
 [[server.audience]]
 name = "One"
+size = 20
 targets.experiences = ["exp_gold"]
 [[server.audience]]
 name = "Two"
+size = 20
 targets.experiences = ["exp_gold", "exp_silver"]
 [[server]]
 name = "Moonlight"
@@ -69,6 +71,7 @@ id = "news"
 name = "News"
 [[server.audience]]
 name = "One"
+size = 20
 targets.experiences = ["exp_gold"]
 """
 

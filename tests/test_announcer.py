@@ -48,7 +48,7 @@ async def test_a_deleted_card_is_posted_anew_and_works(stage: Stage) -> None:
     await stage.herald.client.get_partial_messageable(card.channel.id).get_partial_message(card.id).delete()
     assert stage.channel("review").last_message is None
 
-    await stage.herald.service.approve(stage.actor("Omar"), 1, revision=1)
+    await stage.herald.service.approve(stage.actor("Omar"), 1, revision=1, typed="Everyone")
     await stage.settle()
     await stage.settle()
     assert stage.review_card().id != card.id

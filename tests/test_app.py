@@ -39,6 +39,7 @@ id = "news"
 name = "News"
 [[server.audience]]
 name = "Gold"
+size = 20
 targets = { TARGETS }
 """
 

@@ -98,6 +98,7 @@ id = "{"t" * 100}"
 name = "{longest_name(filler)}"
 [[server.audience]]
 name = "{longest_name(filler)}"
+size = 20
 targets = {{ {kind} = [{targets}] }}
 """,
         name="herald.toml",

@@ -50,6 +50,7 @@ id = "announcements"
 name = "Announcements"
 [[server.audience]]
 name = "Gold"
+size = 20
 targets.experiences = ["exp_gold"]
 """
 

@@ -77,9 +77,11 @@ id = "news"
 name = "News"
 [[server.audience]]
 name = "One"
+size = 20
 targets.KIND = ["ONE"]
 [[server.audience]]
 name = "Two"
+size = 20
 targets.KIND = ["ONE", "TWO"]
 approvals = 2
 """

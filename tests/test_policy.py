@@ -58,6 +58,7 @@ TOPIC = "server “Sunrise”, topic “Announcements”"
 SNOWFLAKE = "write a Discord id, the long number that “Copy ID” gives, such as 104900000000000000."
 TEXT = "write 1 to 100 characters in quotes, on one line."
 WHOLE = "write a whole number from 1 to 20, without quotes."
+PEOPLE = "write a whole number from 0 to 1000000000, without quotes."
 TOPIC_ID = "write 1 to 100 letters, digits, dots, dashes or underscores, in quotes."
 LIST = "write a list in square brackets."
 ENTRY = "write at least one entry."
@@ -223,6 +224,9 @@ WRONG = [
     ('name = "Gold"', "name = true", f"{S}: audience.1.name: {TEXT}"),
     ('"Gold"', '"all"', f"{S}: audience “All” is there already, as “all”: rename or remove one."),
     ('"Gold"', '"Ａll"', f"{S}: audience “All” is there already, as “Ａll”: rename or remove one."),
+    ("approvals = 3", "approvals = 3\nsize = -1", f"{ALL}: size: {PEOPLE}"),
+    ("approvals = 3", 'approvals = 3\nsize = "many"', f"{ALL}: size: {PEOPLE}"),
+    ("approvals = 2\n", "approvals = 2\nlarge_above = 1.5\n", f"{S}: rules.large_above: {PEOPLE}"),
     ("approvals = 3", "approval = 3", f"{ALL}: approval: {meant('approvals')}"),
     ("approvals = 3", "approvals = 0", f"{ALL}: approvals: {WHOLE}"),
     ("approvals = 3", 'approvals = "three"', f"{ALL}: approvals: {WHOLE}"),
@@ -391,6 +395,7 @@ def test_rules_that_are_left_out_are_the_careful_ones() -> None:
         "undo_window": timedelta(seconds=60),
         "review_expires": timedelta(hours=24),
         "missed_after": timedelta(minutes=15),
+        "large_above": 1000,
     }
 
 

@@ -46,10 +46,12 @@ name = "News"
 
 [[server.audience]]
 name = "One"
+size = 20
 targets = {{ experiences = ["exp_gold"] }}
 
 [[server.audience]]
 name = "Two"
+size = 20
 targets = {{ experiences = ["exp_gold", "exp_silver"] }}
 approvals = 2
 """

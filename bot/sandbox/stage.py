@@ -173,12 +173,15 @@ class Stage:
         await self.submit(await self.compose(**words))
         await self.press("Omar", "Approve")
 
-    async def press(self, name: str, label: str, *, reason: str | None = None) -> simcord.InteractionResult:
-        """Press a button of the newest review card, giving a reason if it asks for one."""
+    async def press(
+        self, name: str, label: str, *, reason: str | None = None, audience: str = "Everyone"
+    ) -> simcord.InteractionResult:
+        """Press a button of the newest review card, answering what it asks for."""
         person = self.person(name)
         shown = await person.click(self.review_card(), label=label)
         if shown.modal is not None:
-            shown = await person.submit_modal(shown, {"reason": reason} if reason else {})
+            asked = {"audience": audience} if label == "Approve" else {"reason": reason} if reason else {}
+            shown = await person.submit_modal(shown, asked)
         await self.settle()
         return shown
 

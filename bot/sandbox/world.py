@@ -134,24 +134,29 @@ _AUDIENCES: Final = {
     "v5": """
 [[server.audience]]
 name = "Gold members"
+size = 420
 targets = { products = ["prod_gold"] }
 
 [[server.audience]]
 name = "Everyone"
+size = 12000
 targets = { companies = ["biz_sunrise"] }
 approvals = 2
 
 [[server.audience]]
 name = "Testers and Gold"
+size = 422
 targets = { users = ["user_maya", "user_omar"], products = ["prod_gold"] }
 """,
     "v1": """
 [[server.audience]]
 name = "Gold members"
+size = 420
 targets = { experiences = ["exp_gold"] }
 
 [[server.audience]]
 name = "Everyone"
+size = 12000
 targets = { experiences = ["exp_gold", "exp_silver"] }
 approvals = 2
 
@@ -161,6 +166,7 @@ targets = { users_in_experience = { experience = "exp_gold", users = ["user_maya
 
 [[server.audience]]
 name = "Our team"
+size = 5
 targets = { team = "biz_sunrise" }
 """,
 }

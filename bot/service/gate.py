@@ -72,8 +72,17 @@ class Gate:
                 await self._meet(tx, actor)
                 values = await effect(tx, broadcast)
                 step = values.pop("step", action.step)
+                # What only the record needs is no reason for the broadcast's state.
+                if said := values.pop("detail", ""):
+                    values.setdefault("reason", broadcast.reason)
                 after = await self.lifecycle.advance(
-                    tx, broadcast, step, actor=actor.person, detail=detail, action=action.value, **values
+                    tx,
+                    broadcast,
+                    step,
+                    actor=actor.person,
+                    detail=said or detail,
+                    action=action.value,
+                    **values,
                 )
                 if step is Step.QUORUM:
                     await self.lifecycle.note(tx, after, HERALD, step.value, "enough approvals")
@@ -158,3 +167,16 @@ def require(reason: str) -> None:
 def limit(words: str) -> None:
     if len(words) > REASON_LIMIT:
         raise NotReady(f"At most {REASON_LIMIT} characters fit; yours has {len(words)}: shorten it.")
+
+
+def require_name(server: Server, audience: str, typed: str) -> str:
+    """Return what the record notes of a large audience; raise NotReady if its name was not typed."""
+    if not server.is_large(audience):
+        return ""
+    named = server.audience(audience)
+    if named is None or not named.is_named(typed):
+        raise NotReady(
+            f"This reaches a large audience, or one of unknown size: type its name, “{audience}”,"
+            + (f" and not “{typed[:100]}”." if typed.strip() else " to approve.")
+        )
+    return "typed the audience's name"

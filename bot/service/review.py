@@ -6,15 +6,18 @@ from typing import Any
 from bot.broadcast import Broadcast, Step
 from bot.errors import Conflict, NotReady
 from bot.permissions import Action, Actor
-from bot.service.gate import LISTED, Gate, require
+from bot.service.gate import LISTED, Gate, require, require_name
 from bot.store import Transaction
 
 
 class Review(Gate):
     """Approve it, give it back, stop it, release it or end it."""
 
-    async def approve(self, actor: Actor, broadcast_id: int, *, revision: int) -> Broadcast:
-        """Count the actor's yes; the last one needed starts the undo window."""
+    async def approve(self, actor: Actor, broadcast_id: int, *, revision: int, typed: str = "") -> Broadcast:
+        """Count the actor's yes; the last one needed starts the undo window.
+
+        For a large audience its name has to be `typed`.
+        """
 
         async def effect(tx: Transaction, before: Broadcast) -> dict[str, Any]:
             if any(approval.approver.id == actor.id for approval in before.approvals):
@@ -25,11 +28,12 @@ class Review(Gate):
                     "What this would send has changed in the policy since it was submitted:"
                     " its author has to withdraw it and submit it again."
                 )
+            said = require_name(server, before.audience, typed)
             await tx.broadcasts.approve(before, approver=actor.person, at=self._clock())
             if len(before.approvals) + 1 < server.quorum(before.audience):
-                return {}
+                return {"detail": said}
             due_at = self._clock() + server.rules.undo_window
-            return {"step": Step.QUORUM, "due_at": due_at, "review_expires_at": None}
+            return {"detail": said, "step": Step.QUORUM, "due_at": due_at, "review_expires_at": None}
 
         return await self._act(actor, Action.APPROVE, broadcast_id, revision=revision, effect=effect)
 

@@ -52,9 +52,11 @@ id = "announcements"
 name = "Announcements"
 [[server.audience]]
 name = "One"
+size = 20
 targets.experiences = ["exp_one"]
 [[server.audience]]
 name = "Three"
+size = 20
 targets.experiences = ["exp_one", "exp_two", "exp_three"]
 """
 # Two migrations at once in one process would take each other's database.

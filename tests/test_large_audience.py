@@ -1,0 +1,141 @@
+"""Large audiences: nobody approves a push to thousands with one absent-minded tap."""
+
+import pytest
+
+from bot.broadcast import Status
+from bot.errors import NotReady
+from bot.policy import Audience, Policy
+from bot.policy_file import parse_policy
+from bot.sandbox.stage import Stage, answer, readable
+from tests.conftest import OpenStage
+
+LARGE = "Everyone"
+
+
+async def large(stage: Stage) -> None:
+    await stage.submit(await stage.compose(audience=LARGE))
+
+
+async def approvals(stage: Stage) -> tuple[Status, list[str]]:
+    async with stage.herald.store.reading() as tx:
+        broadcast = await tx.broadcasts.get(1)
+    return broadcast.status, [one.approver.name for one in broadcast.approvals]
+
+
+async def test_approving_a_large_audience_asks_for_its_name(stage: Stage) -> None:
+    await large(stage)
+    shown = await stage.person("Omar").click(stage.review_card(), label="Approve")
+    assert shown.modal is not None
+    assert await approvals(stage) == (Status.REVIEW, [])
+
+    said = answer(await stage.person("Omar").submit_modal(shown, {"audience": " everyone"}))
+    assert "Your approval of #1 counts" in said
+    assert await approvals(stage) == (Status.REVIEW, ["Omar"])
+    async with stage.herald.store.reading() as tx:
+        events = await tx.record.of_guild(stage.world.guild.id)
+    assert [one.entry.detail for one in events if one.entry.action == "approve"] == [
+        "typed the audience's name"
+    ]
+    assert "large" in readable(stage.review_card())
+    assert "up to about 12,000 people" in readable(stage.review_card())
+
+
+@pytest.mark.parametrize("typed", ["Gold members", "every one else", "!"])
+async def test_another_name_approves_nothing_and_stands_in_the_record(stage: Stage, typed: str) -> None:
+    await large(stage)
+    refused = answer(await stage.press("Omar", "Approve", audience=typed))
+    assert f"type its name, “{LARGE}”, and not “{typed}”" in refused
+    assert await approvals(stage) == (Status.REVIEW, [])
+    async with stage.herald.store.reading() as tx:
+        events = await tx.record.of_guild(stage.world.guild.id)
+    assert events[-1].entry.action == "refused approve"
+
+
+async def test_the_core_refuses_an_approval_that_comes_past_the_modal(stage: Stage) -> None:
+    await large(stage)
+    with pytest.raises(NotReady, match="type its name"):
+        await stage.herald.service.approve(stage.actor("Omar"), 1, revision=1)
+
+
+async def test_a_small_audience_is_approved_with_one_press(stage: Stage) -> None:
+    await stage.submit(await stage.compose())
+    shown = await stage.person("Omar").click(stage.review_card(), label="Approve")
+    assert shown.modal is None
+    assert await approvals(stage) == (Status.APPROVED, ["Omar"])
+
+
+async def test_an_audience_of_unknown_size_counts_as_large(open_stage: OpenStage) -> None:
+    async with open_stage("v1", edit_policy=lambda text: text.replace("size = 420\n", "")) as stage:
+        await stage.submit(await stage.compose())
+        assert "of unknown size" in readable(stage.review_card())
+        shown = await stage.person("Omar").click(stage.review_card(), label="Approve")
+        assert shown.modal is not None
+
+
+def sizes(size: str, targets: str, rule: str = "") -> Policy:
+    return parse_policy(
+        f"""\
+[[server]]
+name = "S"
+guild = 104900000000000001
+channels = {{ review = 104900000000000011, audit = 104900000000000012 }}
+[server.roles]
+compose = [104900000000000021]
+approve = [104900000000000021]
+operate = [104900000000000021]
+audit = [104900000000000021]
+[server.rules]
+{rule}
+[[server.topic]]
+id = "t"
+name = "T"
+[[server.audience]]
+name = "A"
+targets = {{ {targets} }}
+{size}
+""",
+        name="herald.toml",
+    )
+
+
+@pytest.mark.parametrize(
+    ("size", "targets", "rule", "large"),
+    [
+        ("", 'products = ["prod_a"]', "", True),
+        ("size = 1000", 'products = ["prod_a"]', "", False),
+        ("size = 1001", 'products = ["prod_a"]', "", True),
+        ("size = 11", 'products = ["prod_a"]', "large_above = 10", True),
+        ("size = 0", 'products = ["prod_a"]', "large_above = 0", False),
+        # Named people are counted; beside any other kind they are not.
+        ("", 'users = ["user_a", "user_b"]', "large_above = 2", False),
+        ("", 'users = ["user_a", "user_b"]', "large_above = 1", True),
+        ("", 'users_in_experience = { experience = "exp_a", users = ["user_a"] }', "large_above = 1", False),
+        ("", 'users = ["user_a"], products = ["prod_a"]', "large_above = 5", True),
+    ],
+)
+def test_what_is_large_is_for_the_policy_to_say(size: str, targets: str, rule: str, large: bool) -> None:
+    [server] = sizes(size, targets, rule).servers
+    assert server.is_large("A") is large
+
+
+def test_an_audience_that_is_gone_from_the_policy_counts_as_large() -> None:
+    [server] = sizes("size = 1", 'products = ["prod_a"]').servers
+    assert server.is_large("B")
+
+
+@pytest.mark.parametrize(
+    ("name", "typed", "same"),
+    [
+        ("Gold members", "gold MEMBERS ", True),
+        ("🥇 Gold (2026)", "gold 2026", True),
+        ("Café", "CAFE\u0301", True),
+        ("Gold members", "gold", False),
+        ("Gold members", "", False),
+        ("🥇", "🥇", True),
+        ("🥇", "", False),
+        ("🥇", "🥈", False),
+    ],
+)
+def test_a_name_typed_on_a_phone_is_the_name(name: str, typed: str, same: bool) -> None:
+    audience = Audience.model_validate({"name": name, "targets": {"products": ("prod_a",)}})
+    assert audience.is_named(typed) is same
