@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from bot import log
-from bot.app import assemble, assemble_worker, check_audiences, run, work
+from bot.app import assemble, assemble_worker, check_policy, run, work
 from bot.audit_commands import audit
 from bot.bell import Bell
 from bot.broadcast import Person
@@ -93,7 +93,7 @@ def check(
     target = _own_user(*own) if own else None
     settings, policy = _load(env_file)
     gateway = gateway_for(settings.whop_api, origin=settings.whop_base_url)
-    check_audiences(policy, gateway, file=str(settings.herald_config))
+    check_policy(policy, gateway, file=str(settings.herald_config))
     out.print(
         f"[green]✓[/] {env_file} and {settings.herald_config} are in order: {_summary(settings, policy)}"
     )

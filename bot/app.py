@@ -10,6 +10,7 @@ import structlog
 
 from bot.announcer import Announcer
 from bot.bell import Bell
+from bot.broadcast import problems
 from bot.client import HeraldBot, RestRoster
 from bot.clock import Clock, Steady, steady_now, utc_now
 from bot.dispatcher import Dispatcher
@@ -23,6 +24,7 @@ from bot.service import Service
 from bot.settings import Settings
 from bot.startup import Startup
 from bot.store import Store
+from bot.template import skeleton
 from bot.whop import Transport, WhopGateway, gateway_for
 from bot.witness import Witness
 
@@ -113,7 +115,7 @@ class _Base:
         cls, settings: Settings, policy: Policy, *, clock: Clock, steady: Steady, alone: bool
     ) -> AsyncGenerator[Self, None]:
         gateway = gateway_for(settings.whop_api, origin=settings.whop_base_url)
-        check_audiences(policy, gateway, file=str(settings.herald_config))
+        check_policy(policy, gateway, file=str(settings.herald_config))
         bell = Bell()
         lifecycle = Lifecycle(
             policy=policy, gateway=gateway, destination=settings.whop_base_url, clock=clock, bell=bell
@@ -156,16 +158,25 @@ class _Base:
         )
 
 
-def check_audiences(policy: Policy, gateway: WhopGateway, *, file: str) -> None:
-    """Raise ConfigurationError for audiences that the chosen API generation cannot reach."""
-    problems = [
+def check_policy(policy: Policy, gateway: WhopGateway, *, file: str) -> None:
+    """Raise ConfigurationError for audiences and templates that the API generation could not send."""
+    found = [
         f"{file}: server “{server.name}”, audience “{audience.name}”: targets.{problem}."
         for server in policy.servers
         for audience in server.audiences
         if (problem := gateway.refuse_targets(audience.targets))
     ]
-    if problems:
-        raise ConfigurationError("\n".join(problems))
+    found += [
+        f"{file}: server “{server.name}”, template “{template.name}”: {problem}"
+        for server in policy.servers
+        for template in server.templates
+        for problem in (
+            *problems(skeleton(template)),
+            *gateway.refuse_notification(skeleton(template)),
+        )
+    ]
+    if found:
+        raise ConfigurationError("\n".join(found))
 
 
 async def run(herald: Herald, connect: Connect, stop: asyncio.Event) -> None:

@@ -196,16 +196,18 @@ class Person(NamedTuple):
 
 
 class Approval(Frozen):
-    """One approver's yes to one fingerprint."""
+    """One approver's yes to one fingerprint, or to the template of that name."""
 
     approver: Person
     at: datetime
+    template: str | None = None
 
 
 class Broadcast(Frozen):
     """One notification for one audience, with where it stands.
 
     `repeats` is the number of a broadcast that may have reached customers, and that this one sends again.
+    Those who approved the template that it is made of have `lent` it one approval.
     """
 
     id: int
@@ -226,11 +228,23 @@ class Broadcast(Frozen):
     review_expires_at: datetime | None = None
     repeats: int | None = None
     approvals: tuple[Approval, ...] = ()
+    lent: tuple[Approval, ...] = ()
 
     @property
     def proof(self) -> str:
         """Return the proof code: the fingerprint's first characters, which people compare."""
         return proof_code(self.fingerprint)
+
+    @property
+    def lenders(self) -> tuple[Approval, ...]:
+        """Return those who lend it an approval; whoever approved it as well counts once, for that."""
+        given = {one.approver.id for one in self.approvals}
+        return tuple(one for one in self.lent if one.approver.id not in given)
+
+    @property
+    def agreed(self) -> int:
+        """Return how many approvals count: each person once, and all that was lent as one."""
+        return len(self.approvals) + bool(self.lenders)
 
     @property
     def title(self) -> str:

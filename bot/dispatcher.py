@@ -255,9 +255,10 @@ class Dispatcher:
             return f"it was due {_spoken(late)} ago and has been missed"
         if not self._lifecycle.is_unchanged(broadcast):
             return CHANGED
-        if len(broadcast.approvals) < server.quorum(broadcast.audience):
+        if broadcast.agreed < server.quorum(broadcast.audience):
             return "it has fewer approvals than the policy asks for now"
-        if any(one.approver.id in {broadcast.author.id, *broadcast.editors} for one in broadcast.approvals):
+        wrote = {broadcast.author.id, *broadcast.editors}
+        if any(one.approver.id in wrote for one in (*broadcast.approvals, *broadcast.lent)):
             return "it was approved by someone who wrote it"
         if lacking := self._lifecycle.shortcomings(broadcast):
             return lacking[0]

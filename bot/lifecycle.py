@@ -19,9 +19,10 @@ from bot.clock import Clock
 from bot.errors import Conflict, Refused
 from bot.freeze import Freeze, describe, first_over
 from bot.permissions import Action, Actor
-from bot.policy import Policy, Server
+from bot.policy import Policy, Server, Template
 from bot.store import Transaction
 from bot.store.announcements import PostKind
+from bot.template import skeleton
 from bot.whop import WhopGateway
 
 CHANGED: Final = "what it would send is no longer what was approved: the policy or the address has changed"
@@ -67,6 +68,17 @@ class Lifecycle:
         return fingerprint(
             notification,
             audience=named.definition() if named else {},
+            generation=self.gateway.generation,
+            destination=self._destination,
+        )
+
+    def template_fingerprint(self, server: Server, template: Template) -> str:
+        """Return the fingerprint of what approving a template lets out, but for what its blanks hold."""
+        named = server.audience(template.audience)
+        return fingerprint(
+            skeleton(template),
+            # No broadcast has such an audience, so that neither can pass for the other.
+            audience={"template": template.name, "audience": named.definition() if named else {}},
             generation=self.gateway.generation,
             destination=self._destination,
         )
@@ -186,6 +198,17 @@ class Lifecycle:
             ),
         )
 
+    async def note_template(
+        self, tx: Transaction, guild_id: int, actor: Person, action: str, detail: str, *, proof: str
+    ) -> None:
+        """Write a line about a template into the record."""
+        await self._append(
+            tx,
+            Entry(
+                guild_id=guild_id, at=self._clock(), actor=actor, action=action, proof=proof, detail=detail
+            ),
+        )
+
     async def note_refusal(
         self, tx: Transaction, actor: Actor, action: Action, refusal: Refused, broadcast: Broadcast | None
     ) -> None:
@@ -221,7 +244,8 @@ class Lifecycle:
 
 def describe_state(broadcast: Broadcast) -> str:
     """Return the sentence that tells someone who came too late where the broadcast stands."""
-    by = " and ".join(approval.approver.name for approval in broadcast.approvals)
+    agreed = (*broadcast.approvals, *broadcast.lenders)
+    by = " and ".join(dict.fromkeys(one.approver.name for one in agreed))
     sentence = {
         Status.DRAFT: "it is a draft again",
         Status.REVIEW: "it is under review",

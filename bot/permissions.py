@@ -38,6 +38,8 @@ class Action(StrEnum):
     CANCEL = "cancel"
     APPROVE = "approve"
     RETRACT = "retract"
+    APPROVE_TEMPLATE = "approve_template"
+    RETRACT_TEMPLATE = "retract_template"
     REQUEST_CHANGES = "request_changes"
     REJECT = "reject"
     STOP = "stop"
@@ -78,6 +80,8 @@ PERMISSIONS: Final[Mapping[Action, Rule]] = MappingProxyType(
         Action.CANCEL: Rule(("operate",), author="also"),
         Action.APPROVE: Rule(("approve",), author="never"),
         Action.RETRACT: Rule(("approve",), author="never"),
+        Action.APPROVE_TEMPLATE: Rule(("approve",)),
+        Action.RETRACT_TEMPLATE: Rule(("approve",)),
         Action.REQUEST_CHANGES: Rule(("approve",), author="never"),
         Action.REJECT: Rule(("approve",), author="never"),
         Action.STOP: Rule(("approve", "operate"), author="also"),
@@ -103,6 +107,8 @@ _SPOKEN: Final[Mapping[Action, str]] = MappingProxyType(
         Action.CANCEL: "cancel this broadcast",
         Action.APPROVE: "approve this broadcast",
         Action.RETRACT: "withdraw an approval of this broadcast",
+        Action.APPROVE_TEMPLATE: "approve this template",
+        Action.RETRACT_TEMPLATE: "withdraw an approval of this template",
         Action.REQUEST_CHANGES: "ask for changes",
         Action.REJECT: "reject this broadcast",
         Action.STOP: "stop this broadcast",
@@ -123,6 +129,9 @@ _SPOKEN: Final[Mapping[Action, str]] = MappingProxyType(
 def approvers(policy: Policy, broadcast: Broadcast, members: Iterable[Actor]) -> list[Actor]:
     """Return those of the members who may approve the broadcast now and have not yet."""
     given = {approval.approver.id for approval in broadcast.approvals}
+    if len(broadcast.lenders) == 1:
+        # Their yes is counted already, and nobody else could lend one in its place.
+        given.add(broadcast.lenders[0].approver.id)
     return [
         member
         for member in members

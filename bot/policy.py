@@ -18,6 +18,9 @@ from pydantic import (
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 # Discord takes at most so many characters of a choice.
 NAME_LIMIT: Final = 100
+# A blank of a template, such as {service}; a form of Discord's takes five.
+BLANK: Final = re.compile(r"\{([a-z][a-z0-9_]{0,29})\}")
+MOST_BLANKS: Final = 5
 T = TypeVar("T")
 
 
@@ -85,6 +88,12 @@ def _whop_id(prefix: str) -> BeforeValidator:
     return BeforeValidator(check)
 
 
+def _words(value: object) -> object:
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError("write what customers are to read, in quotes")
+    return value
+
+
 def _some(values: tuple[T, ...]) -> tuple[T, ...]:
     if not values:
         raise ValueError("write at least one entry")
@@ -105,6 +114,8 @@ UserId = Annotated[str, _whop_id("user")]
 ProductId = Annotated[str, _whop_id("prod")]
 CompanyId = Annotated[str, _whop_id("biz")]
 ExperienceId = Annotated[str, _whop_id("exp")]
+
+Words = Annotated[str, BeforeValidator(_words)]
 
 Tables = Annotated[tuple[T, ...], AfterValidator(_some)]
 Several = Annotated[Tables[T], AfterValidator(_distinct)]
@@ -188,6 +199,32 @@ class Topic(Section):
     name: Name
 
 
+class Template(Section):
+    """Words for an emergency, to be approved beforehand; each {name} in them is a blank."""
+
+    name: Name
+    audience: Name
+    topic: Annotated[str, BeforeValidator(_topic_id)]
+    subject: Words
+    content: Words
+    subtitle: Words | None = None
+    link: Words | None = None
+
+    def blanks(self) -> tuple[str, ...]:
+        """Return the names of the blanks, each once, as they come."""
+        return tuple(dict.fromkeys(BLANK.findall(f"{self.subject}\n{self.content}")))
+
+    @model_validator(mode="after")
+    def _can_be_filled(self) -> Self:
+        if len(self.blanks()) > MOST_BLANKS:
+            raise ValueError(
+                f"it has {len(self.blanks())} blanks, and a form takes {MOST_BLANKS}: have fewer"
+            )
+        if re.search(rf"{BLANK.pattern}{BLANK.pattern}", f"{self.subject}\n{self.content}"):
+            raise ValueError("two blanks touch, so nobody could tell them apart: put words between them")
+        return self
+
+
 class Channels(Section):
     """Where Herald posts."""
 
@@ -224,6 +261,7 @@ class Server(Section):
     rules: Rules = Rules()
     topics: Annotated[Tables[Topic], Field(alias="topic")]
     audiences: Annotated[Tables[Audience], Field(alias="audience")]
+    templates: Annotated[tuple[Template, ...], Field(alias="template")] = ()
 
     def audience(self, name: str) -> Audience | None:
         """Return the audience of that name."""
@@ -232,6 +270,10 @@ class Server(Section):
     def topic(self, identifier: str) -> Topic | None:
         """Return the topic with that identifier."""
         return next((topic for topic in self.topics if topic.id == identifier), None)
+
+    def template(self, name: str) -> Template | None:
+        """Return the template of that name."""
+        return next((template for template in self.templates if template.name == name), None)
 
     def quorum(self, audience: str) -> int:
         """Return how many approvals a broadcast to that audience needs."""
@@ -249,6 +291,14 @@ class Server(Section):
         _refuse_twins("audience", [audience.name for audience in self.audiences])
         _refuse_twins("topic", [topic.id for topic in self.topics])
         _refuse_twins("topic", [topic.name for topic in self.topics])
+        _refuse_twins("template", [template.name for template in self.templates])
+        for template in self.templates:
+            for kind, named in (("audience", self.audience), ("topic", self.topic)):
+                if named(getattr(template, kind)) is None:
+                    raise ValueError(
+                        f"template “{template.name}”: {kind}: there is no {kind} “{getattr(template, kind)}”:"
+                        f" name one of this server"
+                    )
         for name, roles in self.roles:
             if self.guild in roles:
                 raise ValueError(

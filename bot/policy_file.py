@@ -20,6 +20,7 @@ from bot.policy import (
     Section,
     Server,
     Targets,
+    Template,
     Topic,
     UsersInExperience,
     read_name,
@@ -66,11 +67,12 @@ _TABLES: Final[Mapping[str, type[Section]]] = MappingProxyType(
         "rules": Rules,
         "topic": Topic,
         "audience": Audience,
+        "template": Template,
         "targets": Targets,
         "users_in_experience": UsersInExperience,
     }
 )
-_REPEATED: Final = frozenset({"server", "topic", "audience"})
+_REPEATED: Final = frozenset({"server", "topic", "audience", "template"})
 
 
 def describe_errors(error: ValidationError, document: Mapping[str, Any]) -> list[str]:

@@ -36,7 +36,12 @@ class Memberships:
     async def ask(self, broadcasts: Iterable[Broadcast]) -> None:
         """Ask Discord about the people of these broadcasts, before the transaction in which it counts."""
         people = {
-            (broadcast.guild_id, person.id) for broadcast in broadcasts for person, _ in _concerned(broadcast)
+            (broadcast.guild_id, person.id)
+            for broadcast in broadcasts
+            for person in (
+                *(person for person, _ in _concerned(broadcast)),
+                *(one.approver for one in broadcast.lenders),
+            )
         }
         await asyncio.gather(*(self._ask(guild_id, user_id) for guild_id, user_id in sorted(people)))
 
@@ -51,15 +56,27 @@ class Memberships:
     async def doubt(self, tx: Transaction, broadcast: Broadcast) -> str:
         """Return who of them may not do any more what they did, or of whom that is not known; or nothing."""
         for person, action in _concerned(broadcast):
-            did = "approved it" if action is Action.APPROVE else "wrote it"
-            seen = await tx.members.of(broadcast.guild_id, person.id)
-            if seen is None or abs(self._clock() - seen.at) > OLDEST:
-                return f"Discord could not be asked which roles {person.name}, who {did}, holds now"
-            if seen.roles is None:
-                return f"{person.name}, who {did}, has left the server since"
-            now = Actor(id=person.id, name=person.name, guild_id=broadcast.guild_id, roles=seen.roles)
-            if decide(self._policy, now, action, broadcast):
-                return f"{person.name}, who {did}, has lost the role for that since"
+            if said := await self._doubt_of(tx, broadcast, person, action):
+                return said
+        server = self._policy.server(broadcast.guild_id)
+        if server is None or len(broadcast.approvals) >= server.quorum(broadcast.audience):
+            return ""
+        # One of those who lend it an approval is enough.
+        doubts = [
+            await self._doubt_of(tx, broadcast, one.approver, Action.APPROVE) for one in broadcast.lenders
+        ]
+        return doubts[0] if doubts and all(doubts) else ""
+
+    async def _doubt_of(self, tx: Transaction, broadcast: Broadcast, person: Person, action: Action) -> str:
+        did = "approved it" if action is Action.APPROVE else "wrote it"
+        seen = await tx.members.of(broadcast.guild_id, person.id)
+        if seen is None or abs(self._clock() - seen.at) > OLDEST:
+            return f"Discord could not be asked which roles {person.name}, who {did}, holds now"
+        if seen.roles is None:
+            return f"{person.name}, who {did}, has left the server since"
+        now = Actor(id=person.id, name=person.name, guild_id=broadcast.guild_id, roles=seen.roles)
+        if decide(self._policy, now, action, broadcast):
+            return f"{person.name}, who {did}, has lost the role for that since"
         return ""
 
 

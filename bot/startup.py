@@ -90,7 +90,7 @@ class Startup:
     async def _heed_policy(self, tx: Transaction) -> None:
         """Void what was agreed to under another policy: it would send something else now."""
         for broadcast in await tx.broadcasts.everywhere(Status.REVIEW):
-            if broadcast.approvals and not self._lifecycle.is_unchanged(broadcast):
+            if broadcast.agreed and not self._lifecycle.is_unchanged(broadcast):
                 await tx.broadcasts.void_approvals(broadcast.id)
                 await tx.announcements.redraw_card(broadcast.id, at=self._clock())
                 await self._lifecycle.note(tx, broadcast, HERALD, "approvals void", CHANGED)

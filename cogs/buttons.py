@@ -26,6 +26,7 @@ _BLUE: Final = discord.ButtonStyle.primary
 
 EDIT_PHONE: Final = "edit_phone"
 OPEN: Final = "open"
+USE_TEMPLATE: Final = "use_template"
 
 LOOKS: Final[Mapping[str, Look]] = MappingProxyType(
     {
@@ -36,6 +37,9 @@ LOOKS: Final[Mapping[str, Look]] = MappingProxyType(
         Action.CANCEL: Look("Cancel", _RED),
         Action.APPROVE: Look("Approve", _GREEN),
         Action.RETRACT: Look("Withdraw my approval", _GREY),
+        USE_TEMPLATE: Look("Use", _BLUE),
+        Action.APPROVE_TEMPLATE: Look("Approve the template", _GREEN),
+        Action.RETRACT_TEMPLATE: Look("Withdraw my approval", _GREY),
         Action.REQUEST_CHANGES: Look("Ask for changes", _GREY),
         Action.REJECT: Look("Reject", _RED),
         Action.WITHDRAW: Look("Withdraw", _GREY),

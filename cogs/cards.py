@@ -8,7 +8,7 @@ import discord
 
 from bot.announcer import Rendered
 from bot.audit import Event
-from bot.broadcast import HIDDEN, OPEN, Broadcast, Notification, Status, Step
+from bot.broadcast import HIDDEN, OPEN, Approval, Broadcast, Notification, Status, Step
 from bot.client import HeraldBot, Interaction, actor_of
 from bot.delivery import Delivery
 from bot.errors import Unreachable
@@ -75,8 +75,11 @@ class Cards:
         self._environment = environment
         self._role_name = role_name
 
-    def draft(self, broadcast: Broadcast) -> Rendered:
-        """Draw the author's own card: what it says, what it lacks, what comes next."""
+    def draft(self, broadcast: Broadcast, *, lent: Sequence[Approval] = ()) -> Rendered:
+        """Draw the author's own card: what it says, what it lacks, what comes next.
+
+        `lent` is what a template would lend it when it is submitted.
+        """
         lacking = self._lifecycle.shortcomings(broadcast)
         head, details = self._frame(broadcast, f"Draft #{broadcast.id}")
         if broadcast.reason.strip():
@@ -88,12 +91,12 @@ class Cards:
             head.colour = details.colour = discord.Colour.red()
             listed = "\n".join(f"• {plain(sentence)}" for sentence in lacking)
             head.add_field(name="Before you can submit", value=_field(listed), inline=False)
-        self._add_approvals(details, broadcast)
+        self._add_approvals(details, broadcast.model_copy(update={"lent": tuple(lent)}))
         view = buttons([Action.EDIT, *([] if lacking else [Action.SUBMIT])], broadcast)
         if broadcast.notification.all is None:
             view.add_item(ActionButton(EDIT_PHONE, broadcast.id, broadcast.revision))
         view.add_item(ActionButton(Action.CANCEL, broadcast.id, broadcast.revision))
-        return Rendered(embeds=_fitted(head, broadcast.notification, details), view=view)
+        return Rendered(embeds=fitted(head, broadcast.notification, details), view=view)
 
     def review(
         self,
@@ -132,7 +135,7 @@ class Cards:
         if broadcast.status is not Status.DRAFT:
             self._add_approvals(details, broadcast, members)
         return Rendered(
-            embeds=_fitted(head, broadcast.notification, details),
+            embeds=fitted(head, broadcast.notification, details),
             view=buttons(offered(broadcast, deliveries, checkable=checkable), broadcast),
         )
 
@@ -193,7 +196,15 @@ class Cards:
     def confirmation(self, broadcast: Broadcast) -> str:
         """Say once more, before submitting, what approval would set off."""
         server = self._lifecycle.server_of(broadcast)
-        needed = server.quorum(broadcast.audience)
+        needed = server.quorum(broadcast.audience) - broadcast.agreed
+        undo = _span(server.rules.undo_window.total_seconds())
+        lent = f"\n{_lent(broadcast)}." if broadcast.lenders else ""
+        when = (
+            f"once {_people(needed)} of your team approved it and {undo} have passed in which it can be"
+            " stopped"
+            if needed > 0
+            else f"**{undo} after you submit it**, in which it can be stopped"
+        )
         reach = fitting(self._reach(broadcast), REACH_LIMIT, between="; ")
         again = (
             f"\n⚠️ It **may be a second push**: nobody knew whether customers got #{broadcast.repeats}."
@@ -203,9 +214,8 @@ class Cards:
         return (
             f"**{plain(shorten(broadcast.title, 100))}**\n"
             f"to **{plain(broadcast.audience)}**, {self._size(broadcast)}: {reach}\n"
-            f"It goes to **{self._environment}** once {_people(needed)} of your team approved it and"
-            f" {_span(server.rules.undo_window.total_seconds())} have passed in which it can be stopped."
-            f" Once Whop has it, nobody can call it back.{again}\nProof code **{broadcast.proof}**"
+            f"It goes to **{self._environment}** {when}."
+            f" Once Whop has it, nobody can call it back.{lent}{again}\nProof code **{broadcast.proof}**"
         )
 
     def _frame(self, broadcast: Broadcast, title: str) -> tuple[discord.Embed, discord.Embed]:
@@ -270,17 +280,26 @@ class Cards:
             f"✅ {plain(one.approver.name)} {moment(one.at, 'R')} · proof {broadcast.proof}"
             for one in broadcast.approvals
         ]
-        if broadcast.status in {Status.DRAFT, Status.REVIEW}:
+        if broadcast.lenders:
+            given.append(_lent(broadcast))
+        missing = needed - broadcast.agreed
+        if broadcast.status in {Status.DRAFT, Status.REVIEW} and missing > 0:
             holders = " or ".join(plain(self._role_name(server.guild, role)) for role in server.roles.approve)
-            missing = needed - len(broadcast.approvals)
             given.append(f"{missing} more needed, from {holders}; not from the author")
             if members is not None and broadcast.status is Status.REVIEW:
                 given.append(f"-# could now: {able(self._lifecycle.policy, broadcast, members)}")
         embed.add_field(
-            name=f"Approvals {len(broadcast.approvals)} of {needed}",
+            name=f"Approvals {broadcast.agreed} of {needed}",
             value=fitting(given, FIELD_LIMIT, between="\n") or "none",
             inline=False,
         )
+
+
+def _lent(broadcast: Broadcast) -> str:
+    """Say what a template lends the broadcast."""
+    names = fitting([plain(one.approver.name) for one in broadcast.lenders], ABLE_LIMIT, between=", ")
+    name = plain(broadcast.lenders[0].template or "")
+    return f"📄 words of the template “{name}”, which {names} approved beforehand: counts as one approval"
 
 
 def able(policy: Policy, broadcast: Broadcast, members: Sequence[Actor]) -> str:
@@ -289,7 +308,7 @@ def able(policy: Policy, broadcast: Broadcast, members: Sequence[Actor]) -> str:
     return fitting(names, ABLE_LIMIT, between=", ") if names else "nobody"
 
 
-def _texts(notification: Notification, colour: discord.Colour | None) -> list[discord.Embed]:
+def _words_of(notification: Notification, colour: discord.Colour | None) -> list[discord.Embed]:
     """Return the words as customers read them, each in its own frame so that none can forge a field."""
     shown: list[discord.Embed] = []
     for field, text in notification.texts():
@@ -306,12 +325,12 @@ def _texts(notification: Notification, colour: discord.Colour | None) -> list[di
     return shown
 
 
-def _fitted(head: discord.Embed, notification: Notification, details: discord.Embed) -> list[discord.Embed]:
+def fitted(head: discord.Embed, notification: Notification, details: discord.Embed) -> list[discord.Embed]:
     """Return the card, with what surrounds the words cut until Discord takes it.
 
     The words of a broadcast that can be submitted always fit; only a draft that is too long anyway is cut.
     """
-    words = _texts(notification, head.colour)
+    words = _words_of(notification, head.colour)
     embeds = [head, *words, details]
     while (over := sum(map(_size, embeds)) - EMBED_LIMIT) > 0:
         around = [(embed, index) for embed in (head, details) for index in range(len(embed.fields))]
@@ -385,7 +404,8 @@ async def show(interaction: Interaction, number: int) -> None:
 
 async def show_draft(interaction: Interaction, draft: Broadcast) -> None:
     """Put the draft card where the deferred answer stands; only its author sees it."""
-    shown = cards_of(interaction.client).draft(draft)
+    lent = await interaction.client.service.lent_to(draft)
+    shown = cards_of(interaction.client).draft(draft, lent=lent)
     await interaction.edit_original_response(content=None, embeds=shown.embeds, view=shown.view)
 
 

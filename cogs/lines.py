@@ -39,6 +39,9 @@ ACTIONS: Final[Mapping[str, str]] = MappingProxyType(
         Step.DENY: "said not to have gone out",
         Action.FREEZE: "froze sending",
         Action.UNFREEZE: "lifted the freeze",
+        Action.APPROVE_TEMPLATE: "approved a template",
+        Action.RETRACT_TEMPLATE: "withdrew the approval of a template",
+        "template": "approved beforehand",
         "late answer": "an answer came late",
         "approvals void": "approvals no longer count",
     }
@@ -53,7 +56,9 @@ def line_of(event: Event, role_name: Callable[[int], str]) -> str:
     who = f"<@{entry.actor.id}> ({plain(entry.actor.name)})" if entry.actor.id else plain(entry.actor.name)
     line = f"`{event.sequence:>5}` {moment(entry.at, 'f')} {who}: **{_spoken(entry.action)}**"
     if entry.broadcast_id:
-        line += f" · #{entry.broadcast_id} · proof {entry.proof}"
+        line += f" · #{entry.broadcast_id}"
+    if entry.proof:
+        line += f" · proof {entry.proof}"
     if entry.detail:
         detail = _ROLE.sub(lambda match: role_name(int(match[1])), entry.detail)
         line += f"\n> {plain(shorten(detail, 600))}"

@@ -1,7 +1,7 @@
 """The modals: composing, confirming, giving a reason. What was typed survives every refusal."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple, Self, cast
 
@@ -29,6 +29,7 @@ from bot.policy import NAME_LIMIT
 from bot.service import REASON_LIMIT
 from bot.whop import Form
 from cogs.cards import known_members, show_draft
+from cogs.situation import moment
 from cogs.text import plain, shorten, units
 
 # A dismissed modal tells nobody: without an end it would stay in memory for ever.
@@ -77,7 +78,7 @@ class ComposeModal(HeraldModal):
         self._broadcast = broadcast
         known = broadcast.notification if broadcast else None
         text = (known.all or known.in_app) if known else None
-        self.subject = _line("subject", text.subject if text else "", limit=SUBJECT_LIMIT)
+        self.subject = line_input("subject", text.subject if text else "", limit=SUBJECT_LIMIT)
         self.content = _paragraph("content", text.content if text else "", limit=CONTENT_LIMIT)
         self.where: ui.RadioGroup[Any] | None = None
         self.subtitle: ui.TextInput[Any] | None = None
@@ -90,9 +91,9 @@ class ComposeModal(HeraldModal):
             self.add_item(ui.Label(text="Where it goes", component=self.where))
         if form.has_subtitle:
             value = known.subtitle or "" if known else ""
-            self.subtitle = _line("subtitle", value, limit=EXTRA_LIMIT, required=False)
+            self.subtitle = line_input("subtitle", value, limit=EXTRA_LIMIT, required=False)
             self.add_item(ui.Label(text="Subtitle", description="May stay empty.", component=self.subtitle))
-        self.link = _line("link", known.link or "" if known else "", limit=EXTRA_LIMIT, required=False)
+        self.link = line_input("link", known.link or "" if known else "", limit=EXTRA_LIMIT, required=False)
         self.add_item(ui.Label(text=form.link, description=form.link_hint, component=self.link))
 
     @classmethod
@@ -151,7 +152,7 @@ class PhoneModal(HeraldModal):
         super().__init__(interaction, f"Phone words of #{broadcast.id}")
         self._broadcast = broadcast
         known = broadcast.notification.mobile or Text(subject="", content="")
-        self.subject = _line("subject", known.subject, limit=SUBJECT_LIMIT)
+        self.subject = line_input("subject", known.subject, limit=SUBJECT_LIMIT)
         self.content = _paragraph("content", known.content, limit=SPLIT_CONTENT_LIMIT)
         hint = f"A lock screen shows about {PHONE_SUBJECT} characters."
         self.add_item(ui.Label(text="Subject on the phone", description=hint, component=self.subject))
@@ -173,10 +174,13 @@ class PhoneModal(HeraldModal):
 
 
 class ConfirmModal(HeraldModal):
-    """The last look before a draft goes to its approvers."""
+    """The last look before a draft goes to its approvers, or out if nobody else is needed."""
 
-    def __init__(self, interaction: discord.Interaction[Any], broadcast: Broadcast, summary: str) -> None:
-        super().__init__(interaction, f"Submit #{broadcast.id} for approval?")
+    def __init__(
+        self, interaction: discord.Interaction[Any], broadcast: Broadcast, summary: str, *, asks: bool
+    ) -> None:
+        title = f"Submit #{broadcast.id} for approval?" if asks else f"Send #{broadcast.id}?"
+        super().__init__(interaction, title)
         self._broadcast = broadcast
         self.note = ui.TextInput[Any](
             custom_id="note", style=discord.TextStyle.paragraph, required=False, max_length=REASON_LIMIT
@@ -198,30 +202,41 @@ class ConfirmModal(HeraldModal):
             members=await known_members(client, self._broadcast.guild_id),
         )
         review = client.service.lifecycle.server_of(after).channels.review
-        said = (
-            f"#{after.id} is under review in <#{review}>. You will read here what becomes of it;"
-            f" **Withdraw** on its card takes it back.\n-# proof {after.proof}"
-        )
+        if after.status is Status.APPROVED:
+            said = (
+                f"#{after.id} is approved by its template and goes out {moment(after.due_at, 'R')};"
+                f" **Stop** on its card in <#{review}> takes it back until then."
+            )
+        else:
+            said = (
+                f"#{after.id} is under review in <#{review}>. You will read here what becomes of it;"
+                " **Withdraw** on its card takes it back."
+            )
+        said += f"\n-# proof {after.proof}"
         await interaction.edit_original_response(content=said, embeds=[], view=None)
 
 
 class NameModal(HeraldModal):
-    """A moment's thought before a large audience is approved: its name has to be typed."""
+    """A moment's thought before something for a large audience is approved: its name has to be typed."""
 
-    def __init__(self, interaction: discord.Interaction[Any], broadcast: Broadcast) -> None:
-        super().__init__(interaction, f"Approve #{broadcast.id} for a large audience?")
-        self._broadcast = broadcast
-        self.name = _line("audience", "", limit=NAME_LIMIT)
-        audience = plain(broadcast.audience)
-        self.add_item(
-            ui.TextDisplay(f"#{broadcast.id} goes to **{audience}**. Type that name to approve it.")
-        )
+    def __init__(
+        self,
+        interaction: discord.Interaction[Any],
+        what: str,
+        audience: str,
+        then: Callable[[discord.Interaction[Any], str], Awaitable[None]],
+    ) -> None:
+        super().__init__(interaction, f"Approve {what} for a large audience?")
+        self._then = then
+        self.name = line_input("audience", "", limit=NAME_LIMIT)
+        said = f"{plain(what)} goes to **{plain(audience)}**. Type that name to approve it."
+        self.add_item(ui.TextDisplay(said))
         self.add_item(ui.Label(text="The audience's name", component=self.name))
 
     @override
     async def on_submit(self, interaction: discord.Interaction[Any]) -> None:
-        """Count the approval, if the name is right."""
-        await approve(interaction, self._broadcast, typed=self.name.value)
+        """Go on with what was typed."""
+        await self._then(interaction, self.name.value)
 
     @override
     def typed(self) -> str:
@@ -295,22 +310,6 @@ class ReasonModal(HeraldModal):
         await interaction.edit_original_response(content=said, embeds=[], view=None)
 
 
-async def approve(interaction: discord.Interaction[Any], broadcast: Broadcast, *, typed: str = "") -> None:
-    """Count the person's approval and tell them what it set off."""
-    await interaction.response.defer(ephemeral=True, thinking=True)
-    client: HeraldBot = interaction.client
-    after = await client.service.approve(
-        actor_of(interaction), broadcast.id, revision=broadcast.revision, typed=typed
-    )
-    if after.status is Status.APPROVED:
-        due = discord.utils.format_dt(after.due_at, "R") if after.due_at else "soon"
-        said = f"Approved. #{after.id} goes out {due}; press **Stop** on its card to take it back until then."
-    else:
-        needed = client.service.lifecycle.server_of(after).quorum(after.audience) - len(after.approvals)
-        said = f"Your approval of #{after.id} counts. It needs {needed} more."
-    await interaction.edit_original_response(content=f"{said}\n-# proof {after.proof}")
-
-
 def _where(*, split: bool) -> ui.RadioGroup[Any]:
     return ui.RadioGroup(
         custom_id="where",
@@ -328,7 +327,8 @@ def _where(*, split: bool) -> ui.RadioGroup[Any]:
     )
 
 
-def _line(custom_id: str, value: str, *, limit: int, required: bool = True) -> ui.TextInput[Any]:
+def line_input(custom_id: str, value: str, *, limit: int, required: bool = True) -> ui.TextInput[Any]:
+    """Return a field of one line."""
     return _input(custom_id, value, discord.TextStyle.short, limit, required=required)
 
 

@@ -12,10 +12,12 @@ from bot.client import HeraldBot, Interaction, actor_of
 from bot.errors import Unreachable
 from bot.freeze import describe
 from bot.permissions import Action, Actor
+from bot.service import Standing
 from cogs.buttons import OPEN, ActionButton
 from cogs.cards import cards_of, show
 from cogs.modals import ComposeModal
 from cogs.record import show_record
+from cogs.template import show_template
 from cogs.text import fitting, plain, shorten, units
 
 Choice = app_commands.Choice[str]
@@ -111,6 +113,31 @@ class Notify(
         await interaction.response.defer(ephemeral=True, thinking=True)
         await self._service.cancel(actor_of(interaction), number, reason=reason)
         await interaction.edit_original_response(content=f"#{number} is cancelled. It will not go out.")
+
+    @app_commands.command()
+    @app_commands.describe(name="Which template")
+    async def template(self, interaction: Interaction, name: str) -> None:
+        """Open words for an emergency: approve them beforehand, or use them."""
+        await interaction.response.defer(ephemeral=True, thinking=True)
+        standings = await self._service.templates(actor_of(interaction))
+        found = next((one for one in standings if one.template.name == name), None)
+        if found is None:
+            known = fitting(
+                [plain(one.template.name) for one in standings] or ["none yet"], 1000, between=", "
+            )
+            said = f"There is no template “{plain(shorten(name, 100))}”: choose one from the list ({known})."
+            await interaction.edit_original_response(content=said)
+            return
+        await show_template(interaction, found)
+
+    @template.autocomplete("name")
+    async def _templates(self, interaction: Interaction, typed: str) -> list[Choice]:
+        actor = actor_of(interaction)
+        if not self._service.permits(actor, Action.LIST):
+            return []
+        standings = await self._service.templates(actor)
+        named = ((f"{one.template.name} · {_spoken(one)}", one.template.name) for one in standings)
+        return _matching(typed, named)
 
     @app_commands.command()
     @app_commands.describe(broadcast="Its number, such as 12")
@@ -222,6 +249,10 @@ async def _answer_list(
         if len(view.children) < MOST_BUTTONS:
             view.add_item(ActionButton(OPEN, broadcast.id, broadcast.revision))
     await interaction.edit_original_response(content="\n".join(lines), view=view)
+
+
+def _spoken(standing: Standing) -> str:
+    return "approved" if standing.is_approved else f"{len(standing.approvals)} of {standing.needed} approvals"
 
 
 def _matching(typed: str, named: Iterable[tuple[str, str]]) -> list[Choice]:

@@ -1,14 +1,17 @@
 """What pressing a button does."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from types import MappingProxyType
 from typing import Final
 
+from bot.broadcast import Status
 from bot.client import HeraldBot, Interaction, Press, actor_of
 from bot.permissions import Action
-from cogs.buttons import EDIT_PHONE, OPEN, ActionButton
+from cogs.buttons import EDIT_PHONE, OPEN, USE_TEMPLATE, ActionButton
 from cogs.cards import cards_of, show, show_draft
-from cogs.modals import REASONED, ComposeModal, ConfirmModal, NameModal, PhoneModal, ReasonModal, approve
+from cogs.modals import REASONED, ComposeModal, ConfirmModal, NameModal, PhoneModal, ReasonModal
+from cogs.situation import moment
+from cogs.template import BlanksModal, compose_from, show_template
 from cogs.text import plain
 
 
@@ -27,10 +30,12 @@ async def _edit_phone(interaction: Interaction, number: int, revision: int) -> N
 
 async def _submit(interaction: Interaction, number: int, revision: int) -> None:
     client = interaction.client
-    broadcast = await client.service.ask(actor_of(interaction), Action.SUBMIT, number, revision=revision)
-    await interaction.response.send_modal(
-        ConfirmModal(interaction, broadcast, cards_of(client).confirmation(broadcast))
-    )
+    service = client.service
+    broadcast = await service.ask(actor_of(interaction), Action.SUBMIT, number, revision=revision)
+    as_submitted = broadcast.model_copy(update={"lent": await service.lent_to(broadcast)})
+    summary = cards_of(client).confirmation(as_submitted)
+    asks = as_submitted.agreed < service.lifecycle.server_of(broadcast).quorum(broadcast.audience)
+    await interaction.response.send_modal(ConfirmModal(interaction, broadcast, summary, asks=asks))
 
 
 async def _open(interaction: Interaction, number: int, revision: int) -> None:
@@ -39,12 +44,65 @@ async def _open(interaction: Interaction, number: int, revision: int) -> None:
 
 
 async def _approve(interaction: Interaction, number: int, revision: int) -> None:
+    async def approve(answered: Interaction, typed: str) -> None:
+        await answered.response.defer(ephemeral=True, thinking=True)
+        after = await service.approve(actor_of(answered), number, revision=revision, typed=typed)
+        if after.status is Status.APPROVED:
+            due = moment(after.due_at, "R")
+            said = (
+                f"Approved. #{number} goes out {due}; press **Stop** on its card to take it back until then."
+            )
+        else:
+            needed = service.lifecycle.server_of(after).quorum(after.audience) - after.agreed
+            said = f"Your approval of #{number} counts. It needs {needed} more."
+        await answered.edit_original_response(content=f"{said}\n-# proof {after.proof}")
+
     service = interaction.client.service
     broadcast = await service.ask(actor_of(interaction), Action.APPROVE, number, revision=revision)
-    if service.lifecycle.server_of(broadcast).is_large(broadcast.audience):
-        await interaction.response.send_modal(NameModal(interaction, broadcast))
+    await _named(interaction, broadcast.audience, f"#{number}", approve)
+
+
+async def _named(
+    interaction: Interaction,
+    audience: str,
+    what: str,
+    approve: Callable[[Interaction, str], Awaitable[None]],
+) -> None:
+    """Ask for a large audience's name before going on."""
+    server = interaction.client.service.policy.server(interaction.guild_id)
+    if server is not None and not server.is_large(audience):
+        await approve(interaction, "")
     else:
-        await approve(interaction, broadcast)
+        await interaction.response.send_modal(NameModal(interaction, what, audience, approve))
+
+
+async def _use_template(interaction: Interaction, number: int, revision: int) -> None:
+    _ = revision
+    service = interaction.client.service
+    standing = await service.ask_template(actor_of(interaction), Action.COMPOSE, number)
+    if standing.template.blanks():
+        await interaction.response.send_modal(BlanksModal(interaction, standing))
+    else:
+        await compose_from(interaction, number, {})
+
+
+async def _approve_template(interaction: Interaction, number: int, revision: int) -> None:
+    async def approve(answered: Interaction, typed: str) -> None:
+        await answered.response.defer()
+        await show_template(answered, await service.approve_template(actor_of(answered), number, typed=typed))
+
+    _ = revision
+    service = interaction.client.service
+    standing = await service.ask_template(actor_of(interaction), Action.APPROVE_TEMPLATE, number)
+    template = standing.template
+    await _named(interaction, template.audience, f"“{template.name}”", approve)
+
+
+async def _retract_template(interaction: Interaction, number: int, revision: int) -> None:
+    _ = revision
+    await interaction.response.defer()
+    service = interaction.client.service
+    await show_template(interaction, await service.retract_template(actor_of(interaction), number))
 
 
 async def _send_again(interaction: Interaction, number: int, revision: int) -> None:
@@ -92,6 +150,9 @@ PRESSES: Final[Mapping[str, Press]] = MappingProxyType(
         Action.UNFREEZE: _unfreeze,
         Action.SUBMIT: _submit,
         Action.APPROVE: _approve,
+        USE_TEMPLATE: _use_template,
+        Action.APPROVE_TEMPLATE: _approve_template,
+        Action.RETRACT_TEMPLATE: _retract_template,
         Action.RETRACT: _at_once("retract", "Your approval of #{number} no longer counts."),
         Action.WITHDRAW: _at_once("withdraw", "#{number} is a draft again: `/notify drafts` opens it."),
         Action.STOP: _at_once("stop", "Stopped. #{number} is a draft of {author}'s again."),

@@ -70,6 +70,7 @@ PURE: Mapping[str, set[str]] = {
     "bot/audit.py": {"bot.broadcast"},
     "bot/search.py": {"bot.broadcast", "bot.errors"},
     "bot/policy.py": set(),
+    "bot/template.py": {"bot.broadcast", "bot.errors", "bot.policy"},
     "bot/policy_file.py": {"bot.errors", "bot.policy"},
     "bot/permissions.py": {"bot.broadcast", "bot.policy"},
 }

@@ -35,16 +35,17 @@ from bot.delivery import Delivery, DeliveryStatus, Request
 from bot.freeze import Freeze
 from bot.lifecycle import Lifecycle
 from bot.permissions import PERMISSIONS, Action
-from bot.policy import Policy
+from bot.policy import Policy, Template
 from bot.policy_file import parse_policy
-from bot.service import REASON_LIMIT
+from bot.service import REASON_LIMIT, Standing
 from bot.whop import gateway_for
 from cogs.buttons import LOOKS, ActionButton, buttons
 from cogs.cards import COLOURS, HEADLINES, Cards
 from cogs.lines import ACTIONS
-from cogs.modals import REASONED, ComposeModal, ConfirmModal, PhoneModal, ReasonModal
+from cogs.modals import REASONED, ComposeModal, ConfirmModal, NameModal, PhoneModal, ReasonModal
 from cogs.notify import Notify
 from cogs.presses import PRESSES
+from cogs.template import BlanksModal, draw_template
 from cogs.text import clip, fitting, plain, reveal, shorten, units
 
 NOW = datetime(2026, 11, 23, 9, 41, tzinfo=UTC)
@@ -155,6 +156,26 @@ class Scene:
             ),
         }
         return Broadcast(**(values | changes))
+
+
+def longest_template(scene: Scene) -> Standing:
+    """Return a template whose words, names and approvals are as long and as many as they may be."""
+    blanks = " ".join(f"{{{letter * 30}}}" for letter in "abcde")
+    template = Template(
+        name=longest_name(scene.filler),
+        audience=longest_name(scene.filler),
+        topic="t" * 100,
+        subject=longest(scene.filler, SUBJECT_LIMIT),
+        content=f"{blanks}{longest(scene.filler, CONTENT_LIMIT - len(blanks))}",
+        subtitle=longest(scene.filler, EXTRA_LIMIT),
+        link=longest(scene.filler, EXTRA_LIMIT),
+    )
+    approvals = [Approval(approver=Person(number, scene.filler * 100), at=NOW) for number in range(20)]
+    return Standing(template, "f" * 64, tuple(approvals), 20)
+
+
+async def no_answer(interaction: discord.Interaction[Any], typed: str) -> None:
+    _ = interaction, typed
 
 
 SCENES = pytest.mark.parametrize(
@@ -346,6 +367,12 @@ def test_a_list_of_the_longest_broadcasts_fits_line_by_line(scene: Scene) -> Non
 
 
 @SCENES
+async def test_the_longest_template_fits(scene: Scene) -> None:
+    embeds, view = draw_template(longest_template(scene))
+    assert_fits(Rendered(embeds=embeds, view=view))
+
+
+@SCENES
 async def test_the_longest_modals_fit(scene: Scene) -> None:
     form = scene.lifecycle.gateway.form
     audience = longest_name(scene.filler)
@@ -356,7 +383,9 @@ async def test_the_longest_modals_fit(scene: Scene) -> None:
         broadcast = scene.broadcast(Status.DRAFT, split=split)
         assert_modal_fits(ComposeModal.editing(OPENED, form, broadcast))
         assert_modal_fits(PhoneModal(OPENED, broadcast))
-        assert_modal_fits(ConfirmModal(OPENED, broadcast, scene.cards.confirmation(broadcast)))
+        assert_modal_fits(ConfirmModal(OPENED, broadcast, scene.cards.confirmation(broadcast), asks=True))
+    assert_modal_fits(NameModal(OPENED, f"“{audience}”", audience, no_answer))
+    assert_modal_fits(BlanksModal(OPENED, longest_template(scene)))
     for action in REASONED:
         assert_modal_fits(ReasonModal(OPENED, action, 10**17, 10**8))
 

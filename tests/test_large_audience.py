@@ -65,7 +65,10 @@ async def test_a_small_audience_is_approved_with_one_press(stage: Stage) -> None
 
 
 async def test_an_audience_of_unknown_size_counts_as_large(open_stage: OpenStage) -> None:
-    async with open_stage("v1", edit_policy=lambda text: text.replace("size = 420\n", "")) as stage:
+    def forget(text: str) -> str:
+        return text.replace("size = 420\n", "")
+
+    async with open_stage("v1", edit_policy=forget) as stage:
         await stage.submit(await stage.compose())
         assert "of unknown size" in readable(stage.review_card())
         shown = await stage.person("Omar").click(stage.review_card(), label="Approve")

@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import pytest
 
-from bot.app import check_audiences
+from bot.app import check_policy
 from bot.errors import ConfigurationError
 from bot.policy import Policy, Rules
 from bot.policy_file import load_policy, parse_policy
@@ -52,6 +52,15 @@ targets.users_in_experience = { experience = "exp_vip", users = ["user_omar"] }
 approvals = 3
 """
 ANOTHER = RIGHT.replace("Sunrise", "Sunset")
+
+TEMPLATE = """\
+[[server.template]]
+name = "Down"
+audience = "Gold"
+topic = "announcements"
+subject = "Down"
+content = "Sorry {a}"
+"""
 
 S, GOLD, ALL = "server “Sunrise”", "server “Sunrise”, audience “Gold”", "server “Sunrise”, audience “All”"
 TOPIC = "server “Sunrise”, topic “Announcements”"
@@ -235,6 +244,37 @@ WRONG = [
         "approvals = 1",
         f"{S}: audience “All”: approvals: 1 is laxer than the server's rules:"
         " write at least 2, or remove the line.",
+    ),
+    # templates
+    (
+        '[[server.audience]]\nname = "Gold"',
+        f'{TEMPLATE}[[server.audience]]\nname = "Gold"'.replace('"Gold"\nto', '"Silver"\nto', 1),
+        f"{S}: template “Down”: audience: there is no audience “Silver”: name one of this server.",
+    ),
+    (
+        '[[server.audience]]\nname = "Gold"',
+        f'{TEMPLATE}[[server.audience]]\nname = "Gold"'.replace('"announcements"', '"news"', 1),
+        f"{S}: template “Down”: topic: there is no topic “news”: name one of this server.",
+    ),
+    (
+        '[[server.audience]]\nname = "Gold"',
+        f'{TEMPLATE}{TEMPLATE.replace("Down", "DOWN")}[[server.audience]]\nname = "Gold"',
+        f"{S}: template “DOWN” is there already, as “Down”: rename or remove one.",
+    ),
+    (
+        '[[server.audience]]\nname = "Gold"',
+        f'{TEMPLATE.replace("{a}", "{a}{b}")}[[server.audience]]\nname = "Gold"',
+        f"{S}, template “Down”: two blanks touch, so nobody could tell them apart: put words between them.",
+    ),
+    (
+        '[[server.audience]]\nname = "Gold"',
+        f'{TEMPLATE.replace("{a}", "{a} {b} {c} {d} {e} {f}")}[[server.audience]]\nname = "Gold"',
+        f"{S}, template “Down”: it has 6 blanks, and a form takes 5: have fewer.",
+    ),
+    (
+        '[[server.audience]]\nname = "Gold"',
+        f'{TEMPLATE.replace("Sorry {a}", " ")}[[server.audience]]\nname = "Gold"',
+        f"{S}, template “Down”: content: write what customers are to read, in quotes.",
     ),
     # targets
     (
@@ -445,7 +485,7 @@ def test_an_audience_may_be_stricter_than_its_server() -> None:
 
 def audiences_refused(policy: Policy, generation: str) -> list[str]:
     try:
-        check_audiences(policy, gateway_for(generation, origin="https://api.whop.com"), file="herald.toml")
+        check_policy(policy, gateway_for(generation, origin="https://api.whop.com"), file="herald.toml")
     except ConfigurationError as error:
         return str(error).splitlines()
     return []

@@ -608,7 +608,10 @@ async def test_errors_of_the_database_do_not_quote_what_people_typed(
 AT = "'2026-11-23 09:41:00'"
 FIRST, SECOND = "a" * 64, "b" * 64
 WORDS = '{"topic": "news"}'
-APPROVAL = f"INSERT INTO approvals VALUES ({{}}, {{}}, 'Somebody', {{}}, '{{}}', {AT})"
+APPROVAL = (
+    "INSERT INTO approvals (broadcast_id, approver_id, approver_name, revision, fingerprint, at)"
+    f" VALUES ({{}}, {{}}, 'Somebody', {{}}, '{{}}', {AT})"
+)
 REVISION = f"INTO revisions VALUES (1, {{}}, {{}}, 'Somebody', 'words', {AT})"
 EVENT = f"INTO audit_events VALUES (1, {{}}, {AT}, 0, 'Herald', 'submit', 1, '', '', '{{}}', 'digest')"
 

@@ -102,6 +102,13 @@ name = "Announcements"
 [[server.topic]]
 id = "outages"
 name = "Outages"
+
+[[server.template]]
+name = "We are down"
+audience = "Gold members"
+topic = "outages"
+subject = "{{service}} is down"
+content = "Since {{since}}, {{service}} cannot be reached. We are on it and will write again."
 {_AUDIENCES[generation]}"""
 
     def named(self, text: str) -> str:

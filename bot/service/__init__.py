@@ -2,17 +2,18 @@
 
 from bot.broadcast import Broadcast
 from bot.permissions import Action, Actor
-from bot.service.drafting import Drafting
 from bot.service.freezing import Freezing
 from bot.service.gate import REASON_LIMIT
+from bot.service.lending import Standing
 from bot.service.looking import Looking
 from bot.service.review import Review
+from bot.service.templates import Templates
 from bot.service.unknowns import Unknowns
 
-__all__ = ["REASON_LIMIT", "Service"]
+__all__ = ["REASON_LIMIT", "Service", "Standing"]
 
 
-class Service(Looking, Drafting, Review, Unknowns, Freezing):
+class Service(Looking, Templates, Review, Unknowns, Freezing):
     """What people can do with broadcasts; every refusal is a sentence and stands in the record."""
 
     async def act_with_reason(

@@ -3,15 +3,15 @@
 from collections.abc import Sequence
 from typing import Any
 
-from bot.broadcast import Broadcast, Notification
+from bot.broadcast import Approval, Broadcast, Notification
 from bot.errors import NotReady
 from bot.permissions import Action, Actor, approvers
 from bot.policy import Server
-from bot.service.gate import Gate
+from bot.service.lending import Lending
 from bot.store import Transaction
 
 
-class Drafting(Gate):
+class Drafting(Lending):
     """Compose, edit, submit."""
 
     async def may_compose(self, actor: Actor, *, audience: str, topic: str) -> None:
@@ -78,7 +78,8 @@ class Drafting(Gate):
             if lacking:
                 raise NotReady(lacking[0])
             server = self.lifecycle.server_of(before)
-            self._reachable(server, before, members)
+            lenders.extend(await self._lenders(tx, before))
+            self._reachable(server, before.model_copy(update={"lent": tuple(lenders)}), members)
             now = self._clock()
             await tx.announcements.open_card(before.id, channel_id=server.channels.review, at=now)
             return {
@@ -89,14 +90,25 @@ class Drafting(Gate):
                 "review_expires_at": now + server.rules.review_expires,
             }
 
+        async def then(tx: Transaction, submitted: Broadcast) -> Broadcast:
+            return await self._lend(tx, submitted, tuple(lenders))
+
+        lenders: list[Approval] = []
         return await self._act(
-            actor, Action.SUBMIT, broadcast_id, revision=revision, effect=effect, detail=note
+            actor,
+            Action.SUBMIT,
+            broadcast_id,
+            revision=revision,
+            effect=effect,
+            then=then,
+            detail=note,
         )
 
     def _reachable(self, server: Server, broadcast: Broadcast, members: Sequence[Actor] | None) -> None:
         if members is None:
             return
-        needed, able = server.quorum(broadcast.audience), approvers(self.policy, broadcast, members)
+        needed = server.quorum(broadcast.audience) - broadcast.agreed
+        able = approvers(self.policy, broadcast, members)
         if len(able) < needed:
             holders = " or ".join(f"<@&{role}>" for role in server.roles.approve)
             raise NotReady(

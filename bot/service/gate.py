@@ -18,6 +18,7 @@ LISTED: Final = 25
 REASON_LIMIT: Final = 500
 
 Effect = Callable[[Transaction, Broadcast], Awaitable[dict[str, Any]]]
+Then = Callable[[Transaction, Broadcast], Awaitable[Broadcast]]
 
 
 class Gate:
@@ -61,6 +62,7 @@ class Gate:
         *,
         revision: int | None,
         effect: Effect,
+        then: Then | None = None,
         detail: str = "",
     ) -> Broadcast:
         broadcast: Broadcast | None = None
@@ -84,8 +86,10 @@ class Gate:
                     action=action.value,
                     **values,
                 )
+                if then is not None:
+                    after = await then(tx, after)
                 if step is Step.QUORUM:
-                    await self.lifecycle.note(tx, after, HERALD, step.value, "enough approvals")
+                    await self.lifecycle.note(tx, after, HERALD, Step.QUORUM.value, "enough approvals")
         except Refused as refusal:
             await self._refuse(actor, action, refusal, broadcast)
             raise

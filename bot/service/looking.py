@@ -68,7 +68,7 @@ class Looking(Gate):
         """Return how many approvals a broadcast still needs, and which of the members could give them now."""
         broadcast, _ = await self.look(actor, broadcast_id)
         quorum = self.lifecycle.server_of(broadcast).quorum(broadcast.audience)
-        return quorum - len(broadcast.approvals), approvers(self.policy, broadcast, members)
+        return quorum - broadcast.agreed, approvers(self.policy, broadcast, members)
 
     async def recorded_audiences(self, actor: Actor) -> list[str]:
         """Return the audiences by which the record can be searched; nothing for those who may not."""

@@ -29,8 +29,10 @@ class Review(Gate):
                     " its author has to withdraw it and submit it again."
                 )
             said = require_name(server, before.audience, typed)
+            # Their own yes takes the place of what they have lent.
+            await tx.broadcasts.retract(before.id, actor.id)
             await tx.broadcasts.approve(before, approver=actor.person, at=self._clock())
-            if len(before.approvals) + 1 < server.quorum(before.audience):
+            if (await tx.broadcasts.get(before.id)).agreed < server.quorum(before.audience):
                 return {"detail": said}
             due_at = self._clock() + server.rules.undo_window
             return {"detail": said, "step": Step.QUORUM, "due_at": due_at, "review_expires_at": None}

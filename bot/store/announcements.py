@@ -73,6 +73,15 @@ class Announcements:
             )
         )
 
+    async def has_card(self, broadcast_id: int) -> bool:
+        """Tell whether a broadcast was ever put before its approvers."""
+        return (
+            await self._connection.scalar(
+                select(cards.c.id).where(cards.c.broadcast_id == broadcast_id).limit(1)
+            )
+            is not None
+        )
+
     async def redraw_card(self, broadcast_id: int, *, at: datetime | None = None) -> None:
         """Ask that the broadcast's card shows where it stands at that time, or when its turn comes."""
         await self._connection.execute(

@@ -114,8 +114,10 @@ class Broadcasts:
         )
         return done.rowcount == 1
 
-    async def approve(self, broadcast: Broadcast, *, approver: Person, at: datetime) -> None:
-        """Add an approval of what stands there now."""
+    async def approve(
+        self, broadcast: Broadcast, *, approver: Person, at: datetime, template: str | None = None
+    ) -> None:
+        """Add an approval of what stands there now, or one that a template lends it."""
         await self._connection.execute(
             insert(approvals).values(
                 broadcast_id=broadcast.id,
@@ -124,6 +126,7 @@ class Broadcasts:
                 revision=broadcast.revision,
                 fingerprint=broadcast.fingerprint,
                 at=at,
+                template=template,
             )
         )
 
@@ -209,6 +212,14 @@ class Broadcasts:
             )
             .order_by(approvals.c.at)
         )
+        agreed = [
+            Approval(
+                approver=Person(one["approver_id"], one["approver_name"]),
+                at=one["at"],
+                template=one["template"],
+            )
+            for one in given.mappings()
+        ]
         plain = {name: row[name] for name in _PLAIN}
         return Broadcast(
             **plain,
@@ -216,10 +227,8 @@ class Broadcasts:
             author=Person(row["author_id"], row["author_name"]),
             editors=tuple(sorted(editors)),
             notification=Notification.model_validate_json(row["notification"]),
-            approvals=tuple(
-                Approval(approver=Person(one["approver_id"], one["approver_name"]), at=one["at"])
-                for one in given.mappings()
-            ),
+            approvals=tuple(one for one in agreed if one.template is None),
+            lent=tuple(one for one in agreed if one.template is not None),
         )
 
 

@@ -17,6 +17,11 @@ _INSERT: Final[Mapping[str, Any]] = MappingProxyType(
 )
 
 
+def insert_of(connection: AsyncConnection) -> Any:
+    """Return the insert of the connection's dialect, which can say what to do about a conflict."""
+    return _INSERT[connection.dialect.name]
+
+
 class Seen(NamedTuple):
     """The roles that someone held at a moment; None if they were no member of the server."""
 
@@ -38,7 +43,7 @@ class Members:
             "roles": None if roles is None else sorted(roles),
             "at": at,
         }
-        new = _INSERT[self._connection.dialect.name](members).values(values)
+        new = insert_of(self._connection)(members).values(values)
         await self._connection.execute(
             new.on_conflict_do_update(
                 index_elements=["guild_id", "user_id"],

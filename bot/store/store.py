@@ -30,6 +30,7 @@ from bot.store.freezes import Freezes
 from bot.store.members import Members
 from bot.store.record import Record
 from bot.store.tables import facts, interactions
+from bot.store.templates import Templates
 
 MIGRATIONS: Final = Path(__file__).with_name("migrations")
 BUSY_SECONDS: Final = 15
@@ -57,6 +58,7 @@ class Transaction:
         self.announcements = Announcements(connection)
         self.freezes = Freezes(connection)
         self.members = Members(connection)
+        self.templates = Templates(connection)
 
     async def fact(self, name: str) -> str | None:
         """Return a remembered value; where it may be written anew, nobody else changes it in between."""

@@ -100,12 +100,24 @@ approvals: Final = Table(
     Column("revision", Integer, nullable=False),
     Column("fingerprint", String(64), nullable=False),
     Column("at", UtcDateTime, nullable=False),
+    # Given to the template of that name, which lends it.
+    Column("template", String(100)),
     ForeignKeyConstraint(["broadcast_id", "revision"], ["revisions.broadcast_id", "revisions.revision"]),
     # Nothing that was approved can change while the approval stands.
     ForeignKeyConstraint(
         ["broadcast_id", "revision", "fingerprint"],
         ["broadcasts.id", "broadcasts.revision", "broadcasts.fingerprint"],
     ),
+)
+
+template_approvals: Final = Table(
+    "template_approvals",
+    metadata,
+    Column("guild_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("fingerprint", String(64), primary_key=True),
+    Column("approver_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("approver_name", String(100), nullable=False),
+    Column("at", UtcDateTime, nullable=False),
 )
 
 deliveries: Final = Table(

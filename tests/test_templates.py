@@ -1,0 +1,399 @@
+"""Templates for emergencies: approved beforehand, they count as one approval and never as more."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+import discord
+import pytest
+import simcord
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.broadcast import Broadcast, Status
+from bot.errors import NotReady
+from bot.policy import Template
+from bot.sandbox.stage import UNDONE, Stage, answer, readable, response
+from bot.template import BLANK_LIMIT, fill, fits, skeleton
+from cogs.buttons import ActionButton
+from tests.conftest import OpenStage
+
+NAME = "We are down"
+VALUES = {"service": "Chat", "since": "10:40"}
+SUBJECT = "Chat is down"
+CONTENT = "Since 10:40, Chat cannot be reached. We are on it and will write again."
+
+
+async def card(stage: Stage, who: str) -> simcord.InteractionResult:
+    return await stage.person(who).slash(stage.channel("moderators"), "notify template", name=NAME)
+
+
+async def press(stage: Stage, who: str, label: str, fields: Mapping[str, str]) -> simcord.InteractionResult:
+    """Press a button of the template's card, and fill in the form that it opens."""
+    shown = await stage.person(who).click(response(await card(stage, who)), label=label)
+    if shown.modal is not None:
+        shown = await stage.person(who).submit_modal(shown, dict(fields))
+    await stage.settle()
+    return shown
+
+
+async def approve(stage: Stage, *names: str) -> None:
+    for name in names:
+        await press(stage, name, "Approve the template", {"audience": "Gold members"})
+
+
+async def use(
+    stage: Stage, who: str = "Maya", values: Mapping[str, str] = VALUES
+) -> simcord.InteractionResult:
+    return await press(stage, who, "Use", values)
+
+
+async def submitted(stage: Stage, who: str = "Maya") -> str:
+    """Let someone compose from the template and submit it; return what they are told."""
+    return answer(await stage.submit(await use(stage, who), who))
+
+
+async def get(stage: Stage, number: int = 1) -> Broadcast:
+    async with stage.herald.store.reading() as tx:
+        return await tx.broadcasts.get(number)
+
+
+async def record(stage: Stage) -> list[tuple[str, str, str]]:
+    async with stage.herald.store.reading() as tx:
+        events = await tx.record.of_guild(stage.world.guild.id)
+    return [(one.entry.actor.name, one.entry.action, one.entry.detail) for one in events]
+
+
+def two_approvals(text: str) -> str:
+    return text.replace("approvals = 1\n", "approvals = 2\n")
+
+
+# --- what it is worth ------------------------------------------------------------------------------
+
+
+async def test_what_was_approved_beforehand_goes_out_after_the_undo_window_alone(stage: Stage) -> None:
+    await approve(stage, "Omar")
+    assert "goes out" in await submitted(stage)
+    assert (await get(stage)).status is Status.APPROVED
+    assert "words of the template “We are down”, which Omar approved" in readable(stage.review_card())
+    assert stage.whop.exchanges == []
+
+    await stage.wait(UNDONE)
+    assert stage.whop.pushes[-1].phone == (SUBJECT, CONTENT)
+    assert [line[:2] for line in await record(stage)] == [
+        ("Omar", "approve_template"),
+        ("Maya", "composed"),
+        ("Maya", "submit"),
+        ("Herald", "template"),
+        ("Herald", "quorum"),
+        ("Herald", "start"),
+        ("Herald", "accepted"),
+    ]
+
+
+async def test_the_author_is_told_before_submitting_that_nobody_else_will_be_asked(v5: Stage) -> None:
+    await approve(v5, "Omar")
+    draft = await use(v5)
+    assert "counts as one approval" in answer(draft)
+    shown = await v5.person("Maya").click(response(draft), label="Submit")
+    assert shown.modal is not None
+    assert shown.modal["title"] == "Send #1?"
+    assert "10 seconds after you submit it" in str(shown.modal)
+
+
+async def test_a_template_that_nobody_approved_is_reviewed_as_any_other(stage: Stage) -> None:
+    assert "is under review" in await submitted(stage)
+    await stage.wait(timedelta(hours=1))
+    assert stage.whop.exchanges == []
+
+
+async def test_nobody_sends_alone_what_they_approved_beforehand(stage: Stage) -> None:
+    await approve(stage, "Omar")
+    assert "is under review" in await submitted(stage, "Omar")
+    assert "You wrote this broadcast" in answer(await stage.press("Omar", "Approve"))
+    await stage.wait(timedelta(hours=1))
+    assert stage.whop.exchanges == []
+
+
+async def test_other_words_than_the_templates_are_reviewed(stage: Stage) -> None:
+    await approve(stage, "Omar")
+    draft = await use(stage)
+    shown = await stage.person("Maya").click(response(draft), label="Edit")
+    words = {"subject": SUBJECT, "content": CONTENT + " Buy gold!"}
+    if stage.settings.whop_api == "v5":
+        words["where"] = "same"
+    edited = await stage.person("Maya").submit_modal(shown, words)
+    assert "is under review" in answer(await stage.submit(edited))
+    assert (await get(stage)).agreed == 0
+
+
+async def test_another_audience_than_the_templates_is_reviewed(stage: Stage) -> None:
+    await approve(stage, "Omar")
+    draft = await stage.compose(audience="Everyone", topic="outages", subject=SUBJECT, content=CONTENT)
+    assert "is under review" in answer(await stage.submit(draft))
+    assert (await get(stage)).agreed == 0
+
+
+async def test_another_topic_than_the_templates_is_reviewed(stage: Stage) -> None:
+    await approve(stage, "Omar")
+    await stage.submit(await stage.compose(subject=SUBJECT, content=CONTENT))
+    assert (await get(stage)).agreed == 0
+
+
+async def test_once_stopped_it_needs_people(stage: Stage) -> None:
+    await approve(stage, "Omar")
+    await submitted(stage)
+    await stage.press("Lena", "Stop")
+    assert (await get(stage)).status is Status.DRAFT
+
+    draft = await stage.person("Maya").slash(stage.channel("moderators"), "notify show", broadcast="1")
+    assert "is under review" in answer(await stage.submit(draft))
+    await stage.wait(timedelta(hours=1))
+    assert stage.whop.exchanges == []
+
+
+async def test_a_template_that_says_something_else_has_to_be_approved_anew(stage: Stage) -> None:
+    await approve(stage, "Omar")
+    old = response(await card(stage, "Lena"))
+
+    def changed(text: str) -> str:
+        return text.replace("We are on it", "We are off")
+
+    await stage.restart(edit_policy=changed)
+    assert "Approvals 0 of 1" in answer(await card(stage, "Maya"))
+    refused = answer(await stage.person("Lena").click(old, label="Approve the template"))
+    assert refused.startswith("This template says something else by now")
+    await submitted(stage)
+    assert (await get(stage)).status is Status.REVIEW
+
+
+async def test_an_audience_that_reaches_others_voids_the_approval_of_its_templates(stage: Stage) -> None:
+    await approve(stage, "Omar")
+
+    def changed(text: str) -> str:
+        return text.replace("prod_gold", "prod_all").replace("exp_gold", "exp_all")
+
+    await stage.restart(edit_policy=changed)
+    assert "Approvals 0 of 1" in answer(await card(stage, "Maya"))
+
+
+async def test_it_counts_as_one_approval_and_not_as_many_as_it_has(open_stage: OpenStage) -> None:
+    async with open_stage("v5", edit_policy=two_approvals) as stage:
+        await approve(stage, "Omar", "Lena")
+        assert "is under review" in await submitted(stage)
+        assert (await get(stage)).agreed == 1
+        assert "Approvals 1 of 2" in readable(stage.review_card())
+        # Lena has lent hers; now she gives her own, and Omar's is the one that is lent.
+        assert "goes out" in answer(await stage.press("Lena", "Approve"))
+        await stage.wait(UNDONE)
+        assert stage.whop.pushes
+
+
+async def test_a_person_counts_once_however_they_agreed(open_stage: OpenStage) -> None:
+    async with open_stage("v5", edit_policy=two_approvals) as stage:
+        await approve(stage, "Omar", "Lena")
+        assert "Nobody could ever approve this: it needs 1" in await submitted(stage, "Omar")
+        # Where Discord does not tell who there is, it can be submitted. Omar wrote it, so Lena alone
+        # lends: her own yes on top is the same person's.
+        await stage.herald.service.submit(stage.actor("Omar"), 1, revision=1)
+        await stage.settle()
+        assert [one.approver.name for one in (await get(stage)).lenders] == ["Lena"]
+        assert "It needs 1 more" in answer(await stage.press("Lena", "Approve"))
+        await stage.wait(timedelta(hours=1))
+        assert stage.whop.exchanges == []
+
+
+async def test_a_template_needs_the_quorum_of_its_audience(open_stage: OpenStage) -> None:
+    async with open_stage("v1", edit_policy=two_approvals) as stage:
+        await approve(stage, "Omar")
+        assert "Approvals 1 of 2" in answer(await card(stage, "Maya"))
+        await submitted(stage)
+        assert (await get(stage)).agreed == 0
+
+
+async def test_a_withdrawn_approval_lends_nothing(stage: Stage) -> None:
+    await approve(stage, "Omar")
+    await press(stage, "Omar", "Withdraw my approval", {})
+    assert "Approvals 0 of 1" in answer(await card(stage, "Maya"))
+    await submitted(stage)
+    assert (await get(stage)).agreed == 0
+
+
+async def test_it_is_held_if_nobody_who_lends_may_approve_any_more(stage: Stage) -> None:
+    await approve(stage, "Omar")
+    await submitted(stage)
+    role = stage.world.roles["approve"].id
+    stage.world.env.backend.remove_member_role(stage.world.guild.id, stage.person("Omar").id, role)
+    await stage.wait(UNDONE)
+    assert stage.whop.exchanges == []
+    assert "Omar, who approved it, has lost the role" in readable(stage.review_card())
+
+
+async def test_one_of_those_who_lend_is_enough(stage: Stage) -> None:
+    await approve(stage, "Omar", "Lena")
+    await submitted(stage)
+    role = stage.world.roles["approve"].id
+    stage.world.env.backend.remove_member_role(stage.world.guild.id, stage.person("Omar").id, role)
+    await stage.wait(UNDONE)
+    assert len(stage.whop.pushes) == 1
+
+
+# --- who may ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["Maya", "Ada"])
+async def test_only_approvers_approve_a_template(v5: Stage, name: str) -> None:
+    refused = answer(await press(v5, name, "Approve the template", {}))
+    assert f"it takes the role <@&{v5.world.roles['approve'].id}>" in refused
+    assert (await record(v5))[-1] == (name, "refused approve_template", refused)
+
+
+async def test_strangers_see_no_templates(v5: Stage) -> None:
+    sam, channel = v5.person("Sam"), v5.channel("moderators")
+    assert "You cannot see the broadcasts" in answer(await card(v5, "Sam"))
+    assert await sam.autocomplete(channel, "notify template", "name", "") == []
+
+
+async def test_only_authors_use_a_template(v5: Stage) -> None:
+    refused = answer(await use(v5, "Lena"))
+    assert "You cannot compose a broadcast" in refused
+    assert (await record(v5))[-1] == ("Lena", "refused compose", refused)
+
+
+async def test_each_approves_a_template_once(stage: Stage) -> None:
+    await approve(stage, "Omar")
+    again = answer(await press(stage, "Omar", "Approve the template", {}))
+    assert again == "You have approved this template already."
+    never = answer(await press(stage, "Lena", "Withdraw my approval", {}))
+    assert never == "You have not approved this template, so there is nothing to withdraw."
+
+
+async def test_a_template_for_a_large_audience_asks_for_its_name(open_stage: OpenStage) -> None:
+    def large(text: str) -> str:
+        return text.replace("size = 420", "size = 4200")
+
+    async with open_stage("v1", edit_policy=large) as stage:
+        refused = answer(await press(stage, "Omar", "Approve the template", {"audience": "Gold"}))
+        assert "type its name, “Gold members”, and not “Gold”" in refused
+        await approve(stage, "Omar")
+        assert "Approvals 1 of 1" in answer(await card(stage, "Maya"))
+        assert (await record(stage))[-1][2] == "template “We are down”: typed the audience's name"
+
+
+async def test_an_unknown_template_is_refused_with_those_there_are(v5: Stage) -> None:
+    shown = await v5.person("Maya").slash(v5.channel("moderators"), "notify template", name="Fire")
+    assert answer(shown) == "There is no template “Fire”: choose one from the list (We are down)."
+
+
+async def test_an_invented_template_button_does_nothing(v5: Stage) -> None:
+    service = v5.herald.service
+    for number in (0, 12345, 10**18 - 1):
+        with pytest.raises(Exception, match="says something else by now"):
+            await service.approve_template(v5.actor("Omar"), number)
+    assert "Approvals 0 of 1" in answer(await card(v5, "Maya"))
+
+
+# --- what may stand in a blank ---------------------------------------------------------------------
+
+BAD: Mapping[str, str] = {
+    "   ": "is empty",
+    "x" * (BLANK_LIMIT + 1): "is too long",
+    "a\nb": "line break",
+    "a\u202eb": "invisible",
+    "evil.example": "address",
+    "https://x": "address",
+    "ｅvil．ｅxample": "address",
+}
+
+
+@pytest.mark.parametrize("value", BAD)
+async def test_a_value_that_nobody_approved_is_refused_in_one_sentence(v5: Stage, value: str) -> None:
+    [standing] = await v5.herald.service.templates(v5.actor("Maya"))
+    with pytest.raises(NotReady, match=BAD[value]) as refusal:
+        await v5.herald.service.compose_from(
+            v5.actor("Maya"), standing.number, {"service": "Chat", "since": value}, channel_id=1
+        )
+    assert (await record(v5))[-1] == ("Maya", "refused compose", str(refusal.value))
+    assert await v5.herald.service.drafts(v5.actor("Maya")) == []
+
+
+@pytest.mark.parametrize("value", [one for one in BAD if "\n" not in one])
+async def test_typed_past_the_form_such_a_value_makes_it_any_other_broadcast(v5: Stage, value: str) -> None:
+    await approve(v5, "Omar")
+    content = CONTENT.replace("10:40", value)
+    await v5.submit(await v5.compose(topic="outages", subject=SUBJECT, content=content))
+    assert (await get(v5)).status is Status.REVIEW
+
+
+async def test_a_template_without_blanks_is_a_draft_with_one_press(open_stage: OpenStage) -> None:
+    def plain(text: str) -> str:
+        return text.replace("{service}", "Chat").replace("{since}", "today")
+
+    async with open_stage("v5", edit_policy=plain) as stage:
+        assert "Chat is down" in answer(await use(stage))
+
+
+def template(subject: str, content: str, **more: Any) -> Template:
+    values = {"name": "T", "audience": "A", "topic": "t", "subject": subject, "content": content}
+    return Template.model_validate(values | more)
+
+
+DOWN = template("{service} is down", "Since {since}, {service} is away. Sorry!")
+values = st.text(
+    st.characters(exclude_categories=["C", "Z", "M"], exclude_characters=".。．｡:/"), min_size=1, max_size=40
+)
+
+
+@given(service=values, since=values)
+def test_what_is_filled_in_fits_and_stands_there_as_typed(service: str, since: str) -> None:
+    filled = fill(DOWN, {"service": service, "since": since})
+    assert filled.all is not None
+    assert filled.all.content == f"Since {since}, {service} is away. Sorry!"
+    assert fits(DOWN, filled)
+
+
+@given(st.data())
+def test_any_change_outside_of_the_blanks_no_longer_fits(data: st.DataObject) -> None:
+    filled = fill(DOWN, {"service": "Chat", "since": "noon"})
+    assert filled.all is not None
+    part = data.draw(st.sampled_from(["is down", "Since ", " is away. Sorry!"]))
+    other = data.draw(st.text(max_size=20).filter(lambda text: text != part and part not in text))
+    changed = filled.all.model_copy(
+        update={
+            "subject": filled.all.subject.replace(part, other),
+            "content": filled.all.content.replace(part, other),
+        }
+    )
+    if fits(DOWN, filled.model_copy(update={"all": changed})):
+        # Then it is what other values of the blanks would have made of it.
+        subject, content = changed.subject, changed.content
+        assert subject.endswith(" is down")
+        assert content.startswith("Since ")
+        assert content.endswith(" is away. Sorry!")
+
+
+def test_the_same_blank_says_the_same_everywhere() -> None:
+    filled = fill(DOWN, {"service": "Chat", "since": "noon"})
+    assert filled.all is not None
+    other = filled.all.model_copy(update={"subject": "Shop is down"})
+    assert not fits(DOWN, filled.model_copy(update={"all": other}))
+
+
+def test_what_goes_beside_the_words_has_to_be_the_templates() -> None:
+    linked = template("Down", "Sorry", link="https://status.example")
+    assert fits(linked, skeleton(linked))
+    assert not fits(linked, skeleton(linked).model_copy(update={"link": "https://evil.example"}))
+    assert not fits(linked, skeleton(linked).model_copy(update={"link": None}))
+    assert not fits(linked, skeleton(linked).model_copy(update={"topic": "other"}))
+
+
+def test_text_that_is_made_to_take_for_ever_to_compare_does_not_fit() -> None:
+    many = template("S", "{a} {b} {c} {d} {e} end")
+    words = skeleton(many).model_copy(update={"all": skeleton(many).all})
+    assert words.all is not None
+    slow = words.all.model_copy(update={"content": "x " * 300})
+    assert not fits(many, words.model_copy(update={"all": slow}))
+
+
+def test_template_buttons_survive_a_restart_as_all_others() -> None:
+    assert isinstance(ActionButton("use_template", 2**48 - 1, 0).item, discord.ui.Button)
