@@ -236,15 +236,9 @@ class Broadcast(Frozen):
         return proof_code(self.fingerprint)
 
     @property
-    def lenders(self) -> tuple[Approval, ...]:
-        """Return those who lend it an approval; whoever approved it as well counts once, for that."""
-        given = {one.approver.id for one in self.approvals}
-        return tuple(one for one in self.lent if one.approver.id not in given)
-
-    @property
     def agreed(self) -> int:
-        """Return how many approvals count: each person once, and all that was lent as one."""
-        return len(self.approvals) + bool(self.lenders)
+        """Return how many approvals count: all that was lent as one, and nobody lends who gave their own."""
+        return len(self.approvals) + bool(self.lent)
 
     @property
     def title(self) -> str:

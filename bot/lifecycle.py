@@ -244,7 +244,7 @@ class Lifecycle:
 
 def describe_state(broadcast: Broadcast) -> str:
     """Return the sentence that tells someone who came too late where the broadcast stands."""
-    agreed = (*broadcast.approvals, *broadcast.lenders)
+    agreed = (*broadcast.approvals, *broadcast.lent)
     by = " and ".join(dict.fromkeys(one.approver.name for one in agreed))
     sentence = {
         Status.DRAFT: "it is a draft again",

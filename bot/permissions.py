@@ -129,9 +129,9 @@ _SPOKEN: Final[Mapping[Action, str]] = MappingProxyType(
 def approvers(policy: Policy, broadcast: Broadcast, members: Iterable[Actor]) -> list[Actor]:
     """Return those of the members who may approve the broadcast now and have not yet."""
     given = {approval.approver.id for approval in broadcast.approvals}
-    if len(broadcast.lenders) == 1:
+    if len(broadcast.lent) == 1:
         # Their yes is counted already, and nobody else could lend one in its place.
-        given.add(broadcast.lenders[0].approver.id)
+        given.add(broadcast.lent[0].approver.id)
     return [
         member
         for member in members

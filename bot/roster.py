@@ -40,7 +40,7 @@ class Memberships:
             for broadcast in broadcasts
             for person in (
                 *(person for person, _ in _concerned(broadcast)),
-                *(one.approver for one in broadcast.lenders),
+                *(one.approver for one in broadcast.lent),
             )
         }
         await asyncio.gather(*(self._ask(guild_id, user_id) for guild_id, user_id in sorted(people)))
@@ -62,9 +62,7 @@ class Memberships:
         if server is None or len(broadcast.approvals) >= server.quorum(broadcast.audience):
             return ""
         # One of those who lend it an approval is enough.
-        doubts = [
-            await self._doubt_of(tx, broadcast, one.approver, Action.APPROVE) for one in broadcast.lenders
-        ]
+        doubts = [await self._doubt_of(tx, broadcast, one.approver, Action.APPROVE) for one in broadcast.lent]
         return doubts[0] if doubts and all(doubts) else ""
 
     async def _doubt_of(self, tx: Transaction, broadcast: Broadcast, person: Person, action: Action) -> str:

@@ -198,7 +198,7 @@ class Cards:
         server = self._lifecycle.server_of(broadcast)
         needed = server.quorum(broadcast.audience) - broadcast.agreed
         undo = _span(server.rules.undo_window.total_seconds())
-        lent = f"\n{_lent(broadcast)}." if broadcast.lenders else ""
+        lent = f"\n{_lent(broadcast)}." if broadcast.lent else ""
         when = (
             f"once {_people(needed)} of your team approved it and {undo} have passed in which it can be"
             " stopped"
@@ -280,7 +280,7 @@ class Cards:
             f"✅ {plain(one.approver.name)} {moment(one.at, 'R')} · proof {broadcast.proof}"
             for one in broadcast.approvals
         ]
-        if broadcast.lenders:
+        if broadcast.lent:
             given.append(_lent(broadcast))
         missing = needed - broadcast.agreed
         if broadcast.status in {Status.DRAFT, Status.REVIEW} and missing > 0:
@@ -297,8 +297,8 @@ class Cards:
 
 def _lent(broadcast: Broadcast) -> str:
     """Say what a template lends the broadcast."""
-    names = fitting([plain(one.approver.name) for one in broadcast.lenders], ABLE_LIMIT, between=", ")
-    name = plain(broadcast.lenders[0].template or "")
+    names = fitting([plain(one.approver.name) for one in broadcast.lent], ABLE_LIMIT, between=", ")
+    name = plain(broadcast.lent[0].template or "")
     return f"📄 words of the template “{name}”, which {names} approved beforehand: counts as one approval"
 
 

@@ -197,7 +197,7 @@ async def test_a_person_counts_once_however_they_agreed(open_stage: OpenStage) -
         # lends: her own yes on top is the same person's.
         await stage.herald.service.submit(stage.actor("Omar"), 1, revision=1)
         await stage.settle()
-        assert [one.approver.name for one in (await get(stage)).lenders] == ["Lena"]
+        assert [one.approver.name for one in (await get(stage)).lent] == ["Lena"]
         assert "It needs 1 more" in answer(await stage.press("Lena", "Approve"))
         await stage.wait(timedelta(hours=1))
         assert stage.whop.exchanges == []
