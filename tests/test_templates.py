@@ -14,6 +14,7 @@ from bot.broadcast import Broadcast, Status
 from bot.errors import NotReady
 from bot.policy import Template
 from bot.sandbox.stage import UNDONE, Stage, answer, readable, response
+from bot.sandbox.whop import Fault
 from bot.template import BLANK_LIMIT, fill, fits, skeleton
 from cogs.buttons import ActionButton
 from tests.conftest import OpenStage
@@ -150,6 +151,18 @@ async def test_once_stopped_it_needs_people(stage: Stage) -> None:
     assert "is under review" in answer(await stage.submit(draft))
     await stage.wait(timedelta(hours=1))
     assert stage.whop.exchanges == []
+
+
+async def test_a_possible_second_push_needs_people(v5: Stage) -> None:
+    await approve(v5, "Omar")
+    v5.whop.fail_next(Fault.DROP_AFTER_ACCEPT)
+    await submitted(v5)
+    await v5.wait(UNDONE)
+    assert (await get(v5)).status is Status.UNKNOWN
+
+    again = await v5.person("Maya").click(v5.review_card(), label="Send again as a new broadcast")
+    assert "is under review" in answer(await v5.submit(again))
+    assert (await get(v5, 2)).agreed == 0
 
 
 async def test_a_template_that_says_something_else_has_to_be_approved_anew(stage: Stage) -> None:

@@ -50,8 +50,8 @@ class Lending(Gate):
     async def _lenders(self, tx: Transaction, broadcast: Broadcast) -> tuple[Approval, ...]:
         """Return who approved the template that it is made of, but for whoever wrote the broadcast."""
         server = self.lifecycle.server_of(broadcast)
-        # Once someone stopped it or sent it back, a yes given beforehand says nothing any more.
-        if await tx.announcements.has_card(broadcast.id):
+        # Nobody could say yes beforehand to a second push, or after someone stopped it or sent it back.
+        if broadcast.repeats is not None or await tx.announcements.has_card(broadcast.id):
             return ()
         for template in server.templates:
             if template.audience == broadcast.audience and fits(template, broadcast.notification):
