@@ -41,8 +41,8 @@ def _become(run: dict[str, Any]) -> NoReturn:
     sys.argv = ["herald", *run["arguments"]]
     discord.http.Route.BASE = run["discord"]
     bot.store.store.BUSY_SECONDS = 0.1
-    if words := run["fault"]:
-        _break(words)
+    if place := run["broken"]:
+        _break(place, run["words"])
     status: Any = 0
     try:
         bot.__main__.main()
@@ -56,18 +56,22 @@ def _become(run: dict[str, Any]) -> NoReturn:
     os._exit(status or 0)
 
 
-def _break(words: str) -> None:
-    """Let opening the database fail as nobody has foreseen, with these words wherever an error has words."""
+def _break(place: str, words: str) -> None:
+    """Let what stands there fail as nobody has foreseen, with these words wherever an error has words."""
 
-    def fail(*_: object, **__: object) -> NoReturn:
+    def fail(*arguments: Any, **_: object) -> NoReturn:
         held = {"Authorization": f"Bearer {words}"}
+        for coroutine in arguments:
+            getattr(coroutine, "close", str)()
         cause = LookupError(words, held)
         cause.add_note(f"it was {words}")
         error = RuntimeError(f"no place for {held!r}")
         error.add_note(words)
         raise error from cause
 
-    bot.store.store.make_url = fail
+    module, _, name = place.rpartition(".")
+    assert hasattr(sys.modules[module], name)
+    setattr(sys.modules[module], name, fail)
 
 
 def _status(pid: int, run: dict[str, Any]) -> int:
@@ -77,7 +81,8 @@ def _status(pid: int, run: dict[str, Any]) -> int:
         ended, status = os.waitpid(pid, os.WNOHANG)
         if ended:
             return os.waitstatus_to_exitcode(status)
-        if run["until"] and run["until"] in Path(run["stderr"]).read_text("utf-8"):
+        said = Path(run["stderr"])
+        if run["until"] and said.exists() and run["until"] in said.read_text("utf-8"):
             os.kill(pid, signal.SIGTERM)
             run["until"] = ""
         if time.monotonic() > late:
