@@ -17,7 +17,7 @@ from bot import log
 from bot.app import assemble, assemble_worker, check_audiences, run, work
 from bot.audit_commands import audit
 from bot.bell import Bell
-from bot.broadcast import Person
+from bot.broadcast import Person, storable
 from bot.check import ask_discord, check_whop, look_up_proof, nothing_to_prove
 from bot.clock import utc_now
 from bot.errors import ConfigurationError, HeraldError, NotAllowed
@@ -304,7 +304,8 @@ def _lifecycle(settings: Settings, policy: Policy) -> Lifecycle:
 
 
 async def _freeze(settings: Settings, policy: Policy, reason: str) -> None:
-    wanted = Freeze(guild_id=None, by=HOST, at=utc_now(), reason=reason[:REASON_LIMIT])
+    # A terminal gives halves of characters for bytes that are no text.
+    wanted = Freeze(guild_id=None, by=HOST, at=utc_now(), reason=storable(reason[:REASON_LIMIT]))
     address = settings.database_url.get_secret_value()
     async with Store.open(address, alone=False) as store, store.transaction() as tx:
         await _lifecycle(settings, policy).freeze(tx, wanted)

@@ -12,7 +12,7 @@ from bot.permissions import Action
 from cogs.buttons import EDIT_PHONE, OPEN, ActionButton
 from cogs.cards import cards_of, show, show_draft
 from cogs.modals import REASONED, ComposeModal, ConfirmModal, PhoneModal, ReasonModal
-from cogs.text import plain
+from cogs.text import inline
 
 
 async def _edit(interaction: Interaction, number: int, revision: int) -> None:
@@ -75,7 +75,7 @@ def _at_once(action: str, said: str) -> Press:
         change = getattr(interaction.client.service, action)
         after = await change(actor_of(interaction), number, revision=revision)
         await interaction.edit_original_response(
-            content=said.format(number=number, author=plain(after.author.name))
+            content=said.format(number=number, author=inline(after.author.name))
         )
 
     return press
