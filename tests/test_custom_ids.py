@@ -190,17 +190,24 @@ async def submit(stage: Stage, name: str, custom_id: str, *, interaction: int = 
         "component": {"type": 4, "id": 2, "custom_id": "reason", "value": "Forged."},
     }
     channel = str(stage.channel("review").id)
-    client._take(  # pyright: ignore[reportPrivateUsage]
-        {
-            "id": str(interaction), "application_id": str(client.application_id), "type": 5, "token": "t",
-            "version": 1, "guild_id": str(stage.world.guild.id), "channel_id": channel,
-            "channel": {"id": channel, "type": 0}, "member": member | {"permissions": "0"},
-            "data": {"custom_id": custom_id, "components": [field]}, "locale": "en-US", "entitlements": [],
-            "authorizing_integration_owners": {}, "context": 0, "attachment_size_limit": 0,
-        }
-    )  # fmt: skip
-    while tasks := client._under_way:  # pyright: ignore[reportPrivateUsage]
-        await asyncio.wait(tasks)
+    with pytest.MonkeyPatch.context() as patch:
+        # What is made up has no answer that Discord would take.
+        patch.setattr(discord.InteractionResponse, "defer", go_nowhere)
+        client._take(  # pyright: ignore[reportPrivateUsage]
+            {
+                "id": str(interaction), "application_id": str(client.application_id), "type": 5, "token": "t",
+                "version": 1, "guild_id": str(stage.world.guild.id), "channel_id": channel,
+                "channel": {"id": channel, "type": 0}, "member": member | {"permissions": "0"},
+                "data": {"custom_id": custom_id, "components": [field]}, "locale": "en", "entitlements": [],
+                "authorizing_integration_owners": {}, "context": 0, "attachment_size_limit": 0,
+            }
+        )  # fmt: skip
+        while tasks := client._under_way:  # pyright: ignore[reportPrivateUsage]
+            await asyncio.wait(tasks)
+
+
+async def go_nowhere(*_: object, **__: object) -> None:
+    """Stand in the place of an answer."""
 
 
 async def last_line(stage: Stage) -> tuple[str, str]:
@@ -262,13 +269,7 @@ async def test_an_invented_form_changes_nothing(tolerant: Stage, form: str) -> N
 
 
 @pytest.fixture
-async def tolerant(open_stage: OpenStage, monkeypatch: pytest.MonkeyPatch) -> AsyncGenerator[Stage, None]:
+async def tolerant(open_stage: OpenStage) -> AsyncGenerator[Stage, None]:
     """Open a stage whose Discord does not know the interactions that are made up here."""
-
-    async def go_nowhere(*_: object, **__: object) -> None:
-        pass
-
-    monkeypatch.setattr(discord.InteractionResponse, "defer", go_nowhere)
-    monkeypatch.setattr(discord.Interaction, "edit_original_response", go_nowhere)
     async with open_stage("v5", tolerant=True) as stage:
         yield stage
