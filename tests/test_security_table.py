@@ -19,7 +19,7 @@ def rows() -> list[list[str]]:
 
 
 @cache
-def tests_in(file: str) -> set[str]:
+def names_in(file: str) -> set[str]:
     path = ROOT / "tests" / file
     assert path.exists(), f"there is no tests/{file}"
     defined = ast.walk(ast.parse(path.read_text("utf-8")))
@@ -42,4 +42,4 @@ def test_every_control_stands_in_a_module_and_is_held_by_a_test(row: list[str]) 
     assert named
     # Nothing else may stand there that only looks like the name of a test.
     assert ", ".join(f"`{file}::{name}`" for file, name in named) == tests
-    assert [name for file, name in named if name not in tests_in(file)] == []
+    assert [name for file, name in named if name not in names_in(file)] == []
