@@ -17,7 +17,7 @@ from bot import log
 from bot.app import assemble, assemble_worker, check_policy, run, work
 from bot.audit_commands import audit
 from bot.bell import Bell
-from bot.broadcast import Person
+from bot.broadcast import Person, storable
 from bot.check import ask_discord, check_whop, look_up_proof, nothing_to_prove
 from bot.clock import utc_now
 from bot.errors import ConfigurationError, HeraldError, NotAllowed
@@ -47,19 +47,23 @@ EnvFile = Annotated[Path, typer.Option("--env-file", help="Where the secrets and
 
 
 def main() -> None:
-    """Run the command line; a wrong setting ends it with its sentence and status 2."""
+    """Run the command line; a wrong setting ends it with its sentence and status 2, a fault with 1."""
     try:
         cli()
     except HeraldError as error:
-        Console(stderr=True, soft_wrap=True, markup=False, highlight=False).print(str(error))
+        # A database's own words may stand in it.
+        sentence = log.redacted(str(error))
+        Console(stderr=True, soft_wrap=True, markup=False, highlight=False).print(sentence)
         raise SystemExit(2) from None
+    except Exception as fault:  # noqa: BLE001 - Python itself would print what it says, secrets included
+        log.report(fault)
+        raise SystemExit(1) from None
 
 
 @cli.command("run")
 def run_command(env_file: EnvFile = Path(".env")) -> None:
     """Connect to Discord and send what is approved, until SIGTERM or Ctrl-C."""
     settings, policy = _load(env_file)
-    _configure_log(settings)
     _complete(_run(settings, policy))
 
 
@@ -67,7 +71,6 @@ def run_command(env_file: EnvFile = Path(".env")) -> None:
 def worker(env_file: EnvFile = Path(".env")) -> None:
     """Only send what is approved, without a connection to Discord; what people are to see waits for a run."""
     settings, policy = _load(env_file)
-    _configure_log(settings)
     _complete(_work(settings, policy))
 
 
@@ -99,13 +102,12 @@ def check(
     )
     if offline:
         return
-    _configure_log(settings)
     if target is None or gateway.version_date is None:
         target = None
-        out.print(escape(f"- {_complete(look_up_proof(settings, gateway))}"))
+        out.print(_shown(f"- {_complete(look_up_proof(settings, gateway))}"))
     problems = _complete(_ask(settings, policy))
     for sentence in problems:
-        out.print(f"[red]✗[/] {escape(sentence)}")
+        out.print(f"[red]✗[/] {_shown(sentence)}")
     if problems:
         if target:
             out.print("- Nothing was sent to prove the key: mend this first.")
@@ -130,12 +132,11 @@ def prove_key(
     request from memory, Herald may repeat what got no answer, without the risk that customers get it twice;
     one that is running goes by it as well. The proof holds for one API key at one address.
     """
-    settings = Settings.load(env_file)
+    settings = _settings(env_file)
     gateway = gateway_for(settings.whop_api, origin=settings.whop_base_url)
     if gateway.version_date is None:
         raise ConfigurationError(f"WHOP_API: {nothing_to_prove(gateway)}")
     target = _own_user(user_id, experience_id)
-    _configure_log(settings)
     if not _proven(settings, target, yes=yes):
         raise typer.Exit(1)
 
@@ -143,7 +144,7 @@ def prove_key(
 @cli.command()
 def migrate(env_file: EnvFile = Path(".env")) -> None:
     """Bring the database up to date; `herald run` does so by itself."""
-    settings = Settings.load(env_file)
+    settings = _settings(env_file)
     _complete(_migrate(settings))
     out.print(f"[green]✓[/] {settings.database} is up to date.")
 
@@ -194,12 +195,20 @@ def sandbox(
 
 
 def _load(env_file: Path) -> tuple[Settings, Policy]:
-    settings = Settings.load(env_file)
+    settings = _settings(env_file)
     return settings, load_policy(settings.herald_config)
 
 
-def _configure_log(settings: Settings) -> None:
+def _settings(env_file: Path) -> Settings:
+    settings = Settings.load(env_file)
+    # At once: whatever goes wrong from here on is told without the secrets.
     log.configure(level=settings.log_level, style=settings.log_format, secrets=settings.secrets())
+    return settings
+
+
+def _shown(sentence: str) -> str:
+    """Return a sentence in which others have a part, as it may be printed."""
+    return escape(log.redacted(sentence))
 
 
 def _complete(work: Coroutine[Any, Any, Any]) -> Any:
@@ -250,7 +259,7 @@ def _proven(settings: Settings, target: UsersInExperience, *, yes: bool) -> bool
             settings.database_file.parent.mkdir(parents=True, exist_ok=True)
     verdict: Verdict = _complete(_prove(settings, target))
     out.print(f"[{'green' if verdict.honoured else 'red'}]{'✓' if verdict.honoured else '✗'}[/] ", end="")
-    out.print(escape(verdict.words))
+    out.print(_shown(verdict.words))
     if not verdict.honoured:
         out.print("Nothing is proven by this; herald check says what holds.")
         return False
@@ -295,7 +304,8 @@ def _lifecycle(settings: Settings, policy: Policy) -> Lifecycle:
 
 
 async def _freeze(settings: Settings, policy: Policy, reason: str) -> None:
-    wanted = Freeze(guild_id=None, by=HOST, at=utc_now(), reason=reason[:REASON_LIMIT])
+    # A terminal gives halves of characters for bytes that are no text.
+    wanted = Freeze(guild_id=None, by=HOST, at=utc_now(), reason=storable(reason[:REASON_LIMIT]))
     address = settings.database_url.get_secret_value()
     async with Store.open(address, alone=False) as store, store.transaction() as tx:
         await _lifecycle(settings, policy).freeze(tx, wanted)

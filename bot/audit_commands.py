@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from bot import log
 from bot.audit import Anchor, Verifier, read_anchor
 from bot.clock import utc_now
 from bot.errors import ConfigurationError
@@ -235,6 +236,7 @@ async def _record(settings: Settings) -> AsyncGenerator[Transaction, None]:
 
 def _load(env_file: Path) -> tuple[Settings, Policy]:
     settings = Settings.load(env_file)
+    log.configure(level=settings.log_level, style=settings.log_format, secrets=settings.secrets())
     return settings, load_policy(settings.herald_config)
 
 

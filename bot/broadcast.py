@@ -27,9 +27,12 @@ HIDDEN: Final = regex.compile(
     r"\u202a-\u202e\u2060-\u206f\u2800\u3164\ufeff\uffa0\ufff9-\ufffb]"
     r"|(?:(?<![^\x00-\x7f])[\u200c\u200d]|[\u200c\u200d](?![^\x00-\x7f]))"
     r"|(?<!\U0001f3f4[\U000e0020-\U000e007f]*)[\U000e0020-\U000e007f]"
+    # Halves of characters, which no file and no message can hold.
+    r"|[\ud800-\udfff]"
 )
 # More of them would make a card longer than it may be, and nobody needs as many.
 HIDDEN_LIMIT: Final = 10
+_UNSTORABLE: Final = regex.compile(r"[\x00\ud800-\udfff]")
 
 # About what a lock screen shows before it cuts; told to the author, never enforced.
 PHONE_SUBJECT: Final = 40
@@ -269,6 +272,21 @@ def fingerprint(
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
+def reveal(text: str) -> str:
+    """Return the text with the names of characters that nobody would see in their places."""
+    return HIDDEN.sub(lambda match: "".join(f"⟨U+{ord(ch):04X}⟩" for ch in match[0]), text)
+
+
+def is_storable(text: str) -> bool:
+    """Tell whether every database can keep the text as it is."""
+    return _UNSTORABLE.search(text) is None
+
+
+def storable(text: str) -> str:
+    """Return the text with U+FFFD in place of each character that some database cannot keep."""
+    return _UNSTORABLE.sub("\ufffd", text)
+
+
 def visible_length(text: str) -> int:
     """Count characters as a phone shows them: an emoji family or an accented letter is one."""
     return sum(1 for _ in regex.finditer(r"\X", text))
@@ -314,6 +332,6 @@ def _length_problem(name: str, value: str, limit: int) -> str | None:
         return f"The {name} has too many combined characters (such as emoji or stacked accents)."
     if len(HIDDEN.findall(value)) > HIDDEN_LIMIT:
         return f"The {name} has more than {HIDDEN_LIMIT} invisible characters: retype it."
-    if any(ch == "\x00" or "\ud800" <= ch <= "\udfff" for ch in value):
+    if not is_storable(value):
         return f"The {name} has characters that cannot be sent: retype it."
     return None

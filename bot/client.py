@@ -20,6 +20,7 @@ from pydantic import SecretStr
 from typing_extensions import override
 
 from bot.announcer import Cards
+from bot.broadcast import reveal, storable
 from bot.errors import REFUSED_BY_DISCORD, ConfigurationError, NotReady, Refused, StoreError, Unreachable
 from bot.permissions import Actor
 from bot.service import Service
@@ -28,6 +29,8 @@ from bot.store import Store
 log = structlog.get_logger()
 
 SENTENCE_LIMIT: Final = 1800
+# Five fields of 4000 characters, and room to spare.
+ATTACHED_BYTES: Final = 128 * 1024
 # How old a list of all members may be, and how many Discord gives at once.
 MEMBERS_SECONDS: Final = 300.0
 MEMBERS_PAGE: Final = 1000
@@ -262,11 +265,16 @@ def _member(guild_id: int, payload: Any) -> Actor:
     user = payload["user"]
     return Actor(
         id=int(user["id"]),
-        name=(payload.get("nick") or user.get("global_name") or user["username"])[:100],
+        name=_name(payload.get("nick") or user.get("global_name") or user["username"]),
         guild_id=guild_id,
         roles=frozenset(int(role) for role in payload["roles"]),
         bot=bool(user.get("bot")),
     )
+
+
+def _name(shown: str) -> str:
+    """Return what someone is called, as every database keeps it and on one line."""
+    return storable(" ".join(shown.split()))[:100]
 
 
 @asynccontextmanager
@@ -304,7 +312,7 @@ def actor_of(interaction: "discord.Interaction[Any]") -> Actor:
     roles = [role.id for role in user.roles] if isinstance(user, discord.Member) else []
     return Actor(
         id=user.id,
-        name=user.display_name[:100],
+        name=_name(user.display_name),
         guild_id=interaction.guild_id,
         roles=frozenset(roles),
         bot=user.bot,
@@ -324,7 +332,8 @@ def typed_in(component: Any) -> Iterator[str]:
 def _sentence(error: BaseException) -> str:
     if isinstance(error, Refused):
         # What people typed or are called may stand in it; only the mention of a role is meant as one.
-        return _NOT_A_ROLE.sub(r"\<", discord.utils.escape_markdown(str(error)))[:SENTENCE_LIMIT]
+        shown = discord.utils.escape_markdown(reveal(str(error)))
+        return _NOT_A_ROLE.sub(r"\<", shown)[:SENTENCE_LIMIT]
     if isinstance(error, StoreError):
         log.error("a person could not be served", error=str(error))
         return "Herald's database is in trouble, so nothing was changed or sent. Try again in a minute."
@@ -342,7 +351,9 @@ async def _answer(interaction: Interaction, sentence: str, typed: str) -> None:
     files: list[discord.File] = []
     if typed:
         sentence += "\nWhat you typed is attached, to copy."
-        files.append(discord.File(io.BytesIO(typed.encode()), filename="what-you-typed.txt"))
+        # Half a character would keep all the others from being given back.
+        whole = typed.encode(errors="backslashreplace")
+        files.append(discord.File(io.BytesIO(whole[:ATTACHED_BYTES]), filename="what-you-typed.txt"))
     if not interaction.response.is_done():
         await interaction.response.send_message(sentence, files=files, ephemeral=True)
     elif interaction.response.type is discord.InteractionResponseType.deferred_channel_message:

@@ -12,6 +12,7 @@ from tempfile import NamedTemporaryFile
 from types import MappingProxyType
 from typing import IO, Any, Final, Literal, NamedTuple, cast
 
+import regex
 from pydantic import ValidationError
 
 from bot.audit import Anchor, Line, Verifier, read_anchor
@@ -21,8 +22,11 @@ from bot.errors import ConfigurationError
 BATCH: Final = 2000
 # Eighteen digits are more than many programs keep of a number.
 _IDS: Final = ("guild_id", "actor_id")
-# What a spreadsheet takes for the beginning of a formula, in wide letters too.
-_FORMULA: Final = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
+# What a spreadsheet takes for the beginning of a formula, in wide letters and behind what it passes over too;
+# where lists are written with semicolons, it begins a cell behind each of them.
+_FORMULA: Final = regex.compile(
+    r"(^|[;\t\r\n])(?=[\p{C}\p{Z}]*[=+\-@\uff1d\uff0b\uff0d\uff20])|^(?=[\t\r\n])"
+)
 _COLUMNS: Final = (
     "server", "number", "time (UTC)", "who", "what", "broadcast", "proof", "detail", "previous", "digest",
 )  # fmt: skip
@@ -109,7 +113,7 @@ def _table(rows: Iterable[Sequence[object]]) -> str:
 
 
 def _harmless(cell: object) -> object:
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell
+    return _FORMULA.sub(r"\1'", cell) if isinstance(cell, str) else cell
 
 
 def _first(header: Header) -> str:

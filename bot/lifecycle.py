@@ -14,6 +14,7 @@ from bot.broadcast import (
     Step,
     fingerprint,
     problems,
+    storable,
 )
 from bot.clock import Clock
 from bot.errors import Conflict, Refused
@@ -229,7 +230,8 @@ class Lifecycle:
         )
 
     async def _append(self, tx: Transaction, entry: Entry) -> None:
-        event = await tx.record.append(entry)
+        # What cannot be kept must not keep the rest from being recorded, a refusal least of all.
+        event = await tx.record.append(entry.model_copy(update={"detail": storable(entry.detail)}))
         server = self.policy.server(entry.guild_id)
         if server is not None:
             await tx.announcements.add_post(

@@ -2,26 +2,24 @@
 
 import json
 import logging
-import re
 import sys
+import traceback
 from collections.abc import Mapping, MutableMapping, Sequence
 from contextlib import suppress
-from typing import Any, Final, TextIO, cast
+from typing import Any, TextIO, cast
 
 import structlog
 from structlog.typing import Processor
 from typing_extensions import override
 
-HIDDEN: Final = "***"
+from bot.redaction import Redaction
 
 
-class Redaction:
-    """Replace known secrets wherever they stand in an event; a structlog processor."""
+class Redacting:
+    """Strike known secrets out of an event, wherever they stand in it; a structlog processor."""
 
-    def __init__(self, secrets: Sequence[str]) -> None:
-        # The longer first, since it may contain the shorter.
-        known = sorted((secret for secret in secrets if secret), key=len, reverse=True)
-        self._secret = re.compile("|".join(map(_printed, known))) if known else None
+    def __init__(self, redaction: Redaction) -> None:
+        self._redaction = redaction
 
     def __call__(
         self, _logger: object, _method: str, event: MutableMapping[str, Any]
@@ -31,7 +29,7 @@ class Redaction:
 
     def _clean(self, value: Any) -> Any:
         if isinstance(value, str):
-            return self._secret.sub(HIDDEN, value) if self._secret else value
+            return self._redaction(value)
         if isinstance(value, Mapping):
             return self._clean_mapping(cast("Mapping[Any, Any]", value))
         if isinstance(value, list | tuple | set | frozenset):
@@ -47,11 +45,6 @@ class Redaction:
         }
 
 
-def _printed(secret: str) -> str:
-    # Each repr around another doubles the backslashes.
-    return "".join(r"\\+" if ch == "\\" else re.escape(ch) for ch in secret)
-
-
 def _on_one_line(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     # The console shows texts as they are: a line break in one would look like another event.
     return {
@@ -65,6 +58,10 @@ def _printable(text: str) -> str:
 
 
 class _Handler(logging.StreamHandler[TextIO]):
+    def __init__(self, stream: TextIO, redaction: Redaction) -> None:
+        super().__init__(stream)
+        self.redaction = redaction
+
     @override
     def handleError(self, record: logging.LogRecord) -> None:
         # The standard library would print the raw record on stderr, secrets included.
@@ -90,10 +87,11 @@ def configure(*, level: str, style: str, secrets: Sequence[str], stream: TextIO 
         else [_on_one_line, structlog.dev.ConsoleRenderer(colors=stream.isatty())]
     )
     remove = structlog.stdlib.ProcessorFormatter.remove_processors_meta
-    handler = _Handler(stream)
+    redaction = Redaction(secrets)
+    handler = _Handler(stream, redaction)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared, processors=[remove, Redaction(secrets), *render]
+            foreign_pre_chain=shared, processors=[remove, Redacting(redaction), *render]
         )
     )
     root = logging.getLogger()
@@ -108,3 +106,22 @@ def configure(*, level: str, style: str, secrets: Sequence[str], stream: TextIO 
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=False,
     )
+
+
+def redacted(text: str) -> str:
+    """Return a text that others have a part in without the secrets that the log hides."""
+    handler = _configured()
+    return handler.redaction(text) if handler else text
+
+
+def report(fault: BaseException) -> None:
+    """Log a fault that ends the process; until the log knows the secrets, only where it happened."""
+    if _configured():
+        structlog.get_logger().critical("a fault inside Herald", kind=type(fault).__name__, exc_info=fault)
+        return
+    where = "".join(traceback.format_tb(fault.__traceback__))
+    sys.stderr.write(f"A fault inside Herald ({type(fault).__name__}):\n{where}")
+
+
+def _configured() -> _Handler | None:
+    return next((one for one in logging.getLogger().handlers if isinstance(one, _Handler)), None)

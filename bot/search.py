@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import Any, Final
 
-from bot.broadcast import Frozen
+from bot.broadcast import Frozen, storable
 from bot.errors import NotReady
 
 _DAY: Final = timedelta(days=1)
@@ -45,7 +45,8 @@ def read_search(
     for name, text in typed.items():
         if text is not None and text.strip():
             field, read, mend = _PARTS[name]
-            value = read(text.strip(), now)
+            # No line can have what no database keeps.
+            value = read(storable(text.strip()), now)
             if value is None:
                 raise NotReady(f"{name}: “{text.strip()[:60]}” is not understood: {mend}.")
             values[field] = value

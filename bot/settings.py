@@ -27,11 +27,11 @@ def _secret(value: SecretStr) -> SecretStr:
 
 
 def _whop_address(value: str) -> str:
-    match = re.fullmatch(r"(https?)://([A-Za-z0-9.-]+|\[::1\])(?::([0-9]{1,5}))?/?", value)
+    match = re.fullmatch(r"https?://([A-Za-z0-9.-]+|\[::1\])(?::([0-9]{1,5}))?/?", value)
     if match is None:
         raise ValueError("write https:// and the host, nothing after it, such as https://api.whop.com")
-    scheme, host, port = match.groups("80")
-    loopback = scheme == "http" and is_loopback(host.strip("[]")) and 0 < int(port) < 65536
+    host, port = match.groups("80")
+    loopback = is_loopback(host.strip("[]")) and 0 < int(port) < 65536
     address = value.removesuffix("/")
     if not loopback and address not in {f"https://{known}" for known in WHOP_HOSTS}:
         raise ValueError(f"write https:// and one of Whop's hosts: {' or '.join(sorted(WHOP_HOSTS))}")
@@ -64,7 +64,9 @@ def _names_a_server(url: str) -> bool:
         parts.drivername == "postgresql+psycopg"
         and bool(parts.database)
         and bool(parts.host or parts.query.get("host"))
-        and "password" not in parts.query
+        # What stands behind a second @ would be taken for the host, and told in every sentence about it.
+        and "@" not in (parts.host or "")
+        and not any("password" in key or "secret" in key for key in parts.query)
     )
 
 
@@ -73,6 +75,15 @@ def _address(value: str) -> str:
     if match is None or int(match[2]) > 65535:
         raise ValueError("write host:port, such as 127.0.0.1:8080")
     return f"{match[1].strip('[]')}:{match[2]}"
+
+
+def may_learn_key(url: str) -> bool:
+    """Tell whether a request to this address may carry the API key."""
+    origin = re.match(r"[a-z]+://[^/?#@\\]+(?=/)", url)
+    try:
+        return origin is not None and bool(_whop_address(origin[0]))
+    except ValueError:
+        return False
 
 
 def is_loopback(host: str) -> bool:
@@ -113,6 +124,10 @@ class Settings(BaseSettings):
             return cls(_env_file=env_file)  # pyright: ignore[reportCallIssue] - pydantic-settings fills it
         except ValidationError as error:
             raise ConfigurationError("\n".join(_sentences(error, env_file))) from None
+
+    def __reduce__(self) -> str:
+        """Refuse to be pickled: the secrets would stand in it as they are."""
+        raise TypeError("settings hold secrets: they are not pickled")
 
     @property
     def database(self) -> str:
@@ -175,17 +190,19 @@ def _faults(env_file: Path) -> Iterator[str]:
     """Yield a sentence for each line that would be passed over in silence; no value is repeated."""
     seen: set[str] = set()
     for binding in _lines(env_file):
+        text = binding.original.string
+        number = binding.original.line + text[: len(text) - len(text.lstrip())].count("\n")
         if binding.error or (binding.key and binding.value is None):
             # A line without a name may be a pasted secret: only its number is told.
-            text = binding.original.string
-            number = binding.original.line + text[: -len(text.lstrip())].count("\n")
             yield f"{env_file}: line {number}: it is no name with a value: write NAME=value, or # before it."
         elif binding.key:
             name = binding.key.upper()
             if name in seen and name in _NAMES:
                 yield f"{env_file}: {name}: it stands in the file twice: remove one."
             if fault := _misspelt(name):
-                yield f"{env_file}: {fault}"
+                # A pasted secret may have an equals sign in it.
+                told = name if re.fullmatch(r"[A-Z_]+", name) else f"line {number}"
+                yield f"{env_file}: {told}: {fault}"
             seen.add(name)
 
 
@@ -210,7 +227,7 @@ def _misspelt(name: str) -> str | None:
     if not alike and not name.startswith(("DISCORD_", "WHOP_", "HERALD_")):
         return None
     meant = f" (did you mean {alike[0]}?)" if alike else ""
-    return f"{name}: there is no such key{meant}: correct the spelling or remove it."
+    return f"there is no such key{meant}: correct the spelling or remove it."
 
 
 def _sentences(error: ValidationError, env_file: Path | None) -> Iterator[str]:

@@ -19,7 +19,7 @@ from bot.policy import Policy
 from cogs.buttons import EDIT_PHONE, ActionButton, buttons
 from cogs.lines import line_of
 from cogs.situation import moment, offered, situation
-from cogs.text import clip, fitting, length_note, plain, shorten, units
+from cogs.text import clip, fitting, inline, length_note, plain, shorten, units
 
 COLOURS: Final[Mapping[Status, discord.Colour]] = MappingProxyType(
     {
@@ -89,7 +89,7 @@ class Cards:
             details.add_field(name=name, value=length_note(field, text), inline=False)
         if lacking:
             head.colour = details.colour = discord.Colour.red()
-            listed = "\n".join(f"• {plain(sentence)}" for sentence in lacking)
+            listed = "\n".join(f"• {inline(sentence)}" for sentence in lacking)
             head.add_field(name="Before you can submit", value=_field(listed), inline=False)
         self._add_approvals(details, broadcast.model_copy(update={"lent": tuple(lent)}))
         view = buttons([Action.EDIT, *([] if lacking else [Action.SUBMIT])], broadcast)
@@ -144,13 +144,13 @@ class Cards:
         if freeze is None:
             return Rendered(content="☀️ The freeze is lifted: what is approved goes out again.")
         return Rendered(
-            content=f"❄️ **{plain(describe(freeze))}**\nSomeone else than who froze it can lift it:"
+            content=f"❄️ **{inline(describe(freeze))}**\nSomeone else than who froze it can lift it:"
             " `/notify unfreeze` shows what would go out."
         )
 
     def thaw(self, freeze: Freeze, waiting: Sequence[Broadcast]) -> Rendered:
         """Ask whether to lift a freeze, and show what would go out then."""
-        lines = [f"❄️ {plain(describe(freeze))}", "**What goes out once it is lifted:**"]
+        lines = [f"❄️ {inline(describe(freeze))}", "**What goes out once it is lifted:**"]
         lines += [f"{self.brief(one)} · due {moment(one.due_at, 'R')}" for one in waiting] or ["nothing"]
         view = discord.ui.View(timeout=None)
         view.add_item(ActionButton(Action.UNFREEZE, 0, 0))
@@ -173,7 +173,7 @@ class Cards:
             Step.CONFIRM: "did go out, a teammate says",
             Step.DENY: "did not go out, a teammate says",
         }[step]
-        line = f"<@{broadcast.author.id}> **#{broadcast.id}** for **{plain(broadcast.audience)}** {said}."
+        line = f"<@{broadcast.author.id}> **#{broadcast.id}** for **{inline(broadcast.audience)}** {said}."
         if broadcast.reason and step not in {Step.STOP, Step.EXPIRE}:
             line += f"\n> {plain(shorten(broadcast.reason, 600))}"
         line += f"\n-# proof {broadcast.proof} · {self._environment}"
@@ -190,7 +190,7 @@ class Cards:
     def brief(self, broadcast: Broadcast) -> str:
         """Return one line for a list."""
         title, when = plain(shorten(broadcast.title, 60)), moment(broadcast.updated_at, "R")
-        people = f"{plain(broadcast.audience)} · {plain(broadcast.author.name)}"
+        people = f"{inline(broadcast.audience)} · {inline(broadcast.author.name)}"
         return f"**#{broadcast.id}** {HEADLINES[broadcast.status]} · {title} · {people} · {when}"
 
     def confirmation(self, broadcast: Broadcast) -> str:
@@ -213,7 +213,7 @@ class Cards:
         )
         return (
             f"**{plain(shorten(broadcast.title, 100))}**\n"
-            f"to **{plain(broadcast.audience)}**, {self._size(broadcast)}: {reach}\n"
+            f"to **{inline(broadcast.audience)}**, {self._size(broadcast)}: {reach}\n"
             f"It goes to **{self._environment}** {when}."
             f" Once Whop has it, nobody can call it back.{lent}{again}\nProof code **{broadcast.proof}**"
         )
@@ -226,7 +226,7 @@ class Cards:
         reach = fitting([f"• {line}" for line in self._reach(broadcast)], REACH_LIMIT, between="\n")
         head.add_field(
             name="Audience",
-            value=f"**{plain(broadcast.audience)}**\n{self._size(broadcast)}\n{reach}",
+            value=f"**{inline(broadcast.audience)}**\n{self._size(broadcast)}\n{reach}",
             inline=False,
         )
         if any(HIDDEN.search(words) for words in broadcast.notification.words()):
@@ -243,8 +243,8 @@ class Cards:
                 inline=False,
             )
         details = discord.Embed(colour=head.colour)
-        details.add_field(name="Topic", value=plain(topic.name if topic else broadcast.notification.topic))
-        details.add_field(name="Author", value=plain(broadcast.author.name))
+        details.add_field(name="Topic", value=inline(topic.name if topic else broadcast.notification.topic))
+        details.add_field(name="Author", value=inline(broadcast.author.name))
         details.set_footer(
             text=f"proof {broadcast.proof} · revision {broadcast.revision} · {self._environment}"
             f" ({self._lifecycle.gateway.generation})"
@@ -277,14 +277,16 @@ class Cards:
         server = self._lifecycle.server_of(broadcast)
         needed = server.quorum(broadcast.audience)
         given = [
-            f"✅ {plain(one.approver.name)} {moment(one.at, 'R')} · proof {broadcast.proof}"
+            f"✅ {inline(one.approver.name)} {moment(one.at, 'R')} · proof {broadcast.proof}"
             for one in broadcast.approvals
         ]
         if broadcast.lent:
             given.append(_lent(broadcast))
         missing = needed - broadcast.agreed
         if broadcast.status in {Status.DRAFT, Status.REVIEW} and missing > 0:
-            holders = " or ".join(plain(self._role_name(server.guild, role)) for role in server.roles.approve)
+            holders = " or ".join(
+                inline(self._role_name(server.guild, role)) for role in server.roles.approve
+            )
             given.append(f"{missing} more needed, from {holders}; not from the author")
             if members is not None and broadcast.status is Status.REVIEW:
                 given.append(f"-# could now: {able(self._lifecycle.policy, broadcast, members)}")
@@ -297,14 +299,14 @@ class Cards:
 
 def _lent(broadcast: Broadcast) -> str:
     """Say what a template lends the broadcast."""
-    names = fitting([plain(one.approver.name) for one in broadcast.lent], ABLE_LIMIT, between=", ")
-    name = plain(broadcast.lent[0].template or "")
+    names = fitting([inline(one.approver.name) for one in broadcast.lent], ABLE_LIMIT, between=", ")
+    name = inline(broadcast.lent[0].template or "")
     return f"📄 words of the template “{name}”, which {names} approved beforehand: counts as one approval"
 
 
 def able(policy: Policy, broadcast: Broadcast, members: Sequence[Actor]) -> str:
     """Name those who could approve it now."""
-    names = [plain(one.name) for one in approvers(policy, broadcast, members)]
+    names = [inline(one.name) for one in approvers(policy, broadcast, members)]
     return fitting(names, ABLE_LIMIT, between=", ") if names else "nobody"
 
 

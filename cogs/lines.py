@@ -9,7 +9,7 @@ from bot.audit import Event
 from bot.broadcast import Step
 from bot.permissions import Action
 from cogs.situation import moment
-from cogs.text import plain, shorten
+from cogs.text import inline, plain, shorten
 
 # How the record's actions are spoken in the audit channel.
 ACTIONS: Final[Mapping[str, str]] = MappingProxyType(
@@ -53,7 +53,7 @@ _ROLE: Final = re.compile(r"<@&(\d+)>")
 def line_of(event: Event, role_name: Callable[[int], str]) -> str:
     """Return one numbered line; roles in Herald's own sentences stand with their names."""
     entry = event.entry
-    who = f"<@{entry.actor.id}> ({plain(entry.actor.name)})" if entry.actor.id else plain(entry.actor.name)
+    who = f"<@{entry.actor.id}> ({inline(entry.actor.name)})" if entry.actor.id else inline(entry.actor.name)
     line = f"`{event.sequence:>5}` {moment(entry.at, 'f')} {who}: **{_spoken(entry.action)}**"
     if entry.broadcast_id:
         line += f" · #{entry.broadcast_id}"

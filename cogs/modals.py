@@ -30,7 +30,7 @@ from bot.service import REASON_LIMIT
 from bot.whop import Form
 from cogs.cards import known_members, show_draft
 from cogs.situation import moment
-from cogs.text import plain, shorten, units
+from cogs.text import inline, shorten, units
 
 # A dismissed modal tells nobody: without an end it would stay in memory for ever.
 TIMEOUT_SECONDS: Final = 900
@@ -52,6 +52,14 @@ class HeraldModal(ui.Modal):
         """Return what the person typed, to be given back if it cannot be stored."""
         inputs = [item for item in self.walk_children() if isinstance(item, ui.TextInput)]
         return "\n\n".join(item.value for item in inputs if item.value)
+
+    @override
+    async def interaction_check(self, interaction: discord.Interaction[Any], /) -> bool:
+        """Refuse halves of characters, which no draft can hold; what was typed is given back."""
+        _ = interaction
+        if any("\ud800" <= ch <= "\udfff" for ch in self.typed()):
+            raise NotReady("It has characters that cannot be stored: retype it.")
+        return True
 
     @override
     async def on_error(self, interaction: discord.Interaction[Any], error: Exception) -> None:
@@ -229,7 +237,7 @@ class NameModal(HeraldModal):
         super().__init__(interaction, f"Approve {what} for a large audience?")
         self._then = then
         self.name = line_input("audience", "", limit=NAME_LIMIT)
-        said = f"{plain(what)} goes to **{plain(audience)}**. Type that name to approve it."
+        said = f"{inline(what)} goes to **{inline(audience)}**. Type that name to approve it."
         self.add_item(ui.TextDisplay(said))
         self.add_item(ui.Label(text="The audience's name", component=self.name))
 
@@ -306,7 +314,7 @@ class ReasonModal(HeraldModal):
             revision=self._revision,
             reason=self.reason.value,
         )
-        said = REASONED[self._action].answer.format(number=self._number, author=plain(after.author.name))
+        said = REASONED[self._action].answer.format(number=self._number, author=inline(after.author.name))
         await interaction.edit_original_response(content=said, embeds=[], view=None)
 
 
@@ -365,7 +373,7 @@ async def give_back(interaction: discord.Interaction[Any]) -> None:
     await interaction.client.fail(interaction, dead, typed="\n\n".join(typed_in(data)))
 
 
-_OPENED: Final = re.compile(r"herald:(?P<session>[0-9a-f]+):(?P<opening>\d+)")
+_OPENED: Final = re.compile(r"herald:(?P<session>[0-9a-f]{1,32}):(?P<opening>[0-9]{1,20})")
 
 
 async def setup(bot: HeraldBot) -> None:

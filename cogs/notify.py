@@ -7,7 +7,7 @@ import discord
 from discord import app_commands
 from discord.ext import commands
 
-from bot.broadcast import Broadcast
+from bot.broadcast import Broadcast, reveal
 from bot.client import HeraldBot, Interaction, actor_of
 from bot.errors import Unreachable
 from bot.freeze import describe
@@ -18,7 +18,7 @@ from cogs.cards import cards_of, show
 from cogs.modals import ComposeModal
 from cogs.record import show_record
 from cogs.template import show_template
-from cogs.text import fitting, plain, shorten, units
+from cogs.text import fitting, inline, plain, shorten, units
 
 Choice = app_commands.Choice[str]
 MOST_CHOICES = 25
@@ -77,7 +77,7 @@ class Notify(
             interaction,
             await self._service.queue(actor_of(interaction)),
             title="Under way",
-            above=f"❄️ {plain(describe(freeze))}" if freeze else "",
+            above=f"❄️ {inline(describe(freeze))}" if freeze else "",
             empty="Nothing waits for anybody.",
         )
 
@@ -123,7 +123,7 @@ class Notify(
         found = next((one for one in standings if one.template.name == name), None)
         if found is None:
             known = fitting(
-                [plain(one.template.name) for one in standings] or ["none yet"], 1000, between=", "
+                [inline(one.template.name) for one in standings] or ["none yet"], 1000, between=", "
             )
             said = f"There is no template “{plain(shorten(name, 100))}”: choose one from the list ({known})."
             await interaction.edit_original_response(content=said)
@@ -161,7 +161,7 @@ class Notify(
                 " and did not write it can approve. (The owner can turn on the Server Members Intent.)"
             )
         else:
-            names = fitting([plain(one.name) for one in able], 1000, between=", ") if able else "Nobody"
+            names = fitting([inline(one.name) for one in able], 1000, between=", ") if able else "Nobody"
             said = f"#{number} needs {needed} more. {names} could approve it now, with the role {roles}."
         await interaction.edit_original_response(content=said)
 
@@ -171,7 +171,7 @@ class Notify(
         """Halt all sending at once; lifting it takes somebody else."""
         await interaction.response.defer(ephemeral=True, thinking=True)
         freeze = await self._service.freeze(actor_of(interaction), reason)
-        await interaction.edit_original_response(content=plain(describe(freeze)))
+        await interaction.edit_original_response(content=inline(describe(freeze)))
 
     @app_commands.command()
     async def unfreeze(self, interaction: Interaction) -> None:
@@ -257,10 +257,9 @@ def _spoken(standing: Standing) -> str:
 
 def _matching(typed: str, named: Iterable[tuple[str, str]]) -> list[Choice]:
     wanted = typed.casefold().strip()
-    fitting = (
-        Choice(name=shorten(name, 100), value=value) for name, value in named if wanted in name.casefold()
-    )
-    return [choice for choice, _ in zip(fitting, range(MOST_CHOICES), strict=False)]
+    found = ((name, value) for name, value in named if wanted in name.casefold())
+    choices = (Choice(name=shorten(reveal(name), 100), value=value) for name, value in found)
+    return [choice for choice, _ in zip(choices, range(MOST_CHOICES), strict=False)]
 
 
 def _number(typed: str) -> int | None:

@@ -12,7 +12,7 @@ from cogs.cards import cards_of, show, show_draft
 from cogs.modals import REASONED, ComposeModal, ConfirmModal, NameModal, PhoneModal, ReasonModal
 from cogs.situation import moment
 from cogs.template import BlanksModal, compose_from, show_template
-from cogs.text import plain
+from cogs.text import inline
 
 
 async def _edit(interaction: Interaction, number: int, revision: int) -> None:
@@ -100,8 +100,9 @@ async def _approve_template(interaction: Interaction, number: int, revision: int
 
 async def _retract_template(interaction: Interaction, number: int, revision: int) -> None:
     _ = revision
-    await interaction.response.defer()
     service = interaction.client.service
+    await service.ask_template(actor_of(interaction), Action.RETRACT_TEMPLATE, number)
+    await interaction.response.defer()
     await show_template(interaction, await service.retract_template(actor_of(interaction), number))
 
 
@@ -126,7 +127,7 @@ def _at_once(action: str, said: str) -> Press:
         change = getattr(interaction.client.service, action)
         after = await change(actor_of(interaction), number, revision=revision)
         await interaction.edit_original_response(
-            content=said.format(number=number, author=plain(after.author.name))
+            content=said.format(number=number, author=inline(after.author.name))
         )
 
     return press

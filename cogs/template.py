@@ -15,16 +15,16 @@ from cogs.buttons import USE_TEMPLATE, ActionButton
 from cogs.cards import FIELD_LIMIT, fitted, show_draft
 from cogs.modals import HeraldModal, line_input
 from cogs.situation import moment
-from cogs.text import fitting, plain
+from cogs.text import fitting, inline
 
 
 def draw_template(standing: Standing) -> tuple[list[discord.Embed], discord.ui.View]:
     """Draw a template as it stands, with what a person may press."""
     template = standing.template
     colour = discord.Colour.green() if standing.is_approved else discord.Colour.light_grey()
-    head = discord.Embed(title=f"Template “{plain(template.name)}”", colour=colour)
+    head = discord.Embed(title=f"Template “{inline(template.name)}”", colour=colour)
     details = discord.Embed(colour=colour).set_footer(text=f"proof {standing.proof}")
-    head.add_field(name="Audience", value=plain(template.audience))
+    head.add_field(name="Audience", value=inline(template.audience))
     head.add_field(name="Blanks", value=_blanks(standing), inline=False)
     details.add_field(
         name=f"Approvals {len(standing.approvals)} of {standing.needed}",
@@ -38,12 +38,12 @@ def draw_template(standing: Standing) -> tuple[list[discord.Embed], discord.ui.V
 
 
 def _blanks(standing: Standing) -> str:
-    names = ", ".join(f"**{plain(name)}**" for name in standing.template.blanks())
+    names = ", ".join(f"**{inline(name)}**" for name in standing.template.blanks())
     return f"{names}: at most {BLANK_LIMIT} characters each, no address" if names else "none"
 
 
 def _approvals(standing: Standing) -> str:
-    lines = [f"✅ {plain(one.approver.name)} {moment(one.at, 'R')}" for one in standing.approvals]
+    lines = [f"✅ {inline(one.approver.name)} {moment(one.at, 'R')}" for one in standing.approvals]
     lines.append(
         "A broadcast of these words counts as approved once, by one of these who did not write it."
         if standing.is_approved

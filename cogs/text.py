@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from typing import Final
 
 from bot.broadcast import (
-    HIDDEN,
     PHONE_CONTENT,
     PHONE_SUBJECT,
     SUBJECT_LIMIT,
     Text,
     content_limit,
+    reveal,
     visible_length,
 )
 
@@ -23,17 +23,17 @@ _LINE_START: Final = re.compile(rf"{_START})([#>+-])")
 _NUMBERED: Final = re.compile(rf"{_START}\d+)([.)])")
 
 
-def reveal(text: str) -> str:
-    """Return the text with the names of characters that nobody would see in their places."""
-    return HIDDEN.sub(lambda match: "".join(f"⟨U+{ord(ch):04X}⟩" for ch in match[0]), text)
-
-
 def plain(text: str) -> str:
     """Return Markdown that shows exactly these characters: no mention, no link, no formatting."""
     text = reveal(text)
     text = _ANYWHERE.sub(r"\\\1", text)
     text = _LINE_START.sub(r"\1\\\2", text)
     return _NUMBERED.sub(r"\1\\\2", text)
+
+
+def inline(text: str) -> str:
+    """Return Markdown that shows a name or a sentence where a line of its own would be taken for ours."""
+    return plain(" ".join(text.split()))
 
 
 def units(text: str) -> int:

@@ -1,6 +1,7 @@
 """What the tests share: databases of their own, and a whole Herald between two simulations."""
 
 import asyncio
+import logging
 import os
 import warnings
 from collections.abc import AsyncGenerator, Generator
@@ -12,6 +13,7 @@ from typing import Any, Final, Protocol
 
 import psycopg
 import pytest
+import structlog
 from hypothesis import settings
 
 from bot.errors import Unreachable
@@ -98,6 +100,25 @@ def _address(request: pytest.FixtureRequest, folder: Path, kind: str) -> str:
     if kind == "postgresql":
         return request.getfixturevalue("postgres_url")
     return f"sqlite:///{folder / 'herald.db'}"
+
+
+@pytest.fixture(autouse=True)
+def restored_log() -> Generator[None, None, None]:
+    """Give logging back as it was: configuring it is for a whole process."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    known = {name: logger.level for name, logger in _loggers()}
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    for name, logger in _loggers():
+        logger.setLevel(known.get(name, logging.NOTSET))
+    structlog.reset_defaults()
+
+
+def _loggers() -> list[tuple[str, logging.Logger]]:
+    found = logging.Logger.manager.loggerDict.items()
+    return [(name, logger) for name, logger in found if isinstance(logger, logging.Logger)]
 
 
 class MakeSettings(Protocol):

@@ -2,6 +2,7 @@
 
 import asyncio
 import csv
+import os
 import sqlite3
 from contextlib import closing
 from io import StringIO
@@ -23,6 +24,7 @@ from tests.test_audit import AWKWARD, make_chain, make_entry
 GUILD = 104900000000000001
 NUMBERS = {"guild_id", "sequence", "actor_id", "broadcast_id"}
 LENGTH = 5
+LONG = os.environ.get("HYPOTHESIS_PROFILE") == "long"
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 HEADER = Header(at="2026-11-23T09:41:00+00:00", servers={"1": Chapter(name="Sunrise")}, filters={})
 
@@ -101,6 +103,35 @@ def test_any_bit_changed_in_any_column_of_any_line_is_found(
         assert not verifier.holds
         if column not in {"guild_id", "sequence"}:
             assert verifier.chains[GUILD].breach == (number, Flaw.CHANGED)
+
+
+VALUES = st.integers(-(2**63), 2**63 - 1) | TEXTS | st.binary(max_size=20)
+
+
+@settings(max_examples=1000 if LONG else 30)
+@given(st.integers(1, LENGTH), st.sampled_from(Line._fields), VALUES)
+def test_any_other_value_in_any_column_is_found_and_the_first_bad_line_named(
+    untouched: Path, number: int, column: str, value: int | str | bytes
+) -> None:
+    with TemporaryDirectory() as folder:
+        file = Path(copy(untouched, folder))
+        line = f"FROM audit_events WHERE rowid = {number}"
+        with closing(unlocked(file)) as database:
+            before = database.execute(f"SELECT {column} {line}").fetchone()
+            try:
+                database.execute(f"UPDATE audit_events SET {column} = ? WHERE rowid = {number}", [value])
+            except sqlite3.IntegrityError:
+                assume(False)
+            after = database.execute(f"SELECT {column} {line}").fetchone()
+            assume(before != after)
+        verifier = asyncio.run(verified(file))
+    assert not verifier.holds
+    # A line that went to another server is missing in its own, unless it was the last.
+    if column != "guild_id" or number < LENGTH:
+        moved_before = column == "sequence" and isinstance(after[0], int) and after[0] < number
+        breach = verifier.chains[GUILD].breach
+        assert breach is not None
+        assert breach.sequence == (1 if moved_before else number)
 
 
 @pytest.mark.parametrize(
@@ -346,7 +377,7 @@ def test_nothing_typed_becomes_a_formula_and_nothing_of_it_is_lost(begin: str, t
     table = FORMATS["csv"].lines(HEADER, [line])
     [cells] = list(csv.reader(StringIO(table, newline="")))
     assert not any(cell.startswith(tuple("=+-@\t\r＝")) for cell in cells)
-    assert cells[7].removeprefix("'") == typed.removeprefix("'")
+    assert cells[7].replace("'", "") == typed.replace("'", "")
     assert cells[0] == "Sunrise"
     assert cells[2] == "2026-11-23 09:41:00"
 

@@ -3,7 +3,7 @@
 import io
 import json
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from types import MappingProxyType
@@ -16,6 +16,7 @@ from pydantic import SecretStr
 from bot import log
 from bot.app import assemble
 from bot.policy_file import parse_policy
+from bot.redaction import HIDDEN
 from bot.sandbox.stage import API_KEY, Stage, answer
 from bot.sandbox.whop import Fault
 from tests.conftest import MakeSettings, OpenStage
@@ -45,25 +46,6 @@ targets = { experiences = ["exp_Gold"] }
 """
 
 
-@pytest.fixture(autouse=True)
-def restored() -> Iterator[None]:
-    """Give logging back as it was: configuring it is for a whole process."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    known = {name: logger.level for name, logger in _loggers()}
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    for name, logger in _loggers():
-        logger.setLevel(known.get(name, logging.NOTSET))
-    structlog.reset_defaults()
-
-
-def _loggers() -> list[tuple[str, logging.Logger]]:
-    found = logging.Logger.manager.loggerDict.items()
-    return [(name, logger) for name, logger in found if isinstance(logger, logging.Logger)]
-
-
 @pytest.fixture(params=["json", "console"])
 def output(request: pytest.FixtureRequest) -> io.StringIO:
     return configured(request.param)
@@ -76,7 +58,7 @@ def configured(style: str, *, level: str = "debug", secrets: tuple[str, ...] = S
 
 
 def assert_hidden(text: str) -> None:
-    assert log.HIDDEN in text
+    assert HIDDEN in text
     for secret in SECRETS:
         assert secret not in text
         assert repr(secret)[1:-1] not in text

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from bot.errors import ConfigurationError
 from bot.policy_file import load_policy
-from bot.settings import Settings
+from bot.settings import Settings, may_learn_key
 
 TOKEN = "fake-discord-token"
 KEY = "fake-whop-key"
@@ -62,6 +62,42 @@ WRONG = [
     ("WHOP_BASE_URL", "https://evil.example", WHOSE_HOST),
     ("WHOP_BASE_URL", "https://api.whop.com.evil.example", WHOSE_HOST),
     ("WHOP_BASE_URL", "https://api.whop.com:8443", WHOSE_HOST),
+    ("WHOP_BASE_URL", "https://evil.example#api.whop.com", ONLY_HOST),
+    ("WHOP_BASE_URL", "https://evil.example?api.whop.com", ONLY_HOST),
+    ("WHOP_BASE_URL", "https://api.whop.com@evil.example", ONLY_HOST),
+    ("WHOP_BASE_URL", "https://api.whop.com:443@evil.example", ONLY_HOST),
+    ("WHOP_BASE_URL", "https://api.whop.com\\.evil.example", ONLY_HOST),
+    ("WHOP_BASE_URL", "https:\\\\api.whop.com", ONLY_HOST),
+    ("WHOP_BASE_URL", "https:///api.whop.com", ONLY_HOST),
+    ("WHOP_BASE_URL", "//api.whop.com", ONLY_HOST),
+    ("WHOP_BASE_URL", "HTTPS://api.whop.com", ONLY_HOST),
+    # A Cyrillic o, a full-width dot, an accent: look-alikes are other hosts.
+    ("WHOP_BASE_URL", "https://api.wh\u043ep.com", ONLY_HOST),
+    ("WHOP_BASE_URL", "https://api.whop\uff0ecom", ONLY_HOST),
+    ("WHOP_BASE_URL", "https://api.whóp.com", ONLY_HOST),
+    ("WHOP_BASE_URL", "https://api.xn--whp-vqa.com", WHOSE_HOST),
+    ("WHOP_BASE_URL", "https://api.whop.com.", WHOSE_HOST),
+    ("WHOP_BASE_URL", "https://API.WHOP.COM", WHOSE_HOST),
+    ("WHOP_BASE_URL", "https://api.whop.com:443", WHOSE_HOST),
+    ("WHOP_BASE_URL", "https://evil.api.whop.com", WHOSE_HOST),
+    ("WHOP_BASE_URL", "https://whop.com", WHOSE_HOST),
+    ("WHOP_BASE_URL", "http://sandbox-api.whop.com", WHOSE_HOST),
+    ("WHOP_BASE_URL", "http://localhost.evil.example", WHOSE_HOST),
+    ("WHOP_BASE_URL", "http://localhost.", WHOSE_HOST),
+    ("WHOP_BASE_URL", "http://evil.example.localhost", WHOSE_HOST),
+    ("WHOP_BASE_URL", "http://0.0.0.0:8700", WHOSE_HOST),
+    ("WHOP_BASE_URL", "http://2130706433:8700", WHOSE_HOST),
+    ("WHOP_BASE_URL", "http://0x7f000001", WHOSE_HOST),
+    ("WHOP_BASE_URL", "http://0177.0.0.1", WHOSE_HOST),
+    ("WHOP_BASE_URL", "http://127.1", WHOSE_HOST),
+    ("WHOP_BASE_URL", "http://169.254.169.254", WHOSE_HOST),
+    ("WHOP_BASE_URL", "http://[::ffff:192.0.2.1]", ONLY_HOST),
+    ("WHOP_BASE_URL", "http://[::]", ONLY_HOST),
+    ("WHOP_BASE_URL", "http://127.0.0.1:0", WHOSE_HOST),
+    ("WHOP_BASE_URL", "http://127.0.0.1:", ONLY_HOST),
+    ("DATABASE_URL", "postgresql+psycopg://u:fake@password@db/herald", A_FILE),
+    ("DATABASE_URL", "postgresql+psycopg://u@db/herald?sslpassword=fake-password", A_FILE),
+    ("DATABASE_URL", "postgresql+psycopg://u@db/herald?oauth_client_secret=fake-password", A_FILE),
     ("DATABASE_URL", "postgresql://herald:fake-password@db/herald", A_FILE),
     ("DATABASE_URL", "postgresql+asyncpg://herald:fake-password@db/herald", A_FILE),
     ("DATABASE_URL", "postgresql+psycopg://herald:fake-password@db", A_FILE),
@@ -102,6 +138,7 @@ LINES = [
     ("whop_api=v1", "WHOP_API: it stands in the file twice: remove one."),
     ("WHOP_BASE_ULR=x", f"WHOP_BASE_ULR: there is no such key (did you mean WHOP_BASE_URL?): {SPELLING}"),
     ("DATABSE_URL=x", f"DATABSE_URL: there is no such key (did you mean DATABASE_URL?): {SPELLING}"),
+    ("WHOP_KEY_2aB9=x", f"line 4: there is no such key: {SPELLING}"),
     ("WHOP_SANDBOX=1", f"WHOP_SANDBOX: there is no such key: {SPELLING}"),
 ]
 
@@ -274,12 +311,36 @@ def test_what_others_keep_in_the_same_file_is_none_of_our_business() -> None:
         ("http://127.0.0.1:8700", "simulated Whop"),
         ("http://localhost:8700", "simulated Whop"),
         ("http://[::1]:8700", "simulated Whop"),
+        ("http://127.0.0.2", "simulated Whop"),
+        ("https://127.0.0.1:8700", "simulated Whop"),
     ],
 )
 def test_each_place_a_send_can_go_has_its_words(address: str, words: str) -> None:
     write_env(RIGHT | {"WHOP_BASE_URL": address})
     settings = Settings.load()
     assert (settings.whop_base_url, settings.environment) == (address.removesuffix("/"), words)
+
+
+@pytest.mark.parametrize("address", [row[1] for row in WRONG if row[0] == "WHOP_BASE_URL"])
+def test_no_request_to_an_address_that_is_refused_may_carry_the_key(address: str) -> None:
+    for path in ("", "/", "/api/v1/notifications", "@evil.example/", "\\@evil.example/", ":80@evil.example/"):
+        # Whop's own name with a path behind it is what a request looks like.
+        if f"{address}{path}".startswith("https://api.whop.com/"):
+            continue
+        assert not may_learn_key(f"{address}{path}")
+
+
+@pytest.mark.parametrize("origin", ["https://api.whop.com", "https://sandbox-api.whop.com"])
+def test_the_requests_of_a_right_address_may_carry_the_key_and_no_variations_of_it(origin: str) -> None:
+    assert may_learn_key(f"{origin}/api/v1/notifications?x=//evil.example@")
+    for trick in (
+        "@evil.example/",
+        "\\@evil.example/",
+        "#@evil.example/",
+        "?@evil.example/",
+        ".evil.example/",
+    ):
+        assert not may_learn_key(f"{origin}{trick}evil.example/")
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The transport sends each request once, tells whether anything left, and keeps the key to itself."""
 
 import asyncio
+import gzip
 import logging
 import shutil
 import socket
@@ -372,6 +373,71 @@ async def test_an_endless_body_ends_at_the_bound(transport: Transport) -> None:
     assert time.monotonic() - started < 1
 
 
+async def drip(writer: asyncio.StreamWriter) -> None:
+    """Write a byte now and then, without an end."""
+    with suppress(ConnectionError):
+        while not writer.is_closing():
+            writer.write(b"x")
+            await writer.drain()
+            await asyncio.sleep(0.01)
+
+
+async def drip_a_body(writer: asyncio.StreamWriter) -> None:
+    writer.write(ACCEPTED + b"\r\n")
+    await drip(writer)
+
+
+async def drip_a_header(writer: asyncio.StreamWriter) -> None:
+    writer.write(ACCEPTED + b"X: ")
+    await drip(writer)
+
+
+async def hint_without_end(writer: asyncio.StreamWriter) -> None:
+    """Announce an answer again and again, as fast as the caller takes it."""
+    with suppress(ConnectionError):
+        while not writer.is_closing():
+            writer.write(b"HTTP/1.1 103 Early Hints\r\n\r\n" * 100)
+            await writer.drain()
+            await asyncio.sleep(0)
+
+
+async def add_headers_without_end(writer: asyncio.StreamWriter) -> None:
+    writer.write(ACCEPTED)
+    with suppress(ConnectionError):
+        while not writer.is_closing():
+            writer.write(b"X: y\r\n" * 1000)
+            await writer.drain()
+            await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("answer", [drip_a_header, hint_without_end, add_headers_without_end])
+async def test_an_answer_that_never_begins_ends_in_time(answer: Answer) -> None:
+    started = time.monotonic()
+    async with serve(answer) as whop, hasty() as transport:
+        said = await transport.send(post(whop.url()))
+    assert isinstance(said, NoAnswer)
+    assert said.bytes_left
+    assert time.monotonic() - started < 2
+
+
+async def test_a_body_that_drips_ends_in_time_and_does_not_take_an_acceptance_back() -> None:
+    started = time.monotonic()
+    async with serve(drip_a_body) as whop, hasty() as transport:
+        response = await transport.send(post(whop.url()))
+    assert isinstance(response, Response)
+    assert (response.status, set(response.body)) == (202, {"x"})
+    assert time.monotonic() - started < 2
+
+
+async def test_a_gzip_bomb_does_not_go_off(transport: Transport) -> None:
+    bomb = gzip.compress(bytes(100 * 1024 * 1024), compresslevel=1)
+    head = ACCEPTED + f"Content-Encoding: gzip\r\nContent-Length: {len(bomb)}\r\n\r\n".encode()
+    async with serve(pieces(head + bomb)) as whop:
+        response = await transport.send(post(whop.url()))
+    assert isinstance(response, Response)
+    assert (response.status, len(response.body) <= BODY_LIMIT) == (202, True)
+
+
 async def test_a_body_is_never_unpacked_so_that_a_small_one_cannot_grow(transport: Transport) -> None:
     async with serve(pieces(ACCEPTED + b"Content-Encoding: gzip\r\nContent-Length: 3\r\n\r\nabc")) as whop:
         response = await transport.send(post(whop.url()))
@@ -467,6 +533,19 @@ async def test_a_redirect_is_not_followed_so_that_the_key_stays(transport: Trans
     assert isinstance(response, Response)
     assert response.status == status
     assert (len(whop.received), elsewhere.connections) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://{}:{}/", "http://api.whop.com@{}:{}/", "http://[::ffff:127.0.0.1]:{1}/", "HTTP://{}:{}/"]
+)
+async def test_to_an_address_that_is_none_of_whops_nothing_goes_whatever_the_database_says(
+    transport: Transport, url: str
+) -> None:
+    # The whole of 127.0.0.0/8 is this machine; 0.0.0.0 reaches it too, and stands for a stranger here.
+    async with serve(pieces(ACCEPTED + EMPTY)) as stranger:
+        answer = await transport.send(post(url.format("0.0.0.0", stranger.port)))
+    assert answer == NoAnswer(reason="its address is none of Whop's", bytes_left=False)
+    assert stranger.connections == 0
 
 
 async def test_each_request_has_a_connection_of_its_own(transport: Transport) -> None:

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from bot.audit import HERALD
 from bot.bell import Bell
-from bot.broadcast import TRANSITIONS, Broadcast, Status, Step
+from bot.broadcast import TRANSITIONS, Broadcast, Status, Step, is_storable
 from bot.clock import Clock
 from bot.errors import Conflict, NotAllowed, NotFound, NotReady, Refused
 from bot.lifecycle import Lifecycle, describe_state
@@ -171,6 +171,8 @@ def require(reason: str) -> None:
 def limit(words: str) -> None:
     if len(words) > REASON_LIMIT:
         raise NotReady(f"At most {REASON_LIMIT} characters fit; yours has {len(words)}: shorten it.")
+    if not is_storable(words):
+        raise NotReady("It has characters that cannot be stored: retype it.")
 
 
 def require_name(server: Server, audience: str, typed: str) -> str:

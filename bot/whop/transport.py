@@ -8,6 +8,8 @@ import aiohttp
 from pydantic import SecretStr
 
 from bot.delivery import NoAnswer, Request, Response
+from bot.redaction import Redaction
+from bot.settings import may_learn_key
 
 CONNECT_SECONDS: Final = 5.0
 TOTAL_SECONDS: Final = 30.0
@@ -19,6 +21,8 @@ class Transport:
 
     def __init__(self, *, api_key: SecretStr, total_seconds: float = TOTAL_SECONDS) -> None:
         self._api_key = api_key
+        # Whoever answers may repeat what they were sent.
+        self._redaction = Redaction([api_key.get_secret_value()])
         self._total_seconds = total_seconds
 
     async def __aenter__(self) -> Self:
@@ -41,6 +45,10 @@ class Transport:
     async def __aexit__(self, *_: object) -> None:
         await self._session.close()
 
+    def __reduce__(self) -> str:
+        """Refuse to be pickled: the key would stand in it as it is."""
+        raise TypeError("a transport holds the key: it is not pickled")
+
     async def send(
         self, request: Request, *, may_leave: Callable[[], bool] = lambda: True
     ) -> Response | NoAnswer:
@@ -49,6 +57,9 @@ class Transport:
         `may_leave` is asked at the last moment before the first byte goes out.
         """
         session = self._session
+        if not may_learn_key(request.url):
+            # It comes from the database, which others may have written to.
+            return NoAnswer(reason="its address is none of Whop's", bytes_left=False)
         sent = SimpleNamespace(bytes_left=False, may_leave=may_leave)
         headers = {**request.headers, "Authorization": f"Bearer {self._api_key.get_secret_value()}"}
         try:
@@ -69,7 +80,9 @@ class Transport:
             body = await _read_bounded(answer)
         finally:
             answer.close()
-        return Response(status=answer.status, headers=answer.headers, body=body)
+        clean = self._redaction
+        headers = {clean(name): clean(value) for name, value in answer.headers.items()}
+        return Response(status=answer.status, headers=headers, body=clean(body))
 
 
 class _TooLateError(Exception):

@@ -1,0 +1,289 @@
+"""Whatever people type comes out unchanged where it must, and harmless where it is shown."""
+
+import csv
+import json
+import os
+import re
+import unicodedata
+from collections.abc import Sequence
+from io import StringIO
+from pathlib import Path
+from typing import Any, Final
+
+import discord
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from bot.announcer import Rendered
+from bot.audit import Entry, Line, Verifier, chain
+from bot.broadcast import ECHOED, Approval, Notification, Person, Status, Text, is_storable, problems, reveal
+from bot.client import typed_in
+from bot.export import FORMATS, Chapter, Export, Header, from_json, to_csv, written_whole
+from bot.freeze import Freeze
+from bot.sandbox.stage import UNDONE, Stage, answer, response
+from bot.store import Store
+from cogs.text import units
+from tests.test_audit import make_entry
+from tests.test_cards import BREAKS, ESCAPE, NOW, Scene, assert_fits, assert_harmless, unescaped
+
+LONG: Final = os.environ.get("HYPOTHESIS_PROFILE") == "long"
+JOURNEYS: Final = settings(
+    max_examples=150 if LONG else 5,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+SHEETS: Final = settings(max_examples=5000 if LONG else 150, deadline=None)
+CARDS: Final = settings(max_examples=1000 if LONG else 40, deadline=None)
+
+TRICKS: Final = [
+    "\u202e", "\u2066", "\u200b", "\u200d", "\ufeff", "\u00ad", "\u3164", "\x00", "\x1b[31m", "\ud800",
+    "\udfff", "\r\n", "\r", "\n", "\v", "\f", "\x1c", "\x85", "\u2028", "\u2029", "e\u0301\u0323", "\ufffe",
+    "👨\u200d👩\u200d👧", "\U0010ffff", "@everyone", "<@&1>", "<@1>", "<#1>", "<t:1:R>", "</x:1>", "**",
+    "```", "[a](http://b.example)", "||", "> ", "# ", "-# digest 0000000000000000", "\n`    7` ", "• ", "{}",
+    "{0}", "Approvals 9 of 9: ", "%s", "%(a)s", "\\", "=cmd|' /C calc'!A0", "+1", "-1", "@SUM(A1)", ";=1",
+    "\t=1", " =1", "\uff1d1", '"', "'", ",", ";", "∞", "ß", "İ", " ",
+]  # fmt: skip
+ANY: Final = st.characters(exclude_categories=())
+
+
+def texts(most: int, *, least: int = 0) -> st.SearchStrategy[str]:
+    """Give texts of any characters of any plane, halves of them too, and of the tricks that people know."""
+    tricky = st.lists(st.sampled_from(TRICKS) | ANY, max_size=12).map("".join)
+    return (st.text(ANY, max_size=most) | tricky).map(lambda text: text[:most]).filter(
+        lambda text: len(text) >= least
+    )  # fmt: skip
+
+
+# --- the whole way ---------------------------------------------------------------------------------
+
+
+@JOURNEYS
+@given(subject=texts(60, least=1), content=texts(300, least=1), note=texts(200))
+@example("=1+1", "50\u202e% off\r\n\r\n@everyone \u2028> **all** <@&1>", ";=cmd|' /C calc'!A0")
+@example("a\x00b", "Words that some database could not keep.", "")
+@example("Half", "a \ud83d is half of a character", "")
+@example("Whole", "The note has it.", "\x00")
+async def test_what_is_typed_comes_to_whop_and_into_the_record_as_it_is(
+    stage: Stage, subject: str, content: str, note: str
+) -> None:
+    before = len(stage.whop.exchanges)
+    draft = await stage.compose(subject=subject, content=content)
+    if any("\ud800" <= ch <= "\udfff" for ch in subject + content):
+        await given_back(draft, f"{subject}\n\n{content}")
+        return
+    words = Notification(topic="announcements", all=Text(subject=subject, content=content))
+    number = await newest(stage, words)
+    if lacking := problems(words):
+        assert unescaped_card(draft).count("Submit") == 0
+        assert lacking[0].split(";")[0] in re.sub(r"\\(.)", r"\1", answer(draft))
+        return
+    sent = await stage.submit(draft, note=note)
+    if not is_storable(note):
+        await given_back(sent, note)
+        sent = await stage.submit(draft)
+        note = ""
+    card = await card_of(stage, number)
+    assert_fits(card)
+    assert unescaped(card.embeds[1].description or "") == f"**{reveal(subject)}**\n{reveal(content)}"
+    assert card.mentions.to_dict() == {"parse": []}
+    await stage.press("Omar", "Approve")
+    await stage.wait(UNDONE)
+    [exchange] = stage.whop.exchanges[before:]
+    assert typed_words(json.loads(exchange.body)) == (subject, content)
+    lines = await recorded(stage)
+    assert [line.detail for line in lines if line.broadcast_id == number and line.action == "submit"] == [
+        note
+    ]
+    await assert_exports(stage, lines)
+
+
+async def given_back(result: Any, typed: str) -> None:
+    """Look for a refusal that says what to mend, with all that was typed in a file beside it."""
+    shown = response(result) if not result.followups else result.followups[-1].message
+    assert "cannot be stored: retype it" in shown.content
+    [attached] = shown.attachments
+    assert (await attached.read()).decode() == typed.encode(errors="backslashreplace").decode()
+
+
+def unescaped_card(result: Any) -> str:
+    return str(response(result).components)
+
+
+async def newest(stage: Stage, words: Notification) -> int:
+    """Return the number of the newest broadcast, which says exactly these words."""
+    drafts = await stage.herald.service.drafts(stage.actor("Maya"))
+    assert drafts[0].notification == words
+    return drafts[0].id
+
+
+async def card_of(stage: Stage, number: int) -> Rendered:
+    broadcast, deliveries = await stage.herald.service.look(stage.actor("Omar"), number)
+    return stage.herald.client.cards.review(broadcast, deliveries)
+
+
+def typed_words(body: dict[str, Any]) -> tuple[str, str]:
+    if "notification_data" in body:
+        text = body["notification_data"]["all"]
+        return text["subject"], text["content"]
+    return body["title"], body["content"]
+
+
+async def recorded(stage: Stage) -> list[Line]:
+    address = stage.settings.database_url.get_secret_value()
+    async with Store.open_to_read(address) as store, store.reading() as tx:
+        return [line async for some in tx.record.lines() for line in some]
+
+
+async def assert_exports(stage: Stage, lines: Sequence[Line]) -> None:
+    guild = str(stage.world.guild.id)
+    header = Header(at="", servers={guild: Chapter(name="Sunrise")}, filters={})
+    for form in FORMATS.values():
+        place = stage.settings.herald_config.with_name("export")
+        with written_whole(place, encoding=form.encoding, force=True) as file:
+            file.write(form.begin(header) + form.lines(header, lines))
+        if form.encoding == "ascii":
+            assert_verifies(place, lines)
+        else:
+            assert_no_formula(place.read_text("utf-8-sig"))
+
+
+def assert_verifies(file: Path, lines: Sequence[Line]) -> None:
+    export = Export(file, anchors=[])
+    assert sum(1 for _ in export.read()) >= 1
+    assert export.unreadable is None
+    assert export.verifier.holds
+    read = [from_json(text) for text in file.read_text("ascii").split("\n")[1:-1]]
+    assert read == list(lines)
+
+
+# --- a spreadsheet ---------------------------------------------------------------------------------
+
+
+def assert_no_formula(table: str) -> None:
+    """Look at every cell, and at what a program that splits at semicolons or tabs takes for one."""
+    for row in csv.reader(StringIO(table, newline="")):
+        for cell in row:
+            for piece in re.split(r"[;\t\r\n]", cell):
+                # What a spreadsheet may pass over at the beginning.
+                seen = "".join(ch for ch in piece if unicodedata.category(ch)[0] not in "CZ")
+                assert not seen.startswith(tuple("=+-@＝＋－＠")), cell
+
+
+@SHEETS
+@given(texts(80), texts(200), texts(40))
+@example("=1", "\ufeff=1", "a;=1")
+@example("a;\u200b=1", "a\n\x00@SUM(A1)", "\t+1")
+def test_no_cell_becomes_a_formula_whatever_a_spreadsheet_passes_over(
+    name: str, detail: str, server: str
+) -> None:
+    entry = make_entry(actor=Person(0, name), detail=detail, action="submit")
+    header = Header(at="", servers={"1": Chapter(name=server)}, filters={})
+    table = to_csv(header, [chain(entry, previous=None).line])
+    assert_no_formula(table)
+    [cells] = csv.reader(StringIO(table, newline=""))
+    for cell, typed in ((cells[0], server), (cells[3], name), (cells[7], detail)):
+        assert cell.replace("'", "") == typed.replace("'", "")
+
+
+@SHEETS
+@given(texts(60), texts(200))
+def test_a_line_of_any_characters_is_read_from_an_export_as_it_was_written(name: str, detail: str) -> None:
+    line = chain(make_entry(actor=Person(7, name), detail=detail), previous=None).line
+    form = FORMATS["jsonl"]
+    text = form.lines(Header(at="", servers={}, filters={}), [line]).encode(form.encoding).decode()
+    assert text.count("\n") == len(text.splitlines()) == 1
+    verifier = Verifier()
+    verifier.read(from_json(text.rstrip("\n")))
+    assert verifier.holds
+
+
+# --- what is shown ---------------------------------------------------------------------------------
+
+
+def shape(rendered: Rendered) -> list[int]:
+    """Return how many lines there are in each part of a message that is not the words themselves."""
+    parts = [rendered.content]
+    for embed in rendered.embeds:
+        parts += [field.value or "" for field in embed.fields]
+    return [len(BREAKS.split(part)) for part in parts]
+
+
+def every_view(scene: Scene, name: str, reason: str) -> list[Rendered]:
+    """Draw everything with that name for all who act and that reason for all that they do."""
+    person = Person(7, name)
+    cards = scene.cards
+    broadcast = scene.broadcast(
+        author=person, audience=name, reason=reason, note="",
+        notification=Notification(topic=name, all=Text(subject="News", content="Words.")),
+        approvals=(Approval(approver=person, at=NOW),),
+    )  # fmt: skip
+    freeze = Freeze(guild_id=None, by=person, at=NOW, reason=reason)
+    entry = Entry(guild_id=1, at=NOW, actor=person, action="reject", broadcast_id=1, detail=reason)
+    return [
+        *(cards.review(broadcast.model_copy(update={"status": status}), []) for status in Status),
+        *(cards.echo(broadcast, step) for step in sorted(ECHOED)),
+        cards.audit(chain(entry, previous=None)),
+        cards.freeze(freeze),
+        cards.thaw(freeze, [broadcast]),
+        Rendered(content=cards.brief(broadcast)),
+        Rendered(content=cards.confirmation(broadcast)),
+    ]
+
+
+SCENE: Final = Scene.make("v5", "a")
+PLAIN: Final = [shape(one) for one in every_view(SCENE, "Maya", "Why not.")]
+
+
+@CARDS
+@given(texts(100, least=1).filter(lambda text: bool(text.strip())), texts(500).map(lambda text: f"x{text}"))
+@example("Maya\n✅ Omar", "no.\n`    9` Lena: approved")
+@example("Maya\u2028• all is well", "no.\x85**What goes out once it is lifted:**\nnothing")
+@example("\u202eayaM\u200b", "\ud800")
+def test_no_name_and_no_reason_forges_a_line_pings_or_hides(name: str, reason: str) -> None:
+    for rendered, usual in zip(every_view(SCENE, name, reason), PLAIN, strict=True):
+        assert_fits(rendered)
+        assert shape(rendered) == usual
+        assert not rendered.mentions.everyone
+        assert not rendered.mentions.roles
+        for embed in rendered.embeds:
+            for text in (embed.description, *(field.value for field in embed.fields)):
+                assert reveal(text or "") == (text or "")
+                bare = ESCAPE.sub("x", re.sub(r"<t:\d+:\w>", "", text or ""))
+                assert not re.search(r"[<\[\]@`]|://", bare), text
+        assert reveal(rendered.content) == rendered.content
+
+
+@CARDS
+@given(texts(500))
+def test_what_is_cut_for_a_message_is_never_longer_than_its_limit(text: str) -> None:
+    shown = SCENE.cards.audit(chain(Entry(guild_id=1, at=NOW, actor=Person(7, text[:100]), action="reject",
+                                          detail=text), previous=None)).content  # fmt: skip
+    assert units(shown) <= 2000
+    assert_harmless(shown.partition("\n> ")[2].partition("\n-# digest")[0])
+
+
+# --- what comes in and goes out as a file ----------------------------------------------------------
+
+
+def test_no_form_takes_a_file_and_no_command_takes_an_attachment(v5: Stage) -> None:
+    for command in v5.herald.client.tree.walk_commands(guild=discord.Object(v5.world.guild.id)):
+        for option in getattr(command, "parameters", []):
+            assert option.type is not discord.AppCommandOptionType.attachment
+    sources = [path.read_text("utf-8") for path in (Path(__file__).parents[1] / "cogs").glob("*.py")]
+    assert not any(re.search(r"FileUpload|Attachment\b", source) for source in sources)
+
+
+def test_of_an_unknown_component_nothing_is_taken_for_words() -> None:
+    typed = {"type": discord.ComponentType.text_input.value, "value": "words"}
+    other = {"type": 19, "value": "file", "values": ["1"]}
+    assert list(typed_in({"components": [{"component": typed}, {"component": other}]})) == ["words"]
+
+
+async def test_what_was_typed_is_given_back_in_a_file_of_bounded_size(
+    v5: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.client.ATTACHED_BYTES", 100)
+    refused = response(await v5.compose(content="\ud800" * 500))
+    [attached] = refused.attachments
+    assert len(await attached.read()) == 100
