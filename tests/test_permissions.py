@@ -1,14 +1,23 @@
 """Each cell of the table of who may do what and when: allowed, or refused with its sentence and its line."""
 
+from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
 from typing import Any, Final
 
+import discord
 import pytest
 
+import cogs
 from bot.audit import Event
 from bot.broadcast import Broadcast, Status
 from bot.errors import Refused
-from bot.permissions import Action, Actor
+from bot.permissions import PERMISSIONS, Action, Actor
+from bot.sandbox.stage import Stage
+from cogs.buttons import LOOKS
+from cogs.modals import REASONED as ASKED_WHY
+from tests.permissions.__main__ import PAGE
+from tests.permissions.page import page
 from tests.permissions.people import GUILD, OTHER_GUILD, PEOPLE, POWERFUL, ROLES, Who
 from tests.permissions.scene import Line, Rows, Scene
 from tests.permissions.table import NO_SUCH, OLD_CARD, TABLE, Mark, Row, sentence
@@ -199,3 +208,45 @@ async def test_a_reason_is_judged_only_if_they_may_give_one_and_its_refusal_is_r
         lines = [(line.actor, line.action, line.broadcast) for line in scene.lines_after(length)]
         assert lines == [(PEOPLE[asking].id, f"refused {action}", it.id) for asking in (Who.STRANGER, who)]
         assert scene.rows() == scene.untouched
+
+
+# --- nothing is missing from it ----------------------------------------------------------------------
+
+SURFACES: Final = {surface for way in WAYS for surface in way.surfaces}
+
+
+def test_every_action_has_its_row_and_every_row_its_ways() -> None:
+    assert {row.record for row in TABLE.values()} == set(PERMISSIONS) == set(Action)
+    assert {way.what for way in WAYS} == set(TABLE)
+
+
+def test_every_row_says_something_for_everyone_and_in_each_status_that_a_step_knows() -> None:
+    for row in TABLE.values():
+        assert len(row.marks.replace(" ", "")) == len(Who), row.what
+        assert len(row.draft_marks.replace(" ", "")) in {0, len(Who)}, row.what
+        assert bool(row.own) is ("w" in row.marks), row.what
+        assert bool(row.author) is ("a" in row.marks), row.what
+
+
+def classes(base: type) -> set[str]:
+    """Return the names of all classes in cogs that are of a kind of discord.py's."""
+    modules = [import_module(f"cogs.{one.name}") for one in iter_modules(cogs.__path__)]
+    found = (one for module in modules for one in vars(module).values() if isinstance(one, type))
+    return {one.__name__ for one in found if issubclass(one, base) and one.__module__.startswith("cogs.")}
+
+
+async def test_every_command_button_and_form_stands_in_it(v5: Stage) -> None:
+    offered = v5.person("Maya").available_commands(v5.channel("moderators"))
+    assert {one for one in SURFACES if one.startswith("/")} == {f"/{name}" for name in offered}
+    buttons = {one.removeprefix("button ") for one in SURFACES if one.startswith("button ")}
+    assert buttons == set(LOOKS) == set(v5.herald.client.presses)
+    # The buttons above are of the one class, and those that turn a page of the record of the other.
+    assert classes(discord.ui.DynamicItem) == {"ActionButton", "PageButton"}
+    forms = {one.split()[0] for one in SURFACES if one.split()[0].endswith("Modal")}
+    assert forms == classes(discord.ui.Modal) - {"HeraldModal"}
+    reasons = {one.removeprefix("ReasonModal ") for one in SURFACES if one.startswith("ReasonModal ")}
+    assert reasons == set(ASKED_WHY)
+
+
+def test_the_page_is_what_the_command_prints() -> None:
+    assert PAGE.read_text("utf-8") == page(), "make permissions"
