@@ -1,5 +1,6 @@
 """Each cell of the table of who may do what and when: allowed, or refused with its sentence and its line."""
 
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
@@ -22,6 +23,9 @@ from tests.permissions.people import GUILD, OTHER_GUILD, PEOPLE, POWERFUL, ROLES
 from tests.permissions.scene import Line, Rows, Scene
 from tests.permissions.table import NO_SUCH, OLD_CARD, TABLE, Mark, Row, sentence
 from tests.permissions.ways import WAYS, Way
+
+# Every private name in here belongs to the product.
+# pyright: reportPrivateUsage=false
 
 MENTIONS: Final = {role: f"<@&{number}>" for role, number in ROLES.items()}
 ASKING: Final = [who for who in Who if who not in POWERFUL]
@@ -208,6 +212,28 @@ async def test_a_reason_is_judged_only_if_they_may_give_one_and_its_refusal_is_r
         lines = [(line.actor, line.action, line.broadcast) for line in scene.lines_after(length)]
         assert lines == [(PEOPLE[asking].id, f"refused {action}", it.id) for asking in (Who.STRANGER, who)]
         assert scene.rows() == scene.untouched
+
+
+@pytest.mark.parametrize("what", [row.what for row in TABLE.values() if not row.looks and "+" in row.marks])
+async def test_what_discord_sends_twice_is_done_once_and_the_second_is_recorded(
+    tmp_path: Path, what: str
+) -> None:
+    row = TABLE[what]
+    way = next(way for way in WAYS if way.what == what and not way.asks)
+    status = next(status for status in Status if status in row.leads)
+    who = next(who for who in Who if row.mark(who, status) is Mark.ALLOWED)
+    async with Scene.open(tmp_path, status) as scene:
+        actor = replace(PEOPLE[who], interaction=7)
+        async with scene.service._store.transaction() as tx:
+            assert await tx.use_interaction(7, at=scene.it.updated_at)
+        if way.first:
+            await way.first(scene.service, actor, scene.it)
+        before, length = scene.rows(), scene.length()
+        said, _ = await tried(scene, way, actor)
+        [line] = scene.lines_after(length)
+        assert said == "This has been done already: Discord sent it twice."
+        assert (line.detail, line.action) == (said, f"refused {row.record}")
+        assert scene.rows() == before
 
 
 # --- nothing is missing from it ----------------------------------------------------------------------

@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from bot.audit import Event
 from bot.broadcast import OPEN, Broadcast, Status
 from bot.delivery import Delivery
-from bot.errors import NotFound, Refused
+from bot.errors import Conflict, NotFound, Refused
+from bot.lifecycle import describe_state
 from bot.permissions import Action, Actor, approvers, decide
 from bot.policy import Audience, Topic
 from bot.search import Search, read_search
@@ -72,6 +73,10 @@ class Looking(Gate):
     async def who(self, actor: Actor, broadcast_id: int, members: Sequence[Actor]) -> tuple[int, list[Actor]]:
         """Return how many approvals a broadcast still needs, and which of the members could give them now."""
         broadcast, _ = await self.look(actor, broadcast_id)
+        if broadcast.status not in {Status.DRAFT, Status.REVIEW}:
+            refusal = Conflict(describe_state(broadcast))
+            await self._refuse(actor, Action.LIST, refusal, broadcast)
+            raise refusal
         quorum = self.lifecycle.server_of(broadcast).quorum(broadcast.audience)
         return quorum - len(broadcast.approvals), approvers(self.policy, broadcast, members)
 

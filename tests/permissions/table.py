@@ -130,7 +130,8 @@ _ROWS: Final = (
     Row(what="see a broadcast", marks="++r+ +++++ rrrr gddd", draft_marks="++rg ggggg rrrr gddd",
         record="list", looks=True, role=_TO_SEE),
     Row(what="ask who could approve it", marks="++r+ +++++ rrrr gddd", draft_marks="++rg ggggg rrrr gddd",
-        record="list", looks=True, role=_TO_SEE),
+        record="list", looks=True, role=_TO_SEE,
+        leads={Status.DRAFT: Status.DRAFT, Status.REVIEW: Status.REVIEW}),
     Row(what="search the record", marks="r+r+ rrrr+ rrrr hddd", record="audit", names_it=False,
         looks=True, role="You cannot search the record: it takes the role {audit}."),
 
