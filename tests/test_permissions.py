@@ -12,7 +12,7 @@ import pytest
 import cogs
 from bot.audit import Event
 from bot.broadcast import Broadcast, Status
-from bot.errors import Refused
+from bot.errors import HeraldError, Refused
 from bot.permissions import PERMISSIONS, Action, Actor
 from bot.sandbox.stage import Stage
 from cogs.buttons import LOOKS
@@ -40,8 +40,8 @@ async def tried(scene: Scene, way: Way, actor: Actor, it: Broadcast | None = Non
     """Return what somebody who tries it is refused with, or None and what they got."""
     try:
         return None, await way.do(scene.service, actor, it or scene.it)
-    except Refused as refusal:
-        return str(refusal), None
+    except HeraldError as error:
+        return str(error), None
 
 
 async def cell(scene: Scene, way: Way, who: Who) -> list[str]:

@@ -136,6 +136,20 @@ async def test_by_direct_message_nothing_can_be_done_and_nobodys_record_says_so(
     assert (await broadcast(v5), len(await record(v5))) == (before, written)
 
 
+async def test_a_bot_can_do_nothing_whatever_roles_it_holds(v5: Stage) -> None:
+    await v5.submit(await v5.compose())
+    before, written = await broadcast(v5), len(await record(v5))
+    robot = v5.world.env.create_user("Robot", bot=True)
+    member = v5.world.guild.add_member(robot, roles=list(v5.world.roles.values()))
+    card = await forged(v5, *ids())
+    for one in ids():
+        result = await member.click(card, custom_id=one)
+        assert (result.modal, answer(result)) == (None, DOOR), one
+    entries = (await record(v5))[written:]
+    assert [one.action for one in entries] == [f"refused {row_of(one).record}" for one in ids()]
+    assert await broadcast(v5) == before
+
+
 async def test_from_another_server_there_is_no_such_broadcast(v5: Stage) -> None:
     await v5.submit(await v5.compose())
     guild = v5.world.env.create_guild("Moonlight")
