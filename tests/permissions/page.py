@@ -1,6 +1,7 @@
 """The table as a page for people: docs/permissions.md."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from itertools import groupby
 from types import MappingProxyType
 from typing import Final
@@ -98,6 +99,7 @@ def _legend() -> str:
     return "\n".join(["## The signs", "", *lines, "", said, ""])
 
 
+@cache
 def _groups() -> list[list[Who]]:
     """Return the columns, those in one that never differ."""
     signs = {who: tuple(row.mark(who, status) for row in TABLE.values() for status in Status) for who in Who}
