@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: install sandbox play test crash bench check format lock clean
+.PHONY: install sandbox play test crash bench permissions check format lock clean
 
 install: $(STAMP)
 
@@ -32,6 +32,9 @@ bench: install  ## measure speed, latency, rate and idle cost; some minutes, or 
 
 seeded: install  ## sow bugs on purpose: each has to turn tests red
 	$(BIN)/python -m tests.seeded
+
+permissions: install  ## print who may do what, and when, into docs/permissions.md
+	$(BIN)/python -m tests.permissions
 
 check: install
 	$(BIN)/ruff check .

@@ -248,7 +248,7 @@ class NameModal(HeraldModal):
 
     @override
     def typed(self) -> str:
-        """Return nothing: a name is typed again sooner than copied from a file."""
+        """Return nothing: a name is sooner typed again than copied from a file."""
         return ""
 
 

@@ -8,7 +8,7 @@ import discord
 import pytest
 
 from bot.broadcast import Status
-from bot.errors import NotAllowed, NotFound
+from bot.errors import NotAllowed
 from bot.sandbox.stage import UNDONE, Stage, answer, readable, response
 from cogs.buttons import ActionButton
 from tests.conftest import OpenStage
@@ -289,7 +289,7 @@ async def test_a_forged_button_has_no_authority(v5: Stage, action: str, number: 
 async def test_members_of_another_server_cannot_reach_its_broadcasts(v5: Stage) -> None:
     await submitted(v5)
     foreign = dataclasses.replace(v5.actor("Omar"), guild_id=v5.world.guild.id + 1)
-    with pytest.raises(NotFound):
+    with pytest.raises(NotAllowed, match="only for members of a server that its policy names"):
         await v5.herald.service.approve(foreign, 1, revision=1)
 
 

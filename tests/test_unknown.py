@@ -378,7 +378,7 @@ async def test_sending_again_takes_the_role_compose(office: Office) -> None:
 
 async def test_only_what_is_unknown_can_be_sent_again_and_only_from_its_newest_card(office: Office) -> None:
     desk = await unknown(office)
-    with pytest.raises(Conflict, match="has moved on"):
+    with pytest.raises(Conflict, match="This card is out of date"):
         await again(desk, revision=2)
     await desk.service.resolve(LENA, 1, revision=1, went_out=True, reason="I looked")
     with pytest.raises(Conflict, match="has moved on"):

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from bot.broadcast import Approval, Broadcast, Notification
-from bot.errors import NotReady
+from bot.errors import NotReady, Refused
 from bot.permissions import Action, Actor, approvers
 from bot.policy import Server
 from bot.service.lending import Lending
@@ -30,18 +30,22 @@ class Drafting(Lending):
         await self._authorise(actor, Action.COMPOSE)
         server = self._server(actor)
         await self._choose(actor, audience, notification.topic)
-        async with self._store.transaction() as tx:
-            await self._meet(tx, actor)
-            draft = await tx.broadcasts.add(
-                guild_id=server.guild,
-                author=actor.person,
-                audience=audience,
-                notification=notification,
-                fingerprint=self.lifecycle.fingerprint(server, audience, notification),
-                origin_channel_id=channel_id,
-                at=self._clock(),
-            )
-            await self.lifecycle.note(tx, draft, actor.person, "composed", f"for {audience}")
+        try:
+            async with self._store.transaction() as tx:
+                await self._meet(tx, actor)
+                draft = await tx.broadcasts.add(
+                    guild_id=server.guild,
+                    author=actor.person,
+                    audience=audience,
+                    notification=notification,
+                    fingerprint=self.lifecycle.fingerprint(server, audience, notification),
+                    origin_channel_id=channel_id,
+                    at=self._clock(),
+                )
+                await self.lifecycle.note(tx, draft, actor.person, "composed", f"for {audience}")
+        except Refused as refusal:
+            await self._refuse(actor, Action.COMPOSE, refusal, None)
+            raise
         return draft
 
     async def edit(

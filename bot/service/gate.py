@@ -47,7 +47,7 @@ class Gate:
         broadcast: Broadcast | None = None
         try:
             async with self._store.reading() as tx:
-                broadcast = await self._find(tx, actor, broadcast_id)
+                broadcast = await self._find(tx, actor, action, broadcast_id)
                 self._permit(actor, action, broadcast, revision)
         except Refused as refusal:
             await self._refuse(actor, action, refusal, broadcast)
@@ -67,10 +67,10 @@ class Gate:
     ) -> Broadcast:
         broadcast: Broadcast | None = None
         try:
-            limit(detail)
             async with self._store.transaction() as tx:
-                broadcast = await self._find(tx, actor, broadcast_id)
+                broadcast = await self._find(tx, actor, action, broadcast_id)
                 self._permit(actor, action, broadcast, revision)
+                limit(detail)
                 await self._meet(tx, actor)
                 values = await effect(tx, broadcast)
                 step = values.pop("step", action.step)
@@ -109,8 +109,7 @@ class Gate:
         self._decide(actor, action, broadcast)
         if action.step not in TRANSITIONS[broadcast.status]:
             raise Conflict(describe_state(broadcast))
-        if revision is not None and revision != broadcast.revision:
-            raise Conflict("This card is out of date: the words have changed since. Use the newest card.")
+        refuse_old_card(broadcast, revision)
 
     async def _authorise(self, actor: Actor, action: Action) -> None:
         try:
@@ -130,9 +129,11 @@ class Gate:
         async with self._store.transaction() as tx:
             await self.lifecycle.note_refusal(tx, actor, action, refusal, broadcast)
 
-    async def _find(self, tx: Transaction, actor: Actor, broadcast_id: int) -> Broadcast:
+    async def _find(self, tx: Transaction, actor: Actor, action: Action, broadcast_id: int) -> Broadcast:
         broadcast = await tx.broadcasts.find(broadcast_id)
         if broadcast is None or broadcast.guild_id != actor.guild_id:
+            # Whoever could not do this to any broadcast does not learn which numbers there are.
+            self._decide(actor, action, None)
             raise NotFound(f"There is no broadcast #{broadcast_id} here that you can see.")
         return broadcast
 
@@ -161,6 +162,11 @@ class Gate:
         if server is None:
             raise NotAllowed("Herald works only for members of a server that its policy names.")
         return server
+
+
+def refuse_old_card(broadcast: Broadcast, revision: int | None) -> None:
+    if revision is not None and revision != broadcast.revision:
+        raise Conflict("This card is out of date: the words have changed since. Use the newest card.")
 
 
 def require(reason: str) -> None:

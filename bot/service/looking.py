@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from bot.audit import Event
 from bot.broadcast import OPEN, Broadcast, Status
 from bot.delivery import Delivery
-from bot.errors import NotFound
+from bot.errors import Conflict, NotFound, Refused
+from bot.lifecycle import describe_state
 from bot.permissions import Action, Actor, approvers, decide
 from bot.policy import Audience, Topic
 from bot.search import Search, read_search
@@ -39,12 +40,17 @@ class Looking(Gate):
 
     async def look(self, actor: Actor, broadcast_id: int) -> tuple[Broadcast, list[Delivery]]:
         """Return a broadcast of the actor's server; a draft only to its author."""
-        await self._authorise(actor, Action.LIST)
-        async with self._store.reading() as tx:
-            broadcast = await self._find(tx, actor, broadcast_id)
-            if broadcast.status is Status.DRAFT and broadcast.author.id != actor.id:
-                raise NotFound(f"#{broadcast_id} is a draft, and only its author can see it.")
-            return broadcast, await tx.deliveries.of(broadcast_id)
+        broadcast: Broadcast | None = None
+        try:
+            async with self._store.reading() as tx:
+                broadcast = await self._find(tx, actor, Action.LIST, broadcast_id)
+                self._decide(actor, Action.LIST, broadcast)
+                if broadcast.status is Status.DRAFT and broadcast.author.id != actor.id:
+                    raise NotFound(f"#{broadcast_id} is a draft, and only its author can see it.")
+                return broadcast, await tx.deliveries.of(broadcast_id)
+        except Refused as refusal:
+            await self._refuse(actor, Action.LIST, refusal, broadcast)
+            raise
 
     async def drafts(self, actor: Actor) -> list[Broadcast]:
         """Return the actor's own drafts, newest first."""
@@ -67,6 +73,10 @@ class Looking(Gate):
     async def who(self, actor: Actor, broadcast_id: int, members: Sequence[Actor]) -> tuple[int, list[Actor]]:
         """Return how many approvals a broadcast still needs, and which of the members could give them now."""
         broadcast, _ = await self.look(actor, broadcast_id)
+        if broadcast.status not in {Status.DRAFT, Status.REVIEW}:
+            refusal = Conflict(describe_state(broadcast))
+            await self._refuse(actor, Action.LIST, refusal, broadcast)
+            raise refusal
         quorum = self.lifecycle.server_of(broadcast).quorum(broadcast.audience)
         return quorum - broadcast.agreed, approvers(self.policy, broadcast, members)
 

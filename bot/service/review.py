@@ -117,12 +117,13 @@ class Review(Gate):
         self, actor: Actor, action: Action, broadcast_id: int, revision: int, reason: str
     ) -> Broadcast:
         async def effect(tx: Transaction, before: Broadcast) -> dict[str, Any]:
+            if action is Action.REQUEST_CHANGES:
+                require(reason)
             await tx.broadcasts.void_approvals(before.id)
             return {"reason": said, "due_at": None, "review_expires_at": None}
 
         said = reason
         if action is Action.REQUEST_CHANGES:
-            require(reason)
             said = f"{actor.name} asked for changes: {reason}"
         return await self._act(actor, action, broadcast_id, revision=revision, effect=effect, detail=reason)
 
@@ -131,10 +132,11 @@ class Review(Gate):
     ) -> Broadcast:
         async def effect(tx: Transaction, before: Broadcast) -> dict[str, Any]:
             _ = tx, before
+            if action is Action.REJECT:
+                require(reason)
             return {"reason": said, "due_at": None, "review_expires_at": None}
 
         said = reason
         if action is Action.REJECT:
-            require(reason)
             said = f"{actor.name} rejected it: {reason}"
         return await self._act(actor, action, broadcast_id, revision=revision, effect=effect, detail=reason)

@@ -22,14 +22,14 @@ class Templates(Drafting):
         async with self._store.reading() as tx:
             return [await self._standing(tx, server, template) for template in server.templates]
 
-    async def template(self, actor: Actor, number: int) -> Standing:
-        """Return the template that says what the number stands for; raise NotFound if none does now."""
-        return _of_number(await self.templates(actor), number)
-
     async def ask_template(self, actor: Actor, action: Action, number: int) -> Standing:
         """Return the template if the actor could do this now; raise Refused before anything is typed."""
-        await self._authorise(actor, action)
-        return await self.template(actor, number)
+        try:
+            self._decide(actor, action, None)
+            return _of_number(await self.templates(actor), number)
+        except Refused as refusal:
+            await self._refuse(actor, action, refusal, None)
+            raise
 
     async def compose_from(
         self, actor: Actor, number: int, values: Mapping[str, str], *, channel_id: int

@@ -10,7 +10,7 @@ from bot.freeze import describe
 from bot.lifecycle import describe_state
 from bot.permissions import Action, Actor
 from bot.proof import recall
-from bot.service.gate import Gate, require
+from bot.service.gate import Gate, refuse_old_card, require
 from bot.store import Transaction
 
 
@@ -21,10 +21,10 @@ class Unknowns(Gate):
         self, actor: Actor, broadcast_id: int, *, revision: int, went_out: bool, reason: str
     ) -> Broadcast:
         """Say what became of a broadcast that Whop never answered for."""
-        require(reason)
         action = Action.CONFIRM if went_out else Action.DENY
 
         async def effect(tx: Transaction, before: Broadcast) -> dict[str, Any]:
+            require(reason)
             status = DeliveryStatus.ACCEPTED if went_out else DeliveryStatus.REJECTED
             all_of_it = await tx.deliveries.of(before.id)
             _refuse_while_checking(all_of_it)
@@ -71,10 +71,11 @@ class Unknowns(Gate):
         broadcast: Broadcast | None = None
         try:
             async with self._store.transaction() as tx:
-                broadcast = await self._find(tx, actor, broadcast_id)
+                broadcast = await self._find(tx, actor, Action.SEND_AGAIN, broadcast_id)
                 self._decide(actor, Action.SEND_AGAIN, broadcast)
-                if broadcast.status is not Status.UNKNOWN or revision != broadcast.revision:
+                if broadcast.status is not Status.UNKNOWN:
                     raise Conflict(describe_state(broadcast))
+                refuse_old_card(broadcast, revision)
                 await self._meet(tx, actor)
                 server = self._server(actor)
                 draft = await tx.broadcasts.add(

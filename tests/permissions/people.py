@@ -1,0 +1,120 @@
+"""The columns of the table: everyone who could want something of one broadcast."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Final
+
+from bot.permissions import Actor
+
+# Discord's ids are long, and the policy takes no others.
+_BASE: Final = 104900000000000000
+GUILD: Final = _BASE + 1
+OTHER_GUILD: Final = _BASE + 2
+UNNAMED_GUILD: Final = _BASE + 3
+AUDIENCE: Final = "Gold members"
+
+# The Discord role of each of the policy's roles; no role means anything in another server.
+ROLES: Final[Mapping[str, int]] = MappingProxyType(
+    {"compose": _BASE + 21, "approve": _BASE + 22, "operate": _BASE + 23, "audit": _BASE + 24}
+)
+OTHER_ROLES: Final[Mapping[str, int]] = MappingProxyType(
+    {"compose": _BASE + 31, "approve": _BASE + 32, "operate": _BASE + 33, "audit": _BASE + 34}
+)
+
+
+class Who(StrEnum):
+    """Someone who asks; the value is how the document calls them."""
+
+    AUTHOR = "the author"
+    AUTHOR_WITH_ALL = "the author, holding every role"
+    AUTHOR_WITHOUT = "the author, all roles lost since"
+    EDITOR = "an editor, holding every role"
+    COMPOSER = "a composer"
+    APPROVER = "an approver"
+    GAINED = "an approver since after it was submitted"
+    OPERATOR = "an operator"
+    AUDITOR = "an auditor"
+    LOST = "a former approver, who approved it and lost the role since"
+    ADMINISTRATOR = "an administrator of the Discord server without a role"
+    OWNER = "the owner of the bot and of the Discord server without a role"
+    STRANGER = "a member without a role"
+    ELSEWHERE = "a member of another server, holding every role there"
+    UNNAMED = "a member of a server that the policy does not name"
+    BOT = "a bot, holding every role"
+    DIRECT = "the author, in a direct message"
+
+
+def _person(
+    number: int,
+    name: str,
+    *roles: str,
+    guild: int | None = GUILD,
+    of: Mapping[str, int] = ROLES,
+    bot: bool = False,
+) -> Actor:
+    held = frozenset(of[role] for role in roles)
+    return Actor(id=_BASE + 100 + number, name=name, guild_id=guild, roles=held, bot=bot)
+
+
+_ALL: Final = ("compose", "approve", "operate", "audit")
+
+PEOPLE: Final[Mapping[Who, Actor]] = MappingProxyType(
+    {
+        Who.AUTHOR: _person(1, "Maya", "compose"),
+        Who.AUTHOR_WITH_ALL: _person(1, "Maya", *_ALL),
+        Who.AUTHOR_WITHOUT: _person(1, "Maya"),
+        Who.EDITOR: _person(2, "Edgar", *_ALL),
+        Who.COMPOSER: _person(3, "Cleo", "compose"),
+        Who.APPROVER: _person(4, "Omar", "approve"),
+        Who.GAINED: _person(5, "Gwen", "approve"),
+        Who.OPERATOR: _person(6, "Lena", "operate"),
+        Who.AUDITOR: _person(7, "Ada", "audit"),
+        Who.LOST: _person(8, "Fritz"),
+        Who.ADMINISTRATOR: _person(9, "Adam"),
+        Who.OWNER: _person(10, "Olga"),
+        Who.STRANGER: _person(11, "Sam"),
+        Who.ELSEWHERE: _person(12, "Elsa", *_ALL, guild=OTHER_GUILD, of=OTHER_ROLES),
+        Who.UNNAMED: _person(13, "Una", *_ALL, guild=UNNAMED_GUILD),
+        Who.BOT: _person(14, "Robot", *_ALL, bot=True),
+        Who.DIRECT: _person(1, "Maya", guild=None),
+    }
+)
+# Takes part in how it came to where it stands, and asks for nothing.
+# Nothing of Discord's own powers reaches the core, which cannot tell these from a member without a role: they
+# are tried in Discord.
+POWERFUL: Final = (Who.ADMINISTRATOR, Who.OWNER)
+KIM: Final = _person(15, "Kim", *_ALL)
+# The same people as they were before the table begins.
+LOST_BEFORE: Final = _person(8, "Fritz", "approve")
+GAINED_BEFORE: Final = _person(5, "Gwen")
+
+
+def _server(name: str, guild: int, roles: Mapping[str, int], channel: int) -> str:
+    held = ", ".join(f"{role} = [{number}]" for role, number in roles.items())
+    return f"""\
+[[server]]
+name = "{name}"
+guild = {guild}
+channels = {{ review = {channel}, audit = {channel + 1} }}
+roles = {{ {held} }}
+rules = {{ approvals = 2, undo_window = "10s", review_expires = "24h", missed_after = "15m" }}
+[[server.topic]]
+id = "news"
+name = "News"
+[[server.template]]
+name = "We are down"
+audience = "{AUDIENCE}"
+topic = "news"
+subject = "We are down"
+content = "Since {{since}}"
+[[server.audience]]
+name = "{AUDIENCE}"
+size = 20
+targets.experiences = ["exp_gold"]
+"""
+
+
+POLICY: Final = _server("Sunrise Trading", GUILD, ROLES, _BASE + 11) + _server(
+    "Moonlight", OTHER_GUILD, OTHER_ROLES, _BASE + 13
+)

@@ -1,0 +1,201 @@
+"""The database on which a cell is tried: one broadcast, brought to a status by its whole history."""
+
+import sqlite3
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, closing
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final, NamedTuple, Self
+
+from pydantic import SecretStr
+
+from bot.bell import Bell
+from bot.broadcast import Broadcast, Notification, Status, Step, Text
+from bot.delivery import DeliveryStatus
+from bot.lifecycle import Lifecycle
+from bot.policy_file import parse_policy
+from bot.proof import Credential, Verdict, keep
+from bot.service import Service
+from bot.store import Store, Transaction
+from bot.store.tables import metadata
+from bot.whop import gateway_for
+from tests.permissions.people import (
+    AUDIENCE,
+    GAINED_BEFORE,
+    GUILD,
+    KIM,
+    LOST_BEFORE,
+    PEOPLE,
+    POLICY,
+    Who,
+)
+
+# Every private name in here belongs to the product.
+# pyright: reportPrivateUsage=false
+
+NOW: Final = datetime(2026, 11, 23, 9, 41, tzinfo=UTC)
+ORIGIN: Final = "https://whop.invalid"
+CHANNEL: Final = 19
+Rows = dict[str, list[tuple[Any, ...]]]
+
+
+class Line(NamedTuple):
+    """A line of the record, as far as the table speaks of it."""
+
+    guild: int
+    actor: int
+    name: str
+    action: str
+    broadcast: int | None
+    proof: str
+    detail: str
+
+
+@dataclass(slots=True, kw_only=True)
+class Scene:
+    """A broadcast in one status, a way back to that after each change, and sight of all tables."""
+
+    service: Service
+    it: Broadcast
+    _store: Store
+    _file: sqlite3.Connection
+    _copy: sqlite3.Connection
+    untouched: Rows = field(default_factory=dict)
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, folder: Path, status: Status) -> AsyncGenerator[Self, None]:
+        """Build it in a new database."""
+        path = folder / "herald.db"
+        async with Store.open(f"sqlite:///{path}") as store:
+            service = _service(store)
+            number = await _composed_again(store, service)
+            await _bring(store, service, number, status)
+            async with store.reading() as tx:
+                it = await tx.broadcasts.get(number)
+            assert it.status is status
+            await _hurry(store)
+            with closing(sqlite3.connect(path)) as file, closing(sqlite3.connect(":memory:")) as copy:
+                file.backup(copy)
+                scene = cls(service=service, it=it, _store=store, _file=file, _copy=copy)
+                scene.untouched = scene.rows()
+                yield scene
+
+    def reset(self) -> None:
+        """Put everything back to how it was."""
+        self._copy.backup(self._file)
+
+    async def now(self) -> Broadcast:
+        """Return the broadcast as it stands."""
+        async with self._store.reading() as tx:
+            return await tx.broadcasts.get(self.it.id)
+
+    def rows(self) -> Rows:
+        """Return everything that a refusal may not change: all rows but the record's and its mirror's."""
+        return {name: self._file.execute(f"SELECT * FROM {rows}").fetchall() for name, rows in _ROWS.items()}
+
+    def length(self) -> int:
+        """Return how many lines all records have together."""
+        return self._file.execute("SELECT count(*) FROM audit_events").fetchone()[0]
+
+    def lines_after(self, length: int) -> list[Line]:
+        """Return the lines that were written since there were so many."""
+        rows = self._file.execute(
+            "SELECT guild_id, actor_id, actor_name, action, broadcast_id, proof, detail"
+            " FROM audit_events ORDER BY rowid LIMIT -1 OFFSET ?",
+            (length,),
+        )
+        return [Line(*row) for row in rows]
+
+
+_ROWS: Final = {name: name for name in metadata.tables if name != "audit_events"} | {
+    "posts": "posts WHERE kind <> 'audit'"
+}
+
+
+async def _hurry(store: Store) -> None:
+    # What a cell wrote need not outlive the machine.
+    async with store._engine.connect() as connection:
+        raw = (await connection.get_raw_connection()).driver_connection
+        assert raw is not None
+        await raw.execute("PRAGMA synchronous = OFF")
+
+
+def _service(store: Store) -> Service:
+    gateway, bell = gateway_for("v1", origin=ORIGIN), Bell()
+    lifecycle = Lifecycle(
+        policy=parse_policy(POLICY, name="herald.toml"),
+        gateway=gateway,
+        destination=ORIGIN,
+        clock=lambda: NOW,
+        bell=bell,
+    )
+    credential = Credential.of(gateway, origin=ORIGIN, api_key=SecretStr("fake-whop-key"))
+    return Service(store=store, lifecycle=lifecycle, clock=lambda: NOW, bell=bell, credential=credential)
+
+
+async def _composed_again(store: Store, service: Service) -> int:
+    """Let the editor write something that ends unknown, and the author compose it again."""
+    words = Notification(topic="news", all=Text(subject="We are live", content="Come in"))
+    editor = PEOPLE[Who.EDITOR]
+    first = await service.compose(editor, audience=AUDIENCE, notification=words, channel_id=CHANNEL)
+    await _bring(store, service, first.id, Status.UNKNOWN, author=Who.EDITOR)
+    again = await service.send_again(PEOPLE[Who.AUTHOR], first.id, revision=1, channel_id=CHANNEL)
+    return again.id
+
+
+async def _bring(
+    store: Store, service: Service, number: int, status: Status, *, author: Who = Who.AUTHOR
+) -> None:
+    """Take the steps that lead a draft to the status, each as whoever takes it in earnest."""
+    if status is Status.DRAFT:
+        return
+    async with store.transaction() as tx:
+        await tx.members.saw(GUILD, GAINED_BEFORE.id, GAINED_BEFORE.roles, at=NOW)
+        revision = (await tx.broadcasts.get(number)).revision
+    await service.submit(PEOPLE[author], number, revision=revision)
+    await service.approve(LOST_BEFORE, number, revision=revision)
+    if status is Status.REVIEW:
+        return
+    if status is Status.CANCELLED:
+        await service.cancel(PEOPLE[author], number)
+        return
+    await service.approve(KIM, number, revision=revision)
+    async with store.transaction() as tx:
+        await _after_approval(tx, service, number, status)
+
+
+async def _after_approval(tx: Transaction, service: Service, number: int, status: Status) -> None:
+    before, lifecycle = await tx.broadcasts.get(number), service.lifecycle
+    if status is Status.APPROVED:
+        return
+    if status is Status.HELD:
+        await lifecycle.advance(tx, before, Step.HOLD, detail="the machine slept")
+        return
+    await keep(tx, _credential(service), Verdict(honoured=True, words=""), at=NOW)
+    targets = lifecycle.server_of(before).audiences[0].targets
+    requests = lifecycle.gateway.freeze(before.notification, targets, new_key=lambda: "fake-key")
+    await tx.deliveries.add(number, requests, at=NOW)
+    [delivery] = await tx.deliveries.of(number)
+    claim = await tx.deliveries.claim(delivery, owner="nobody", at=NOW)
+    assert claim is not None
+    sending = await lifecycle.advance(tx, before, Step.START)
+    if status is not Status.SENDING:
+        step, outcome = _ENDS[status]
+        await tx.deliveries.settle(claim, status=outcome, detail="", at=NOW)
+        await lifecycle.advance(tx, sending, step)
+
+
+# What becomes of the one request; a part of one request cannot be accepted, but the status is what counts.
+_ENDS: Final = {
+    Status.SENT: (Step.ACCEPTED, DeliveryStatus.ACCEPTED),
+    Status.PARTIAL: (Step.PARTLY, DeliveryStatus.ACCEPTED),
+    Status.FAILED: (Step.NOT_ACCEPTED, DeliveryStatus.REJECTED),
+    Status.UNKNOWN: (Step.UNANSWERED, DeliveryStatus.UNKNOWN),
+}
+
+
+def _credential(service: Service) -> Credential:
+    assert service._credential is not None
+    return service._credential

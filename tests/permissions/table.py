@@ -1,0 +1,231 @@
+"""The rows of the table: what is asked for, what everyone is answered, and where it leads.
+
+Written by hand, and never computed from what Herald would say: this is what it is held to.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from types import MappingProxyType
+from typing import Final
+
+from bot.broadcast import Status
+from tests.permissions.people import Who
+
+
+class Mark(Enum):
+    """What a cell says: the letter of the grids below, the sign of the document, and its meaning."""
+
+    ALLOWED = ("+", "✅", "allowed")
+    HOME = (
+        "h",
+        "🏠",
+        "allowed, for their own server: nothing of this one is seen or changed",
+    )
+    ROLE = ("r", "🚫", "refused: it takes a role")
+    OWN = ("w", "✍️", "refused: these are their own words, or it is their own freeze")
+    AUTHOR = ("a", "👤", "refused: only its author can")
+    STATE = ("s", "🕒", "refused: not in this state")
+    GHOST = ("g", "👻", "refused: they are not told whether there is such a broadcast, or what it says")
+    DOOR = ("d", "🚪", "refused: Herald does not work for them")
+
+    def __init__(self, letter: str, sign: str, meaning: str) -> None:
+        self.letter = letter
+        self.sign = sign
+        self.meaning = meaning
+
+
+_MARKS: Final = {mark.letter: mark for mark in Mark}
+
+Leads = Mapping[Status, Status]
+EVERYWHERE: Final[Leads] = MappingProxyType({status: status for status in Status})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One thing that can be asked for.
+
+    `marks` has a letter for each of Who, in four groups: those who wrote it, those with a role, those without
+    one, those outside. `leads` says from which status to which; what stands there in no status is refused.
+    `role` is the whole sentence for whoever lacks the role, `record` the word in the record.
+    """
+
+    what: str
+    marks: str
+    role: str
+    record: str
+    leads: Leads = field(default_factory=lambda: EVERYWHERE)
+    # What is only looked at; `names_it` if the line in the record bears the broadcast's number.
+    looks: bool = False
+    names_it: bool = True
+    # The statuses in which a list has the broadcast; for its author only, if it is of one's own.
+    lists: Collection[Status] = ()
+    of_ones_own: bool = False
+    # Where drafts are for their author alone.
+    draft_marks: str = ""
+    # The word in the record for what was done, where it is not the same.
+    done: str = ""
+    own: str = ""
+    author: str = ""
+
+    @property
+    def whatever_the_state(self) -> bool:
+        """Tell whether it concerns no single broadcast, so that no status of one can matter."""
+        return not self.names_it and not self.lists
+
+    def mark(self, who: Who, status: Status) -> Mark:
+        """Return what the cell says."""
+        marks = self.draft_marks if self.draft_marks and status is Status.DRAFT else self.marks
+        said = _MARKS[marks.replace(" ", "")[list(Who).index(who)]]
+        return Mark.STATE if said is Mark.ALLOWED and status not in self.leads else said
+
+
+def _only(before: Status, after: Status) -> Leads:
+    return MappingProxyType({before: after})
+
+
+def _own(doing: str) -> str:
+    return f"You wrote this broadcast, so somebody else has to {doing}."
+
+
+DOOR: Final = "Herald works only for members of a server that its policy names."
+NO_SUCH: Final = "There is no broadcast #{number} here that you can see."
+DRAFT_OF_ANOTHER: Final = "#{number} is a draft, and only its author can see it."
+OLD_CARD: Final = "This card is out of date: the words have changed since. Use the newest card."
+MOVED_ON: Final = "Someone was faster, or this card is old: #{number} has moved on, and "
+STATES: Final[Mapping[Status, str]] = MappingProxyType(
+    {
+        Status.DRAFT: f"{MOVED_ON}it is a draft again.",
+        Status.REVIEW: f"{MOVED_ON}it is under review.",
+        Status.APPROVED: f"{MOVED_ON}it is already approved by Fritz and Kim.",
+        Status.HELD: f"{MOVED_ON}it is held: the machine slept.",
+        Status.SENDING: f"{MOVED_ON}it is being sent now.",
+        Status.SENT: f"{MOVED_ON}Whop has already accepted it.",
+        Status.PARTIAL: f"{MOVED_ON}Whop has already accepted a part of it.",
+        Status.FAILED: f"{MOVED_ON}it has ended: nothing was accepted by Whop.",
+        Status.UNKNOWN: f"{MOVED_ON}it was sent, and Whop's answer is unknown.",
+        Status.CANCELLED: f"{MOVED_ON}it was cancelled.",
+    }
+)
+
+_UNDER_WAY: Final = {Status.REVIEW, Status.APPROVED, Status.HELD, Status.SENDING, Status.UNKNOWN}
+_ENDED: Final = {Status.SENT, Status.PARTIAL, Status.FAILED, Status.UNKNOWN, Status.CANCELLED}
+_ANY: Final = "{compose} or {approve} or {operate} or {audit}"
+_TO_SEE: Final = f"You cannot see the broadcasts: it takes the role {_ANY}."
+_TO_COMPOSE: Final = "You cannot compose a broadcast: it takes the role {compose}."
+_TO_EDIT: Final = "You cannot edit this broadcast: it takes the role {compose}."
+
+# fmt: off
+_ROWS: Final = (
+    #                                 author all lost editor | composer approver gained operator auditor
+    #                                 | lost admin owner stranger | elsewhere unnamed bot direct
+    Row(what="write a new broadcast", marks="++r+ +rrrr rrrr hddd", record="compose", names_it=False,
+        done="composed", role=_TO_COMPOSE),
+    Row(what="list one's own drafts", marks="++r+ +rrrr rrrr hddd", record="compose", names_it=False,
+        looks=True, lists={Status.DRAFT}, of_ones_own=True, role=_TO_COMPOSE),
+    Row(what="list what is under way", marks="++r+ +++++ rrrr hddd", record="list", names_it=False,
+        looks=True, lists=_UNDER_WAY, role=_TO_SEE),
+    Row(what="list what has ended", marks="++r+ +++++ rrrr hddd", record="list", names_it=False,
+        looks=True, lists=_ENDED, role=_TO_SEE),
+    Row(what="see a broadcast", marks="++r+ +++++ rrrr gddd", draft_marks="++rg ggggg rrrr gddd",
+        record="list", looks=True, role=_TO_SEE),
+    Row(what="ask who could approve it", marks="++r+ +++++ rrrr gddd", draft_marks="++rg ggggg rrrr gddd",
+        record="list", looks=True, role=_TO_SEE,
+        leads={Status.DRAFT: Status.DRAFT, Status.REVIEW: Status.REVIEW}),
+    Row(what="search the record", marks="r+r+ rrrr+ rrrr hddd", record="audit", names_it=False,
+        looks=True, role="You cannot search the record: it takes the role {audit}."),
+
+    Row(what="see a template", marks="++r+ +++++ rrrr hddd", record="list", names_it=False, looks=True,
+        role=_TO_SEE),
+    Row(what="write a new broadcast from a template", marks="++r+ +rrrr rrrr hddd", record="compose",
+        names_it=False, done="composed", role=_TO_COMPOSE),
+    Row(what="approve a template beforehand", marks="r+r+ r++rr rrrr hddd", record="approve_template",
+        names_it=False, role="You cannot approve this template: it takes the role {approve}."),
+    Row(what="withdraw one's approval of a template", marks="r+r+ r++rr rrrr hddd",
+        record="retract_template", names_it=False,
+        role="You cannot withdraw an approval of this template: it takes the role {approve}."),
+
+    Row(what="edit it", marks="++ra arrrr rrrr gddd", record="edit",
+        leads=_only(Status.DRAFT, Status.DRAFT), role=_TO_EDIT,
+        author="You cannot edit this broadcast: only its author, Maya, can."),
+    Row(what="submit it", marks="++ra arrrr rrrr gddd", record="submit",
+        leads=_only(Status.DRAFT, Status.REVIEW),
+        role="You cannot submit this broadcast: it takes the role {compose}.",
+        author="You cannot submit this broadcast: only its author, Maya, can."),
+    Row(what="withdraw it", marks="++ra arrrr rrrr gddd", record="withdraw",
+        leads=_only(Status.REVIEW, Status.DRAFT),
+        role="You cannot withdraw this broadcast: it takes the role {compose}.",
+        author="You cannot withdraw this broadcast: only its author, Maya, can."),
+    Row(what="cancel it", marks="++++ rrr+r rrrr gddd", record="cancel",
+        leads=dict.fromkeys((Status.DRAFT, Status.REVIEW, Status.APPROVED, Status.HELD), Status.CANCELLED),
+        role="You cannot cancel this broadcast: it takes its author or the role {operate}."),
+
+    # One approval stands already and two are needed.
+    Row(what="approve it", marks="wwww r++rr rrrr gddd", record="approve",
+        leads=_only(Status.REVIEW, Status.APPROVED), own=_own("approve this broadcast"),
+        role="You cannot approve this broadcast: it takes the role {approve}."),
+    Row(what="withdraw one's approval", marks="wwww r++rr rrrr gddd", record="retract",
+        leads=_only(Status.REVIEW, Status.REVIEW), own=_own("withdraw an approval of this broadcast"),
+        role="You cannot withdraw an approval of this broadcast: it takes the role {approve}."),
+    Row(what="ask for changes", marks="wwww r++rr rrrr gddd", record="request_changes",
+        leads=_only(Status.REVIEW, Status.DRAFT), own=_own("ask for changes"),
+        role="You cannot ask for changes: it takes the role {approve}."),
+    Row(what="reject it", marks="wwww r++rr rrrr gddd", record="reject",
+        leads=_only(Status.REVIEW, Status.CANCELLED), own=_own("reject this broadcast"),
+        role="You cannot reject this broadcast: it takes the role {approve}."),
+
+    Row(what="stop it", marks="++++ r+++r rrrr gddd", record="stop",
+        leads=_only(Status.APPROVED, Status.DRAFT),
+        role="You cannot stop this broadcast: it takes its author or the role {approve} or {operate}."),
+    Row(what="release it for a new review", marks="r+r+ r+++r rrrr gddd", record="release",
+        leads=_only(Status.HELD, Status.REVIEW),
+        role="You cannot release this broadcast: it takes the role {approve} or {operate}."),
+    Row(what="take it back to draft", marks="++++ r+++r rrrr gddd", record="return",
+        leads=_only(Status.HELD, Status.DRAFT),
+        role="You cannot take this broadcast back to draft: it takes its author or the role {approve} or"
+             " {operate}."),
+
+    Row(what="ask Whop again", marks="wwww rrr+r rrrr gddd", record="check",
+        leads=_only(Status.UNKNOWN, Status.UNKNOWN), own=_own("ask Whop again about this broadcast"),
+        role="You cannot ask Whop again about this broadcast: it takes the role {operate}."),
+    Row(what="say that it went out", marks="wwww rrr+r rrrr gddd", record="confirm",
+        leads=_only(Status.UNKNOWN, Status.SENT), own=_own("say that this broadcast went out"),
+        role="You cannot say that this broadcast went out: it takes the role {operate}."),
+    Row(what="say that it did not", marks="wwww rrr+r rrrr gddd", record="deny",
+        leads=_only(Status.UNKNOWN, Status.FAILED), own=_own("say that this broadcast did not go out"),
+        role="You cannot say that this broadcast did not go out: it takes the role {operate}."),
+    Row(what="compose it again", marks="++r+ +rrrr rrrr gddd", record="send_again", done="composed",
+        leads=_only(Status.UNKNOWN, Status.UNKNOWN),
+        role="You cannot compose this broadcast again: it takes the role {compose}."),
+
+    Row(what="freeze all sending", marks="r+r+ r+++r rrrr hddd", record="freeze", names_it=False,
+        role="You cannot freeze sending: it takes the role {approve} or {operate}."),
+    Row(what="see what a freeze keeps back", marks="++r+ +++++ rrrr hddd", record="list", names_it=False,
+        looks=True, lists={Status.APPROVED, Status.SENDING}, role=_TO_SEE),
+    Row(what="lift somebody else's freeze", marks="r+r+ r+++r rrrr hddd", record="unfreeze",
+        names_it=False, role="You cannot lift the freeze: it takes the role {approve} or {operate}."),
+    Row(what="lift one's own freeze", marks="rwrw rwwwr rrrr wddd", record="unfreeze",
+        names_it=False, role="You cannot lift the freeze: it takes the role {approve} or {operate}.",
+        own="You froze it, so somebody else has to lift the freeze."),
+)
+# fmt: on
+TABLE: Final[Mapping[str, Row]] = MappingProxyType({row.what: row for row in _ROWS})
+
+
+def sentence(row: Row, mark: Mark, status: Status, who: Who) -> str:
+    """Return what a refused person reads, with {number} and the names of roles still to be filled in."""
+    match mark:
+        case Mark.ROLE:
+            return row.role
+        case Mark.OWN:
+            return row.own
+        case Mark.AUTHOR:
+            return row.author
+        case Mark.STATE:
+            return STATES[status]
+        case Mark.GHOST:
+            return NO_SUCH if who is Who.ELSEWHERE else DRAFT_OF_ANOTHER
+        case Mark.DOOR:
+            return DOOR
+        case Mark.ALLOWED | Mark.HOME:
+            raise LookupError(f"nobody is refused to {row.what} there")

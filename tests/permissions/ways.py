@@ -1,0 +1,184 @@
+"""How each thing is done: the use case behind every command, button and modal."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from bot.broadcast import Broadcast, Notification, Status, Text
+from bot.freeze import Freeze
+from bot.permissions import Action, Actor
+from bot.search import Search
+from bot.service import Service
+from tests.permissions.people import GUILD, KIM, OTHER_GUILD
+
+# Every private name in here belongs to the product.
+# pyright: reportPrivateUsage=false
+
+WORDS: Final = Notification(topic="news", all=Text(subject="New words", content="Come in"))
+REASON: Final = "they said so"
+CHANNEL: Final = 19
+
+Do = Callable[[Service, Actor, Broadcast], Awaitable[Any]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Way:
+    """One way to do what stands in a row of the table.
+
+    `surfaces` are the commands, buttons and modals that lead here. One that `asks` only opens a form: it
+    decides, and changes nothing. One that is `by_card` says which words it is about. `first` is what has to
+    have happened before.
+    """
+
+    what: str
+    surfaces: tuple[str, ...]
+    do: Do
+    asks: bool = False
+    by_card: bool = False
+    first: Do | None = None
+
+
+def _ask(action: Action) -> Do:
+    return lambda service, actor, it: service.ask(actor, action, it.id, revision=it.revision)
+
+
+def _at_once(name: str) -> Do:
+    return lambda service, actor, it: getattr(service, name)(actor, it.id, revision=it.revision)
+
+
+def _with_reason(action: Action) -> Do:
+    return lambda service, actor, it: service.act_with_reason(
+        actor, action, it.id, revision=it.revision, reason=REASON
+    )
+
+
+async def _own_approval(service: Service, actor: Actor, it: Broadcast) -> None:
+    given = {one.approver.id for one in it.approvals}
+    if it.status is Status.REVIEW and actor.id not in {*given, it.author.id, *it.editors}:
+        async with service._store.transaction() as tx:
+            await tx.broadcasts.approve(it, approver=actor.person, at=it.updated_at)
+
+
+def _template(service: Service) -> int:
+    """Return the number of the one template, which says the same in both servers."""
+    server = service.policy.servers[0]
+    return int(service.lifecycle.template_fingerprint(server, server.templates[0])[:12], 16)
+
+
+async def _template_approved(service: Service, actor: Actor, it: Broadcast) -> None:
+    async with service._store.transaction() as tx:
+        for server in service.policy.servers:
+            said = service.lifecycle.template_fingerprint(server, server.templates[0])
+            await tx.templates.approve(server.guild, said, approver=actor.person, at=it.updated_at)
+
+
+async def _compose(service: Service, actor: Actor, it: Broadcast) -> Broadcast:
+    return await service.compose(actor, audience=it.audience, notification=WORDS, channel_id=CHANNEL)
+
+
+async def _search(service: Service, actor: Actor, it: Broadcast) -> Any:
+    return await service.audit(actor, await service.read_search(actor, {"broadcast": str(it.id)}))
+
+
+async def _search_on(service: Service, actor: Actor, it: Broadcast) -> Any:
+    return await service.audit(actor, Search(broadcast_id=it.id))
+
+
+def _frozen_by(someone: Actor | None) -> Do:
+    async def freeze(service: Service, actor: Actor, it: Broadcast) -> None:
+        async with service._store.transaction() as tx:
+            for guild in (GUILD, OTHER_GUILD):
+                by = (someone or actor).person
+                await tx.freezes.add(Freeze(guild_id=guild, by=by, at=it.updated_at, reason=REASON))
+
+    return freeze
+
+
+# fmt: off
+WAYS: Final = (
+    Way(what="write a new broadcast", surfaces=("/notify compose",), asks=True,
+        do=lambda service, actor, it: service.may_compose(actor, audience=it.audience, topic="news")),
+    Way(what="write a new broadcast", surfaces=("ComposeModal",), do=_compose),
+    Way(what="list one's own drafts", surfaces=("/notify drafts",),
+        do=lambda service, actor, _: service.drafts(actor)),
+    Way(what="list what is under way", surfaces=("/notify queue",),
+        do=lambda service, actor, _: service.queue(actor)),
+    Way(what="list what has ended", surfaces=("/notify history",),
+        do=lambda service, actor, _: service.history(actor)),
+    Way(what="see a broadcast", surfaces=("/notify show", "button open"),
+        do=lambda service, actor, it: service.look(actor, it.id)),
+    Way(what="ask who could approve it", surfaces=("/notify who",),
+        do=lambda service, actor, it: service.who(actor, it.id, ())),
+    Way(what="search the record", surfaces=("/notify audit",), do=_search),
+    Way(what="search the record", surfaces=("page button",), do=_search_on),
+
+    Way(what="see a template", surfaces=("/notify template",),
+        do=lambda service, actor, _: service.templates(actor)),
+    Way(what="write a new broadcast from a template", surfaces=("button use_template",), asks=True,
+        do=lambda service, actor, _: service.ask_template(actor, Action.COMPOSE, _template(service))),
+    Way(what="write a new broadcast from a template", surfaces=("BlanksModal",),
+        do=lambda service, actor, _: service.compose_from(
+            actor, _template(service), {"since": "noon"}, channel_id=CHANNEL)),
+    Way(what="approve a template beforehand", surfaces=("button approve_template",),
+        do=lambda service, actor, _: service.approve_template(actor, _template(service))),
+    Way(what="approve a template beforehand", surfaces=("NameModal of a template",),
+        do=lambda service, actor, it: service.approve_template(
+            actor, _template(service), typed=it.audience)),
+    Way(what="withdraw one's approval of a template", surfaces=("button retract_template",),
+        first=_template_approved, do=lambda service, actor, _: service.retract_template(
+            actor, _template(service))),
+
+    Way(what="edit it", surfaces=("button edit", "button edit_phone"), asks=True,
+        do=lambda service, actor, it: service.editable(actor, it.id)),
+    Way(what="edit it", surfaces=("ComposeModal of a draft", "PhoneModal"), by_card=True,
+        do=lambda service, actor, it: service.edit(
+            actor, it.id, revision=it.revision, notification=WORDS)),
+    Way(what="submit it", surfaces=("button submit",), asks=True, by_card=True, do=_ask(Action.SUBMIT)),
+    Way(what="submit it", surfaces=("ConfirmModal",), by_card=True, do=_at_once("submit")),
+    Way(what="withdraw it", surfaces=("button withdraw",), by_card=True, do=_at_once("withdraw")),
+    Way(what="cancel it", surfaces=("/notify cancel",),
+        do=lambda service, actor, it: service.cancel(actor, it.id, reason=REASON)),
+    Way(what="cancel it", surfaces=("button cancel",), asks=True, by_card=True, do=_ask(Action.CANCEL)),
+    Way(what="cancel it", surfaces=("ReasonModal cancel",), by_card=True, do=_with_reason(Action.CANCEL)),
+
+    Way(what="approve it", surfaces=("button approve",), by_card=True, do=_at_once("approve")),
+    Way(what="approve it", surfaces=("NameModal",), by_card=True,
+        do=lambda service, actor, it: service.approve(
+            actor, it.id, revision=it.revision, typed=it.audience)),
+    Way(what="withdraw one's approval", surfaces=("button retract",), by_card=True, do=_at_once("retract"),
+        first=_own_approval),
+    Way(what="ask for changes", surfaces=("button request_changes",), asks=True, by_card=True,
+        do=_ask(Action.REQUEST_CHANGES)),
+    Way(what="ask for changes", surfaces=("ReasonModal request_changes",), by_card=True,
+        do=_with_reason(Action.REQUEST_CHANGES)),
+    Way(what="reject it", surfaces=("button reject",), asks=True, by_card=True, do=_ask(Action.REJECT)),
+    Way(what="reject it", surfaces=("ReasonModal reject",), by_card=True, do=_with_reason(Action.REJECT)),
+
+    Way(what="stop it", surfaces=("button stop",), by_card=True, do=_at_once("stop")),
+    Way(what="release it for a new review", surfaces=("button release",), by_card=True,
+        do=_at_once("release")),
+    Way(what="take it back to draft", surfaces=("button return",), by_card=True, do=_at_once("take_back")),
+
+    Way(what="ask Whop again", surfaces=("button check",), by_card=True, do=_at_once("check_again")),
+    Way(what="say that it went out", surfaces=("button confirm",), asks=True, by_card=True,
+        do=_ask(Action.CONFIRM)),
+    Way(what="say that it went out", surfaces=("ReasonModal confirm",), by_card=True,
+        do=_with_reason(Action.CONFIRM)),
+    Way(what="say that it did not", surfaces=("button deny",), asks=True, by_card=True,
+        do=_ask(Action.DENY)),
+    Way(what="say that it did not", surfaces=("ReasonModal deny",), by_card=True,
+        do=_with_reason(Action.DENY)),
+    Way(what="compose it again", surfaces=("button send_again",), by_card=True,
+        do=lambda service, actor, it: service.send_again(
+            actor, it.id, revision=it.revision, channel_id=CHANNEL)),
+
+    Way(what="freeze all sending", surfaces=("/notify freeze",),
+        do=lambda service, actor, _: service.freeze(actor, REASON)),
+    Way(what="see what a freeze keeps back", surfaces=("/notify unfreeze",), first=_frozen_by(KIM),
+        do=lambda service, actor, _: service.frozen(actor)),
+    Way(what="lift somebody else's freeze", surfaces=("button unfreeze",), first=_frozen_by(KIM),
+        do=lambda service, actor, _: service.unfreeze(actor)),
+    Way(what="lift one's own freeze", surfaces=("button unfreeze",), first=_frozen_by(None),
+        do=lambda service, actor, _: service.unfreeze(actor)),
+)
+# fmt: on

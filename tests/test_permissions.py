@@ -1,0 +1,278 @@
+"""Each cell of the table of who may do what and when: allowed, or refused with its sentence and its line."""
+
+from dataclasses import replace
+from importlib import import_module
+from pathlib import Path
+from pkgutil import iter_modules
+from typing import Any, Final
+
+import discord
+import pytest
+
+import cogs
+from bot.audit import Event
+from bot.broadcast import Broadcast, Status
+from bot.errors import HeraldError, Refused
+from bot.permissions import PERMISSIONS, Action, Actor
+from bot.sandbox.stage import Stage
+from cogs.buttons import LOOKS
+from cogs.modals import REASONED as ASKED_WHY
+from tests.permissions.__main__ import PAGE
+from tests.permissions.page import page
+from tests.permissions.people import GUILD, OTHER_GUILD, PEOPLE, POWERFUL, ROLES, Who
+from tests.permissions.scene import Line, Rows, Scene
+from tests.permissions.table import NO_SUCH, OLD_CARD, TABLE, Mark, Row, sentence
+from tests.permissions.ways import WAYS, Way
+
+# Every private name in here belongs to the product.
+# pyright: reportPrivateUsage=false
+
+MENTIONS: Final = {role: f"<@&{number}>" for role, number in ROLES.items()}
+ASKING: Final = [who for who in Who if who not in POWERFUL]
+WITHOUT_A_ROLE: Final = (Who.LOST, Who.STRANGER)
+# Where a card stands that something can be done with.
+BY_CARD: Final = (Status.DRAFT, Status.REVIEW, Status.APPROVED, Status.HELD, Status.UNKNOWN)
+# Longer than any number that was ever given out, and the longest that a button takes.
+NO_NUMBER: Final = 10**18 - 1
+
+
+async def tried(scene: Scene, way: Way, actor: Actor, it: Broadcast | None = None) -> tuple[str | None, Any]:
+    """Return what somebody who tries it is refused with, or None and what they got."""
+    try:
+        return None, await way.do(scene.service, actor, it or scene.it)
+    except HeraldError as error:
+        return str(error), None
+
+
+async def cell(scene: Scene, way: Way, who: Who) -> list[str]:
+    """Return what is wrong with a cell."""
+    row, actor, status = TABLE[way.what], PEOPLE[who], scene.it.status
+    mark = row.mark(who, status)
+    if way.first:
+        await way.first(scene.service, actor, scene.it)
+    before, length = scene.rows() if way.first else scene.untouched, scene.length()
+    said, got = await tried(scene, way, actor)
+    after, lines = scene.rows(), scene.lines_after(length)
+    if mark not in {Mark.ALLOWED, Mark.HOME}:
+        expected = sentence(row, mark, status, who).format(number=scene.it.id, **MENTIONS)
+        faults = faults_of_refusal(said, expected, lines, line_of_refusal(scene, row, who, expected))
+        faults += ["something changed"] if after != before else []
+    elif said is not None:
+        faults = [f"refused with {said!r}"]
+    elif row.looks or way.asks:
+        faults = faults_of_look(scene, row, actor, mark, got=got, lines=lines)
+        faults += ["something changed"] if after != before else []
+    else:
+        untouched = of_guild(before) == of_guild(after)
+        faults = await faults_of_change(scene, row, actor, mark, lines, untouched=untouched)
+    if after != before or way.first:
+        scene.reset()
+    return [f"{status} · {' / '.join(way.surfaces)} ({way.what}) · {who}: {fault}" for fault in faults]
+
+
+def of_guild(rows: Rows) -> Rows:
+    return {name: [row for row in found if GUILD in row] for name, found in rows.items()}
+
+
+def line_of_refusal(scene: Scene, row: Row, who: Who, said: str) -> list[Line]:
+    """Return what the record has to say of a refusal: nothing where there is no record to write it into."""
+    actor = PEOPLE[who]
+    if actor.guild_id not in {GUILD, OTHER_GUILD}:
+        return []
+    known = row.names_it and actor.guild_id == scene.it.guild_id
+    number, proof = (scene.it.id, scene.it.proof) if known else (None, "")
+    return [Line(actor.guild_id, actor.id, actor.name, f"refused {row.record}", number, proof, said)]
+
+
+def faults_of_refusal(said: str | None, expected: str, lines: list[Line], wanted: list[Line]) -> list[str]:
+    faults = [] if said == expected else [f"said {said!r} and not {expected!r}"]
+    return faults if lines == wanted else [*faults, f"recorded {lines} and not {wanted}"]
+
+
+def faults_of_look(
+    scene: Scene, row: Row, actor: Actor, mark: Mark, *, got: Any, lines: list[Line]
+) -> list[str]:
+    """Return what is wrong with what somebody was allowed to see: a look is not recorded."""
+    faults = [f"a look was recorded: {lines}"] if lines else []
+    seen = seen_in(got)
+    if mark is Mark.HOME and any(guild == GUILD for guild, _ in seen):
+        faults.append("another server's broadcast was seen")
+    listed = (GUILD, scene.it.id) in seen
+    if row.lists and mark is Mark.ALLOWED:
+        own = actor.id == scene.it.author.id
+        wanted = scene.it.status in row.lists and (own or not row.of_ones_own)
+        faults += [] if listed is wanted else ["it is listed" if listed else "it is not listed"]
+    return faults
+
+
+def seen_in(got: Any) -> set[tuple[int, int | None]]:
+    """Return the server and number of everything in an answer."""
+    match got:
+        case Broadcast():
+            return {(got.guild_id, got.id)}
+        case Event():
+            return {(got.entry.guild_id, got.entry.broadcast_id)}
+        case list() | tuple():
+            return {one for part in got for one in seen_in(part)}  # pyright: ignore[reportUnknownVariableType]
+        case _:
+            return set()
+
+
+async def faults_of_change(
+    scene: Scene, row: Row, actor: Actor, mark: Mark, lines: list[Line], *, untouched: bool
+) -> list[str]:
+    """Return what is wrong with what somebody was allowed to do."""
+    done = [(line.guild, line.actor, line.action) for line in lines if line.actor == actor.id]
+    after = await scene.now()
+    wanted = scene.it.status if mark is Mark.HOME else row.leads[scene.it.status]
+    faults: list[str] = []
+    if done != [(actor.guild_id, actor.id, row.done or row.record)]:
+        faults.append(f"recorded {lines}")
+    if after.status is not wanted:
+        faults.append(f"it is {after.status} and not {wanted}")
+    if untouched is not (mark is Mark.HOME):
+        faults.append("this server was touched" if mark is Mark.HOME else "nothing changed")
+    return faults
+
+
+@pytest.mark.parametrize("status", Status)
+async def test_everyone_is_allowed_or_refused_as_the_table_says(tmp_path: Path, status: Status) -> None:
+    ways = [way for way in WAYS if status is Status.REVIEW or not TABLE[way.what].whatever_the_state]
+    async with Scene.open(tmp_path, status) as scene:
+        faults = [fault for way in ways for who in ASKING for fault in await cell(scene, way, who)]
+    assert not faults, "\n".join(faults)
+
+
+@pytest.mark.parametrize("status", [Status.DRAFT, Status.REVIEW, Status.UNKNOWN])
+async def test_whoever_has_no_role_cannot_tell_which_numbers_there_are(
+    tmp_path: Path, status: Status
+) -> None:
+    async with Scene.open(tmp_path, status) as scene:
+        missing = scene.it.model_copy(update={"id": NO_NUMBER})
+        for way in WAYS:
+            for who in WITHOUT_A_ROLE:
+                known, _ = await tried(scene, way, PEOPLE[who])
+                unknown, _ = await tried(scene, way, PEOPLE[who], missing)
+                assert known == unknown is not None, f"{way.surfaces} · {who}"
+
+
+async def test_a_number_that_there_is_not_is_refused_and_recorded_for_those_who_could(tmp_path: Path) -> None:
+    async with Scene.open(tmp_path, Status.REVIEW) as scene:
+        missing, length = scene.it.model_copy(update={"id": NO_NUMBER}), scene.length()
+        for way in (way for way in WAYS if TABLE[way.what].names_it):
+            said, _ = await tried(scene, way, PEOPLE[Who.AUTHOR_WITH_ALL], missing)
+            assert said == NO_SUCH.format(number=NO_NUMBER), way.surfaces
+            [line] = scene.lines_after(length)
+            assert (line.action, line.broadcast) == (f"refused {TABLE[way.what].record}", None)
+            length += 1
+        assert scene.rows() == scene.untouched
+
+
+@pytest.mark.parametrize(
+    "status", [Status.DRAFT, Status.REVIEW, Status.APPROVED, Status.HELD, Status.UNKNOWN]
+)
+async def test_an_old_card_acts_on_nothing(tmp_path: Path, status: Status) -> None:
+    async with Scene.open(tmp_path, status) as scene:
+        old, length = scene.it.model_copy(update={"revision": scene.it.revision - 1}), scene.length()
+        for way in (way for way in WAYS if way.by_card and status in TABLE[way.what].leads):
+            row = TABLE[way.what]
+            who = next(who for who in Who if row.mark(who, status) is Mark.ALLOWED)
+            said, _ = await tried(scene, way, PEOPLE[who], old)
+            assert said == OLD_CARD, way.surfaces
+            [line] = scene.lines_after(length)
+            assert (line.actor, line.action) == (PEOPLE[who].id, f"refused {row.record}")
+            length += 1
+        assert scene.rows() == scene.untouched
+
+
+# Whoever may, of those who wrote none of it, and where.
+REASONED: Final = {
+    Action.REQUEST_CHANGES: (Who.APPROVER, Status.REVIEW),
+    Action.REJECT: (Who.APPROVER, Status.REVIEW),
+    Action.CONFIRM: (Who.OPERATOR, Status.UNKNOWN),
+    Action.DENY: (Who.OPERATOR, Status.UNKNOWN),
+}
+
+
+@pytest.mark.parametrize("action", REASONED)
+@pytest.mark.parametrize(
+    ("reason", "lacking"),
+    [(" ", "Give a reason"), ("x" * 501, "At most 500 characters fit")],
+    ids=["none", "too long"],
+)
+async def test_a_reason_is_judged_only_if_they_may_give_one_and_its_refusal_is_recorded(
+    tmp_path: Path, action: Action, reason: str, lacking: str
+) -> None:
+    who, status = REASONED[action]
+    async with Scene.open(tmp_path, status) as scene:
+        act, it, length = scene.service.act_with_reason, scene.it, scene.length()
+        for asking, said in ((Who.STRANGER, "You cannot "), (who, lacking)):
+            with pytest.raises(Refused, match=f"^{said}"):
+                await act(PEOPLE[asking], action, it.id, revision=it.revision, reason=reason)
+        lines = [(line.actor, line.action, line.broadcast) for line in scene.lines_after(length)]
+        assert lines == [(PEOPLE[asking].id, f"refused {action}", it.id) for asking in (Who.STRANGER, who)]
+        assert scene.rows() == scene.untouched
+
+
+@pytest.mark.parametrize("what", [row.what for row in TABLE.values() if not row.looks and "+" in row.marks])
+async def test_what_discord_sends_twice_is_done_once_and_the_second_is_recorded(
+    tmp_path: Path, what: str
+) -> None:
+    row = TABLE[what]
+    way = next(way for way in WAYS if way.what == what and not way.asks)
+    status = next(status for status in Status if status in row.leads)
+    who = next(who for who in Who if row.mark(who, status) is Mark.ALLOWED)
+    async with Scene.open(tmp_path, status) as scene:
+        actor = replace(PEOPLE[who], interaction=7)
+        async with scene.service._store.transaction() as tx:
+            assert await tx.use_interaction(7, at=scene.it.updated_at)
+        if way.first:
+            await way.first(scene.service, actor, scene.it)
+        before, length = scene.rows(), scene.length()
+        said, _ = await tried(scene, way, actor)
+        [line] = scene.lines_after(length)
+        assert said == "This has been done already: Discord sent it twice."
+        assert (line.detail, line.action) == (said, f"refused {row.record}")
+        assert scene.rows() == before
+
+
+# --- nothing is missing from it ----------------------------------------------------------------------
+
+SURFACES: Final = {surface for way in WAYS for surface in way.surfaces}
+
+
+def test_every_action_has_its_row_and_every_row_its_ways() -> None:
+    assert {row.record for row in TABLE.values()} == set(PERMISSIONS) == set(Action)
+    assert {way.what for way in WAYS} == set(TABLE)
+
+
+def test_every_row_says_something_for_everyone_and_in_each_status_that_a_step_knows() -> None:
+    for row in TABLE.values():
+        assert len(row.marks.replace(" ", "")) == len(Who), row.what
+        assert len(row.draft_marks.replace(" ", "")) in {0, len(Who)}, row.what
+        assert bool(row.own) is ("w" in row.marks), row.what
+        assert bool(row.author) is ("a" in row.marks), row.what
+
+
+def classes(base: type) -> set[str]:
+    """Return the names of all classes in cogs that are of a kind of discord.py's."""
+    modules = [import_module(f"cogs.{one.name}") for one in iter_modules(cogs.__path__)]
+    found = (one for module in modules for one in vars(module).values() if isinstance(one, type))
+    return {one.__name__ for one in found if issubclass(one, base) and one.__module__.startswith("cogs.")}
+
+
+async def test_every_command_button_and_form_stands_in_it(v5: Stage) -> None:
+    offered = v5.person("Maya").available_commands(v5.channel("moderators"))
+    assert {one for one in SURFACES if one.startswith("/")} == {f"/{name}" for name in offered}
+    buttons = {one.removeprefix("button ") for one in SURFACES if one.startswith("button ")}
+    assert buttons == set(LOOKS) == set(v5.herald.client.presses)
+    # The buttons above are of the one class, and those that turn a page of the record of the other.
+    assert classes(discord.ui.DynamicItem) == {"ActionButton", "PageButton"}
+    forms = {one.split()[0] for one in SURFACES if one.split()[0].endswith("Modal")}
+    assert forms == classes(discord.ui.Modal) - {"HeraldModal"}
+    reasons = {one.removeprefix("ReasonModal ") for one in SURFACES if one.startswith("ReasonModal ")}
+    assert reasons == set(ASKED_WHY)
+
+
+def test_the_page_is_what_the_command_prints() -> None:
+    assert PAGE.read_text("utf-8") == page(), "make permissions"

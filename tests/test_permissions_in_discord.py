@@ -1,0 +1,293 @@
+"""The table of who may do what, where people meet it: each command, button and form in Discord."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+import discord
+import pytest
+import simcord
+
+from bot.audit import Entry
+from bot.broadcast import Broadcast, Status
+from bot.sandbox.stage import UNDONE, Stage, answer
+from bot.sandbox.whop import Fault
+from bot.sandbox.world import PEOPLE
+from bot.search import EVERYTHING
+from cogs.buttons import LOOKS, ActionButton
+from cogs.record import PageButton
+from tests.permissions.table import DOOR, NO_SUCH, OLD_CARD, TABLE
+from tests.permissions.ways import WAYS
+
+# Each command, button and form, with the row that it belongs to.
+WHAT: Final = {surface: TABLE[way.what] for way in WAYS for surface in way.surfaces}
+COMMANDS: Final = [surface for surface in WHAT if surface.startswith("/")]
+BUTTONS: Final = [surface for surface in WHAT if surface.startswith("button ")]
+OPTIONS: Final[dict[str, dict[str, str]]] = {
+    "/notify compose": {"audience": "Gold members", "topic": "announcements"},
+    "/notify show": {"broadcast": "1"},
+    "/notify template": {"name": "We are down"},
+    "/notify cancel": {"broadcast": "1"},
+    "/notify who": {"broadcast": "1"},
+    "/notify freeze": {"reason": "because"},
+}
+UNKNOWN_BUTTON: Final = "This button no longer does anything."
+
+
+async def forged(stage: Stage, *custom_ids: str, where: Any = None) -> discord.Message:
+    """Put a card with buttons of one's own choice where people can press them."""
+    view = discord.ui.View(timeout=None)
+    for custom_id in custom_ids:
+        view.add_item(discord.ui.Button(label=custom_id, custom_id=custom_id))
+    channel = stage.herald.client.get_partial_messageable((where or stage.channel("review")).id)
+    message = await channel.send("forged", view=view)
+    view.stop()
+    return message
+
+
+def ids(number: int = 1, revision: int = 1) -> list[str]:
+    """Return the custom_ids of all buttons that there are."""
+    page = PageButton.of(EVERYTHING, before=0).item.custom_id or ""
+    return [*(ActionButton(action, number, revision).item.custom_id or "" for action in LOOKS), page]
+
+
+def row_of(custom_id: str) -> Any:
+    kind, action, *_ = custom_id.split(":")
+    return WHAT["page button" if kind == "record" else f"button {action}"]
+
+
+async def record(stage: Stage, guild: int | None = None) -> list[Entry]:
+    async with stage.herald.store.reading() as tx:
+        return [one.entry for one in await tx.record.of_guild(guild or stage.world.guild.id)]
+
+
+async def broadcast(stage: Stage) -> Broadcast:
+    async with stage.herald.store.reading() as tx:
+        return await tx.broadcasts.get(1)
+
+
+def role_sentence(stage: Stage, row: Any) -> str:
+    return row.role.format(**{key: f"<@&{role.id}>" for key, role in stage.world.roles.items()})
+
+
+def powerful(stage: Stage) -> dict[str, simcord.MemberActor]:
+    """Return those whom Discord lets do everything, and somebody whom it does not."""
+    guild, env = stage.world.guild, stage.world.env
+    every_right = guild.create_role("Admins", permissions=discord.Permissions.all())
+    adam = guild.add_member(env.create_user("Adam"), roles=[every_right])
+    olga = guild.add_member(env.create_user("Olga"))
+    env.backend.get_guild(guild.id).owner_id = olga.id
+    stage.herald.client.owner_id = olga.id
+    return {"administrator": adam, "owner": olga, "stranger": stage.person("Sam")}
+
+
+@pytest.mark.parametrize("who", ["administrator", "owner", "stranger"])
+async def test_discords_own_powers_are_none_here(v5: Stage, who: str) -> None:
+    await v5.submit(await v5.compose())
+    before, someone = await broadcast(v5), powerful(v5)[who]
+    card, channel, written = await forged(v5, *ids()), v5.channel("moderators"), len(await record(v5))
+    asked: list[tuple[str, Any, Callable[[], Awaitable[simcord.InteractionResult]]]] = [
+        (one, WHAT[one], lambda one=one: someone.slash(channel, one[1:], **OPTIONS.get(one, {})))
+        for one in COMMANDS
+    ]
+    asked += [(one, row_of(one), lambda one=one: someone.click(card, custom_id=one)) for one in ids()]
+    for surface, row, ask in asked:
+        result = await ask()
+        assert result.modal is None, surface
+        assert answer(result) == role_sentence(v5, row), surface
+        [entry] = (await record(v5))[written:]
+        known = (1, before.proof) if row.names_it else (None, "")
+        assert (entry.actor.id, entry.action) == (someone.id, f"refused {row.record}"), surface
+        assert (entry.broadcast_id, entry.proof, entry.detail) == (*known, answer(result)), surface
+        written += 1
+    assert await broadcast(v5) == before
+
+
+async def test_while_they_type_only_those_who_may_see_it_are_offered_anything(v5: Stage) -> None:
+    await v5.submit(await v5.compose())
+    channel, written = v5.channel("moderators"), len(await record(v5))
+    guild = discord.Object(v5.world.guild.id)
+    [group] = v5.herald.client.tree.get_commands(guild=guild)
+    assert isinstance(group, discord.app_commands.Group)
+    typed = [
+        (command.qualified_name, option.name)
+        for command in group.walk_commands()
+        if isinstance(command, discord.app_commands.Command)
+        for option in command.parameters
+        if option.autocomplete
+    ]
+    assert len(typed) == 7
+    for who, someone in powerful(v5).items():
+        for command, option in typed:
+            assert await someone.autocomplete(channel, command, option, "") == [], (who, command)
+    for command, option in typed:
+        name = "Ada" if command == "notify audit" else "Maya"
+        assert await v5.person(name).autocomplete(channel, command, option, ""), command
+    assert len(await record(v5)) == written
+
+
+async def test_by_direct_message_nothing_can_be_done_and_nobodys_record_says_so(v5: Stage) -> None:
+    await v5.submit(await v5.compose())
+    before, written = await broadcast(v5), len(await record(v5))
+    maya = v5.person("Maya").user
+    assert maya.available_commands() == ()
+    card = await forged(v5, *ids(), where=maya.dm_channel)
+    for one in ids():
+        result = await maya.click(card, custom_id=one)
+        assert (result.modal, answer(result)) == (None, DOOR), one
+    assert (await broadcast(v5), len(await record(v5))) == (before, written)
+
+
+async def test_a_bot_can_do_nothing_whatever_roles_it_holds(v5: Stage) -> None:
+    await v5.submit(await v5.compose())
+    before, written = await broadcast(v5), len(await record(v5))
+    robot = v5.world.env.create_user("Robot", bot=True)
+    member = v5.world.guild.add_member(robot, roles=list(v5.world.roles.values()))
+    card = await forged(v5, *ids())
+    for one in ids():
+        result = await member.click(card, custom_id=one)
+        assert (result.modal, answer(result)) == (None, DOOR), one
+    entries = (await record(v5))[written:]
+    assert [one.action for one in entries] == [f"refused {row_of(one).record}" for one in ids()]
+    assert await broadcast(v5) == before
+
+
+async def test_from_another_server_there_is_no_such_broadcast(v5: Stage) -> None:
+    await v5.submit(await v5.compose())
+    guild = v5.world.env.create_guild("Moonlight")
+    channel, role = guild.create_text_channel("night"), guild.create_role("Everything")
+    elsa = guild.add_member(v5.world.env.create_user("Elsa"), roles=[role])
+    held = ", ".join(f"{key} = [{role.id}]" for key in ("compose", "approve", "operate", "audit"))
+    other = f"""
+[[server]]
+name = "Moonlight"
+guild = {guild.id}
+channels = {{ review = {channel.id}, audit = {guild.create_text_channel("log").id} }}
+roles = {{ {held} }}
+[[server.topic]]
+id = "announcements"
+name = "Announcements"
+[[server.audience]]
+name = "Moon"
+targets.products = ["prod_moon"]
+"""
+    await v5.restart(edit_policy=lambda text: text + other)
+    before, home = await broadcast(v5), len(await record(v5))
+    card = await forged(v5, *ids(), where=channel)
+    for one in (one for one in ids() if row_of(one).names_it):
+        result = await elsa.click(card, custom_id=one)
+        assert (result.modal, answer(result)) == (None, NO_SUCH.format(number=1)), one
+        entry = (await record(v5, guild.id))[-1]
+        assert (entry.action, entry.broadcast_id) == (f"refused {row_of(one).record}", None), one
+    assert "Gold members" not in answer(await elsa.click(card, custom_id=ids()[-1]))
+    assert (await broadcast(v5), len(await record(v5))) == (before, home)
+
+
+@pytest.mark.parametrize("custom_id", ["herald:explode:1:1", "herald:freeze:1:1", "herald:audit:1:1"])
+async def test_an_invented_button_does_nothing(v5: Stage, custom_id: str) -> None:
+    await v5.submit(await v5.compose())
+    before, written = await broadcast(v5), len(await record(v5))
+    pressed = await v5.person("Lena").click(await forged(v5, custom_id), custom_id=custom_id)
+    assert answer(pressed) == UNKNOWN_BUTTON
+    assert (await broadcast(v5), len(await record(v5))) == (before, written)
+
+
+INVENTED: Final = {
+    "herald:approve:999999999999999999:1": NO_SUCH.format(number=10**18 - 1),
+    "herald:approve:0:1": NO_SUCH.format(number=0),
+    "herald:approve:1:0": OLD_CARD,
+    "herald:approve:1:999999999": OLD_CARD,
+}
+
+
+async def test_an_invented_number_is_refused_and_recorded(stage: Stage) -> None:
+    await stage.submit(await stage.compose())
+    before, written = await broadcast(stage), len(await record(stage))
+    card = await forged(stage, *INVENTED)
+    for custom_id, sentence in INVENTED.items():
+        assert answer(await stage.person("Lena").click(card, custom_id=custom_id)) == sentence, custom_id
+    refused = [(entry.action, entry.detail) for entry in (await record(stage))[written:]]
+    assert refused == [("refused approve", sentence) for sentence in INVENTED.values()]
+    assert await broadcast(stage) == before
+
+
+# --- a form decides once more ------------------------------------------------------------------------
+
+# Who opens it, by which button or command, at which status.
+FORMS: Final = {
+    "ComposeModal": ("Maya", "/notify compose", Status.DRAFT),
+    "ComposeModal of a draft": ("Maya", "button edit", Status.DRAFT),
+    "PhoneModal": ("Maya", "button edit_phone", Status.DRAFT),
+    "ConfirmModal": ("Maya", "button submit", Status.DRAFT),
+    "BlanksModal": ("Maya", "button use_template", Status.DRAFT),
+    "NameModal": ("Omar", "button approve", Status.REVIEW),
+    "NameModal of a template": ("Omar", "button approve_template", Status.DRAFT),
+    "ReasonModal cancel": ("Lena", "button cancel", Status.REVIEW),
+    "ReasonModal request_changes": ("Lena", "button request_changes", Status.REVIEW),
+    "ReasonModal reject": ("Lena", "button reject", Status.REVIEW),
+    "ReasonModal confirm": ("Lena", "button confirm", Status.UNKNOWN),
+    "ReasonModal deny": ("Lena", "button deny", Status.UNKNOWN),
+}
+TYPED: Final = {
+    "ComposeModal": {"subject": "Typed", "content": "long and well", "where": "same"},
+    "PhoneModal": {"subject": "Typed", "content": "long and well"},
+    "ConfirmModal": {"note": "Typed"},
+    "NameModal": {"audience": "Typed"},
+    "BlanksModal": {"service": "Typed", "since": "noon"},
+    "ReasonModal": {"reason": "Typed"},
+}
+
+
+async def bring(stage: Stage, status: Status) -> None:
+    draft = await stage.compose()
+    if status is not Status.DRAFT:
+        await stage.submit(draft)
+    if status is Status.UNKNOWN:
+        stage.whop.fail_next(Fault.DROP_AFTER_ACCEPT)
+        await stage.press("Omar", "Approve")
+        await stage.wait(UNDONE)
+    assert (await broadcast(stage)).status is status
+
+
+async def opened(stage: Stage, form: str) -> simcord.InteractionResult:
+    name, surface, _ = FORMS[form]
+    if surface.startswith("/"):
+        return await stage.person(name).slash(stage.channel("moderators"), surface[1:], **OPTIONS[surface])
+    number = 1
+    if "template" in surface:
+        [standing] = await stage.herald.service.templates(stage.actor(name))
+        number = standing.number
+    custom_id = f"herald:{surface.removeprefix('button ')}:{number}:1"
+    return await stage.person(name).click(await forged(stage, custom_id), custom_id=custom_id)
+
+
+def test_every_form_is_tried() -> None:
+    assert set(FORMS) == {surface for surface in WHAT if surface.split()[0].endswith("Modal")}
+
+
+@pytest.mark.parametrize("form", FORMS)
+async def test_a_form_opened_with_the_role_and_submitted_without_it_is_refused(v5: Stage, form: str) -> None:
+    name, _, status = FORMS[form]
+    await bring(v5, status)
+    if form.startswith("NameModal"):
+        await v5.restart(edit_policy=lambda text: text.replace("size = 420", "size = 4200"))
+    shown, before, written = await opened(v5, form), await broadcast(v5), len(await record(v5))
+    assert shown.modal is not None
+    person, row = v5.person(name), WHAT[form]
+    for role in PEOPLE[name]:
+        v5.world.env.backend.remove_member_role(v5.world.guild.id, person.id, v5.world.roles[role].id)
+    result = await person.submit_modal(shown, TYPED[form.split(maxsplit=1)[0]])
+
+    sentence = role_sentence(v5, row)
+    kept = [] if form.startswith("NameModal") else ["What you typed is attached, to copy."]
+    assert answer(result).splitlines() == [sentence, *kept]
+    [entry] = (await record(v5))[written:]
+    assert (entry.actor.id, entry.action, entry.detail) == (person.id, f"refused {row.record}", sentence)
+    assert (entry.broadcast_id, await broadcast(v5)) == (1 if row.names_it else None, before)
+
+
+async def test_a_role_given_after_it_was_submitted_counts_at_once(v5: Stage) -> None:
+    await v5.submit(await v5.compose())
+    sam = v5.person("Sam")
+    v5.world.env.backend.add_member_role(v5.world.guild.id, sam.id, v5.world.roles["approve"].id)
+    await v5.press("Sam", "Approve")
+    assert (await broadcast(v5)).status is Status.APPROVED
