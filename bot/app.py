@@ -10,12 +10,14 @@ import structlog
 
 from bot.announcer import Announcer
 from bot.bell import Bell
+from bot.channel import Channels
 from bot.client import HeraldBot, RestRoster
 from bot.clock import Clock, Steady, steady_now, utc_now
 from bot.dispatcher import Dispatcher
 from bot.errors import ConfigurationError
 from bot.health import Health
 from bot.lifecycle import Lifecycle
+from bot.lookout import Lookout
 from bot.policy import Policy
 from bot.proof import Credential
 from bot.roster import Roster
@@ -53,6 +55,7 @@ class Herald(Worker):
     """All parts of a process that people in Discord talk to, and that sends."""
 
     client: HeraldBot
+    lookout: Lookout
     announcer: Announcer
 
 
@@ -62,12 +65,16 @@ async def assemble(
 ) -> AsyncGenerator[Herald, None]:
     """Build a Herald and close it in order; raise ConfigurationError if something does not fit."""
     async with _Base.open(settings, policy, clock=clock, steady=steady, alone=True) as base:
-        client = HeraldBot(service=base.service, store=base.store, environment=settings.environment)
+        lookout = Lookout(store=base.store, lifecycle=base.service.lifecycle, clock=clock)
+        client = HeraldBot(
+            service=base.service, store=base.store, lookout=lookout, environment=settings.environment
+        )
         yield Herald(
             settings=settings,
             store=base.store,
             service=base.service,
             client=client,
+            lookout=lookout,
             dispatcher=base.dispatcher(client),
             announcer=Announcer(
                 store=base.store, service=base.service, client=client, clock=clock, bell=base.bell
@@ -176,6 +183,8 @@ async def run(herald: Herald, connect: Connect, stop: asyncio.Event) -> None:
 
     async def close(running: Running) -> None:
         herald.dispatcher.stop()
+        # It only reads, and begins anew at the next start.
+        running["lookout"].cancel()
         # What people asked for in the last moment is finished while Whop's answers come in.
         drained = asyncio.create_task(herald.client.drain(DRAIN_SECONDS))
         await asyncio.wait({running["dispatcher"], drained})
@@ -185,7 +194,12 @@ async def run(herald: Herald, connect: Connect, stop: asyncio.Event) -> None:
 
     await _side_by_side(
         herald,
-        {"discord": connect, "dispatcher": herald.dispatcher.run, "announcer": herald.announcer.run},
+        {
+            "discord": connect,
+            "dispatcher": herald.dispatcher.run,
+            "announcer": herald.announcer.run,
+            "lookout": lambda: herald.lookout.run(Channels(herald.client)),
+        },
         checks={"discord": herald.client.is_ready},
         close=close,
         stop=stop,

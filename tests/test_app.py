@@ -251,17 +251,25 @@ async def test_no_task_is_left_behind(v5: Stage) -> None:
 
 # --- the health page -------------------------------------------------------------------------------
 
+PARTS = ("discord", "dispatcher", "announcer", "lookout")
+
 
 async def test_the_health_page_stands_where_the_settings_say_and_is_well(v5: Stage, address: str) -> None:
     async with running(listening(v5.herald, address)):
-        assert await health(address) == (200, {"discord": True, "dispatcher": True, "announcer": True})
+        assert await health(address) == (
+            200,
+            {"discord": True, "dispatcher": True, "announcer": True, "lookout": True},
+        )
 
 
 async def test_the_health_page_is_not_well_while_discord_is_not_ready(
     make_settings: MakeSettings, address: str
 ) -> None:
     async with unconnected(make_settings(health_address=address)) as herald, running(herald):
-        assert await health(address) == (503, {"discord": False, "dispatcher": True, "announcer": True})
+        assert await health(address) == (
+            503,
+            {"discord": False, "dispatcher": True, "announcer": True, "lookout": True},
+        )
 
 
 async def test_the_health_page_is_gone_after_the_end(make_settings: MakeSettings, address: str) -> None:

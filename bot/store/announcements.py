@@ -176,14 +176,18 @@ class Announcements:
             update(cards).where(cards.c.id == card.id).values(failures=card.failures + 1, next_at=next_at)
         )
 
-    async def post_made(self, post: Post, *, message_id: int) -> None:
-        """Note that the post stands in its channel."""
+    async def post_made(self, post: Post, *, message_id: int, channel_id: int, words: str) -> None:
+        """Note where the post stands, and the hash of what it says."""
         await self._connection.execute(
-            update(posts).where(posts.c.id == post.id).values(done=True, message_id=message_id)
+            update(posts)
+            .where(posts.c.id == post.id)
+            .values(done=True, message_id=message_id, channel_id=channel_id, words=words, trouble=None)
         )
 
-    async def post_failed(self, post: Post, *, next_at: datetime) -> None:
-        """Note that Discord did not take the post, and when to try again."""
+    async def post_failed(self, post: Post, *, next_at: datetime, trouble: str) -> None:
+        """Note that Discord did not take the post, why, and when to try again."""
         await self._connection.execute(
-            update(posts).where(posts.c.id == post.id).values(failures=post.failures + 1, next_at=next_at)
+            update(posts)
+            .where(posts.c.id == post.id)
+            .values(failures=post.failures + 1, next_at=next_at, trouble=trouble)
         )
