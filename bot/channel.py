@@ -8,7 +8,7 @@ import aiohttp
 import discord
 from pydantic import SecretStr
 
-from bot.errors import REFUSED_BY_DISCORD, Unreachable, Unreadable
+from bot.errors import REFUSED_BY_DISCORD, NoChannel, Unreachable, Unreadable
 from bot.mirror import Seen
 
 # How many messages Discord gives at once.
@@ -79,7 +79,7 @@ def _explained() -> Generator[None, None, None]:
     except discord.Forbidden:
         raise Unreadable(MAY_NOT_READ) from None
     except discord.NotFound:
-        raise Unreadable(NO_CHANNEL) from None
+        raise NoChannel(NO_CHANNEL) from None
     except (discord.HTTPException, discord.RateLimited, aiohttp.ClientError, OSError) as error:
         raise Unreachable(
             f"Discord cannot be asked now ({type(error).__name__}): try again later."
