@@ -18,6 +18,7 @@ from bot.errors import ConfigurationError
 from bot.health import Health
 from bot.lifecycle import Lifecycle
 from bot.lookout import Lookout
+from bot.metrics import Metrics
 from bot.policy import Policy
 from bot.proof import Credential
 from bot.roster import Roster
@@ -48,6 +49,7 @@ class Worker:
     service: Service
     dispatcher: Dispatcher
     startup: Startup
+    metrics: Metrics
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +82,7 @@ async def assemble(
                 store=base.store, service=base.service, client=client, clock=clock, bell=base.bell
             ),
             startup=base.startup(),
+            metrics=base.metrics(),
         )
 
 
@@ -97,6 +100,7 @@ async def assemble_worker(settings: Settings, policy: Policy) -> AsyncGenerator[
             service=base.service,
             dispatcher=base.dispatcher(roster),
             startup=base.startup(),
+            metrics=base.metrics(),
         )
 
 
@@ -156,6 +160,9 @@ class _Base:
             bell=self.bell,
             credential=self.credential,
         )
+
+    def metrics(self) -> Metrics:
+        return Metrics(store=self.store, policy=self.service.policy, clock=self.clock)
 
     def startup(self) -> Startup:
         return Startup(
@@ -228,7 +235,7 @@ async def _side_by_side(
     # A part is well as long as it runs, unless it has a better answer.
     well = {name: lambda name=name: not running[name].done() for name in parts} | dict(checks)
     await worker.startup.begin()
-    async with Health(worker.settings.health_address, well):
+    async with Health(worker.settings.health_address, well, worker.metrics):
         running |= {name: asyncio.create_task(part()) for name, part in parts.items()}
         stopped = asyncio.create_task(stop.wait())
         try:

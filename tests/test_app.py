@@ -281,11 +281,13 @@ async def test_the_health_page_is_gone_after_the_end(make_settings: MakeSettings
                 await session.get(f"http://{address}/health")
 
 
-async def test_the_health_page_shows_nothing_else(make_settings: MakeSettings, address: str) -> None:
+async def test_the_metrics_stand_beside_the_health_page_and_nothing_else_does(
+    make_settings: MakeSettings, address: str
+) -> None:
     async with unconnected(make_settings(health_address=address)) as herald, running(herald):
         await health(address)
         async with aiohttp.ClientSession() as session:
-            for path in ("/", "/metrics", "/health/x"):
+            for path in ("/", "/health/x", "/metrics/x"):
                 async with session.get(f"http://{address}{path}") as answer:
                     assert answer.status == 404
             async with session.post(f"http://{address}/health") as answer:

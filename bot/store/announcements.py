@@ -128,6 +128,16 @@ class Announcements:
         )
         return [Card(**{name: row[name] for name in Card.__slots__}) for row in rows.mappings()]
 
+    async def cards_waiting(self, guild_id: int) -> int:
+        """Return how many cards of a server do not show what they should."""
+        query = (
+            select(func.count())
+            .select_from(cards)
+            .join(broadcasts, broadcasts.c.id == cards.c.broadcast_id)
+            .where(broadcasts.c.guild_id == guild_id, cards.c.shown < cards.c.wanted)
+        )
+        return await self._connection.scalar(query) or 0
+
     async def posts_to_make(self, now: datetime, *, limit: int) -> list[Post]:
         """Return what may be posted now, oldest first; nothing of a record whose next line has to wait."""
         undone = posts.c.done.is_(False)

@@ -68,6 +68,12 @@ class Mirror:
         query = select(posts.c.channel_id).where(posts.c.guild_id == guild_id, _IS_LINE, posts.c.done)
         return set(await self._connection.scalars(query.distinct()))
 
+    async def tampered(self, guild_id: int) -> int:
+        """Return how many posts were found gone or edited."""
+        found = or_(posts.c.gone_in.is_not(None), posts.c.edited_in.is_not(None))
+        query = select(func.count()).select_from(posts).where(posts.c.guild_id == guild_id, _IS_LINE, found)
+        return await self._connection.scalar(query) or 0
+
     async def outbox(self, guild_id: int) -> Outbox:
         """Return all that the server's channels are compared with."""
         execute, scalars = self._connection.execute, self._connection.scalars
