@@ -1,7 +1,7 @@
 """A whole mirror, read from Discord and compared with the record in the database."""
 
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Sequence
 from contextlib import aclosing
 from typing import NamedTuple, Protocol
 
@@ -64,7 +64,7 @@ class MirrorReader:
         lost: set[int] = set()
         for place in sorted(places):
             try:
-                seen += await self._read(place, advance)
+                seen += await self._read(place, since, advance)
             except NoChannel:
                 lost.add(place)
             except Unreadable as error:
@@ -76,14 +76,14 @@ class MirrorReader:
         differences = compare(outbox, seen, own=self._channels.own_id, since=since)
         return Comparison(len(outbox.posts), len(outbox.waiting), differences)
 
-    async def _read(self, place: int, advance: Callable[[int], None]) -> list[Seen]:
-        mine: list[Seen] = []
+    async def _read(self, place: int, known: Collection[int], advance: Callable[[int], None]) -> list[Seen]:
+        kept: list[Seen] = []
+        own = self._channels.own_id
         async with aclosing(self._channels.read(place)) as pages:
             async for page in pages:
-                found = [message for message in page if message.author_id == self._channels.own_id]
-                mine += found
-                advance(len(found))
-        return mine
+                kept += [message for message in page if message.author_id == own or message.id in known]
+                advance(sum(message.id in known for message in page))
+        return kept
 
     async def _confirm(self, outbox: Outbox, missing: set[int], lost: set[int]) -> None:
         """Make sure of one missing post in each channel: one whose history is closed looks empty."""

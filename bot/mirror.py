@@ -120,19 +120,19 @@ class Difference(NamedTuple):
 def compare(outbox: Outbox, seen: Sequence[Seen], *, own: int, since: Collection[int]) -> list[Difference]:
     """Return in what the messages of a server's channels differ from its chain.
 
-    Only messages of the account `own` are looked at; `since` are the posts that stood in the database
-    before the first message was read, and so have to be among them.
+    Of what is no post only messages of the account `own` matter; `since` are the posts that stood in the
+    database before the first message was read, and so have to be among them.
     """
-    mine = {message.id: message for message in sorted(seen) if message.author_id == own}
-    found = [(post, mine[post.message_id]) for post in outbox.posts if post.message_id in mine]
+    there = {message.id: message for message in sorted(seen)}
+    found = [(post, there[post.message_id]) for post in outbox.posts if post.message_id in there]
     found.sort(key=lambda pair: pair[1].id)
     standing = {post.sequence for post, _ in found}
     posted = {post.sequence for post in outbox.posts}
     known = {post.message_id for post in outbox.posts}.union(outbox.others)
     doubled: list[int] = []
     strange: list[int] = []
-    for message in mine.values():
-        if message.id in known:
+    for message in there.values():
+        if message.id in known or message.author_id != own:
             continue
         number = _line_of(message, outbox.lines)
         if number is None:

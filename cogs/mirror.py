@@ -1,4 +1,4 @@
-"""What Discord tells of messages that are deleted or edited: the lookout knows which of them matter."""
+"""What Discord tells of deleted and edited messages, and of channels: the lookout knows what matters."""
 
 import discord
 from discord.ext import commands
@@ -16,6 +16,20 @@ class Mirror(commands.Cog):
     async def on_ready(self) -> None:
         """Look for what happened while there was no connection."""
         self._bot.lookout.wake()
+
+    @commands.Cog.listener()
+    async def on_guild_channel_delete(self, channel: discord.abc.GuildChannel) -> None:
+        """Look whether the record's channel is still there."""
+        self._look(channel)
+
+    @commands.Cog.listener()
+    async def on_guild_channel_update(self, _: object, channel: discord.abc.GuildChannel) -> None:
+        """Look whether the record's channel may still be read, or may again."""
+        self._look(channel)
+
+    def _look(self, channel: discord.abc.GuildChannel) -> None:
+        if channel.id in {server.channels.audit for server in self._bot.service.policy.servers}:
+            self._bot.lookout.wake()
 
     @commands.Cog.listener()
     async def on_raw_message_delete(self, event: discord.RawMessageDeleteEvent) -> None:

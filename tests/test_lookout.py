@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 
 from bot import lookout as lookout_module
 from bot.audit import HERALD
-from bot.channel import MAY_NOT_READ, Channels
+from bot.channel import MAY_NOT_READ, NO_CHANNEL, Channels
 from bot.errors import StoreError, Unreachable
 from bot.lookout import Lookout
 from bot.mirror import DELETED, EDITED
@@ -196,6 +196,7 @@ async def test_a_deletion_that_the_database_cannot_take_is_found_by_comparing(
     v5: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = (await mirrored(v5))[0]
+    v5.herald.lookout._woken.clear()  # pyright: ignore[reportPrivateUsage]
 
     def broken() -> None:
         raise StoreError("The database is in trouble.")
@@ -206,6 +207,7 @@ async def test_a_deletion_that_the_database_cannot_take_is_found_by_comparing(
             delete(v5, first)
             await v5.world.env.settle()
     assert [line["event"] for line in logged] == ["a deleted or edited message waits for the database"]
+    assert v5.herald.lookout._woken.is_set()  # pyright: ignore[reportPrivateUsage]
     await compare(v5)
     assert await noticed(v5, DELETED) == ["line 1"]
 
@@ -317,5 +319,27 @@ async def test_it_compares_once_connected_and_survives_whatever_goes_wrong(
     assert await noticed(v5, DELETED) == ["line 1"]
 
 
-async def test_a_connection_wakes_it(v5: Stage) -> None:
-    assert v5.herald.lookout._woken.is_set()  # pyright: ignore[reportPrivateUsage]
+async def test_a_connection_wakes_it_and_so_does_a_change_of_the_channel(v5: Stage) -> None:
+    woken = v5.herald.lookout._woken  # pyright: ignore[reportPrivateUsage]
+    assert woken.is_set()
+    for happen in (
+        lambda: let_herald(v5, read_message_history=False),
+        lambda: v5.world.env.backend.delete_channel(v5.channel("audit").id),
+    ):
+        woken.clear()
+        happen()
+        await v5.world.env.settle()
+        assert woken.is_set()
+    woken.clear()
+    v5.world.env.backend.delete_channel(v5.channel("moderators").id)
+    await v5.world.env.settle()
+    assert not woken.is_set()
+
+
+async def test_a_deleted_channel_is_no_alarm_but_stands_on_the_cards(v5: Stage) -> None:
+    await v5.submit(await v5.compose())
+    v5.world.env.backend.delete_channel(v5.channel("audit").id)
+    await compare(v5)
+    await v5.settle()
+    assert NO_CHANNEL in readable(v5.review_card()).replace("\\", "")
+    assert await noticed(v5, DELETED) == []

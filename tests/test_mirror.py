@@ -124,6 +124,10 @@ def test_what_others_write_and_heralds_cards_are_no_concern() -> None:
     assert differences(outbox(FIVE, others=frozenset({202})), seen) == []
 
 
+def test_what_herald_posted_with_another_account_of_former_times_still_counts() -> None:
+    assert differences(outbox(FIVE), [one._replace(author_id=SOMEONE) for one in ALL]) == []
+
+
 def test_lines_that_wait_are_no_fault_and_a_line_that_was_never_posted_is() -> None:
     box = outbox(FIVE, posts=[posted(number) for number in range(1, 4)], waiting={5})
     assert differences(box, ALL[:3]) == [f"line 4: {NEVER}."]
