@@ -30,6 +30,8 @@ log = structlog.get_logger()
 BATCH: Final = 50
 POLL_SECONDS: Final = 1.0
 LONGEST_WAIT: Final = timedelta(minutes=5)
+# Among so many of a channel's last messages a line is looked for that may stand there already.
+LOOK_BACK: Final = 100
 MAY_NOT_WRITE: Final = (
     "Herald may not write there: allow View Channel and Send Messages in the channel's settings"
 )
@@ -85,6 +87,11 @@ class Client(Protocol):
         """Return what draws."""
         ...
 
+    @property
+    def user(self) -> discord.ClientUser | None:
+        """Return the account that Herald posts with."""
+        ...
+
     def is_ready(self) -> bool:
         """Tell whether Discord has answered yet."""
         ...
@@ -108,6 +115,8 @@ class Announcer:
         self._clock = clock
         self._bell = bell
         self._rung = bell.listen()
+        # The servers of which every post that may have been lost sight of was looked for.
+        self._certain: set[int] = set()
         self._stopping = False
 
     def stop(self) -> None:
@@ -211,7 +220,9 @@ class Announcer:
         channel_id = self._place(post)
         try:
             shown = await self._render(post)
-            message = await _send(self._channel(channel_id), shown, nonce=f"post-{post.id}")
+            channel = self._channel(channel_id)
+            message = await self._find(post, channel, shown)
+            message = message or await _send(channel, shown, nonce=f"post-{post.id}")
         except Exception as error:  # noqa: BLE001 - what cannot be posted waits; the rest goes on
             wait = self._report(error, what=f"{post.kind} post {post.id}", failures=post.failures)
             async with self._store.transaction() as tx:
@@ -226,6 +237,23 @@ class Announcer:
             words = hash_words(message.content)
             await tx.announcements.post_made(post, message_id=message.id, channel_id=channel_id, words=words)
         return True
+
+    async def _find(
+        self, post: Post, channel: discord.PartialMessageable, shown: Rendered
+    ) -> discord.Message | None:
+        """Return the line's post if it stands already: Discord forgets a nonce after some minutes.
+
+        So it may after a try whose answer was lost, and after a Herald that ended before it noted its post.
+        """
+        if post.kind is not PostKind.AUDIT or (not post.failures and post.guild_id in self._certain):
+            return None
+        # Where the history may not be read nobody can know, and the line matters more.
+        with suppress(discord.Forbidden):
+            async for message in channel.history(limit=LOOK_BACK):
+                if message.author == self._client.user and message.content == shown.content:
+                    return message
+        self._certain.add(post.guild_id)
+        return None
 
     def _place(self, post: Post) -> int:
         """Return where a post belongs: a line of the record where the record's channel is today."""
