@@ -228,7 +228,7 @@ class Announcer:
             async with self._store.transaction() as tx:
                 if post.failures + 1 == LASTING:
                     await self._show_trouble(tx, post)
-                await tx.announcements.post_failed(post, next_at=self._clock() + wait, trouble=explain(error))
+                await tx.announcements.post_failed(post, next_at=self._clock() + wait, trouble=_why(error))
             return False
         async with self._store.transaction() as tx:
             if post.failures >= LASTING:
@@ -299,7 +299,7 @@ async def _only_one_told_of(tx: Transaction, event: Event) -> Event | None:
     return await tx.record.get(event.entry.guild_id, numbers[0]) if len(numbers) == 1 else None
 
 
-def explain(error: BaseException) -> str:
+def _why(error: BaseException) -> str:
     """Say why Discord did not take a post, and what to mend."""
     match error:
         case discord.Forbidden():

@@ -13,6 +13,7 @@ from bot.clock import Clock
 from bot.errors import HeraldError, StoreError, Unreachable, Unreadable
 from bot.lifecycle import Lifecycle
 from bot.mirror import DELETED, EDITED, Posted, Seen, is_changed, name_lines
+from bot.policy import Server
 from bot.store import Store, Transaction
 from bot.store.mirror import unread_fact
 
@@ -81,20 +82,32 @@ class Lookout:
                 await asyncio.wait_for(self._woken.wait(), wait.total_seconds())
 
     async def compare(self, channels: Channels) -> None:
-        """Compare each server's last posts with its channels; raise Unreachable if Discord is away."""
+        """Compare each server's last posts with its channels; raise Unreachable if one had no answer."""
+        unanswered: list[Unreachable] = []
         for server in self._lifecycle.policy.servers:
-            unread = ""
-            async with self._store.reading() as tx:
-                newest = await tx.mirror.newest(server.guild, limit=NEWEST)
-            for channel_id, posts in _by_channel(newest).items():
-                try:
-                    await self._compare(channels, channel_id, posts)
-                except Unreadable as error:
-                    # A channel of former times may be closed: nobody looks there any more.
-                    if channel_id == server.channels.audit:
-                        unread = str(error)
+            try:
+                unread = await self._compare_server(channels, server)
+            except Unreachable as error:
+                unanswered.append(error)
+                continue
             async with self._store.transaction() as tx:
                 await self._note_unread(tx, server.guild, unread)
+        if unanswered:
+            raise unanswered[0]
+
+    async def _compare_server(self, channels: Channels, server: Server) -> str:
+        """Return why the channel cannot be read, or nothing."""
+        async with self._store.reading() as tx:
+            newest = await tx.mirror.newest(server.guild, limit=NEWEST)
+        unread = ""
+        for channel_id, posts in _by_channel(newest).items():
+            try:
+                await self._compare(channels, channel_id, posts)
+            except Unreadable as error:
+                # A channel of former times may be closed: nobody looks there any more.
+                if channel_id == server.channels.audit:
+                    unread = str(error)
+        return unread
 
     async def _compare(self, channels: Channels, channel_id: int, posts: Sequence[Posted]) -> None:
         there: dict[int, str] = {}

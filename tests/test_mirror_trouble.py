@@ -1,7 +1,10 @@
 """A mirror in trouble blocks neither the record nor a send, and says what to mend until it is well again."""
 
+import asyncio
+import sys
 from collections.abc import Sequence
 from datetime import timedelta
+from pathlib import Path
 
 import discord
 import pytest
@@ -9,11 +12,18 @@ from pydantic import SecretStr
 from simcord.backend.models import Overwrite
 from simcord.enums import OverwriteType
 
+from bot.__main__ import main
 from bot.announcer import MAY_NOT_WRITE
 from bot.channel import NO_CHANNEL
 from bot.check import look_at_mirror
 from bot.mirror import Condition
 from bot.sandbox.stage import UNDONE, Stage, readable
+from bot.store import Store
+from bot.store.announcements import PostKind
+from tests.test_app import POLICY
+from tests.test_audit import make_entry
+
+GUILD = 104900000000000001
 
 MINUTE = timedelta(minutes=1)
 
@@ -91,7 +101,11 @@ async def test_a_single_hiccup_is_no_trouble_and_draws_no_card(v5: Stage) -> Non
     path = f"/channels/{v5.channel('audit').id}/messages"
     v5.world.env.inject_error("POST", path, status=503, times=1)
     await v5.compose()
+    for _ in range(3):
+        await v5.settle()
+        assert not (await condition(v5)).lags
     await v5.wait(timedelta(seconds=30))
+    assert numbers(v5) == [1, 2, 3]
     assert drawn(v5) == before
     assert "lags" not in card(v5)
 
@@ -144,6 +158,39 @@ async def test_check_says_when_nothing_posts_what_waits(stage: Stage) -> None:
 async def test_check_makes_no_database_to_look_into(v5: Stage) -> None:
     elsewhere = v5.settings.model_copy(update={"database_url": SecretStr("sqlite:///no/herald.db")})
     assert await look_at_mirror(elsewhere, v5.policy, now=v5.clock()) == []
+
+
+def test_herald_check_says_what_waits_and_leaves_its_status_to_what_has_to_be_mended_before_a_start(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    async def fill() -> None:
+        async with Store.open(f"sqlite:///{tmp_path}/data/herald.db") as store, store.transaction() as tx:
+            event = await tx.record.append(make_entry(1, guild_id=GUILD))
+            await tx.announcements.add_post(
+                PostKind.AUDIT, guild_id=GUILD, channel_id=5, sequence=event.sequence, at=event.entry.at
+            )
+
+    def no_log(_: object) -> None:
+        """Leave the log of the other tests as it is."""
+
+    async def agree(*_: object) -> list[str]:
+        return []
+
+    monkeypatch.chdir(tmp_path)
+    Path("herald.toml").write_text(POLICY.replace("TARGETS", 'products = ["prod_Gold"]'), encoding="utf-8")
+    Path(".env").write_text("DISCORD_TOKEN=fake\nWHOP_API_KEY=fake\nWHOP_API=v5\n")
+    monkeypatch.setattr(sys, "argv", ["herald", "check"])
+    monkeypatch.setattr("bot.__main__._configure_log", no_log)
+    monkeypatch.setattr("bot.__main__._ask", agree)
+    asyncio.run(fill())
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert not ended.value.code
+    said = capsys.readouterr().out
+    assert "! herald.toml: server “Sunrise”: channels.audit: 1 line(s) of the record wait" in said
+    assert "✓ Discord and Whop agree." in said
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import asyncio
 import sys
 from collections.abc import AsyncGenerator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +99,15 @@ async def test_posts_in_a_former_channel_are_compared_there(stage: Stage) -> Non
     assert await found(stage) == [f"lines 1-6: {GONE}."]
 
 
+async def test_what_waited_for_a_deleted_channel_is_compared_in_the_one_that_replaced_it(v5: Stage) -> None:
+    old, fresh = v5.channel("audit").id, v5.world.guild.create_text_channel("record").id
+    v5.world.env.backend.delete_channel(old)
+    await v5.submit(await v5.compose())
+    await v5.restart(edit_policy=lambda text: text.replace(str(old), str(fresh)))
+    await v5.wait(timedelta(minutes=6))
+    assert await compare(v5) == Comparison(2, 0, [])
+
+
 async def test_a_channel_that_may_not_be_read_is_a_sentence_and_no_fault_of_the_record(v5: Stage) -> None:
     await mirrored(v5)
     backend, channel = v5.world.env.backend, v5.channel("audit").id
@@ -113,6 +123,23 @@ async def test_an_outage_is_no_fault_of_the_record(v5: Stage) -> None:
     v5.world.env.inject_error("GET", "/channels/**", status=500, times=None)
     with pytest.raises(Unreachable, match="Discord cannot be asked now"):
         await compare(v5)
+
+
+async def test_a_list_that_lacks_a_message_which_is_there_accuses_nobody(v5: Stage) -> None:
+    await mirrored(v5)
+
+    class Partial(Channels):
+        async def read(self, channel_id: int, *, since: int = 0) -> AsyncGenerator[Any, None]:
+            async for page in super().read(channel_id, since=since):
+                yield page[1:]
+
+    channels = Partial(v5.herald.client)
+    reader = MirrorReader(store=v5.herald.store, channels=channels, policy=v5.policy)
+    with pytest.raises(Unreachable, match="does not show all of the channel"):
+        await reader.compare(v5.world.guild.id, lambda _: None)
+    with pytest.raises(Unreachable):
+        await v5.herald.lookout.compare(channels)
+    assert await compare(v5) == Comparison(6, 0, [])
 
 
 async def test_what_a_running_herald_posts_meanwhile_is_no_difference(v5: Stage) -> None:
