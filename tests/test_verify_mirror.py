@@ -99,13 +99,18 @@ async def test_posts_in_a_former_channel_are_compared_there(stage: Stage) -> Non
     assert await found(stage) == [f"lines 1-6: {GONE}."]
 
 
-async def test_what_waited_for_a_deleted_channel_is_compared_in_the_one_that_replaced_it(v5: Stage) -> None:
+async def test_what_waited_for_a_deleted_channel_is_watched_and_compared_where_it_was_posted(
+    v5: Stage,
+) -> None:
     old, fresh = v5.channel("audit").id, v5.world.guild.create_text_channel("record").id
     v5.world.env.backend.delete_channel(old)
     await v5.submit(await v5.compose())
     await v5.restart(edit_policy=lambda text: text.replace(str(old), str(fresh)))
     await v5.wait(timedelta(minutes=6))
     assert await compare(v5) == Comparison(2, 0, [])
+    v5.world.env.backend.messages[fresh].clear()
+    await v5.herald.lookout.compare(Channels(v5.herald.client))
+    assert await found(v5) == [f"lines 1-2: {GONE}, which line 3 tells."]
 
 
 async def test_a_channel_that_may_not_be_read_is_a_sentence_and_no_fault_of_the_record(v5: Stage) -> None:
