@@ -99,7 +99,7 @@ async def test_posts_in_a_former_channel_are_compared_there(stage: Stage) -> Non
     assert await found(stage) == [f"lines 1-6: {GONE}."]
 
 
-async def test_what_waited_for_a_deleted_channel_is_watched_and_compared_where_it_was_posted(
+async def test_what_waited_for_a_deleted_channel_is_watched_where_it_was_posted(
     v5: Stage,
 ) -> None:
     old, fresh = v5.channel("audit").id, v5.world.guild.create_text_channel("record").id
