@@ -18,7 +18,7 @@ from bot.app import assemble, assemble_worker, check_policy, run, work
 from bot.audit_commands import audit
 from bot.bell import Bell
 from bot.broadcast import Person, storable
-from bot.check import ask_discord, check_whop, look_up_proof, nothing_to_prove
+from bot.check import ask_discord, check_whop, look_at_mirror, look_up_proof, nothing_to_prove
 from bot.clock import utc_now
 from bot.errors import ConfigurationError, HeraldError, NotAllowed
 from bot.freeze import Freeze
@@ -105,6 +105,9 @@ def check(
     if target is None or gateway.version_date is None:
         target = None
         out.print(_shown(f"- {_complete(look_up_proof(settings, gateway))}"))
+    # What waits is no mistake in the files: it does not keep a script from starting what would post it.
+    for sentence in _complete(look_at_mirror(settings, policy, now=utc_now())):
+        out.print(f"[yellow]![/] {_shown(sentence)}")
     problems = _complete(_ask(settings, policy))
     for sentence in problems:
         out.print(f"[red]✗[/] {_shown(sentence)}")

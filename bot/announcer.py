@@ -7,19 +7,22 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final, Protocol
 
+import aiohttp
 import discord
 import structlog
 
 from bot.audit import Event
 from bot.bell import Bell
 from bot.broadcast import Broadcast, Status, Step
+from bot.channel import NO_CHANNEL
 from bot.clock import Clock
 from bot.delivery import Delivery
 from bot.errors import StoreError, Unreachable
 from bot.freeze import Freeze
+from bot.mirror import DELETED, EDITED, LASTING, Condition, hash_words
 from bot.permissions import Actor
 from bot.service import Service
-from bot.store import Card, Post, Store
+from bot.store import Card, Post, Store, Transaction
 from bot.store.announcements import PostKind
 
 log = structlog.get_logger()
@@ -27,6 +30,11 @@ log = structlog.get_logger()
 BATCH: Final = 50
 POLL_SECONDS: Final = 1.0
 LONGEST_WAIT: Final = timedelta(minutes=5)
+# Among so many of a channel's last messages a line is looked for that may stand there already.
+LOOK_BACK: Final = 100
+MAY_NOT_WRITE: Final = (
+    "Herald may not write there: allow View Channel and Send Messages in the channel's settings"
+)
 # A card is edited no more often than that while all that changes is how far the sending has come.
 PROGRESS_EVERY: Final = timedelta(seconds=2)
 
@@ -53,6 +61,7 @@ class Cards(Protocol):
         freeze: Freeze | None = None,
         checkable: bool = False,
         members: Sequence[Actor] | None = None,
+        mirror: Condition | None = None,
     ) -> Rendered:
         """Draw the card for approvers."""
         ...
@@ -65,8 +74,8 @@ class Cards(Protocol):
         """Draw what the author is told where they composed."""
         ...
 
-    def audit(self, event: Event) -> Rendered:
-        """Draw a line of the record."""
+    def audit(self, event: Event, *, about: Event | None = None) -> Rendered:
+        """Draw a line of the record, and the line that it is about."""
         ...
 
 
@@ -76,6 +85,11 @@ class Client(Protocol):
     @property
     def cards(self) -> Cards:
         """Return what draws."""
+        ...
+
+    @property
+    def user(self) -> discord.ClientUser | None:
+        """Return the account that Herald posts with."""
         ...
 
     def is_ready(self) -> bool:
@@ -101,6 +115,8 @@ class Announcer:
         self._clock = clock
         self._bell = bell
         self._rung = bell.listen()
+        # The servers of which every post that may have been lost sight of was looked for.
+        self._certain: set[int] = set()
         self._stopping = False
 
     def stop(self) -> None:
@@ -160,6 +176,7 @@ class Announcer:
             broadcast = await tx.broadcasts.get(card.broadcast_id)
             deliveries = await tx.deliveries.of(card.broadcast_id)
             freeze = await tx.freezes.over(broadcast.guild_id)
+            mirror = await tx.mirror.condition(broadcast.guild_id)
         shown = self._client.cards.review(
             broadcast,
             deliveries,
@@ -167,6 +184,7 @@ class Announcer:
             freeze=freeze,
             checkable=await self._service.can_check(broadcast),
             members=await self._members(broadcast),
+            mirror=mirror,
         )
         channel = self._channel(card.channel_id)
         if card.message_id is None:
@@ -199,22 +217,60 @@ class Announcer:
             self._bell.ring()
 
     async def _post(self, post: Post) -> bool:
+        channel_id = self._place(post)
         try:
             shown = await self._render(post)
-            message = await _send(self._channel(post.channel_id), shown, nonce=f"post-{post.id}")
+            channel = self._channel(channel_id)
+            message = await self._find(post, channel, shown)
+            message = message or await _send(channel, shown, nonce=f"post-{post.id}")
         except Exception as error:  # noqa: BLE001 - what cannot be posted waits; the rest goes on
             wait = self._report(error, what=f"{post.kind} post {post.id}", failures=post.failures)
             async with self._store.transaction() as tx:
-                await tx.announcements.post_failed(post, next_at=self._clock() + wait)
+                if post.failures + 1 == LASTING:
+                    await self._show_trouble(tx, post)
+                await tx.announcements.post_failed(post, next_at=self._clock() + wait, trouble=_why(error))
             return False
         async with self._store.transaction() as tx:
-            await tx.announcements.post_made(post, message_id=message.id)
+            if post.failures >= LASTING:
+                await self._show_trouble(tx, post)
+            # As Discord took them: what it trimmed was changed by nobody.
+            words = hash_words(message.content)
+            await tx.announcements.post_made(post, message_id=message.id, channel_id=channel_id, words=words)
         return True
+
+    async def _find(
+        self, post: Post, channel: discord.PartialMessageable, shown: Rendered
+    ) -> discord.Message | None:
+        """Return the line's post if it stands already: Discord forgets a nonce after some minutes.
+
+        So it may after a try whose answer was lost, and after a Herald that ended before it noted its post.
+        """
+        if post.kind is not PostKind.AUDIT or (not post.failures and post.guild_id in self._certain):
+            return None
+        # Where the history may not be read nobody can know, and the line matters more.
+        with suppress(discord.Forbidden):
+            async for message in channel.history(limit=LOOK_BACK):
+                if message.author == self._client.user and message.content == shown.content:
+                    return message
+        self._certain.add(post.guild_id)
+        return None
+
+    def _place(self, post: Post) -> int:
+        """Return where a post belongs: a line of the record where the record's channel is today."""
+        server = self._service.policy.server(post.guild_id)
+        return server.channels.audit if server and post.kind is PostKind.AUDIT else post.channel_id
+
+    async def _show_trouble(self, tx: Transaction, post: Post) -> None:
+        """Let the open cards show that the mirror's trouble has begun, or ended."""
+        if post.kind is PostKind.AUDIT:
+            await tx.announcements.redraw_open_cards(post.guild_id, at=self._clock())
+            self._bell.ring()
 
     async def _render(self, post: Post) -> Rendered:
         async with self._store.reading() as tx:
             if post.kind is PostKind.AUDIT:
-                return self._client.cards.audit(await tx.record.get(post.guild_id, post.sequence or 0))
+                event = await tx.record.get(post.guild_id, post.sequence or 0)
+                return self._client.cards.audit(event, about=await _only_one_told_of(tx, event))
             if post.kind is PostKind.FREEZE:
                 return self._client.cards.freeze(await tx.freezes.over(post.guild_id))
             return self._client.cards.echo(await tx.broadcasts.get(post.broadcast_id or 0), Step(post.step))
@@ -233,6 +289,29 @@ class Announcer:
             again_in_seconds=wait.total_seconds(),
         )
         return wait
+
+
+async def _only_one_told_of(tx: Transaction, event: Event) -> Event | None:
+    """Return the line whose post is gone or edited, if that is what the event tells of a single one."""
+    if event.entry.action not in {DELETED, EDITED}:
+        return None
+    numbers = await tx.mirror.told_in(event.entry.guild_id, event.sequence)
+    return await tx.record.get(event.entry.guild_id, numbers[0]) if len(numbers) == 1 else None
+
+
+def _why(error: BaseException) -> str:
+    """Say why Discord did not take a post, and what to mend."""
+    match error:
+        case discord.Forbidden():
+            return MAY_NOT_WRITE
+        case discord.NotFound():
+            return NO_CHANNEL
+        case discord.HTTPException():
+            return f"Discord answered {error.status}; it is tried again by itself"
+        case aiohttp.ClientError() | OSError() | discord.RateLimited():
+            return f"Discord could not be reached ({type(error).__name__}); it is tried again by itself"
+        case _:
+            return f"Herald could not write it ({type(error).__name__}): look into its log"
 
 
 async def _send(channel: discord.PartialMessageable, shown: Rendered, *, nonce: str) -> discord.Message:

@@ -11,12 +11,15 @@ import structlog
 from bot.announcer import Announcer
 from bot.bell import Bell
 from bot.broadcast import problems
+from bot.channel import Channels
 from bot.client import HeraldBot, RestRoster
 from bot.clock import Clock, Steady, steady_now, utc_now
 from bot.dispatcher import Dispatcher
 from bot.errors import ConfigurationError
 from bot.health import Health
 from bot.lifecycle import Lifecycle
+from bot.lookout import Lookout
+from bot.metrics import Metrics
 from bot.policy import Policy
 from bot.proof import Credential
 from bot.roster import Roster
@@ -48,6 +51,7 @@ class Worker:
     service: Service
     dispatcher: Dispatcher
     startup: Startup
+    metrics: Metrics
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +59,7 @@ class Herald(Worker):
     """All parts of a process that people in Discord talk to, and that sends."""
 
     client: HeraldBot
+    lookout: Lookout
     announcer: Announcer
 
 
@@ -64,17 +69,22 @@ async def assemble(
 ) -> AsyncGenerator[Herald, None]:
     """Build a Herald and close it in order; raise ConfigurationError if something does not fit."""
     async with _Base.open(settings, policy, clock=clock, steady=steady, alone=True) as base:
-        client = HeraldBot(service=base.service, store=base.store, environment=settings.environment)
+        lookout = Lookout(store=base.store, lifecycle=base.service.lifecycle, clock=clock)
+        client = HeraldBot(
+            service=base.service, store=base.store, lookout=lookout, environment=settings.environment
+        )
         yield Herald(
             settings=settings,
             store=base.store,
             service=base.service,
             client=client,
+            lookout=lookout,
             dispatcher=base.dispatcher(client),
             announcer=Announcer(
                 store=base.store, service=base.service, client=client, clock=clock, bell=base.bell
             ),
             startup=base.startup(),
+            metrics=base.metrics(),
         )
 
 
@@ -92,6 +102,7 @@ async def assemble_worker(settings: Settings, policy: Policy) -> AsyncGenerator[
             service=base.service,
             dispatcher=base.dispatcher(roster),
             startup=base.startup(),
+            metrics=base.metrics(),
         )
 
 
@@ -152,6 +163,9 @@ class _Base:
             credential=self.credential,
         )
 
+    def metrics(self) -> Metrics:
+        return Metrics(store=self.store, policy=self.service.policy, clock=self.clock)
+
     def startup(self) -> Startup:
         return Startup(
             store=self.store, lifecycle=self.service.lifecycle, witness=self.witness, clock=self.clock
@@ -187,6 +201,8 @@ async def run(herald: Herald, connect: Connect, stop: asyncio.Event) -> None:
 
     async def close(running: Running) -> None:
         herald.dispatcher.stop()
+        # It only reads, and begins anew at the next start.
+        running["lookout"].cancel()
         # What people asked for in the last moment is finished while Whop's answers come in.
         drained = asyncio.create_task(herald.client.drain(DRAIN_SECONDS))
         await asyncio.wait({running["dispatcher"], drained})
@@ -196,7 +212,12 @@ async def run(herald: Herald, connect: Connect, stop: asyncio.Event) -> None:
 
     await _side_by_side(
         herald,
-        {"discord": connect, "dispatcher": herald.dispatcher.run, "announcer": herald.announcer.run},
+        {
+            "discord": connect,
+            "dispatcher": herald.dispatcher.run,
+            "announcer": herald.announcer.run,
+            "lookout": lambda: herald.lookout.run(Channels(herald.client)),
+        },
         checks={"discord": herald.client.is_ready},
         close=close,
         stop=stop,
@@ -225,7 +246,7 @@ async def _side_by_side(
     # A part is well as long as it runs, unless it has a better answer.
     well = {name: lambda name=name: not running[name].done() for name in parts} | dict(checks)
     await worker.startup.begin()
-    async with Health(worker.settings.health_address, well):
+    async with Health(worker.settings.health_address, well, worker.metrics):
         running |= {name: asyncio.create_task(part()) for name, part in parts.items()}
         stopped = asyncio.create_task(stop.wait())
         try:

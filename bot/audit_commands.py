@@ -15,7 +15,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from bot import log
 from bot.audit import Anchor, Verifier, read_anchor
+from bot.channel import Channels
 from bot.clock import utc_now
+from bot.comparison import Comparison, MirrorReader
 from bot.errors import ConfigurationError
 from bot.export import FORMATS, Chapter, Export, Header, written_whole
 from bot.policy import Policy
@@ -56,6 +58,9 @@ def verify(
             help="A line that has to be there, as `herald audit anchor` printed it; may be given again.",
         ),
     ] = None,
+    mirror: Annotated[
+        bool, typer.Option("--mirror", help="Also read the record's channels in Discord, and compare.")
+    ] = False,
 ) -> None:
     """Find the first line of each server's record that was changed, removed, put in or moved.
 
@@ -63,7 +68,12 @@ def verify(
     """
     anchors = [_anchor(text) for text in anchor or []]
     if file is None:
-        whole = _complete(_verify_database(*_load(env_file), server, anchors))
+        settings, policy = _load(env_file)
+        whole = _complete(_verify_database(settings, policy, server, anchors))
+        if mirror:
+            whole &= _complete(_verify_mirror(settings, policy, server))
+    elif mirror:
+        raise ConfigurationError("--mirror: an export has no channel: leave out --mirror or --file.")
     elif server is not None:
         raise ConfigurationError("--server: an export is checked as it is: leave out --server or --file.")
     else:
@@ -143,6 +153,36 @@ async def _verify_database(
                     verifier.read(line)
                 bar.advance(task, len(lines))
     return _tell(verifier, lambda guild_id: _name(policy, guild_id))
+
+
+async def _verify_mirror(settings: Settings, policy: Policy, server: str | None) -> bool:
+    wanted = _guild(policy, server)
+    guilds = [one.guild for one in policy.servers] if wanted is None else [wanted]
+    address = settings.database_url.get_secret_value()
+    async with (
+        Store.open_to_read(address) as store,
+        Channels.logged_in(settings.discord_token) as channels,
+    ):
+        reader = MirrorReader(store=store, channels=channels, policy=policy)
+        with _progress() as bar:
+            task = bar.add_task("Reading Discord", total=await reader.count(guilds))
+            read = [(guild, await reader.compare(guild, lambda n: bar.advance(task, n))) for guild in guilds]
+    # Each has to be told, whatever the one before was like.
+    agreed = [_tell_of_mirror(_name(policy, guild), one) for guild, one in read]
+    return all(agreed)
+
+
+def _tell_of_mirror(name: str, read: Comparison) -> bool:
+    """Say how a server's channel agrees with its record; return whether it does."""
+    for difference in read.differences:
+        out.print(f"[red]✗[/] {escape(name)}, the audit channel: {escape(str(difference))}")
+    if not read.differences:
+        out.print(
+            f"[green]✓[/] {escape(name)}, the audit channel: {read.lines} line(s) stand there as posted."
+        )
+    if read.waiting:
+        out.print(f"- {escape(name)}: {read.waiting} line(s) still wait to be posted.")
+    return not read.differences
 
 
 def _verify_file(file: Path, anchors: list[Anchor]) -> bool:

@@ -1,6 +1,7 @@
 """The questions of `herald check`: can what the settings and the policy name be reached and used?"""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator, Mapping
+from datetime import datetime, timedelta
 from typing import Final
 
 import aiohttp
@@ -9,6 +10,7 @@ import discord
 from bot.client import ask_members
 from bot.delivery import NoAnswer
 from bot.errors import REFUSED_BY_DISCORD, HeraldError, Unreachable
+from bot.mirror import Condition
 from bot.policy import Policy, Server
 from bot.proof import Credential, recall
 from bot.settings import Settings
@@ -20,6 +22,10 @@ CHANNEL_RIGHTS: Final = {
     "send_messages": "Send Messages",
     "embed_links": "Embed Links",
 }
+# Without the last, deleted posts of the record could not be found after an absence.
+AUDIT_RIGHTS: Final = CHANNEL_RIGHTS | {"read_message_history": "Read Message History"}
+# So long may lines wait for a Herald that is about to post them.
+MINUTE: Final = timedelta(minutes=1)
 
 
 async def check_whop(policy: Policy, gateway: WhopGateway, transport: Transport) -> AsyncIterator[str]:
@@ -59,6 +65,33 @@ async def look_up_proof(settings: Settings, gateway: WhopGateway) -> str:
             " experience that you see."
         )
     return f"Whop's idempotency keys are proven for this API key, since {proof.at:%Y-%m-%d}."
+
+
+async def look_at_mirror(settings: Settings, policy: Policy, *, now: datetime) -> list[str]:
+    """Return a sentence for each server whose record cannot be mirrored, or its mirror not be read."""
+    # Looking is no reason to make a database.
+    if settings.has_database_file and not settings.database_file.exists():
+        return []
+    try:
+        address = settings.database_url.get_secret_value()
+        async with Store.open_to_read(address) as store, store.reading() as tx:
+            conditions = [(server.name, await tx.mirror.condition(server.guild)) for server in policy.servers]
+    except HeraldError as error:
+        return [f"Whether lines of the record wait to be posted cannot be looked up now. {error}"]
+    return [
+        f"herald.toml: server “{name}”: channels.audit: {sentence}"
+        for name, condition in conditions
+        for sentence in _troubles(condition, now)
+    ]
+
+
+def _troubles(mirror: Condition, now: datetime) -> Iterator[str]:
+    if mirror.waiting and (mirror.failures or mirror.since is None or now - mirror.since > MINUTE):
+        since = f"{mirror.since:%Y-%m-%d %H:%M} UTC" if mirror.since else "an unknown time"
+        why = mirror.why or "no `herald run` is connected to Discord: start one"
+        yield f"{mirror.waiting} line(s) of the record wait to be posted since {since}: {why}."
+    if mirror.unread:
+        yield f"deleted posts cannot be found: {mirror.unread}."
 
 
 async def ask_discord(policy: Policy, token: str) -> list[str]:
@@ -102,7 +135,8 @@ async def _check_server(server: Server, client: discord.Client) -> AsyncIterator
         async for sentence in _unreachable(server, client):
             yield sentence
     for name, channel_id in server.channels:
-        if problem := _refuse_channel(channels.get(channel_id), me):
+        rights = AUDIT_RIGHTS if name == "audit" else CHANNEL_RIGHTS
+        if problem := _refuse_channel(channels.get(channel_id), me, rights):
             yield f"channels.{name}: {channel_id}: {problem}."
 
 
@@ -128,13 +162,15 @@ async def _unreachable(server: Server, client: discord.Client) -> AsyncIterator[
             )
 
 
-def _refuse_channel(channel: discord.abc.GuildChannel | None, me: discord.Member) -> str | None:
+def _refuse_channel(
+    channel: discord.abc.GuildChannel | None, me: discord.Member, needed: Mapping[str, str]
+) -> str | None:
     if channel is None:
         return f"there is no such channel in {me.guild.name}: correct the id"
     if not isinstance(channel, discord.TextChannel):
         return f"#{channel.name} is no text channel: name one that is"
     rights = channel.permissions_for(me)
-    missing = [spoken for right, spoken in CHANNEL_RIGHTS.items() if not getattr(rights, right)]
+    missing = [spoken for right, spoken in needed.items() if not getattr(rights, right)]
     if not missing:
         return None
     return f"Herald lacks {', '.join(missing)} in #{channel.name}: allow it in the channel's settings"

@@ -22,6 +22,7 @@ from typing_extensions import override
 from bot.announcer import Cards
 from bot.broadcast import reveal, storable
 from bot.errors import REFUSED_BY_DISCORD, ConfigurationError, NotReady, Refused, StoreError, Unreachable
+from bot.lookout import Lookout
 from bot.permissions import Actor
 from bot.service import Service
 from bot.store import Store
@@ -45,7 +46,9 @@ _UNKNOWN_MEMBER: Final = 10007
 # Herald has no voice: discord.py need not warn that it cannot speak.
 discord.VoiceClient.warn_nacl = False
 discord.VoiceClient.warn_dave = False
-EXTENSIONS: Final = ("cogs.cards", "cogs.modals", "cogs.presses", "cogs.record", "cogs.notify")
+EXTENSIONS: Final = (
+    "cogs.cards", "cogs.modals", "cogs.presses", "cogs.record", "cogs.mirror", "cogs.notify",
+)  # fmt: skip
 
 
 class HeraldBot(commands.Bot):
@@ -53,15 +56,19 @@ class HeraldBot(commands.Bot):
 
     cards: Cards
 
-    def __init__(self, *, service: Service, store: Store, environment: str) -> None:
+    def __init__(self, *, service: Service, store: Store, lookout: Lookout, environment: str) -> None:
         super().__init__(
             command_prefix=commands.when_mentioned,
             help_command=None,
-            # Members come with each interaction: no privileged intent is needed.
-            intents=discord.Intents(guilds=True),
+            # Members come with each interaction, and Herald's own messages with their words: no privileged
+            # intent is needed. Without the second, nobody would hear of a post that is deleted.
+            intents=discord.Intents(guilds=True, guild_messages=True),
+            # What people write to each other is not kept.
+            max_messages=None,
             allowed_mentions=discord.AllowedMentions.none(),
         )
         self.service = service
+        self.lookout = lookout
         self.environment = environment
         self.session = secrets.token_hex(8)
         self.presses: Mapping[str, Press] = {}
@@ -83,6 +90,10 @@ class HeraldBot(commands.Bot):
             await self._sync(discord.Object(server.guild), name=server.name)
         # Commands are installed per server: a global copy beside them would show each one twice.
         self.tree.clear_commands(guild=None)
+
+    @override
+    async def on_message(self, message: discord.Message, /) -> None:
+        """Take no commands from messages."""
 
     async def keep_connected(self, token: str) -> None:
         """Connect and stay connected, however long Discord is out of reach at the start.

@@ -4,6 +4,8 @@ HeraldError
 ├── ConfigurationError    a setting or the policy is wrong: the start ends with this sentence
 ├── StoreError            the database could not take or give something
 ├── Unreachable           Discord cannot be asked now
+│   └── Unreadable        Discord does not let Herald read a channel, until somebody mends that
+│       └── NoChannel     because it was deleted
 └── Refused               a person asked for something that is not done; they read this sentence
     ├── NotAllowed        who they are does not permit it
     ├── Conflict          the broadcast has moved on: someone was faster, or the card is old
@@ -26,6 +28,14 @@ class StoreError(HeraldError):
 
 class Unreachable(HeraldError):
     """Say that Discord cannot be asked now; what depends on its answer has to wait."""
+
+
+class Unreadable(Unreachable):
+    """Say why a channel cannot be read, and what to mend."""
+
+
+class NoChannel(Unreadable):
+    """Say that a channel is no longer there."""
 
 
 class Refused(HeraldError):

@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from bot.audit import HERALD, Entry
+from bot.audit import HERALD, Entry, Event
 from bot.bell import Bell
 from bot.broadcast import (
     ECHOED,
@@ -177,10 +177,13 @@ class Lifecycle:
     async def note_everywhere(self, tx: Transaction, action: str, detail: str) -> None:
         """Write a line of Herald's own into the record of every server."""
         for server in self.policy.servers:
-            await self._append(
-                tx,
-                Entry(guild_id=server.guild, at=self._clock(), actor=HERALD, action=action, detail=detail),
-            )
+            await self.note_in(tx, server.guild, action, detail)
+
+    async def note_in(self, tx: Transaction, guild_id: int, action: str, detail: str) -> Event:
+        """Write a line of Herald's own into the record of one server, and return it."""
+        return await self._append(
+            tx, Entry(guild_id=guild_id, at=self._clock(), actor=HERALD, action=action, detail=detail)
+        )
 
     async def note(
         self, tx: Transaction, broadcast: Broadcast, actor: Person, action: str, detail: str
@@ -229,7 +232,7 @@ class Lifecycle:
             ),
         )
 
-    async def _append(self, tx: Transaction, entry: Entry) -> None:
+    async def _append(self, tx: Transaction, entry: Entry) -> Event:
         # What cannot be kept must not keep the rest from being recorded, a refusal least of all.
         event = await tx.record.append(entry.model_copy(update={"detail": storable(entry.detail)}))
         server = self.policy.server(entry.guild_id)
@@ -242,6 +245,7 @@ class Lifecycle:
                 at=entry.at,
             )
         self._bell.ring()
+        return event
 
 
 def describe_state(broadcast: Broadcast) -> str:

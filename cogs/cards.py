@@ -14,10 +14,11 @@ from bot.delivery import Delivery
 from bot.errors import Unreachable
 from bot.freeze import Freeze, describe
 from bot.lifecycle import Lifecycle
+from bot.mirror import Condition
 from bot.permissions import Action, Actor, approvers
 from bot.policy import Policy
 from cogs.buttons import EDIT_PHONE, ActionButton, buttons
-from cogs.lines import line_of
+from cogs.lines import line_of, trouble_of
 from cogs.situation import moment, offered, situation
 from cogs.text import clip, fitting, inline, length_note, plain, shorten, units
 
@@ -107,6 +108,7 @@ class Cards:
         freeze: Freeze | None = None,
         checkable: bool = False,
         members: Sequence[Actor] | None = None,
+        mirror: Condition | None = None,
     ) -> Rendered:
         """Draw the card for approvers.
 
@@ -130,6 +132,9 @@ class Cards:
             )
         if freeze is not None and broadcast.status in OPEN:
             head.add_field(name="❄️ Frozen", value=_field(plain(describe(freeze))), inline=False)
+        if mirror is not None and broadcast.status in OPEN and (trouble := trouble_of(mirror)):
+            name, value = trouble
+            head.add_field(name=name, value=_field(value), inline=False)
         if broadcast.note.strip():
             head.add_field(name="Author's note", value=_field(plain(broadcast.note)), inline=False)
         if broadcast.status is not Status.DRAFT:
@@ -182,10 +187,10 @@ class Cards:
             content=line, mentions=discord.AllowedMentions(users=[author], everyone=False, roles=False)
         )
 
-    def audit(self, event: Event) -> Rendered:
-        """Draw one numbered line of the record."""
+    def audit(self, event: Event, *, about: Event | None = None) -> Rendered:
+        """Draw one numbered line of the record, and the line that it is about."""
         guild_id = event.entry.guild_id
-        return Rendered(content=line_of(event, lambda role: self._role_name(guild_id, role)))
+        return Rendered(content=line_of(event, lambda role: self._role_name(guild_id, role), about=about))
 
     def brief(self, broadcast: Broadcast) -> str:
         """Return one line for a list."""

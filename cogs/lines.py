@@ -5,11 +5,12 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final
 
-from bot.audit import Event
+from bot.audit import SHOWN, Event
 from bot.broadcast import Step
+from bot.mirror import DELETED, EDITED, Condition
 from bot.permissions import Action
 from cogs.situation import moment
-from cogs.text import inline, plain, shorten
+from cogs.text import clip, inline, plain, shorten
 
 # How the record's actions are spoken in the audit channel.
 ACTIONS: Final[Mapping[str, str]] = MappingProxyType(
@@ -44,16 +45,32 @@ ACTIONS: Final[Mapping[str, str]] = MappingProxyType(
         "template": "approved beforehand",
         "late answer": "an answer came late",
         "approvals void": "approvals no longer count",
+        DELETED: "found a deletion in this channel",
+        EDITED: "found an edit in this channel",
     }
 )
+
+# Two lines have to fit into one message, whatever was typed.
+NAME_LIMIT: Final = 120
+DETAIL_LIMIT: Final = 640
+RoleName = Callable[[int], str]
 
 _ROLE: Final = re.compile(r"<@&(\d+)>")
 
 
-def line_of(event: Event, role_name: Callable[[int], str]) -> str:
-    """Return one numbered line; roles in Herald's own sentences stand with their names."""
+def line_of(event: Event, role_name: RoleName, *, about: Event | None = None) -> str:
+    """Return one numbered line; roles in Herald's own sentences stand with their names.
+
+    If it tells that the post of one other line is gone or edited, that line is there once more.
+    """
+    again = f"\nThe record still says:\n{_body(about, role_name)}\n{_digest(about)}" if about else ""
+    return f"{_body(event, role_name)}{again}\n{_digest(event)}"
+
+
+def _body(event: Event, role_name: RoleName) -> str:
     entry = event.entry
-    who = f"<@{entry.actor.id}> ({inline(entry.actor.name)})" if entry.actor.id else inline(entry.actor.name)
+    name = clip(inline(entry.actor.name), NAME_LIMIT)
+    who = f"<@{entry.actor.id}> ({name})" if entry.actor.id else name
     line = f"`{event.sequence:>5}` {moment(entry.at, 'f')} {who}: **{_spoken(entry.action)}**"
     if entry.broadcast_id:
         line += f" · #{entry.broadcast_id}"
@@ -61,8 +78,29 @@ def line_of(event: Event, role_name: Callable[[int], str]) -> str:
         line += f" · proof {entry.proof}"
     if entry.detail:
         detail = _ROLE.sub(lambda match: role_name(int(match[1])), entry.detail)
-        line += f"\n> {plain(shorten(detail, 600))}"
-    return f"{line}\n-# digest {event.digest[:16]}"
+        line += f"\n> {clip(plain(shorten(detail, 600)), DETAIL_LIMIT)}"
+    return line
+
+
+def _digest(event: Event) -> str:
+    return f"-# digest {event.digest[:SHOWN]}"
+
+
+def trouble_of(mirror: Condition) -> tuple[str, str] | None:
+    """Return what the cards say of the mirror's trouble, as a name and a sentence; None if there is none."""
+    if mirror.lags:
+        return (
+            "⚠️ The audit channel lags",
+            f"Lines of the record wait to be posted there since {moment(mirror.since, 'R')}:"
+            f" {plain(mirror.why)}. The record itself goes on, and so does sending.",
+        )
+    if mirror.unread:
+        return (
+            "⚠️ The audit channel is not watched",
+            f"{plain(mirror.unread)}. What is deleted there while Herald is away goes unnoticed until then;"
+            " the record itself goes on.",
+        )
+    return None
 
 
 def _spoken(action: str) -> str:

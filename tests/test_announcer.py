@@ -1,11 +1,15 @@
 """What people see afterwards survives Discord's trouble: once, in order, and never in the way of a send."""
 
 from datetime import timedelta
+from typing import Any
 
+import discord
 import pytest
 
-from bot.errors import NotAllowed
+from bot import announcer
+from bot.errors import NotAllowed, StoreError
 from bot.sandbox.stage import UNDONE, Stage, readable
+from bot.store.announcements import Announcements
 
 
 def numbers(stage: Stage) -> list[int]:
@@ -115,3 +119,52 @@ async def test_a_line_that_fails_once_is_not_overtaken_by_the_lines_behind_it(st
     await stage.wait(timedelta(minutes=1))
     await stage.settle()
     assert numbers(stage) == [1, 2, 3, 4, 5, 6]
+
+
+async def test_a_line_whose_post_was_not_noted_before_a_crash_is_not_posted_again(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def killed(*_: Any, **__: Any) -> None:
+        raise StoreError("killed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Announcements, "post_made", killed)
+        await stage.compose()
+        with pytest.raises(StoreError):
+            await stage.herald.announcer.drain()
+    assert numbers(stage) == [1]
+    await stage.restart()
+    await stage.wait(timedelta(hours=1))
+    await stage.submit(await stage.compose())
+    assert numbers(stage) == [1, 2, 3]
+
+
+async def test_a_line_whose_post_was_answered_by_an_error_is_not_posted_again(
+    v5: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await v5.compose()
+    await v5.settle()
+    send = announcer._send  # pyright: ignore[reportPrivateUsage]
+
+    async def send_unanswered(*arguments: Any, **options: Any) -> discord.Message:
+        await send(*arguments, **options)
+        raise OSError("the connection broke")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(announcer, "_send", send_unanswered)
+        await v5.compose()
+        await v5.settle()
+    await v5.wait(timedelta(hours=1))
+    assert numbers(v5) == [1, 2]
+
+
+async def test_nobody_can_pass_off_a_message_of_their_own_as_a_line_of_the_record(v5: Stage) -> None:
+    audit = v5.channel("audit")
+    v5.world.env.inject_error("POST", f"/channels/{audit.id}/messages", status=500, times=1)
+    await v5.compose()
+    await v5.settle()
+    async with v5.herald.store.reading() as tx:
+        event = await tx.record.get(v5.world.guild.id, 1)
+    await v5.person("Lena").send(audit, v5.herald.client.cards.audit(event).content)
+    await v5.wait(timedelta(minutes=1))
+    assert numbers(v5) == [1, 1]

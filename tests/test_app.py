@@ -252,17 +252,25 @@ async def test_no_task_is_left_behind(v5: Stage) -> None:
 
 # --- the health page -------------------------------------------------------------------------------
 
+PARTS = ("discord", "dispatcher", "announcer", "lookout")
+
 
 async def test_the_health_page_stands_where_the_settings_say_and_is_well(v5: Stage, address: str) -> None:
     async with running(listening(v5.herald, address)):
-        assert await health(address) == (200, {"discord": True, "dispatcher": True, "announcer": True})
+        assert await health(address) == (
+            200,
+            {"discord": True, "dispatcher": True, "announcer": True, "lookout": True},
+        )
 
 
 async def test_the_health_page_is_not_well_while_discord_is_not_ready(
     make_settings: MakeSettings, address: str
 ) -> None:
     async with unconnected(make_settings(health_address=address)) as herald, running(herald):
-        assert await health(address) == (503, {"discord": False, "dispatcher": True, "announcer": True})
+        assert await health(address) == (
+            503,
+            {"discord": False, "dispatcher": True, "announcer": True, "lookout": True},
+        )
 
 
 async def test_the_health_page_is_gone_after_the_end(make_settings: MakeSettings, address: str) -> None:
@@ -274,11 +282,13 @@ async def test_the_health_page_is_gone_after_the_end(make_settings: MakeSettings
                 await session.get(f"http://{address}/health")
 
 
-async def test_the_health_page_shows_nothing_else(make_settings: MakeSettings, address: str) -> None:
+async def test_the_metrics_stand_beside_the_health_page_and_nothing_else_does(
+    make_settings: MakeSettings, address: str
+) -> None:
     async with unconnected(make_settings(health_address=address)) as herald, running(herald):
         await health(address)
         async with aiohttp.ClientSession() as session:
-            for path in ("/", "/metrics", "/health/x"):
+            for path in ("/", "/health/x", "/metrics/x"):
                 async with session.get(f"http://{address}{path}") as answer:
                     assert answer.status == 404
             async with session.post(f"http://{address}/health") as answer:

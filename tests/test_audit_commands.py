@@ -159,6 +159,7 @@ def test_filters_choose_the_lines_and_an_excerpt_says_that_it_is_one(
         ("verify --file no.jsonl", "--file: no.jsonl cannot be read (No such file or directory)"),
         ("verify --file .env", "--file: .env does not begin as an export does"),
         ("verify --file .env --server X", "leave out --server or --file"),
+        ("verify --file .env --mirror", "leave out --mirror or --file"),
         ("export --output .env", "--output: .env exists already: name another file, or add --force"),
         ("export --output x --since tomorrow", "since: “tomorrow” is not understood: write a date such as"),
         ("export --output x --since 2026-02-30", "since: “2026-02-30” is not understood"),

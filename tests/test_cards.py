@@ -358,6 +358,7 @@ def test_the_longest_line_of_the_record_fits(scene: Scene) -> None:
     )
     event = Event(sequence=10**9, entry=entry, previous="0" * 64, digest=chain(entry, previous=None).digest)
     assert_fits(scene.cards.audit(event))
+    assert_fits(scene.cards.audit(event, about=event))
 
 
 @SCENES

@@ -209,6 +209,13 @@ async def test_a_right_that_herald_lacks_in_a_channel_is_named(v5: Stage, right:
     ]
 
 
+async def test_the_record_needs_its_history_to_be_read_and_reviews_do_not(v5: Stage) -> None:
+    channel = hidden_from_herald(v5, read_message_history=False)
+    assert await problems_at(v5, put("review", channel)) == []
+    (sentence,) = await problems_at(v5, put("audit", channel))
+    assert "Herald lacks Read Message History in #closed" in sentence
+
+
 async def test_a_channel_that_herald_cannot_see_is_one_sentence(v5: Stage) -> None:
     (sentence,) = await problems_at(v5, put("audit", hidden_from_herald(v5, view_channel=False)))
     assert "channels.audit: " in sentence
@@ -257,7 +264,7 @@ async def discord_origin(unused_tcp_port: int) -> AsyncGenerator[str]:
     """Serve a Discord with which the policy agrees."""
     fake = FakeDiscord()
     role = {"name": "Role", "position": 0, "color": 0, "hoist": False, "managed": False, "mentionable": False}
-    roles = [{**role, "id": str(GUILD + more), "permissions": "19456"} for more in (0, 20, 21, 22, 23)]
+    roles = [{**role, "id": str(GUILD + more), "permissions": "84992"} for more in (0, 20, 21, 22, 23)]
     channel: dict[str, Any] = {"type": 0, "name": "channel", "position": 0, "permission_overwrites": []}
     fake.answers |= {
         f"GET /guilds/{GUILD}": (200, {"id": str(GUILD), "name": "Sunrise", "roles": roles}),

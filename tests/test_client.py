@@ -46,7 +46,8 @@ async def fake(somewhere: int) -> AsyncGenerator[FakeDiscord]:
 
 def fresh(stage: Stage) -> HeraldBot:
     """Return a client beside the stage's own, that reaches the network."""
-    return HeraldBot(service=stage.herald.service, store=stage.herald.store, environment="test")
+    herald = stage.herald
+    return HeraldBot(service=herald.service, store=herald.store, lookout=herald.lookout, environment="test")
 
 
 # --- connecting ------------------------------------------------------------------------------------
@@ -329,7 +330,7 @@ async def test_without_a_gateway_a_silent_discord_is_waited_for_only_so_long(
 
 async def test_the_client_asks_for_no_privileged_intent(v5: Stage) -> None:
     asked = {name for name, wanted in v5.herald.client.intents if wanted}
-    assert asked == {"guilds"}
+    assert asked == {"guilds", "guild_messages"}
 
 
 async def test_a_fault_inside_a_command_is_answered_with_a_reference_and_nothing_more(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import discord
 
-from bot.check import CHANNEL_RIGHTS
+from bot.check import AUDIT_RIGHTS
 from bot.sandbox.stage import Stage
 from bot.settings import Settings
 
@@ -16,8 +16,8 @@ README = (ROOT / "README.md").read_text("utf-8")
 def test_the_invite_link_asks_for_exactly_the_rights_that_check_looks_for() -> None:
     asked = re.search(r"scope=bot\+applications\.commands&permissions=(\d+)", README)
     assert asked is not None
-    assert int(asked[1]) == discord.Permissions(**dict.fromkeys(CHANNEL_RIGHTS, True)).value
-    for spoken in CHANNEL_RIGHTS.values():
+    assert int(asked[1]) == discord.Permissions(**dict.fromkeys(AUDIT_RIGHTS, True)).value
+    for spoken in AUDIT_RIGHTS.values():
         assert spoken in README
 
 

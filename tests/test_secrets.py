@@ -31,9 +31,12 @@ from bot import log
 from bot.__main__ import cli
 from bot.app import assemble
 from bot.client import RestRoster
+from bot.clock import utc_now
 from bot.delivery import Response
+from bot.errors import StoreError
 from bot.export import FORMATS, Header
 from bot.health import Health
+from bot.metrics import Metrics
 from bot.policy_file import parse_policy
 from bot.proof import Credential
 from bot.redaction import HIDDEN, Redaction
@@ -92,7 +95,7 @@ COMMANDS: Final[Mapping[str, Sequence[str]]] = {
     "migrate": (),
     "freeze": ("a reason",),
     "unfreeze": (),
-    "audit verify": (),
+    "audit verify": ("--mirror",),
     "audit anchor": (),
     "audit export": ("--output", "out.jsonl"),
 }
@@ -488,19 +491,32 @@ async def test_an_answer_holds_no_key_whoever_prints_it() -> None:
     assert leaks(repr(received)) == []
 
 
-async def test_the_health_page_says_nothing_of_a_check_that_fails_with_a_secret() -> None:
+class Telling(Metrics):
+    """Numbers that cannot be read, for a reason that has a secret in it."""
+
+    async def read(self) -> bytes:
+        raise StoreError(f"no connection with {KEY}")
+
+
+@pytest.mark.parametrize(("path", "status"), [("health", 500), ("metrics", 503)])
+async def test_the_pages_for_operators_say_nothing_of_a_fault_with_a_secret(
+    tmp_path: Path, path: str, status: int
+) -> None:
     def check() -> bool:
         raise RuntimeError(KEY)
 
     stream = StringIO()
     log.configure(level="debug", style="json", secrets=(KEY,), stream=stream)
-    async with (
-        Health("127.0.0.1:0", {"part": check}) as page,
-        aiohttp.ClientSession() as session,
-        session.get(f"http://127.0.0.1:{page.port}/health") as received,
-    ):
-        assert received.status == 500
-        assert leaks(await received.text()) == []
+    policy = parse_policy(policy_text("v1"), name="")
+    async with Store.open(f"sqlite:///{tmp_path / 'herald.db'}") as store:
+        metrics = Telling(store=store, policy=policy, clock=utc_now)
+        async with (
+            Health("127.0.0.1:0", {"part": check}, metrics) as page,
+            aiohttp.ClientSession() as session,
+            session.get(f"http://127.0.0.1:{page.port}/{path}") as received,
+        ):
+            assert received.status == status
+            assert leaks(await received.text()) == []
     assert leaks(stream.getvalue()) == []
 
 

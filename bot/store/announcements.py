@@ -137,6 +137,16 @@ class Announcements:
         )
         return [Card(**{name: row[name] for name in Card.__slots__}) for row in rows.mappings()]
 
+    async def cards_waiting(self, guild_id: int) -> int:
+        """Return how many cards of a server do not show what they should."""
+        query = (
+            select(func.count())
+            .select_from(cards)
+            .join(broadcasts, broadcasts.c.id == cards.c.broadcast_id)
+            .where(broadcasts.c.guild_id == guild_id, cards.c.shown < cards.c.wanted)
+        )
+        return await self._connection.scalar(query) or 0
+
     async def posts_to_make(self, now: datetime, *, limit: int) -> list[Post]:
         """Return what may be posted now, oldest first; nothing of a record whose next line has to wait."""
         undone = posts.c.done.is_(False)
@@ -185,14 +195,18 @@ class Announcements:
             update(cards).where(cards.c.id == card.id).values(failures=card.failures + 1, next_at=next_at)
         )
 
-    async def post_made(self, post: Post, *, message_id: int) -> None:
-        """Note that the post stands in its channel."""
+    async def post_made(self, post: Post, *, message_id: int, channel_id: int, words: str) -> None:
+        """Note where the post stands, and the hash of what it says."""
         await self._connection.execute(
-            update(posts).where(posts.c.id == post.id).values(done=True, message_id=message_id)
+            update(posts)
+            .where(posts.c.id == post.id)
+            .values(done=True, message_id=message_id, channel_id=channel_id, words=words, trouble=None)
         )
 
-    async def post_failed(self, post: Post, *, next_at: datetime) -> None:
-        """Note that Discord did not take the post, and when to try again."""
+    async def post_failed(self, post: Post, *, next_at: datetime, trouble: str) -> None:
+        """Note that Discord did not take the post, why, and when to try again."""
         await self._connection.execute(
-            update(posts).where(posts.c.id == post.id).values(failures=post.failures + 1, next_at=next_at)
+            update(posts)
+            .where(posts.c.id == post.id)
+            .values(failures=post.failures + 1, next_at=next_at, trouble=trouble)
         )

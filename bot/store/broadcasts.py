@@ -164,6 +164,12 @@ class Broadcasts:
         """Return all servers' broadcasts in one status, oldest first."""
         return await self._load(broadcasts.c.status == status, limit=None, oldest=True)
 
+    async def count(self, guild_id: int) -> dict[str, int]:
+        """Return how many broadcasts of a server have each status."""
+        query = select(broadcasts.c.status, func.count()).where(broadcasts.c.guild_id == guild_id)
+        rows = await self._connection.execute(query.group_by(broadcasts.c.status))
+        return {status: number for status, number in rows}  # noqa: C416 - a row is no pair to the type checker
+
     async def is_empty(self) -> bool:
         """Tell whether there has never been a broadcast."""
         return await self._connection.scalar(select(broadcasts.c.id).limit(1)) is None

@@ -28,6 +28,7 @@ from bot.store.broadcasts import Broadcasts
 from bot.store.deliveries import Deliveries
 from bot.store.freezes import Freezes
 from bot.store.members import Members
+from bot.store.mirror import Mirror
 from bot.store.record import Record
 from bot.store.tables import facts, interactions
 from bot.store.templates import Templates
@@ -59,6 +60,7 @@ class Transaction:
         self.freezes = Freezes(connection)
         self.members = Members(connection)
         self.templates = Templates(connection)
+        self.mirror = Mirror(connection, locking=writing)
 
     async def fact(self, name: str) -> str | None:
         """Return a remembered value; where it may be written anew, nobody else changes it in between."""

@@ -205,7 +205,16 @@ posts: Final = Table(
     Column("done", Boolean, nullable=False),
     Column("failures", Integer, nullable=False),
     Column("next_at", UtcDateTime, nullable=False),
+    # Why it was not taken when it was last tried.
+    Column("trouble", Text),
+    # The SHA-256 of its words as Discord took them.
+    Column("words", String(64)),
+    # The lines of the record that tell, and so when, that it was found edited or gone.
+    Column("edited_in", BigInteger),
+    Column("gone_in", BigInteger),
     Index(None, "done", "next_at"),
+    Index(None, "message_id"),
+    Index(None, "guild_id", "sequence"),
 )
 
 # What Discord last said of someone's roles; null if they are no longer a member.

@@ -1,0 +1,67 @@
+"""What operators scrape: how the record, its mirror and the broadcasts stand, read from the database."""
+
+from collections.abc import Iterable
+from typing import Final
+
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
+
+from bot.broadcast import Status
+from bot.clock import Clock
+from bot.policy import Policy, Server
+from bot.store import Store, Transaction
+
+CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
+
+
+class Metrics:
+    """The numbers of all servers, as they are at the moment of asking.
+
+    Nothing is counted in memory: a restart forgets nothing, and each of several processes says the same.
+    """
+
+    def __init__(self, *, store: Store, policy: Policy, clock: Clock) -> None:
+        self._store = store
+        self._policy = policy
+        self._clock = clock
+
+    async def read(self) -> bytes:
+        """Return the page in Prometheus' text format; raise StoreError if the database does not answer."""
+        page = _Page()
+        async with self._store.reading() as tx:
+            for server in self._policy.servers:
+                await self._fill(page, tx, server)
+        return generate_latest(page.registry)
+
+    async def _fill(self, page: "_Page", tx: Transaction, server: Server) -> None:
+        guild, name = server.guild, server.name
+        mirror = await tx.mirror.condition(guild)
+        waited = (self._clock() - mirror.since).total_seconds() if mirror.since else 0.0
+        page.waiting.labels(name).set(mirror.waiting)
+        page.oldest.labels(name).set(max(waited, 0.0))
+        page.unreadable.labels(name).set(bool(mirror.unread))
+        page.tampered.labels(name).set(await tx.mirror.tampered(guild))
+        heads = await tx.record.heads(guild)
+        page.lines.labels(name).set((heads[guild].sequence or 0) if guild in heads else 0)
+        page.frozen.labels(name).set(await tx.freezes.over(guild) is not None)
+        page.cards.labels(name).set(await tx.announcements.cards_waiting(guild))
+        counted = await tx.broadcasts.count(guild)
+        for status in Status:
+            page.broadcasts.labels(name, status.value).set(counted.get(status, 0))
+
+
+class _Page:
+    """The gauges of one scrape, in a registry of their own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.waiting = self._gauge("mirror_waiting_lines", "Lines of the record that wait to be posted.")
+        self.oldest = self._gauge("mirror_oldest_waiting_seconds", "How long the oldest of them has waited.")
+        self.unreadable = self._gauge("mirror_unreadable", "1 while Herald may not read the audit channel.")
+        self.tampered = self._gauge("mirror_tampered_posts", "Posts that were found deleted or edited.")
+        self.lines = self._gauge("record_lines", "Lines of the record.")
+        self.frozen = self._gauge("frozen", "1 while sending is frozen.")
+        self.cards = self._gauge("cards_waiting", "Cards that do not yet show how things stand.")
+        self.broadcasts = self._gauge("broadcasts", "Broadcasts by their status.", ("status",))
+
+    def _gauge(self, name: str, words: str, labels: Iterable[str] = ()) -> Gauge:
+        return Gauge(f"herald_{name}", words, ("server", *labels), registry=self.registry)

@@ -1,0 +1,345 @@
+"""A post of the record that someone deletes or edits is noticed, once, and answered with a tombstone."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import timedelta
+
+import discord
+import pytest
+from simcord.backend.models import Overwrite
+from simcord.enums import OverwriteType
+from structlog.testing import capture_logs
+
+from bot import lookout as lookout_module
+from bot.audit import HERALD
+from bot.channel import MAY_NOT_READ, NO_CHANNEL, Channels
+from bot.errors import StoreError, Unreachable
+from bot.lookout import Lookout
+from bot.mirror import DELETED, EDITED
+from bot.sandbox.stage import UNDONE, Stage, readable
+
+
+async def mirrored(stage: Stage) -> list[discord.Message]:
+    """Let six lines be written and posted; return their posts."""
+    await stage.approved()
+    await stage.wait(UNDONE)
+    return posts(stage)
+
+
+def posts(stage: Stage) -> list[discord.Message]:
+    return stage.channel("audit").history()
+
+
+async def seen(stage: Stage) -> None:
+    """Let Herald hear of what happened in Discord, and answer."""
+    await stage.world.env.settle()
+    await stage.settle()
+
+
+def delete(stage: Stage, *messages: discord.Message) -> None:
+    """Delete, as someone with the right to manage messages does; several at once are one event."""
+    backend, channel = stage.world.env.backend, stage.channel("audit").id
+    if len(messages) == 1:
+        backend.delete_message(channel, messages[0].id)
+    else:
+        backend.bulk_delete_messages(channel, [message.id for message in messages])
+
+
+def delete_unheard(stage: Stage, *messages: discord.Message) -> None:
+    """Delete while Herald has no connection."""
+    for message in messages:
+        del stage.world.env.backend.messages[stage.channel("audit").id][message.id]
+
+
+def rewrite(stage: Stage, message: discord.Message, content: str) -> None:
+    """Edit a post of Herald's, as whoever has its token can."""
+    stage.world.env.backend.edit_message(message.channel.id, message.id, {"content": content})
+
+
+def rewrite_unheard(stage: Stage, message: discord.Message, content: str) -> None:
+    stage.world.env.backend.messages[stage.channel("audit").id][message.id].content = content
+
+
+async def noticed(stage: Stage, action: str) -> list[str]:
+    """Return the lines that the record says were tampered with."""
+    async with stage.herald.store.reading() as tx:
+        events = await tx.record.of_guild(stage.world.guild.id)
+    found = [event.entry for event in events if event.entry.action == action]
+    assert all(entry.actor == HERALD for entry in found)
+    return [entry.detail for entry in found]
+
+
+async def compare(stage: Stage) -> None:
+    await stage.herald.lookout.compare(Channels(stage.herald.client))
+    await stage.settle()
+
+
+# --- as it happens ---------------------------------------------------------------------------------
+
+
+async def test_a_deleted_post_is_told_in_the_record_and_the_line_stands_in_the_channel_again(
+    stage: Stage,
+) -> None:
+    third = (await mirrored(stage))[2]
+    delete(stage, third)
+    await seen(stage)
+    assert await noticed(stage, DELETED) == ["line 3"]
+    tombstone = posts(stage)[-1].content
+    assert tombstone.startswith("`    7`")
+    assert "found a deletion in this channel**\n> line 3" in tombstone
+    assert third.content in tombstone
+    assert tombstone.count("-# digest ") == 2
+
+
+async def test_several_posts_deleted_at_once_are_one_line_that_names_them_as_ranges(stage: Stage) -> None:
+    there = await mirrored(stage)
+    delete(stage, *there[:3], there[4])
+    await seen(stage)
+    assert await noticed(stage, DELETED) == ["lines 1-3 and 5"]
+    assert "> lines 1-3 and 5\n" in posts(stage)[-1].content
+    assert len(posts(stage)) == 3
+
+
+async def test_an_edited_post_is_told_with_what_the_line_truly_says(stage: Stage) -> None:
+    fourth = (await mirrored(stage))[3]
+    said = fourth.content
+    rewrite(stage, fourth, said.replace("Herald", "Omar"))
+    await seen(stage)
+    assert await noticed(stage, EDITED) == ["line 4"]
+    tombstone = posts(stage)[-1].content
+    assert "found an edit in this channel**\n> line 4" in tombstone
+    assert said in tombstone
+
+
+async def test_a_deleted_tombstone_gets_one_of_its_own(stage: Stage) -> None:
+    delete(stage, (await mirrored(stage))[0])
+    await seen(stage)
+    tombstone = posts(stage)[-1]
+    delete(stage, tombstone)
+    await seen(stage)
+    assert await noticed(stage, DELETED) == ["line 1", "line 7"]
+    assert "> line 1\n" in posts(stage)[-1].content
+
+
+async def test_what_comes_twice_or_to_two_processes_is_told_once(stage: Stage) -> None:
+    there = await mirrored(stage)
+    herald = stage.herald
+    other = Lookout(store=herald.store, lifecycle=herald.service.lifecycle, clock=stage.clock)
+    gone, edited = [there[0].id, there[1].id], there[2].id
+    for each in (herald.lookout, other, herald.lookout):
+        await asyncio.gather(
+            herald.lookout.deleted(gone), other.deleted(gone[::-1]), each.edited(edited, "x")
+        )
+    assert await noticed(stage, DELETED) == ["lines 1-2"]
+    assert await noticed(stage, EDITED) == ["line 3"]
+
+
+async def test_a_post_that_was_edited_and_then_deleted_is_told_both_times(v5: Stage) -> None:
+    first = (await mirrored(v5))[0]
+    rewrite(v5, first, "something else")
+    await v5.world.env.settle()
+    delete(v5, first)
+    await seen(v5)
+    assert (await noticed(v5, EDITED), await noticed(v5, DELETED)) == (["line 1"], ["line 1"])
+    assert [post.content.count("-# digest ") for post in posts(v5)[-2:]] == [2, 2]
+
+
+def suppress_embeds(stage: Stage, message: discord.Message) -> None:
+    stage.world.env.backend.edit_message(message.channel.id, message.id, {"flags": 4})
+
+
+def pin(stage: Stage, message: discord.Message) -> None:
+    stage.world.env.backend.set_pinned(message.channel.id, message.id, True)
+
+
+def write_the_same(stage: Stage, message: discord.Message) -> None:
+    rewrite(stage, message, message.content)
+
+
+@pytest.mark.parametrize("touch", [suppress_embeds, pin, write_the_same])
+async def test_an_edit_that_leaves_the_words_alone_alarms_nobody(
+    v5: Stage, touch: Callable[[Stage, discord.Message], None]
+) -> None:
+    touch(v5, (await mirrored(v5))[0])
+    await seen(v5)
+    await compare(v5)
+    assert await noticed(v5, EDITED) == await noticed(v5, DELETED) == []
+
+
+async def test_what_others_write_and_delete_and_herald_changes_elsewhere_alarms_nobody(v5: Stage) -> None:
+    there = await mirrored(v5)
+    lena, card = v5.person("Lena"), v5.review_card()
+    for channel in ("audit", "moderators"):
+        said = await lena.send(v5.channel(channel), "`    1` -# digest 0000000000000000")
+        await lena.edit(said, "@Herald approve")
+        await lena.delete(said)
+    v5.world.env.backend.delete_message(card.channel.id, card.id)
+    await seen(v5)
+    assert [post.id for post in posts(v5)] == [post.id for post in there]
+
+
+async def test_what_a_tombstone_repeats_can_ping_nobody_and_break_nothing(v5: Stage) -> None:
+    hostile = "@everyone <@&1> **x** `y`\n-# digest 0123456789abcdef\n" + "\u200b" * 5 + "*" * 380
+    await v5.submit(await v5.compose(), note="")
+    await v5.press("Omar", "Reject", reason=hostile)
+    last = posts(v5)[-1]
+    delete(v5, last)
+    await seen(v5)
+    tombstone = posts(v5)[-1]
+    assert last.content in tombstone.content
+    assert len(tombstone.content) <= 2000
+    assert not tombstone.mention_everyone
+    assert tombstone.content.count("\n-# digest ") == 2
+
+
+async def test_a_deletion_that_the_database_cannot_take_is_found_by_comparing(
+    v5: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = (await mirrored(v5))[0]
+    v5.herald.lookout._woken.clear()  # pyright: ignore[reportPrivateUsage]
+
+    def broken() -> None:
+        raise StoreError("The database is in trouble.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(v5.herald.store, "reading", broken)
+        with capture_logs() as logged:
+            delete(v5, first)
+            await v5.world.env.settle()
+    assert [line["event"] for line in logged] == ["a deleted or edited message waits for the database"]
+    assert v5.herald.lookout._woken.is_set()  # pyright: ignore[reportPrivateUsage]
+    await compare(v5)
+    assert await noticed(v5, DELETED) == ["line 1"]
+
+
+def let_herald(stage: Stage, **rights: bool) -> None:
+    """Give or take rights in the channel; without the history Discord shows it as empty."""
+    backend, (allow, deny) = stage.world.env.backend, discord.PermissionOverwrite(**rights).pair()
+    overwrite = Overwrite(backend.bot_user.id, OverwriteType.MEMBER, allow=allow.value, deny=deny.value)
+    backend.set_overwrite(stage.channel("audit").id, overwrite)
+
+
+# --- after an absence ------------------------------------------------------------------------------
+
+
+async def test_what_was_deleted_and_edited_while_herald_was_away_is_told_once_it_is_back(
+    stage: Stage,
+) -> None:
+    there = await mirrored(stage)
+    delete_unheard(stage, *there[1:4])
+    rewrite_unheard(stage, there[5], "`    6` nothing happened")
+    await stage.restart()
+    for _ in range(2):
+        await compare(stage)
+    assert await noticed(stage, DELETED) == ["lines 2-4"]
+    assert await noticed(stage, EDITED) == ["line 6"]
+    assert [readable(post).split("`")[1].strip() for post in posts(stage)] == ["1", "5", "6", "7", "8"]
+
+
+async def test_a_whole_mirror_of_several_pages_is_compared_without_an_alarm(
+    v5: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.channel.PAGE", 4)
+    there = await mirrored(v5)
+    for number in range(9):
+        await v5.person("Lena").send(v5.channel("audit"), f"{number}")
+    await compare(v5)
+    assert len(posts(v5)) == 6 + 9
+    delete_unheard(v5, there[0])
+    await compare(v5)
+    assert await noticed(v5, DELETED) == ["line 1"]
+
+
+async def test_only_the_newest_posts_are_compared(v5: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    there = await mirrored(v5)
+    monkeypatch.setattr(lookout_module, "NEWEST", 3)
+    delete_unheard(v5, *there)
+    await compare(v5)
+    assert await noticed(v5, DELETED) == ["lines 4-6"]
+
+
+async def test_a_post_of_an_older_herald_counts_as_edited_only_if_its_number_or_digest_changed(
+    v5: Stage,
+) -> None:
+    there = await mirrored(v5)
+    async with v5.herald.store.transaction() as tx:
+        connection = tx.mirror._connection  # pyright: ignore[reportPrivateUsage]
+        await connection.exec_driver_sql("UPDATE posts SET words = NULL")
+    await compare(v5)
+    assert len(posts(v5)) == 6
+    rewrite(v5, there[2], there[2].content[:-1])
+    await seen(v5)
+    assert await noticed(v5, EDITED) == ["line 3"]
+
+
+async def test_a_channel_that_may_not_be_read_is_no_alarm_but_stands_on_the_cards_until_it_may(
+    v5: Stage,
+) -> None:
+    await mirrored(v5)
+    await v5.submit(await v5.compose(audience="Everyone"))
+    let_herald(v5, read_message_history=False)
+    for _ in range(2):
+        await compare(v5)
+    await v5.settle()
+    assert await noticed(v5, DELETED) == []
+    assert "The audit channel is not watched" in readable(v5.review_card())
+    assert MAY_NOT_READ in readable(v5.review_card()).replace("\\", "")
+    let_herald(v5, read_message_history=True)
+    await compare(v5)
+    await v5.settle()
+    assert "not watched" not in readable(v5.review_card())
+
+
+async def test_an_outage_while_comparing_alarms_nobody_and_is_tried_again(v5: Stage) -> None:
+    await mirrored(v5)
+    v5.world.env.inject_error("GET", "/channels/**", status=500, times=None)
+    with pytest.raises(Unreachable):
+        await compare(v5)
+    assert len(posts(v5)) == 6
+
+
+async def test_it_compares_once_connected_and_survives_whatever_goes_wrong(
+    v5: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = (await mirrored(v5))[0]
+    delete_unheard(v5, first)
+    monkeypatch.setattr(lookout_module, "AFTER_TROUBLE", timedelta())
+    v5.world.env.inject_error("GET", "/channels/**", status=403, code=40333, times=1)
+    fresh = Lookout(store=v5.herald.store, lifecycle=v5.herald.service.lifecycle, clock=v5.clock)
+    running = asyncio.create_task(fresh.run(Channels(v5.herald.client)))
+    await asyncio.sleep(0)
+    assert await noticed(v5, DELETED) == []
+    fresh.wake()
+    async with asyncio.timeout(5):
+        while not await noticed(v5, DELETED):
+            fresh.wake()
+            await asyncio.sleep(0)
+    running.cancel()
+    await asyncio.wait({running})
+    assert await noticed(v5, DELETED) == ["line 1"]
+
+
+async def test_a_connection_wakes_it_and_so_does_a_change_of_the_channel(v5: Stage) -> None:
+    woken = v5.herald.lookout._woken  # pyright: ignore[reportPrivateUsage]
+    assert woken.is_set()
+    for happen in (
+        lambda: let_herald(v5, read_message_history=False),
+        lambda: v5.world.env.backend.delete_channel(v5.channel("audit").id),
+    ):
+        woken.clear()
+        happen()
+        await v5.world.env.settle()
+        assert woken.is_set()
+    woken.clear()
+    v5.world.env.backend.delete_channel(v5.channel("moderators").id)
+    await v5.world.env.settle()
+    assert not woken.is_set()
+
+
+async def test_a_deleted_channel_is_no_alarm_but_stands_on_the_cards(v5: Stage) -> None:
+    await v5.submit(await v5.compose())
+    v5.world.env.backend.delete_channel(v5.channel("audit").id)
+    await compare(v5)
+    await v5.settle()
+    assert NO_CHANNEL in readable(v5.review_card()).replace("\\", "")
+    assert await noticed(v5, DELETED) == []
