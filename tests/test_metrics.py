@@ -16,6 +16,12 @@ from bot.sandbox.stage import UNDONE, Stage
 from tests.desk import POLICY
 
 
+@pytest.fixture
+def setting(database_url: str) -> tuple[str, str]:
+    """Run what takes a stage once on each database: the mirror is the same for both of Whop's APIs."""
+    return "v5", database_url
+
+
 async def scrape(metrics: Metrics) -> dict[str, float]:
     """Return each series of the page by its name and labels."""
     page = (await metrics.read()).decode()
