@@ -20,6 +20,7 @@ from bot.errors import Unreachable
 from bot.sandbox.stage import Stage
 from bot.settings import Settings
 from bot.store import Store
+from tests.database import new_file
 from tests.seeded import BUGS
 
 with warnings.catch_warnings():
@@ -91,15 +92,13 @@ def postgres_url(postgres: Postgres) -> Generator[str, None, None]:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+def database_url(request: pytest.FixtureRequest) -> str:
     """Run the test once on each database."""
-    return _address(request, tmp_path, request.param)
+    return _address(request, request.param)
 
 
-def _address(request: pytest.FixtureRequest, folder: Path, kind: str) -> str:
-    if kind == "postgresql":
-        return request.getfixturevalue("postgres_url")
-    return f"sqlite:///{folder / 'herald.db'}"
+def _address(request: pytest.FixtureRequest, kind: str) -> str:
+    return request.getfixturevalue({"postgresql": "postgres_url", "sqlite": "sqlite_url"}[kind])
 
 
 @pytest.fixture(autouse=True)
@@ -119,6 +118,12 @@ def restored_log() -> Generator[None, None, None]:
 def _loggers() -> list[tuple[str, logging.Logger]]:
     found = logging.Logger.manager.loggerDict.items()
     return [(name, logger) for name, logger in found if isinstance(logger, logging.Logger)]
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path) -> str:
+    """Return the address of a database file of its own."""
+    return new_file(tmp_path)
 
 
 class MakeSettings(Protocol):
@@ -155,8 +160,9 @@ class OpenStage(Protocol):
 
 
 @pytest.fixture
-def open_stage(tmp_path: Path) -> OpenStage:
+def open_stage(tmp_path: Path, sqlite_url: str) -> OpenStage:
     def open_(generation: str = "v5", **options: Any) -> AbstractAsyncContextManager[Stage]:
+        options.setdefault("database_url", sqlite_url)
         return Stage.open(generation, data=tmp_path, **options)
 
     return open_
@@ -166,9 +172,9 @@ def open_stage(tmp_path: Path) -> OpenStage:
     params=[("v5", "sqlite"), ("v1", "sqlite"), ("v1", "postgresql")],
     ids=["v5", "v1", "v1-postgresql"],
 )
-def setting(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, str]:
+def setting(request: pytest.FixtureRequest) -> tuple[str, str]:
     generation, kind = request.param
-    return generation, _address(request, tmp_path, kind)
+    return generation, _address(request, kind)
 
 
 @pytest.fixture

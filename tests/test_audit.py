@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from bot.audit import GENESIS, Entry, Event, chain, first_broken
 from bot.broadcast import Person
 from bot.store import Store
+from tests.database import new_file
 
 NOW = datetime(2026, 11, 23, 9, 41, tzinfo=UTC)
 AWKWARD = 'a "quoted", \\[list]\n\x00\u2028 \u202e🎉 e\u0301'
@@ -20,7 +21,7 @@ AWKWARD = 'a "quoted", \\[list]\n\x00\u2028 \u202e🎉 e\u0301'
 
 @pytest_asyncio.fixture
 async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    async with Store.open(f"sqlite:///{tmp_path / 'herald.db'}") as opened:
+    async with Store.open(new_file(tmp_path)) as opened:
         yield opened
 
 

@@ -21,8 +21,8 @@ A_BIT = timedelta(milliseconds=1)
 
 
 @pytest.fixture
-async def office(tmp_path: Path) -> AsyncGenerator[Office, None]:
-    async with Office.open(f"sqlite:///{tmp_path / 'herald.db'}", tmp_path) as opened:
+async def office(tmp_path: Path, sqlite_url: str) -> AsyncGenerator[Office, None]:
+    async with Office.open(sqlite_url, tmp_path) as opened:
         yield opened
 
 

@@ -26,6 +26,7 @@ from bot.store import Store
 from bot.whop import Transport, gateway_for
 from bot.witness import Witness
 from tests.conftest import Silent
+from tests.database import new_file
 
 NOW = datetime(2026, 11, 23, 9, 41, tzinfo=UTC)
 KEY = SecretStr("fake-whop-key")
@@ -265,7 +266,7 @@ def open_trial(tmp_path: Path) -> OpenTrial:
             whop.open(),
             Transport(api_key=KEY, total_seconds=0.03) as hasty,
             Wire(whop, hasty) as wire,
-            Store.open(f"sqlite:///{tmp_path / 'herald.db'}") as store,
+            Store.open(new_file(tmp_path)) as store,
         ):
             gateway = gateway_for("v1", origin=whop.origin)
             bell = Bell()

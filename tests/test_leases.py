@@ -121,8 +121,10 @@ async def test_a_worker_takes_nothing_over_before_its_lease_is_over(office: Offi
     assert await worker.status() is Status.SENDING
 
 
-async def test_the_one_process_of_a_file_takes_over_whatever_was_left(tmp_path: Path) -> None:
-    async with Office.open(f"sqlite:///{tmp_path / 'herald.db'}", tmp_path) as office:
+async def test_the_one_process_of_a_file_takes_over_whatever_was_left(
+    tmp_path: Path, sqlite_url: str
+) -> None:
+    async with Office.open(sqlite_url, tmp_path) as office:
         for before in (True, False):
             desk = await office.join(alone=before)
             broadcast = await desk.due()

@@ -42,6 +42,7 @@ from bot.startup import Startup
 from bot.store import Store
 from bot.whop import Transport, gateway_for
 from bot.witness import Witness
+from tests.database import new_file
 
 PROFILE: Final = os.environ.get("HYPOTHESIS_PROFILE", "")
 LONG: Final = PROFILE == "long"
@@ -211,7 +212,7 @@ class World:
         self._keys: dict[str, float] = {}
 
     async def open(self, stack: AsyncExitStack) -> None:
-        self.store = await stack.enter_async_context(Store.open(f"sqlite:///{self.folder / 'herald.db'}"))
+        self.store = await stack.enter_async_context(Store.open(new_file(self.folder)))
         gateway = gateway_for(self.mode.generation, origin=ORIGIN)
         self.credential = Credential.of(gateway, origin=ORIGIN, api_key=KEY)
         if self.mode is Mode.PROVEN:

@@ -45,6 +45,7 @@ from bot.settings import Settings
 from bot.store import Store
 from bot.whop import Transport, gateway_for
 from tests.conftest import MakeSettings, OpenStage
+from tests.database import new_file
 from tests.hostile import echo, postgres, spellings
 from tests.test_check import policy_text
 
@@ -508,7 +509,7 @@ async def test_the_pages_for_operators_say_nothing_of_a_fault_with_a_secret(
     stream = StringIO()
     log.configure(level="debug", style="json", secrets=(KEY,), stream=stream)
     policy = parse_policy(policy_text("v1"), name="")
-    async with Store.open(f"sqlite:///{tmp_path / 'herald.db'}") as store:
+    async with Store.open(new_file(tmp_path)) as store:
         metrics = Telling(store=store, policy=policy, clock=utc_now)
         async with (
             Health("127.0.0.1:0", {"part": check}, metrics) as page,

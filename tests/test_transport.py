@@ -37,6 +37,9 @@ class Server:
     connections: int = 0
     received: list[bytes] = field(default_factory=list[bytes])
     reached: asyncio.Event = field(default_factory=asyncio.Event)
+    open: dict[asyncio.StreamWriter, asyncio.Task[None] | None] = field(
+        default_factory=dict[asyncio.StreamWriter, "asyncio.Task[None] | None"]
+    )
 
     def url(self, *, scheme: str = "http", host: str = "127.0.0.1") -> str:
         return f"{scheme}://{host}:{self.port}/api/v1/notifications"
@@ -81,6 +84,7 @@ async def serve(answer: Answer, *, tls: ssl.SSLContext | None = None) -> AsyncGe
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         server.connections += 1
+        server.open[writer] = asyncio.current_task()
         with suppress(asyncio.IncompleteReadError, ConnectionError):
             while True:
                 server.received.append(await _request(reader))
@@ -95,6 +99,12 @@ async def serve(answer: Answer, *, tls: ssl.SSLContext | None = None) -> AsyncGe
     finally:
         listening.close()
         await asyncio.sleep(0.01)
+        # Whoever still answers has nobody to answer to.
+        for writer, task in server.open.items():
+            writer.transport.abort()
+            if task is not None:
+                task.cancel()
+        await asyncio.gather(*filter(None, server.open.values()), return_exceptions=True)
 
 
 async def _request(reader: asyncio.StreamReader) -> bytes:

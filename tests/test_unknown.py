@@ -37,8 +37,8 @@ HOUR = timedelta(hours=1)
 
 
 @pytest.fixture
-async def office(tmp_path: Path) -> AsyncGenerator[Office, None]:
-    async with Office.open(f"sqlite:///{tmp_path / 'herald.db'}", tmp_path) as opened:
+async def office(tmp_path: Path, sqlite_url: str) -> AsyncGenerator[Office, None]:
+    async with Office.open(sqlite_url, tmp_path) as opened:
         yield opened
 
 
@@ -99,8 +99,8 @@ async def test_checking_again_is_offered_as_long_as_the_key_lives_and_refused_af
     assert len(office.whop.exchanges) == 1
 
 
-async def test_v5_has_no_key_and_can_never_be_checked_again(tmp_path: Path) -> None:
-    async with Office.open(f"sqlite:///{tmp_path / 'herald.db'}", tmp_path, generation="v5") as office:
+async def test_v5_has_no_key_and_can_never_be_checked_again(tmp_path: Path, sqlite_url: str) -> None:
+    async with Office.open(sqlite_url, tmp_path, generation="v5") as office:
         desk = await checkable(office)
         assert labels(await desk.card()) == DECIDE
         with pytest.raises(NotReady):

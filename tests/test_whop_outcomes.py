@@ -274,7 +274,7 @@ def test_whatever_whop_answers_only_2xx_is_accepted_and_only_429_is_tried_again(
 async def test_every_fault_of_the_simulated_whop_has_its_outcome(
     fault: Fault, generation: str, outcome: Outcome, pushed: int
 ) -> None:
-    whop = SimulatedWhop(api_keys=("key",), clock=lambda: NOW, slow_seconds=60)
+    whop = SimulatedWhop(api_keys=("fake-whop-key",), clock=lambda: NOW, slow_seconds=60)
     await whop.start()
     whop.fault = fault
     gateway = gateway_for(generation, origin=whop.origin)
@@ -282,7 +282,7 @@ async def test_every_fault_of_the_simulated_whop_has_its_outcome(
     (request,) = gateway.freeze(hello, Targets(experiences=("exp_a",)), new_key=lambda: str(uuid4()))
     try:
         seconds = 0.1 if fault is Fault.SLOW else 10
-        async with Transport(api_key=SecretStr("key"), total_seconds=seconds) as transport:
+        async with Transport(api_key=SecretStr("fake-whop-key"), total_seconds=seconds) as transport:
             assert gateway.read(await transport.send(request), attempt=1, now=NOW) == outcome
     finally:
         await whop.close()

@@ -107,9 +107,9 @@ async def due(office: Office, count: int) -> Desk:
 
 
 async def test_a_worker_sends_what_is_approved_leaves_the_messages_to_a_run_and_ends_in_order(
-    tmp_path: Path, unused_tcp_port: int
+    tmp_path: Path, unused_tcp_port: int, sqlite_url: str
 ) -> None:
-    async with open_office(f"sqlite:///{tmp_path / 'herald.db'}", tmp_path) as office:
+    async with open_office(sqlite_url, tmp_path) as office:
         desk = await due(office, 2)
         async with worker(office, unused_tcp_port) as process:
             await sent(desk, 2)
@@ -127,9 +127,9 @@ async def test_a_worker_sends_what_is_approved_leaves_the_messages_to_a_run_and_
 
 
 async def test_a_second_process_on_the_same_file_ends_with_its_sentence(
-    tmp_path: Path, unused_tcp_port: int
+    tmp_path: Path, unused_tcp_port: int, sqlite_url: str
 ) -> None:
-    async with open_office(f"sqlite:///{tmp_path / 'herald.db'}", tmp_path) as office:
+    async with open_office(sqlite_url, tmp_path) as office:
         await office.join(alone=True)
         async with worker(office, unused_tcp_port) as second, asyncio.timeout(PATIENCE):
             said, _ = await second.communicate()
@@ -160,11 +160,11 @@ async def test_two_workers_on_one_server_share_the_work_and_nothing_goes_out_twi
 
 
 async def test_a_token_that_discord_refuses_delays_nothing_while_the_roles_it_told_last_are_fresh(
-    tmp_path: Path, unused_tcp_port: int
+    tmp_path: Path, unused_tcp_port: int, sqlite_url: str
 ) -> None:
     discord = FakeDiscord()
     runner = await discord.serve(unused_tcp_port)
-    async with open_office(f"sqlite:///{tmp_path / 'herald.db'}", tmp_path) as office:
+    async with open_office(sqlite_url, tmp_path) as office:
         desk = await due(office, 1)
         old = await desk.approved(approver=LENA)
         async with desk.store.transaction() as tx:

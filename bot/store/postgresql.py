@@ -13,6 +13,7 @@ from bot.errors import ConfigurationError
 CONNECT_SECONDS: Final = 5
 WAIT_SECONDS: Final = 15
 SUSPENDED_SECONDS: Final = 10
+RESTART_SECONDS: Final = 2
 # lock_not_available, and query_canceled after a timeout.
 BUSY: Final = frozenset({"55P03", "57014"})
 # Advisory locks are numbers that all programs on the database share: this one says that it is Herald's.
@@ -93,7 +94,20 @@ async def _check(session: AsyncConnection, url: URL, *, alone: bool) -> None:
             f"DATABASE_URL: {place} confirms what it may still forget: connect to the server itself,"
             " with synchronous_commit on."
         )
-    if alone and not await session.scalar(select(func.pg_try_advisory_lock(_HERALD, _RUNNING))):
+    if alone and not await _lock_running(session):
         raise ConfigurationError(
             f"DATABASE_URL: another Herald is running on {place}: stop it first, or name another database."
         )
+
+
+async def _lock_running(session: AsyncConnection) -> bool:
+    """Take the lock of the one that runs; return False if another process keeps it."""
+    # The server needs a moment to notice that the process before, which was just restarted, is gone.
+    await session.execute(text(f"SET lock_timeout = '{RESTART_SECONDS}s'"))
+    try:
+        await session.execute(select(func.pg_advisory_lock(_HERALD, _RUNNING)))
+    except DBAPIError as error:
+        if getattr(error.orig, "sqlstate", None) not in BUSY:
+            raise
+        return False
+    return True

@@ -20,6 +20,7 @@ from bot.service import Service
 from bot.store import Store, Transaction
 from bot.store.tables import metadata
 from bot.whop import gateway_for
+from tests.database import new_file
 from tests.permissions.people import (
     AUDIENCE,
     GAINED_BEFORE,
@@ -68,7 +69,7 @@ class Scene:
     async def open(cls, folder: Path, status: Status) -> AsyncGenerator[Self, None]:
         """Build it in a new database."""
         path = folder / "herald.db"
-        async with Store.open(f"sqlite:///{path}") as store:
+        async with Store.open(new_file(folder)) as store:
             service = _service(store)
             number = await _composed_again(store, service)
             await _bring(store, service, number, status)
