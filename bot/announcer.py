@@ -21,7 +21,7 @@ from bot.errors import StoreError, Unreachable
 from bot.freeze import Freeze
 from bot.mirror import DELETED, EDITED, LASTING, Condition, hash_words
 from bot.permissions import Actor
-from bot.service import Service
+from bot.service import Service, Standing
 from bot.store import Card, Post, Store, Transaction
 from bot.store.announcements import PostKind
 
@@ -72,6 +72,10 @@ class Cards(Protocol):
 
     def echo(self, broadcast: Broadcast, step: Step) -> Rendered:
         """Draw what the author is told where they composed."""
+        ...
+
+    def template(self, standing: Standing | None) -> Rendered:
+        """Draw a template that waits for approval; None if it says something else by now."""
         ...
 
     def audit(self, event: Event, *, about: Event | None = None) -> Rendered:
@@ -271,6 +275,10 @@ class Announcer:
             if post.kind is PostKind.AUDIT:
                 event = await tx.record.get(post.guild_id, post.sequence or 0)
                 return self._client.cards.audit(event, about=await _only_one_told_of(tx, event))
+            if post.kind is PostKind.TEMPLATE:
+                return self._client.cards.template(
+                    await self._service.find_template(tx, post.guild_id, int(post.step))
+                )
             if post.kind is PostKind.FREEZE:
                 return self._client.cards.freeze(await tx.freezes.over(post.guild_id))
             return self._client.cards.echo(await tx.broadcasts.get(post.broadcast_id or 0), Step(post.step))

@@ -249,6 +249,11 @@ class Broadcast(Frozen):
         return self.notification.texts()[0][1].subject
 
 
+def template_number(fingerprint: str) -> int:
+    """Return what stands for a template's fingerprint where only a number fits."""
+    return int(fingerprint[:12], 16)
+
+
 def proof_code(fingerprint: str) -> str:
     """Return the eight characters that stand for a fingerprint on cards."""
     return fingerprint[:8].upper()

@@ -11,13 +11,14 @@ from typing import Any, Final
 import structlog
 
 from bot.audit import HERALD
-from bot.broadcast import Status, Step
+from bot.broadcast import Status, Step, template_number
 from bot.clock import Clock
 from bot.delivery import DeliveryStatus, conclude
 from bot.errors import Conflict, StoreError
 from bot.freeze import Freeze
 from bot.lifecycle import CHANGED, Lifecycle
 from bot.store import Store, Transaction
+from bot.store.announcements import PostKind
 from bot.witness import Witness
 
 log = structlog.get_logger()
@@ -63,6 +64,7 @@ class Startup:
             others = [one for one in await _starts(tx) if self._is_recent(one)]
             await tx.remember(_FACT, json.dumps([*others, self._me]))
             await self._heed_policy(tx)
+            await self._ask_for_templates(tx)
             mark = await self._witness.advance(tx)
         self._witness.keep(mark)
 
@@ -97,6 +99,22 @@ class Startup:
         for broadcast in await tx.broadcasts.everywhere(Status.APPROVED):
             if not self._lifecycle.is_unchanged(broadcast):
                 await self._lifecycle.advance(tx, broadcast, Step.HOLD, detail=CHANGED)
+
+    async def _ask_for_templates(self, tx: Transaction) -> None:
+        """Put each template that is new, or says something else now, before its approvers once."""
+        for server in self._lifecycle.policy.servers:
+            for template in server.templates:
+                number = str(template_number(self._lifecycle.template_fingerprint(server, template)))
+                fact = f"template {number} of {server.guild} was asked for"
+                if await tx.fact(fact) is None:
+                    await tx.remember(fact, self._clock().isoformat())
+                    await tx.announcements.add_post(
+                        PostKind.TEMPLATE,
+                        guild_id=server.guild,
+                        channel_id=server.channels.review,
+                        step=number,
+                        at=self._clock(),
+                    )
 
     async def _freeze(self, tx: Transaction, reason: str) -> None:
         log.error("sending is frozen", reason=reason)

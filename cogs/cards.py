@@ -8,7 +8,7 @@ import discord
 
 from bot.announcer import Rendered
 from bot.audit import Event
-from bot.broadcast import HIDDEN, OPEN, Approval, Broadcast, Notification, Status, Step
+from bot.broadcast import HIDDEN, OPEN, Approval, Broadcast, Status, Step
 from bot.client import HeraldBot, Interaction, actor_of
 from bot.delivery import Delivery
 from bot.errors import Unreachable
@@ -17,10 +17,13 @@ from bot.lifecycle import Lifecycle
 from bot.mirror import Condition
 from bot.permissions import Action, Actor, approvers
 from bot.policy import Policy
+from bot.service import Standing
 from cogs.buttons import EDIT_PHONE, ActionButton, buttons
+from cogs.embeds import CONTENT_LIMIT, FIELD_LIMIT, FIELD_NAMES, KEPT, field_value, fitted
 from cogs.lines import line_of, trouble_of
 from cogs.situation import moment, offered, situation
-from cogs.text import clip, fitting, inline, length_note, plain, shorten, units
+from cogs.template import draw_template
+from cogs.text import fitting, inline, length_note, plain, shorten
 
 COLOURS: Final[Mapping[Status, discord.Colour]] = MappingProxyType(
     {
@@ -52,16 +55,8 @@ HEADLINES: Final[Mapping[Status, str]] = MappingProxyType(
     }
 )
 
-# What Discord takes in all embeds of a message together.
-CONTENT_LIMIT: Final = 2000
-EMBED_LIMIT: Final = 6000
-DESCRIPTION_LIMIT: Final = 4096
-FIELD_LIMIT: Final = 1024
 REACH_LIMIT: Final = 800
-KEPT: Final = 120
 ABLE_LIMIT: Final = 400
-
-_FIELD_NAMES: Final = {"all": "Feed and phone", "in_app": "Feed", "mobile": "Phone"}
 
 
 # Names stand in cards instead of mentions: a phone that has not met a member shows a bare number.
@@ -84,14 +79,14 @@ class Cards:
         lacking = self._lifecycle.shortcomings(broadcast)
         head, details = self._frame(broadcast, f"Draft #{broadcast.id}")
         if broadcast.reason.strip():
-            head.add_field(name="Came back", value=_field(plain(broadcast.reason)), inline=False)
+            head.add_field(name="Came back", value=field_value(plain(broadcast.reason)), inline=False)
         for field, text in broadcast.notification.texts():
-            name = "Length" if field == "all" else f"Length ({_FIELD_NAMES[field].lower()})"
+            name = "Length" if field == "all" else f"Length ({FIELD_NAMES[field].lower()})"
             details.add_field(name=name, value=length_note(field, text), inline=False)
         if lacking:
             head.colour = details.colour = discord.Colour.red()
             listed = "\n".join(f"• {inline(sentence)}" for sentence in lacking)
-            head.add_field(name="Before you can submit", value=_field(listed), inline=False)
+            head.add_field(name="Before you can submit", value=field_value(listed), inline=False)
         self._add_approvals(details, broadcast.model_copy(update={"lent": tuple(lent)}))
         view = buttons([Action.EDIT, *([] if lacking else [Action.SUBMIT])], broadcast)
         if broadcast.notification.all is None:
@@ -131,12 +126,12 @@ class Cards:
                 "It does **not** go out while sending is frozen; **Stop** takes it back to draft."
             )
         if freeze is not None and broadcast.status in OPEN:
-            head.add_field(name="❄️ Frozen", value=_field(plain(describe(freeze))), inline=False)
+            head.add_field(name="❄️ Frozen", value=field_value(plain(describe(freeze))), inline=False)
         if mirror is not None and broadcast.status in OPEN and (trouble := trouble_of(mirror)):
             name, value = trouble
-            head.add_field(name=name, value=_field(value), inline=False)
+            head.add_field(name=name, value=field_value(value), inline=False)
         if broadcast.note.strip():
-            head.add_field(name="Author's note", value=_field(plain(broadcast.note)), inline=False)
+            head.add_field(name="Author's note", value=field_value(plain(broadcast.note)), inline=False)
         if broadcast.status is not Status.DRAFT:
             self._add_approvals(details, broadcast, members)
         return Rendered(
@@ -186,6 +181,16 @@ class Cards:
         return Rendered(
             content=line, mentions=discord.AllowedMentions(users=[author], everyone=False, roles=False)
         )
+
+    def template(self, standing: Standing | None) -> Rendered:
+        """Ask approvers to approve a template beforehand; None if it says something else by now."""
+        if standing is None:
+            return Rendered(
+                content="A template waited here that says something else by now: see `/notify template`."
+            )
+        embeds, view = draw_template(standing)
+        asks = "📄 These words wait to be **approved beforehand**, for an emergency."
+        return Rendered(content="" if standing.is_approved else asks, embeds=embeds, view=view)
 
     def audit(self, event: Event, *, about: Event | None = None) -> Rendered:
         """Draw one numbered line of the record, and the line that it is about."""
@@ -313,63 +318,6 @@ def able(policy: Policy, broadcast: Broadcast, members: Sequence[Actor]) -> str:
     """Name those who could approve it now."""
     names = [inline(one.name) for one in approvers(policy, broadcast, members)]
     return fitting(names, ABLE_LIMIT, between=", ") if names else "nobody"
-
-
-def _words_of(notification: Notification, colour: discord.Colour | None) -> list[discord.Embed]:
-    """Return the words as customers read them, each in its own frame so that none can forge a field."""
-    shown: list[discord.Embed] = []
-    for field, text in notification.texts():
-        embed = discord.Embed(
-            description=clip(f"**{plain(text.subject)}**\n{plain(text.content)}", DESCRIPTION_LIMIT),
-            colour=colour,
-        ).set_author(name=_FIELD_NAMES[field])
-        shown.append(embed)
-    extras = (("Subtitle", notification.subtitle), ("A tap opens", notification.link))
-    for name, value in extras:
-        if value and shown:
-            # Discord refuses a field that has only spaces.
-            shown[-1].add_field(name=name, value=_field(plain(value)).strip() or "(blank)", inline=False)
-    return shown
-
-
-def fitted(head: discord.Embed, notification: Notification, details: discord.Embed) -> list[discord.Embed]:
-    """Return the card, with what surrounds the words cut until Discord takes it.
-
-    The words of a broadcast that can be submitted always fit; only a draft that is too long anyway is cut.
-    """
-    words = _words_of(notification, head.colour)
-    embeds = [head, *words, details]
-    while (over := sum(map(_size, embeds)) - EMBED_LIMIT) > 0:
-        around = [(embed, index) for embed in (head, details) for index in range(len(embed.fields))]
-        embed, index = max(around, key=lambda place: _value(*place))
-        if (long := _value(embed, index)) > KEPT:
-            field = embed.fields[index]
-            value = clip(field.value or "", max(KEPT, long - over))
-            embed.set_field_at(index, name=field.name, value=value, inline=field.inline)
-        elif units(head.description or "") > KEPT:
-            _clip_description(head, over)
-        else:
-            _clip_description(max(words, key=_size), over)
-    return embeds
-
-
-def _value(embed: discord.Embed, index: int) -> int:
-    return units(embed.fields[index].value or "")
-
-
-def _clip_description(embed: discord.Embed, over: int) -> None:
-    text = embed.description or ""
-    embed.description = clip(text, max(KEPT, units(text) - over))
-
-
-def _size(embed: discord.Embed) -> int:
-    texts = [embed.title, embed.description, embed.footer.text, embed.author.name]
-    texts += [text for field in embed.fields for text in (field.name, field.value)]
-    return sum(units(text) for text in texts if text)
-
-
-def _field(markdown: str) -> str:
-    return clip(markdown, FIELD_LIMIT)
 
 
 def _people(count: int) -> str:

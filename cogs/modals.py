@@ -26,7 +26,8 @@ from bot.client import HeraldBot, actor_of, typed_in
 from bot.errors import NotReady
 from bot.permissions import Action
 from bot.policy import NAME_LIMIT
-from bot.service import REASON_LIMIT
+from bot.service import REASON_LIMIT, Standing
+from bot.template import BLANK_LIMIT
 from bot.whop import Form
 from cogs.cards import known_members, show_draft
 from cogs.situation import moment
@@ -250,6 +251,33 @@ class NameModal(HeraldModal):
     def typed(self) -> str:
         """Return nothing: a name is sooner typed again than copied from a file."""
         return ""
+
+
+async def compose_from(interaction: discord.Interaction[Any], number: int, values: Mapping[str, str]) -> None:
+    """Store a draft of a template and show it to its author."""
+    await interaction.response.defer(ephemeral=True, thinking=True)
+    client: HeraldBot = interaction.client
+    draft = await client.service.compose_from(
+        actor_of(interaction), number, values, channel_id=interaction.channel_id or 0
+    )
+    await show_draft(interaction, draft)
+
+
+class BlanksModal(HeraldModal):
+    """The blanks of a template, one line each."""
+
+    def __init__(self, interaction: discord.Interaction[Any], standing: Standing) -> None:
+        super().__init__(interaction, f"Fill in “{standing.template.name}”")
+        self._number = standing.number
+        self.blanks = {name: line_input(name, "", limit=BLANK_LIMIT) for name in standing.template.blanks()}
+        for name, field in self.blanks.items():
+            self.add_item(ui.Label(text=name, component=field))
+
+    @override
+    async def on_submit(self, interaction: discord.Interaction[Any]) -> None:
+        """Store the draft that they make."""
+        values = {name: field.value for name, field in self.blanks.items()}
+        await compose_from(interaction, self._number, values)
 
 
 class _Question(NamedTuple):

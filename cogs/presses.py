@@ -9,9 +9,18 @@ from bot.client import HeraldBot, Interaction, Press, actor_of
 from bot.permissions import Action
 from cogs.buttons import EDIT_PHONE, OPEN, USE_TEMPLATE, ActionButton
 from cogs.cards import cards_of, show, show_draft
-from cogs.modals import REASONED, ComposeModal, ConfirmModal, NameModal, PhoneModal, ReasonModal
+from cogs.modals import (
+    REASONED,
+    BlanksModal,
+    ComposeModal,
+    ConfirmModal,
+    NameModal,
+    PhoneModal,
+    ReasonModal,
+    compose_from,
+)
 from cogs.situation import moment
-from cogs.template import BlanksModal, compose_from, show_template
+from cogs.template import show_template
 from cogs.text import inline
 
 

@@ -10,7 +10,8 @@ from typing_extensions import override
 from bot.audit import Event
 from bot.client import HeraldBot, Interaction, actor_of
 from bot.search import Search
-from cogs.cards import DESCRIPTION_LIMIT, Cards, cards_of
+from cogs.cards import Cards, cards_of
+from cogs.embeds import DESCRIPTION_LIMIT
 from cogs.text import fitting, units
 
 # So many characters of an audience's hash tell it from all others of a server.

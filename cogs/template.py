@@ -1,19 +1,13 @@
-"""Templates for emergencies in Discord: how they look, and the form that fills their blanks."""
-
-from collections.abc import Mapping
-from typing import Any
+"""How templates for emergencies look in Discord."""
 
 import discord
-from discord import ui
-from typing_extensions import override
 
-from bot.client import HeraldBot, Interaction, actor_of
+from bot.client import Interaction
 from bot.permissions import Action
 from bot.service import Standing
 from bot.template import BLANK_LIMIT, skeleton
 from cogs.buttons import USE_TEMPLATE, ActionButton
-from cogs.cards import FIELD_LIMIT, fitted, show_draft
-from cogs.modals import HeraldModal, line_input
+from cogs.embeds import FIELD_LIMIT, fitted
 from cogs.situation import moment
 from cogs.text import fitting, inline
 
@@ -53,33 +47,6 @@ def _approvals(standing: Standing) -> str:
 
 
 async def show_template(interaction: Interaction, standing: Standing) -> None:
-    """Put a template where the deferred answer stands; only whoever asked sees it."""
+    """Put a template where the deferred answer stands."""
     embeds, view = draw_template(standing)
-    await interaction.edit_original_response(embeds=embeds, view=view)
-
-
-async def compose_from(interaction: discord.Interaction[Any], number: int, values: Mapping[str, str]) -> None:
-    """Store a draft of a template and show it to its author."""
-    await interaction.response.defer(ephemeral=True, thinking=True)
-    client: HeraldBot = interaction.client
-    draft = await client.service.compose_from(
-        actor_of(interaction), number, values, channel_id=interaction.channel_id or 0
-    )
-    await show_draft(interaction, draft)
-
-
-class BlanksModal(HeraldModal):
-    """The blanks of a template, one line each."""
-
-    def __init__(self, interaction: discord.Interaction[Any], standing: Standing) -> None:
-        super().__init__(interaction, f"Fill in “{standing.template.name}”")
-        self._number = standing.number
-        self.blanks = {name: line_input(name, "", limit=BLANK_LIMIT) for name in standing.template.blanks()}
-        for name, field in self.blanks.items():
-            self.add_item(ui.Label(text=name, component=field))
-
-    @override
-    async def on_submit(self, interaction: discord.Interaction[Any]) -> None:
-        """Store the draft that they make."""
-        values = {name: field.value for name, field in self.blanks.items()}
-        await compose_from(interaction, self._number, values)
+    await interaction.edit_original_response(content=None, embeds=embeds, view=view)

@@ -9,7 +9,7 @@ from bot.audit import Entry
 from bot.broadcast import Person
 from bot.sandbox.stage import UNDONE, Stage, answer, response
 from bot.search import Search
-from cogs.cards import DESCRIPTION_LIMIT
+from cogs.embeds import DESCRIPTION_LIMIT
 from cogs.record import PageButton
 from cogs.text import units
 

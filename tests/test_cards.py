@@ -42,10 +42,10 @@ from bot.whop import gateway_for
 from cogs.buttons import LOOKS, ActionButton, buttons
 from cogs.cards import COLOURS, HEADLINES, Cards
 from cogs.lines import ACTIONS
-from cogs.modals import REASONED, ComposeModal, ConfirmModal, NameModal, PhoneModal, ReasonModal
+from cogs.modals import REASONED, BlanksModal, ComposeModal, ConfirmModal, NameModal, PhoneModal, ReasonModal
 from cogs.notify import Notify
 from cogs.presses import PRESSES
-from cogs.template import BlanksModal, draw_template
+from cogs.template import draw_template
 from cogs.text import clip, fitting, plain, reveal, shorten, units
 
 NOW = datetime(2026, 11, 23, 9, 41, tzinfo=UTC)

@@ -41,13 +41,13 @@ async def test_approving_a_large_audience_asks_for_its_name(stage: Stage) -> Non
 
 
 @pytest.mark.parametrize("typed", ["Gold members", "every one else", "!"])
-async def test_another_name_approves_nothing_and_stands_in_the_record(stage: Stage, typed: str) -> None:
-    await large(stage)
-    refused = answer(await stage.press("Omar", "Approve", audience=typed))
+async def test_another_name_approves_nothing_and_stands_in_the_record(v5: Stage, typed: str) -> None:
+    await large(v5)
+    refused = answer(await v5.press("Omar", "Approve", audience=typed))
     assert f"type its name, “{LARGE}”, and not “{typed}”" in refused
-    assert await approvals(stage) == (Status.REVIEW, [])
-    async with stage.herald.store.reading() as tx:
-        events = await tx.record.of_guild(stage.world.guild.id)
+    assert await approvals(v5) == (Status.REVIEW, [])
+    async with v5.herald.store.reading() as tx:
+        events = await tx.record.of_guild(v5.world.guild.id)
     assert events[-1].entry.action == "refused approve"
 
 
@@ -57,11 +57,11 @@ async def test_the_core_refuses_an_approval_that_comes_past_the_modal(stage: Sta
         await stage.herald.service.approve(stage.actor("Omar"), 1, revision=1)
 
 
-async def test_a_small_audience_is_approved_with_one_press(stage: Stage) -> None:
-    await stage.submit(await stage.compose())
-    shown = await stage.person("Omar").click(stage.review_card(), label="Approve")
+async def test_a_small_audience_is_approved_with_one_press(v5: Stage) -> None:
+    await v5.submit(await v5.compose())
+    shown = await v5.person("Omar").click(v5.review_card(), label="Approve")
     assert shown.modal is None
-    assert await approvals(stage) == (Status.APPROVED, ["Omar"])
+    assert await approvals(v5) == (Status.APPROVED, ["Omar"])
 
 
 async def test_an_audience_of_unknown_size_counts_as_large(open_stage: OpenStage) -> None:

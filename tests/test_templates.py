@@ -102,10 +102,10 @@ async def test_the_author_is_told_before_submitting_that_nobody_else_will_be_ask
     assert "10 seconds after you submit it" in str(shown.modal)
 
 
-async def test_a_template_that_nobody_approved_is_reviewed_as_any_other(stage: Stage) -> None:
-    assert "is under review" in await submitted(stage)
-    await stage.wait(timedelta(hours=1))
-    assert stage.whop.exchanges == []
+async def test_a_template_that_nobody_approved_is_reviewed_as_any_other(v5: Stage) -> None:
+    assert "is under review" in await submitted(v5)
+    await v5.wait(timedelta(hours=1))
+    assert v5.whop.exchanges == []
 
 
 async def test_nobody_sends_alone_what_they_approved_beforehand(stage: Stage) -> None:
@@ -128,17 +128,17 @@ async def test_other_words_than_the_templates_are_reviewed(stage: Stage) -> None
     assert (await get(stage)).agreed == 0
 
 
-async def test_another_audience_than_the_templates_is_reviewed(stage: Stage) -> None:
-    await approve(stage, "Omar")
-    draft = await stage.compose(audience="Everyone", topic="outages", subject=SUBJECT, content=CONTENT)
-    assert "is under review" in answer(await stage.submit(draft))
-    assert (await get(stage)).agreed == 0
+async def test_another_audience_than_the_templates_is_reviewed(v5: Stage) -> None:
+    await approve(v5, "Omar")
+    draft = await v5.compose(audience="Everyone", topic="outages", subject=SUBJECT, content=CONTENT)
+    assert "is under review" in answer(await v5.submit(draft))
+    assert (await get(v5)).agreed == 0
 
 
-async def test_another_topic_than_the_templates_is_reviewed(stage: Stage) -> None:
-    await approve(stage, "Omar")
-    await stage.submit(await stage.compose(subject=SUBJECT, content=CONTENT))
-    assert (await get(stage)).agreed == 0
+async def test_another_topic_than_the_templates_is_reviewed(v5: Stage) -> None:
+    await approve(v5, "Omar")
+    await v5.submit(await v5.compose(subject=SUBJECT, content=CONTENT))
+    assert (await get(v5)).agreed == 0
 
 
 async def test_once_stopped_it_needs_people(stage: Stage) -> None:
@@ -165,29 +165,29 @@ async def test_a_possible_second_push_needs_people(v5: Stage) -> None:
     assert (await get(v5, 2)).agreed == 0
 
 
-async def test_a_template_that_says_something_else_has_to_be_approved_anew(stage: Stage) -> None:
-    await approve(stage, "Omar")
-    old = response(await card(stage, "Lena"))
+async def test_a_template_that_says_something_else_has_to_be_approved_anew(v5: Stage) -> None:
+    await approve(v5, "Omar")
+    old = response(await card(v5, "Lena"))
 
     def changed(text: str) -> str:
         return text.replace("We are on it", "We are off")
 
-    await stage.restart(edit_policy=changed)
-    assert "Approvals 0 of 1" in answer(await card(stage, "Maya"))
-    refused = answer(await stage.person("Lena").click(old, label="Approve the template"))
+    await v5.restart(edit_policy=changed)
+    assert "Approvals 0 of 1" in answer(await card(v5, "Maya"))
+    refused = answer(await v5.person("Lena").click(old, label="Approve the template"))
     assert refused.startswith("This template says something else by now")
-    await submitted(stage)
-    assert (await get(stage)).status is Status.REVIEW
+    await submitted(v5)
+    assert (await get(v5)).status is Status.REVIEW
 
 
-async def test_an_audience_that_reaches_others_voids_the_approval_of_its_templates(stage: Stage) -> None:
-    await approve(stage, "Omar")
+async def test_an_audience_that_reaches_others_voids_the_approval_of_its_templates(v5: Stage) -> None:
+    await approve(v5, "Omar")
 
     def changed(text: str) -> str:
         return text.replace("prod_gold", "prod_all").replace("exp_gold", "exp_all")
 
-    await stage.restart(edit_policy=changed)
-    assert "Approvals 0 of 1" in answer(await card(stage, "Maya"))
+    await v5.restart(edit_policy=changed)
+    assert "Approvals 0 of 1" in answer(await card(v5, "Maya"))
 
 
 async def test_it_counts_as_one_approval_and_not_as_many_as_it_has(open_stage: OpenStage) -> None:
@@ -224,12 +224,12 @@ async def test_a_template_needs_the_quorum_of_its_audience(open_stage: OpenStage
         assert (await get(stage)).agreed == 0
 
 
-async def test_a_withdrawn_approval_lends_nothing(stage: Stage) -> None:
-    await approve(stage, "Omar")
-    await press(stage, "Omar", "Withdraw my approval", {})
-    assert "Approvals 0 of 1" in answer(await card(stage, "Maya"))
-    await submitted(stage)
-    assert (await get(stage)).agreed == 0
+async def test_a_withdrawn_approval_lends_nothing(v5: Stage) -> None:
+    await approve(v5, "Omar")
+    await press(v5, "Omar", "Withdraw my approval", {})
+    assert "Approvals 0 of 1" in answer(await card(v5, "Maya"))
+    await submitted(v5)
+    assert (await get(v5)).agreed == 0
 
 
 async def test_it_is_held_if_nobody_who_lends_may_approve_any_more(stage: Stage) -> None:
@@ -242,13 +242,53 @@ async def test_it_is_held_if_nobody_who_lends_may_approve_any_more(stage: Stage)
     assert "Omar, who approved it, has lost the role" in readable(stage.review_card())
 
 
-async def test_one_of_those_who_lend_is_enough(stage: Stage) -> None:
-    await approve(stage, "Omar", "Lena")
-    await submitted(stage)
-    role = stage.world.roles["approve"].id
-    stage.world.env.backend.remove_member_role(stage.world.guild.id, stage.person("Omar").id, role)
-    await stage.wait(UNDONE)
-    assert len(stage.whop.pushes) == 1
+async def test_one_of_those_who_lend_is_enough(v5: Stage) -> None:
+    await approve(v5, "Omar", "Lena")
+    await submitted(v5)
+    role = v5.world.roles["approve"].id
+    v5.world.env.backend.remove_member_role(v5.world.guild.id, v5.person("Omar").id, role)
+    await v5.wait(UNDONE)
+    assert len(v5.whop.pushes) == 1
+
+
+async def test_approvers_are_asked_once_for_each_template_and_anew_when_it_says_something_else(
+    v5: Stage,
+) -> None:
+    for _ in range(2):
+        await v5.herald.startup.begin()
+        await v5.settle()
+    [asked] = v5.channel("review").history()
+    assert "approved beforehand" in readable(asked)
+    assert "{service} is down" in readable(asked).replace("\\", "")
+
+    await v5.person("Omar").click(asked, label="Approve the template")
+    [asked] = v5.channel("review").history()
+    assert "Approvals 1 of 1" in readable(asked)
+    assert "wait to be" not in readable(asked)
+    refused = await v5.person("Maya").click(asked, label="Approve the template")
+    assert "You cannot approve this template" in answer(refused)
+    assert "Approvals 1 of 1" in readable(v5.channel("review").history()[0])
+
+    def changed(text: str) -> str:
+        return text.replace("We are on it", "We are off")
+
+    await v5.restart(edit_policy=changed)
+    await v5.herald.startup.begin()
+    await v5.settle()
+    assert len(v5.channel("review").history()) == 2
+
+
+async def test_a_template_that_changed_before_anyone_was_asked_is_not_shown(v5: Stage) -> None:
+    await v5.herald.startup.begin()
+
+    def changed(text: str) -> str:
+        return text.replace("We are on it", "We are off")
+
+    await v5.restart(edit_policy=changed)
+    await v5.settle()
+    [said] = v5.channel("review").history()
+    assert "says something else by now" in readable(said)
+    assert not said.components
 
 
 # --- who may ---------------------------------------------------------------------------------------

@@ -193,8 +193,9 @@ class Stage:
     # --- what a person sees ------------------------------------------------------------------------
 
     def review_card(self) -> discord.Message:
-        """Return the newest card in #review."""
-        cards = [message for message in self.channel("review").history() if message.embeds]
+        """Return a broadcast's newest card in #review."""
+        shown = (message for message in self.channel("review").history() if message.embeds)
+        cards = [message for message in shown if (message.embeds[0].title or "").startswith("#")]
         if not cards:
             raise LookupError("no card stands in #review")
         return cards[-1]

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from bot.audit import HERALD
-from bot.broadcast import Approval, Broadcast, Step, proof_code
+from bot.broadcast import Approval, Broadcast, Step, proof_code, template_number
 from bot.policy import Server, Template
 from bot.service.gate import Gate
 from bot.store import Transaction
@@ -31,7 +31,7 @@ class Standing(NamedTuple):
     @property
     def number(self) -> int:
         """Return what stands for it where only a number fits: another one once it says something else."""
-        return int(self.fingerprint[:12], 16)
+        return template_number(self.fingerprint)
 
 
 class Lending(Gate):
@@ -41,6 +41,12 @@ class Lending(Gate):
         """Return the approvals that submitting the draft would let count as one."""
         async with self._store.reading() as tx:
             return await self._lenders(tx, broadcast)
+
+    async def find_template(self, tx: Transaction, guild_id: int, number: int) -> Standing | None:
+        """Return the template that says what the number stands for, if one still does."""
+        server = self.policy.server(guild_id)
+        standings = [await self._standing(tx, server, one) for one in server.templates] if server else []
+        return next((one for one in standings if one.number == number), None)
 
     async def _standing(self, tx: Transaction, server: Server, template: Template) -> Standing:
         fingerprint = self.lifecycle.template_fingerprint(server, template)

@@ -1,6 +1,6 @@
 """Templates for emergencies: approved beforehand, they lend a broadcast one approval."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 
 from bot.broadcast import Broadcast
 from bot.errors import Conflict, NotFound, Refused
@@ -26,7 +26,8 @@ class Templates(Drafting):
         """Return the template if the actor could do this now; raise Refused before anything is typed."""
         try:
             self._decide(actor, action, None)
-            return _of_number(await self.templates(actor), number)
+            async with self._store.reading() as tx:
+                return await self._known(tx, self._server(actor).guild, number)
         except Refused as refusal:
             await self._refuse(actor, action, refusal, None)
             raise
@@ -83,9 +84,7 @@ class Templates(Drafting):
             server = self._server(actor)
             async with self._store.transaction() as tx:
                 await self._meet(tx, actor)
-                before = _of_number(
-                    [await self._standing(tx, server, template) for template in server.templates], number
-                )
+                before = await self._known(tx, server.guild, number)
                 said = await effect(tx, before)
                 detail = f"template “{before.template.name}”" + (f": {said}" if said else "")
                 await self.lifecycle.note_template(
@@ -96,9 +95,8 @@ class Templates(Drafting):
             await self._refuse(actor, action, refusal, None)
             raise
 
-
-def _of_number(standings: Sequence[Standing], number: int) -> Standing:
-    for standing in standings:
-        if standing.number == number:
-            return standing
-    raise NotFound("This template says something else by now, or is gone: `/notify template` shows it.")
+    async def _known(self, tx: Transaction, guild_id: int, number: int) -> Standing:
+        standing = await self.find_template(tx, guild_id, number)
+        if standing is None:
+            raise NotFound("This template says something else by now, or is gone: see `/notify template`.")
+        return standing

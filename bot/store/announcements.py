@@ -17,6 +17,7 @@ class PostKind(StrEnum):
     AUDIT = "audit"
     ECHO = "echo"
     FREEZE = "freeze"
+    TEMPLATE = "template"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
