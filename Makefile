@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
+# Tests wait now and then, for a browser or a process that was killed: half as many more than processors.
+WORKERS ?= $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) * 3 // 2)')
 
 .PHONY: install sandbox play test crash bench permissions check format lock clean
 
@@ -22,7 +24,7 @@ play: install  ## the same story, played by itself in the terminal
 	$(BIN)/herald sandbox --play
 
 test: install
-	$(BIN)/pytest --numprocesses=auto --dist=worksteal
+	$(BIN)/pytest --numprocesses=$(WORKERS) --dist=worksteal
 
 crash: install  ## kill real workers everywhere, for about an hour: make crash CRASH="--kills 1000 --seed 5"
 	$(BIN)/python -m tests.crash $(CRASH)

@@ -189,7 +189,10 @@ class Cards:
                 content="A template waited here that says something else by now: see `/notify template`."
             )
         embeds, view = draw_template(standing)
-        asks = "📄 These words wait to be **approved beforehand**, for an emergency."
+        asks = (
+            "📄 These words wait to be **approved beforehand**, for an emergency: a broadcast of them, with"
+            " its blanks filled, then needs one approval less."
+        )
         return Rendered(content="" if standing.is_approved else asks, embeds=embeds, view=view)
 
     def audit(self, event: Event, *, about: Event | None = None) -> Rendered:
@@ -299,7 +302,7 @@ class Cards:
             )
             given.append(f"{missing} more needed, from {holders}; not from the author")
             if members is not None and broadcast.status is Status.REVIEW:
-                given.append(f"-# could now: {able(self._lifecycle.policy, broadcast, members)}")
+                given.append(f"Could approve it now: {able(self._lifecycle.policy, broadcast, members)}")
         embed.add_field(
             name=f"Approvals {broadcast.agreed} of {needed}",
             value=fitting(given, FIELD_LIMIT, between="\n") or "none",

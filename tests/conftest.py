@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import shutil
 import warnings
 from collections.abc import AsyncGenerator, Generator
 from contextlib import AbstractAsyncContextManager
@@ -31,6 +32,12 @@ with warnings.catch_warnings():
 # How fast an example runs says something about the machine, nothing about Herald.
 settings.register_profile("herald", deadline=None)
 settings.load_profile("herald")
+
+# Thousands of small databases are made and forgotten: in memory, where there is enough of it.
+MEMORY: Final = Path("/dev/shm")
+ENOUGH_BYTES: Final = 2 * 1024**3
+if os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ENOUGH_BYTES:
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
 
 if SEEDED := os.environ.get("HERALD_SEEDED"):
     # A bug of our own, which the tests have to find: see `make seeded`.

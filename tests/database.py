@@ -1,6 +1,8 @@
 """Database files that are migrated already: making each anew would take most of the tests' time."""
 
 import asyncio
+import gc
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
@@ -14,6 +16,13 @@ def new_file(folder: Path) -> str:
     file = folder / "herald.db"
     file.write_bytes(_migrated())
     return f"sqlite:///{file}"
+
+
+def close_what_was_killed() -> None:
+    """Close the connections of a task that was killed in the midst of a statement, as an end would."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
 
 
 @cache

@@ -35,6 +35,7 @@ from bot.whop import Transport, gateway_for
 from bot.witness import Witness
 from cogs.buttons import ActionButton
 from cogs.cards import Cards
+from tests.database import close_what_was_killed
 
 NOW: Final = datetime(2026, 11, 23, 9, 41, tzinfo=UTC)
 KEY: Final = SecretStr("fake-whop-key")
@@ -257,6 +258,7 @@ class Desk:
         ticking, _ = await self.stopped_after_the_answer()
         ticking.cancel()
         await asyncio.gather(ticking, return_exceptions=True)
+        close_what_was_killed()
         await self.leave()
 
     async def card(self, number: int = 1) -> Rendered:

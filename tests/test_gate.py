@@ -349,9 +349,9 @@ async def test_what_nobody_could_approve_is_refused_at_once_and_the_draft_stays(
 
 async def test_the_card_and_who_name_those_who_could_approve_it_now(stage: Stage) -> None:
     await stage.submit(await stage.compose(audience="Everyone"))
-    assert "could now: Omar, Lena" in readable(stage.review_card())
+    assert "Could approve it now: Omar, Lena" in readable(stage.review_card())
     await stage.press("Omar", "Approve")
-    assert "could now: Lena" in readable(stage.review_card())
+    assert "Could approve it now: Lena" in readable(stage.review_card())
     told = answer(await stage.person("Maya").slash(stage.channel("moderators"), "notify who", broadcast="1"))
     assert "#1 needs 1 more. Lena could approve it now" in told
 
@@ -361,6 +361,6 @@ async def test_where_discord_does_not_tell_who_the_members_are_nothing_is_refuse
 ) -> None:
     stage.world.env.inject_error("GET", "/guilds/*/members", status=403, times=None)
     await stage.submit(await stage.compose())
-    assert "could now" not in readable(stage.review_card())
+    assert "Could approve it now" not in readable(stage.review_card())
     told = answer(await stage.person("Maya").slash(stage.channel("moderators"), "notify who", broadcast="1"))
     assert "Discord does not tell Herald who holds" in told

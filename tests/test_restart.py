@@ -8,6 +8,7 @@ import pytest
 from bot.delivery import DeliveryStatus
 from bot.sandbox.stage import UNDONE, Stage, answer, readable
 from bot.sandbox.whop import Fault
+from tests.database import close_what_was_killed
 
 
 async def claimed_and_killed(stage: Stage) -> None:
@@ -20,6 +21,7 @@ async def claimed_and_killed(stage: Stage) -> None:
     await stage.whop.slow_held()
     ticking.cancel()
     await asyncio.gather(ticking, return_exceptions=True)
+    close_what_was_killed()
     stage.whop.release_slow()
 
 
