@@ -154,8 +154,8 @@ class Dispatcher:
         await self._start_due()
         claimed_at = self._steady()
         claims = await self._claim_due()
-        for claim in claims:
-            task = asyncio.create_task(self._deliver(claim, claimed_at))
+        for claim, proof in claims:
+            task = asyncio.create_task(self._deliver(claim, claimed_at, proof=proof))
             self._flying.add(task)
             task.add_done_callback(self._landed)
         return bool(claims)
@@ -266,9 +266,12 @@ class Dispatcher:
 
     # --- sending -----------------------------------------------------------------------------------
 
-    async def _claim_due(self) -> list[Delivery]:
-        """Commit the claims before anything is sent: a claim without an outcome is never sent again."""
-        claims: list[Delivery] = []
+    async def _claim_due(self) -> list[tuple[Delivery, str]]:
+        """Commit the claims before anything is sent: a claim without an outcome is never sent again.
+
+        Each comes with the proof code of its broadcast.
+        """
+        claims: list[tuple[Delivery, str]] = []
         now = self._clock()
         async with self._store.reading() as tx:
             self._crowded = bool(await tx.deliveries.due(now, limit=1))
@@ -287,13 +290,13 @@ class Dispatcher:
                 elif len(claims) >= room or first_over(freezes, broadcast.guild_id):
                     continue
                 elif claim := await tx.deliveries.claim(delivery, owner=self._owner, at=now):
-                    claims.append(claim)
+                    claims.append((claim, broadcast.proof))
             mark = await self._witness.advance(tx) if claims else None
         if mark:
             try:
                 self._witness.keep(mark)
             except StoreError as error:
-                await self._give_back(claims, str(error))
+                await self._give_back([claim for claim, _ in claims], str(error))
                 return []
         return claims
 
@@ -327,7 +330,7 @@ class Dispatcher:
             return retry.at
         return min(retry.at, broadcast.due_at + server.rules.missed_after + timedelta(seconds=1))
 
-    async def _deliver(self, claim: Delivery, claimed_at: float) -> None:
+    async def _deliver(self, claim: Delivery, claimed_at: float, *, proof: str) -> None:
         answer: Response | NoAnswer | None = None
         try:
             answer = await self._send(claim, claimed_at)
@@ -344,6 +347,7 @@ class Dispatcher:
         log.info(
             "delivery attempted",
             broadcast=claim.broadcast_id,
+            proof=proof,
             delivery=claim.position,
             attempt=claim.attempts,
             outcome=type(outcome).__name__,

@@ -141,7 +141,7 @@ def freeze_not_read_at_the_claim() -> None:
     """Look for a freeze when a broadcast starts, and not again when its requests are claimed."""
     claim_due, standing = Dispatcher._claim_due, Freezes.standing
 
-    async def claim_blindly(self: Dispatcher) -> list[Delivery]:
+    async def claim_blindly(self: Dispatcher) -> list[tuple[Delivery, str]]:
         async def none(*_: object) -> list[Freeze]:
             return []
 

@@ -59,6 +59,7 @@ MAY_IMPORT: Mapping[str, Mapping[str, str]] = {
         "bot/dispatcher.py": "logs each attempt",
         "bot/health.py": "logs why there are no metrics",
         "bot/lookout.py": "logs what was tampered with",
+        "bot/service/gate.py": "logs who acted, with the proof code",
         "bot/startup.py": "logs why it begins frozen",
     },
     "bot.sandbox": {"bot/__main__.py": "herald sandbox", "bot/sandbox/": "itself"},

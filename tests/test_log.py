@@ -17,7 +17,7 @@ from bot import log
 from bot.app import assemble
 from bot.policy_file import parse_policy
 from bot.redaction import HIDDEN
-from bot.sandbox.stage import API_KEY, Stage, answer
+from bot.sandbox.stage import API_KEY, Stage, answer, readable
 from bot.sandbox.whop import Fault
 from tests.conftest import MakeSettings, OpenStage
 
@@ -291,3 +291,27 @@ def _everything_that_left(stage: Stage) -> str:
 
 def _bytes_in(folder: Path) -> bytes:
     return b"".join(file.read_bytes() for file in sorted(folder.glob("herald.db*")))
+
+
+async def test_one_proof_code_stands_everywhere_from_the_draft_to_the_result(stage: Stage) -> None:
+    output = configured("json", secrets=())
+    draft = await stage.compose()
+    said = [answer(draft), answer(await stage.submit(draft))]
+    said.append(readable(stage.review_card()))
+    said.append(answer(await stage.press("Omar", "Approve")))
+    await stage.wait(timedelta(seconds=11))
+    said += [readable(stage.review_card()), stage.texts("moderators")[-1], *stage.texts("audit")]
+
+    async with stage.herald.store.reading() as tx:
+        proof = (await tx.broadcasts.get(1)).proof
+        events = await tx.record.of_guild(stage.world.guild.id)
+    assert [one for one in said if f"proof {proof}" not in one] == []
+    assert {event.entry.proof for event in events} == {proof}
+    logged = [json.loads(line) for line in output.getvalue().splitlines()]
+    acted = [(one["event"], one.get("action")) for one in logged if one.get("proof") == proof]
+    assert acted == [
+        ("a person acted", "submit"),
+        ("a person acted", "approve"),
+        ("delivery attempted", None),
+    ]
+    assert "Omar" not in output.getvalue()

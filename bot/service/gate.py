@@ -3,6 +3,8 @@
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
+import structlog
+
 from bot.audit import HERALD
 from bot.bell import Bell
 from bot.broadcast import TRANSITIONS, Broadcast, Status, Step, is_storable
@@ -13,6 +15,8 @@ from bot.permissions import Action, Actor, decide
 from bot.policy import Server
 from bot.proof import Credential
 from bot.store import Store, Transaction
+
+log = structlog.get_logger()
 
 LISTED: Final = 25
 REASON_LIMIT: Final = 500
@@ -95,6 +99,14 @@ class Gate:
             raise
         finally:
             self._bell.ring()
+        log.info(
+            "a person acted",
+            action=action.value,
+            broadcast=after.id,
+            proof=after.proof,
+            status=after.status.value,
+            person=actor.id,
+        )
         return after
 
     async def _meet(self, tx: Transaction, actor: Actor) -> None:
