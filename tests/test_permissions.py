@@ -214,26 +214,27 @@ async def test_a_reason_is_judged_only_if_they_may_give_one_and_its_refusal_is_r
         assert scene.rows() == scene.untouched
 
 
-@pytest.mark.parametrize("what", [row.what for row in TABLE.values() if not row.looks and "+" in row.marks])
+@pytest.mark.parametrize("status", BY_CARD)
 async def test_what_discord_sends_twice_is_done_once_and_the_second_is_recorded(
-    tmp_path: Path, what: str
+    tmp_path: Path, status: Status
 ) -> None:
-    row = TABLE[what]
-    way = next(way for way in WAYS if way.what == what and not way.asks)
-    status = next(status for status in Status if status in row.leads)
-    who = next(who for who in Who if row.mark(who, status) is Mark.ALLOWED)
+    done = [row for row in TABLE.values() if not row.looks and "+" in row.marks]
     async with Scene.open(tmp_path, status) as scene:
-        actor = replace(PEOPLE[who], interaction=7)
-        async with scene.service._store.transaction() as tx:
-            assert await tx.use_interaction(7, at=scene.it.updated_at)
-        if way.first:
-            await way.first(scene.service, actor, scene.it)
-        before, length = scene.rows(), scene.length()
-        said, _ = await tried(scene, way, actor)
-        [line] = scene.lines_after(length)
-        assert said == "This has been done already: Discord sent it twice."
-        assert (line.detail, line.action) == (said, f"refused {row.record}")
-        assert scene.rows() == before
+        for row in (row for row in done if next(one for one in Status if one in row.leads) is status):
+            way = next(way for way in WAYS if way.what == row.what and not way.asks)
+            who = next(who for who in Who if row.mark(who, status) is Mark.ALLOWED)
+            actor = replace(PEOPLE[who], interaction=7)
+            async with scene.service._store.transaction() as tx:
+                assert await tx.use_interaction(7, at=scene.it.updated_at)
+            if way.first:
+                await way.first(scene.service, actor, scene.it)
+            before, length = scene.rows(), scene.length()
+            said, _ = await tried(scene, way, actor)
+            [line] = scene.lines_after(length)
+            assert said == "This has been done already: Discord sent it twice.", row.what
+            assert (line.detail, line.action) == (said, f"refused {row.record}"), row.what
+            assert scene.rows() == before, row.what
+            scene.reset()
 
 
 # --- nothing is missing from it ----------------------------------------------------------------------
