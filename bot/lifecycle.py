@@ -78,8 +78,13 @@ class Lifecycle:
         named = server.audience(template.audience)
         return fingerprint(
             skeleton(template),
-            # No broadcast has such an audience, so that neither can pass for the other.
-            audience={"template": template.name, "audience": named.definition() if named else {}},
+            # No broadcast has such an audience, so that neither can pass for the other. What has grown large
+            # since has to be approved as such.
+            audience={
+                "template": template.name,
+                "audience": named.definition() if named else {},
+                "large": server.is_large(template.audience),
+            },
             generation=self.gateway.generation,
             destination=self._destination,
         )

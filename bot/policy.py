@@ -271,10 +271,6 @@ class Server(Section):
         """Return the topic with that identifier."""
         return next((topic for topic in self.topics if topic.id == identifier), None)
 
-    def template(self, name: str) -> Template | None:
-        """Return the template of that name."""
-        return next((template for template in self.templates if template.name == name), None)
-
     def quorum(self, audience: str) -> int:
         """Return how many approvals a broadcast to that audience needs."""
         named = self.audience(audience)

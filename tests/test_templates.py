@@ -190,6 +190,17 @@ async def test_an_audience_that_reaches_others_voids_the_approval_of_its_templat
     assert "Approvals 0 of 1" in answer(await card(v5, "Maya"))
 
 
+async def test_an_audience_that_has_become_large_voids_what_was_approved_without_its_name(v5: Stage) -> None:
+    await approve(v5, "Omar")
+
+    def grown(text: str) -> str:
+        return text.replace("size = 420\n", "size = 4200\n")
+
+    await v5.restart(edit_policy=grown)
+    assert "Approvals 0 of 1" in answer(await card(v5, "Maya"))
+    assert "is under review" in await submitted(v5)
+
+
 async def test_it_counts_as_one_approval_and_not_as_many_as_it_has(open_stage: OpenStage) -> None:
     async with open_stage("v5", edit_policy=two_approvals) as stage:
         await approve(stage, "Omar", "Lena")

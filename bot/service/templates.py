@@ -78,7 +78,6 @@ class Templates(Drafting):
         number: int,
         effect: Callable[[Transaction, Standing], Awaitable[str]],
     ) -> Standing:
-        before: Standing | None = None
         try:
             self._decide(actor, action, None)
             server = self._server(actor)
