@@ -11,19 +11,20 @@ from typing import Final
 from pydantic import SecretStr
 from typing_extensions import override
 
-from bot.bell import Bell
-from bot.broadcast import Broadcast, Notification, Text
+from bot.broadcast import Broadcast
 from bot.clock import steady_now, utc_now
 from bot.delivery import NoAnswer, Request, Response
-from bot.dispatcher import Dispatcher
 from bot.lifecycle import Lifecycle
+from bot.notification import Notification, Text
 from bot.permissions import Actor
-from bot.policy_file import parse_policy
+from bot.policy.loading import parse_policy
+from bot.sending.dispatcher import Dispatcher
+from bot.sending.restore_guard import RestoreGuard
 from bot.service import Service
 from bot.store import Store
+from bot.wakeup import Wakeup
 from bot.whop import V1, Transport, WhopGateway
 from bot.whop.gateway import Rate
-from bot.witness import Witness
 
 KEY: Final = SecretStr("benchmark-key")
 TOPIC, ONE, TEN = "news", "One", "Ten"
@@ -102,7 +103,7 @@ class Desk:
     service: Service
     dispatcher: Dispatcher
     transport: Counted
-    bell: Bell
+    wakeup: Wakeup
 
     async def under_review(self, count: int, *, audience: str = ONE) -> Sequence[Broadcast]:
         """Return broadcasts that wait for their one approval; each says which it is."""
@@ -137,27 +138,27 @@ async def opened(
     database_url: str, folder: Path, gateway: WhopGateway, *, origin: str, undo: int = 0
 ) -> AsyncGenerator[Desk, None]:
     """Open a Herald on the database."""
-    bell = Bell()
+    wakeup = Wakeup()
     lifecycle = Lifecycle(
         policy=parse_policy(policy(undo=undo), name="herald.toml"),
         gateway=gateway,
         destination=origin,
         clock=utc_now,
-        bell=bell,
+        wakeup=wakeup,
     )
     async with AsyncExitStack() as stack, Counted() as transport:
         # Alembic migrates one database at a time.
         async with _OPENING:
             store = await stack.enter_async_context(Store.open(database_url))
-        service = Service(store=store, lifecycle=lifecycle, clock=utc_now, bell=bell)
+        service = Service(store=store, lifecycle=lifecycle, clock=utc_now, wakeup=wakeup)
         dispatcher = Dispatcher(
             store=store,
             service=service,
             transport=transport,
-            roster=Present(),
-            witness=Witness(folder / "herald.witness"),
+            role_source=Present(),
+            restore_guard=RestoreGuard(folder / "herald.witness"),
             clock=utc_now,
             steady=steady_now,
-            bell=bell,
+            wakeup=wakeup,
         )
-        yield Desk(service=service, dispatcher=dispatcher, transport=transport, bell=bell)
+        yield Desk(service=service, dispatcher=dispatcher, transport=transport, wakeup=wakeup)

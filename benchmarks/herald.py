@@ -12,7 +12,7 @@ from typing import Final
 from discord.http import Route
 
 from benchmarks.desk import KEY, policy
-from bot.__main__ import main
+from bot.cli.commands import main
 
 # Nothing listens there.
 NOWHERE: Final = "http://127.0.0.1:1/api/v10"

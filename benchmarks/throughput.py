@@ -16,10 +16,10 @@ from benchmarks.databases import Databases, Kind
 from benchmarks.desk import KEY, TOPIC, Unlimited, subject
 from benchmarks.figures import Row, over, row
 from benchmarks.whop import Whop
-from bot.broadcast import Notification, Text
 from bot.delivery import Request
-from bot.dispatcher import WIDTH
-from bot.policy import Targets
+from bot.notification import Notification, Text
+from bot.policy.model import Targets
+from bot.sending.dispatcher import WIDTH
 from bot.whop.v1 import API_VERSION_DATE
 
 BARE: Final = "aiohttp alone, the same bytes and connections"
@@ -77,7 +77,7 @@ async def measure(whop: Whop, databases: Databases, *, posts: int, rounds: int) 
 async def _bare(whop: Whop, posts: int) -> Cost:
     def request(number: int) -> Request:
         text = Text(subject=subject(number), content=CONTENT)
-        requests = Unlimited(whop.origin).freeze(
+        requests = Unlimited(whop.origin).build(
             Notification(topic=TOPIC, all=text), Targets(experiences=(EXPERIENCE,)), new_key=lambda: "0" * 36
         )
         return requests[0]

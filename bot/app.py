@@ -8,28 +8,28 @@ from typing import Any, Final, Self
 
 import structlog
 
-from bot.announcer import Announcer
-from bot.bell import Bell
-from bot.broadcast import problems
-from bot.channel import Channels
-from bot.client import HeraldBot, RestRoster
+from bot.audit.watcher import Watcher
+from bot.chat.announcer import Announcer
+from bot.chat.channels import Channels
+from bot.chat.client import HeraldBot, RestRoles
 from bot.clock import Clock, Steady, steady_now, utc_now
-from bot.dispatcher import Dispatcher
 from bot.errors import ConfigurationError
 from bot.health import Health
 from bot.lifecycle import Lifecycle
-from bot.lookout import Lookout
 from bot.metrics import Metrics
-from bot.policy import Policy
-from bot.proof import Credential
-from bot.roster import Roster
+from bot.notification import problems
+from bot.policy.model import Policy
+from bot.sending.dispatcher import Dispatcher
+from bot.sending.key_trust import Credential
+from bot.sending.restore_guard import RestoreGuard
+from bot.sending.roles import RoleSource
+from bot.sending.startup import Startup
 from bot.service import Service
 from bot.settings import Settings
-from bot.startup import Startup
 from bot.store import Store
 from bot.template import skeleton
+from bot.wakeup import Wakeup
 from bot.whop import Transport, WhopGateway, gateway_for
-from bot.witness import Witness
 
 log = structlog.get_logger()
 
@@ -59,7 +59,7 @@ class Herald(Worker):
     """All parts of a process that people in Discord talk to, and that sends."""
 
     client: HeraldBot
-    lookout: Lookout
+    watcher: Watcher
     announcer: Announcer
 
 
@@ -69,19 +69,19 @@ async def assemble(
 ) -> AsyncGenerator[Herald, None]:
     """Build a Herald and close it in order; raise ConfigurationError if something does not fit."""
     async with _Base.open(settings, policy, clock=clock, steady=steady, alone=True) as base:
-        lookout = Lookout(store=base.store, lifecycle=base.service.lifecycle, clock=clock)
+        watcher = Watcher(store=base.store, lifecycle=base.service.lifecycle, clock=clock)
         client = HeraldBot(
-            service=base.service, store=base.store, lookout=lookout, environment=settings.environment
+            service=base.service, store=base.store, watcher=watcher, environment=settings.environment
         )
         yield Herald(
             settings=settings,
             store=base.store,
             service=base.service,
             client=client,
-            lookout=lookout,
+            watcher=watcher,
             dispatcher=base.dispatcher(client),
             announcer=Announcer(
-                store=base.store, service=base.service, client=client, clock=clock, bell=base.bell
+                store=base.store, service=base.service, client=client, clock=clock, wakeup=base.wakeup
             ),
             startup=base.startup(),
             metrics=base.metrics(),
@@ -94,13 +94,13 @@ async def assemble_worker(settings: Settings, policy: Policy) -> AsyncGenerator[
     alone = settings.has_database_file
     async with (
         _Base.open(settings, policy, clock=utc_now, steady=steady_now, alone=alone) as base,
-        RestRoster(settings.discord_token) as roster,
+        RestRoles(settings.discord_token) as role_source,
     ):
         yield Worker(
             settings=settings,
             store=base.store,
             service=base.service,
-            dispatcher=base.dispatcher(roster),
+            dispatcher=base.dispatcher(role_source),
             startup=base.startup(),
             metrics=base.metrics(),
         )
@@ -114,10 +114,10 @@ class _Base:
     store: Store
     transport: Transport
     service: Service
-    witness: Witness
+    restore_guard: RestoreGuard
     clock: Clock
     steady: Steady
-    bell: Bell
+    wakeup: Wakeup
     credential: Credential
 
     @classmethod
@@ -127,9 +127,9 @@ class _Base:
     ) -> AsyncGenerator[Self, None]:
         gateway = gateway_for(settings.whop_api, origin=settings.whop_base_url)
         check_policy(policy, gateway, file=str(settings.herald_config))
-        bell = Bell()
+        wakeup = Wakeup()
         lifecycle = Lifecycle(
-            policy=policy, gateway=gateway, destination=settings.whop_base_url, clock=clock, bell=bell
+            policy=policy, gateway=gateway, destination=settings.whop_base_url, clock=clock, wakeup=wakeup
         )
         credential = Credential.of(gateway, origin=settings.whop_base_url, api_key=settings.whop_api_key)
         async with (
@@ -141,25 +141,25 @@ class _Base:
                 store=store,
                 transport=transport,
                 service=Service(
-                    store=store, lifecycle=lifecycle, clock=clock, bell=bell, credential=credential
+                    store=store, lifecycle=lifecycle, clock=clock, wakeup=wakeup, credential=credential
                 ),
                 credential=credential,
-                witness=Witness(settings.witness_file),
+                restore_guard=RestoreGuard(settings.witness_file),
                 clock=clock,
                 steady=steady,
-                bell=bell,
+                wakeup=wakeup,
             )
 
-    def dispatcher(self, roster: Roster) -> Dispatcher:
+    def dispatcher(self, role_source: RoleSource) -> Dispatcher:
         return Dispatcher(
             store=self.store,
             service=self.service,
             transport=self.transport,
-            roster=roster,
-            witness=self.witness,
+            role_source=role_source,
+            restore_guard=self.restore_guard,
             clock=self.clock,
             steady=self.steady,
-            bell=self.bell,
+            wakeup=self.wakeup,
             credential=self.credential,
         )
 
@@ -168,7 +168,10 @@ class _Base:
 
     def startup(self) -> Startup:
         return Startup(
-            store=self.store, lifecycle=self.service.lifecycle, witness=self.witness, clock=self.clock
+            store=self.store,
+            lifecycle=self.service.lifecycle,
+            restore_guard=self.restore_guard,
+            clock=self.clock,
         )
 
 
@@ -202,7 +205,7 @@ async def run(herald: Herald, connect: Connect, stop: asyncio.Event) -> None:
     async def close(running: Running) -> None:
         herald.dispatcher.stop()
         # It only reads, and begins anew at the next start.
-        running["lookout"].cancel()
+        running["watcher"].cancel()
         # What people asked for in the last moment is finished while Whop's answers come in.
         drained = asyncio.create_task(herald.client.drain(DRAIN_SECONDS))
         await asyncio.wait({running["dispatcher"], drained})
@@ -216,7 +219,7 @@ async def run(herald: Herald, connect: Connect, stop: asyncio.Event) -> None:
             "discord": connect,
             "dispatcher": herald.dispatcher.run,
             "announcer": herald.announcer.run,
-            "lookout": lambda: herald.lookout.run(Channels(herald.client)),
+            "watcher": lambda: herald.watcher.run(Channels(herald.client)),
         },
         checks={"discord": herald.client.is_ready},
         close=close,

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from bot.broadcast import Frozen, Person
+from bot.value import Person, Value
 
 
-class Freeze(Frozen):
+class Freeze(Value):
     """Who froze sending, when and why; of one server, or of all if there is no guild."""
 
     guild_id: int | None

@@ -2,28 +2,19 @@
 
 from typing import Any, Final
 
-from bot.audit import HERALD, Entry, Event
-from bot.bell import Bell
-from bot.broadcast import (
-    ECHOED,
-    TRANSITIONS,
-    Broadcast,
-    Notification,
-    Person,
-    Status,
-    Step,
-    fingerprint,
-    problems,
-    storable,
-)
+from bot.audit.chain import HERALD, Event, NewEvent
+from bot.broadcast import ECHOED, TRANSITIONS, Broadcast, Status, Step
 from bot.clock import Clock
 from bot.errors import Conflict, Refused
 from bot.freeze import Freeze, describe, first_over
+from bot.notification import Notification, fingerprint, problems, storable
 from bot.permissions import Action, Actor
-from bot.policy import Policy, Server, Template
+from bot.policy.model import Policy, Server, Template
 from bot.store import Transaction
-from bot.store.announcements import PostKind
+from bot.store.outbox import PostKind
 from bot.template import skeleton
+from bot.value import Person
+from bot.wakeup import Wakeup
 from bot.whop import WhopGateway
 
 CHANGED: Final = "what it would send is no longer what was approved: the policy or the address has changed"
@@ -33,13 +24,13 @@ class Lifecycle:
     """What every step needs, whether a person takes it or the dispatcher."""
 
     def __init__(
-        self, *, policy: Policy, gateway: WhopGateway, destination: str, clock: Clock, bell: Bell
+        self, *, policy: Policy, gateway: WhopGateway, destination: str, clock: Clock, wakeup: Wakeup
     ) -> None:
         self.policy = policy
         self.gateway = gateway
         self._destination = destination
         self._clock = clock
-        self._bell = bell
+        self._wakeup = wakeup
 
     def shortcomings(self, broadcast: Broadcast) -> list[str]:
         """Return a sentence for each thing that keeps a broadcast from being submitted."""
@@ -114,10 +105,10 @@ class Lifecycle:
             raise Conflict(describe_state(await tx.broadcasts.get(before.id)))
         after = await tx.broadcasts.get(before.id)
         # Everywhere the card before the record: two that wait for each other would both be refused.
-        await tx.announcements.redraw_card(after.id, at=now)
+        await tx.outbox.redraw_card(after.id, at=now)
         await self.note(tx, after, actor, action or step.value, detail)
         if step in ECHOED and actor.id != after.author.id:
-            await tx.announcements.add_post(
+            await tx.outbox.add_post(
                 PostKind.ECHO,
                 step=step.value,
                 guild_id=after.guild_id,
@@ -129,12 +120,12 @@ class Lifecycle:
 
     async def note_retry(self, tx: Transaction, broadcast: Broadcast, detail: str) -> None:
         """Write into the record what happened to an attempt that will be repeated."""
-        await tx.announcements.redraw_card(broadcast.id, at=self._clock())
+        await tx.outbox.redraw_card(broadcast.id, at=self._clock())
         await self.note(tx, broadcast, HERALD, "will try again", detail)
 
     async def show_progress(self, tx: Transaction, broadcast: Broadcast) -> None:
         """Let the card show how far the sending has come, when its turn comes."""
-        await tx.announcements.redraw_card(broadcast.id)
+        await tx.outbox.redraw_card(broadcast.id)
 
     def is_unchanged(self, broadcast: Broadcast) -> bool:
         """Tell whether today's policy would still send what the broadcast was fingerprinted for."""
@@ -168,10 +159,10 @@ class Lifecycle:
         for server in self.policy.servers:
             if freeze.guild_id not in {None, server.guild}:
                 continue
-            entry = Entry(guild_id=server.guild, at=now, actor=by, action=action, detail=detail)
-            await tx.announcements.redraw_open_cards(server.guild, at=now)
+            entry = NewEvent(guild_id=server.guild, at=now, actor=by, action=action, detail=detail)
+            await tx.outbox.redraw_open_cards(server.guild, at=now)
             await self._append(tx, entry)
-            await tx.announcements.add_post(
+            await tx.outbox.add_post(
                 PostKind.FREEZE,
                 guild_id=server.guild,
                 channel_id=server.channels.review,
@@ -187,7 +178,7 @@ class Lifecycle:
     async def note_in(self, tx: Transaction, guild_id: int, action: str, detail: str) -> Event:
         """Write a line of Herald's own into the record of one server, and return it."""
         return await self._append(
-            tx, Entry(guild_id=guild_id, at=self._clock(), actor=HERALD, action=action, detail=detail)
+            tx, NewEvent(guild_id=guild_id, at=self._clock(), actor=HERALD, action=action, detail=detail)
         )
 
     async def note(
@@ -196,7 +187,7 @@ class Lifecycle:
         """Write a line about a broadcast into the record."""
         await self._append(
             tx,
-            Entry(
+            NewEvent(
                 guild_id=broadcast.guild_id,
                 at=self._clock(),
                 actor=actor,
@@ -213,7 +204,7 @@ class Lifecycle:
         """Write a line about a template into the record."""
         await self._append(
             tx,
-            Entry(
+            NewEvent(
                 guild_id=guild_id, at=self._clock(), actor=actor, action=action, proof=proof, detail=detail
             ),
         )
@@ -226,7 +217,7 @@ class Lifecycle:
             return
         await self._append(
             tx,
-            Entry(
+            NewEvent(
                 guild_id=actor.guild_id,
                 at=self._clock(),
                 actor=actor.person,
@@ -237,19 +228,19 @@ class Lifecycle:
             ),
         )
 
-    async def _append(self, tx: Transaction, entry: Entry) -> Event:
+    async def _append(self, tx: Transaction, entry: NewEvent) -> Event:
         # What cannot be kept must not keep the rest from being recorded, a refusal least of all.
-        event = await tx.record.append(entry.model_copy(update={"detail": storable(entry.detail)}))
+        event = await tx.audit.append(entry.model_copy(update={"detail": storable(entry.detail)}))
         server = self.policy.server(entry.guild_id)
         if server is not None:
-            await tx.announcements.add_post(
+            await tx.outbox.add_post(
                 PostKind.AUDIT,
                 guild_id=entry.guild_id,
                 channel_id=server.channels.audit,
                 sequence=event.sequence,
                 at=entry.at,
             )
-        self._bell.ring()
+        self._wakeup.wake()
         return event
 
 

@@ -7,7 +7,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, gen
 
 from bot.broadcast import Status
 from bot.clock import Clock
-from bot.policy import Policy, Server
+from bot.policy.model import Policy, Server
 from bot.store import Store, Transaction
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
@@ -40,10 +40,10 @@ class Metrics:
         page.oldest.labels(name).set(max(waited, 0.0))
         page.unreadable.labels(name).set(bool(mirror.unread))
         page.tampered.labels(name).set(await tx.mirror.tampered(guild))
-        heads = await tx.record.heads(guild)
+        heads = await tx.audit.heads(guild)
         page.lines.labels(name).set((heads[guild].sequence or 0) if guild in heads else 0)
         page.frozen.labels(name).set(await tx.freezes.over(guild) is not None)
-        page.cards.labels(name).set(await tx.announcements.cards_waiting(guild))
+        page.cards.labels(name).set(await tx.outbox.cards_waiting(guild))
         counted = await tx.broadcasts.count(guild)
         for status in Status:
             page.broadcasts.labels(name, status.value).set(counted.get(status, 0))

@@ -6,8 +6,9 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Final, Literal
 
-from bot.broadcast import Broadcast, Person, Step
-from bot.policy import Policy
+from bot.broadcast import Broadcast, Step
+from bot.policy.model import Policy
+from bot.value import Person
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,9 +6,9 @@ from typing import Final
 
 import regex
 
-from bot.broadcast import HIDDEN, Notification, Text, visible_length
 from bot.errors import NotReady
-from bot.policy import BLANK, Template
+from bot.notification import HIDDEN, Notification, Text, visible_length
+from bot.policy.model import BLANK, Template
 
 # What is typed into a blank is approved by nobody: it has to be too little to say something else.
 BLANK_LIMIT: Final = 60

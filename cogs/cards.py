@@ -6,17 +6,18 @@ from typing import Final, cast
 
 import discord
 
-from bot.announcer import Rendered
-from bot.audit import Event
-from bot.broadcast import HIDDEN, OPEN, Approval, Broadcast, Status, Step
-from bot.client import HeraldBot, Interaction, actor_of
+from bot.audit.chain import Event
+from bot.audit.mirror import Condition
+from bot.broadcast import OPEN, Approval, Broadcast, Status, Step
+from bot.chat.announcer import Rendered
+from bot.chat.client import HeraldBot, Interaction, actor_of
 from bot.delivery import Delivery
 from bot.errors import Unreachable
 from bot.freeze import Freeze, describe
 from bot.lifecycle import Lifecycle
-from bot.mirror import Condition
+from bot.notification import HIDDEN
 from bot.permissions import Action, Actor, approvers
-from bot.policy import Policy
+from bot.policy.model import Policy
 from bot.service import Standing
 from cogs.buttons import EDIT_PHONE, ActionButton, buttons
 from cogs.embeds import CONTENT_LIMIT, FIELD_LIMIT, FIELD_NAMES, KEPT, field_value, fitted

@@ -4,7 +4,7 @@ from typing import Final
 
 import discord
 
-from bot.broadcast import Notification
+from bot.notification import Notification
 from cogs.text import clip, plain, units
 
 # What Discord takes in all embeds of a message together.

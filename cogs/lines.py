@@ -5,9 +5,9 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final
 
-from bot.audit import SHOWN, Event
+from bot.audit.chain import SHOWN, Event
+from bot.audit.mirror import DELETED, EDITED, Condition
 from bot.broadcast import Step
-from bot.mirror import DELETED, EDITED, Condition
 from bot.permissions import Action
 from cogs.situation import moment
 from cogs.text import clip, inline, plain, shorten

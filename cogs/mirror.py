@@ -1,9 +1,9 @@
-"""What Discord tells of deleted and edited messages, and of channels: the lookout knows what matters."""
+"""What Discord tells of deleted and edited messages, and of channels: the watcher knows what matters."""
 
 import discord
 from discord.ext import commands
 
-from bot.client import HeraldBot
+from bot.chat.client import HeraldBot
 
 
 class Mirror(commands.Cog):
@@ -15,7 +15,7 @@ class Mirror(commands.Cog):
     @commands.Cog.listener()
     async def on_ready(self) -> None:
         """Look for what happened while there was no connection."""
-        self._bot.lookout.wake()
+        self._bot.watcher.wake()
 
     @commands.Cog.listener()
     async def on_guild_channel_delete(self, channel: discord.abc.GuildChannel) -> None:
@@ -29,24 +29,24 @@ class Mirror(commands.Cog):
 
     def _look(self, channel: discord.abc.GuildChannel) -> None:
         if channel.id in {server.channels.audit for server in self._bot.service.policy.servers}:
-            self._bot.lookout.wake()
+            self._bot.watcher.wake()
 
     @commands.Cog.listener()
     async def on_raw_message_delete(self, event: discord.RawMessageDeleteEvent) -> None:
         """Tell of a deleted message."""
-        await self._bot.lookout.deleted([event.message_id])
+        await self._bot.watcher.deleted([event.message_id])
 
     @commands.Cog.listener()
     async def on_raw_bulk_message_delete(self, event: discord.RawBulkMessageDeleteEvent) -> None:
         """Tell of all messages that were deleted at once."""
-        await self._bot.lookout.deleted(event.message_ids)
+        await self._bot.watcher.deleted(event.message_ids)
 
     @commands.Cog.listener()
     async def on_raw_message_edit(self, event: discord.RawMessageUpdateEvent) -> None:
         """Tell of an edit of Herald's own message: what others write is none of its business."""
         mine = self._bot.user is not None and event.message.author.id == self._bot.user.id
         if mine and "content" in event.data:
-            await self._bot.lookout.edited(event.message_id, event.data["content"])
+            await self._bot.watcher.edited(event.message_id, event.data["content"])
 
 
 async def setup(bot: HeraldBot) -> None:

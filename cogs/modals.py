@@ -9,7 +9,10 @@ import discord
 from discord import ui
 from typing_extensions import override
 
-from bot.broadcast import (
+from bot.broadcast import Broadcast, Status
+from bot.chat.client import HeraldBot, actor_of, typed_in
+from bot.errors import NotReady
+from bot.notification import (
     CODE_POINT_SLACK,
     CONTENT_LIMIT,
     EXTRA_LIMIT,
@@ -17,15 +20,11 @@ from bot.broadcast import (
     PHONE_SUBJECT,
     SPLIT_CONTENT_LIMIT,
     SUBJECT_LIMIT,
-    Broadcast,
     Notification,
-    Status,
     Text,
 )
-from bot.client import HeraldBot, actor_of, typed_in
-from bot.errors import NotReady
 from bot.permissions import Action
-from bot.policy import NAME_LIMIT
+from bot.policy.model import NAME_LIMIT
 from bot.service import REASON_LIMIT, Standing
 from bot.template import BLANK_LIMIT
 from bot.whop import Form

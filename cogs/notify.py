@@ -7,16 +7,17 @@ import discord
 from discord import app_commands
 from discord.ext import commands
 
-from bot.broadcast import Broadcast, reveal
-from bot.client import HeraldBot, Interaction, actor_of
+from bot.broadcast import Broadcast
+from bot.chat.client import HeraldBot, Interaction, actor_of
 from bot.errors import Unreachable
 from bot.freeze import describe
+from bot.notification import reveal
 from bot.permissions import Action, Actor
 from bot.service import Standing
+from cogs.audit import show_record
 from cogs.buttons import OPEN, ActionButton
 from cogs.cards import cards_of, show
 from cogs.modals import ComposeModal
-from cogs.record import show_record
 from cogs.template import show_template
 from cogs.text import fitting, inline, plain, shorten, units
 

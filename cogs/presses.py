@@ -5,7 +5,7 @@ from types import MappingProxyType
 from typing import Final
 
 from bot.broadcast import Status
-from bot.client import HeraldBot, Interaction, Press, actor_of
+from bot.chat.client import HeraldBot, Interaction, Press, actor_of
 from bot.permissions import Action
 from cogs.buttons import EDIT_PHONE, OPEN, USE_TEMPLATE, ActionButton
 from cogs.cards import cards_of, show, show_draft

@@ -2,7 +2,7 @@
 
 import discord
 
-from bot.client import Interaction
+from bot.chat.client import Interaction
 from bot.permissions import Action
 from bot.service import Standing
 from bot.template import BLANK_LIMIT, skeleton

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from bot.broadcast import (
+from bot.notification import (
     PHONE_CONTENT,
     PHONE_SUBJECT,
     SUBJECT_LIMIT,

@@ -18,7 +18,7 @@ import structlog
 from hypothesis import settings
 
 from bot.errors import Unreachable
-from bot.sandbox.stage import Stage
+from bot.sandbox.sandbox import Sandbox
 from bot.settings import Settings
 from bot.store import Store
 from tests.database import new_file
@@ -160,17 +160,17 @@ class Silent:
         raise Unreachable("Discord does not answer")
 
 
-class OpenStage(Protocol):
-    """Open a stage; keyword arguments go to Stage.open."""
+class OpenSandbox(Protocol):
+    """Open a sandbox; keyword arguments go to Sandbox.open."""
 
-    def __call__(self, generation: str = "v5", **options: Any) -> AbstractAsyncContextManager[Stage]: ...
+    def __call__(self, generation: str = "v5", **options: Any) -> AbstractAsyncContextManager[Sandbox]: ...
 
 
 @pytest.fixture
-def open_stage(tmp_path: Path, sqlite_url: str) -> OpenStage:
-    def open_(generation: str = "v5", **options: Any) -> AbstractAsyncContextManager[Stage]:
+def open_sandbox(tmp_path: Path, sqlite_url: str) -> OpenSandbox:
+    def open_(generation: str = "v5", **options: Any) -> AbstractAsyncContextManager[Sandbox]:
         options.setdefault("database_url", sqlite_url)
-        return Stage.open(generation, data=tmp_path, **options)
+        return Sandbox.open(generation, data=tmp_path, **options)
 
     return open_
 
@@ -185,20 +185,20 @@ def setting(request: pytest.FixtureRequest) -> tuple[str, str]:
 
 
 @pytest.fixture
-async def stage(setting: tuple[str, str], open_stage: OpenStage) -> AsyncGenerator[Stage, None]:
+async def sandbox(setting: tuple[str, str], open_sandbox: OpenSandbox) -> AsyncGenerator[Sandbox, None]:
     """Run the test once on each Whop generation, and once on the other database."""
     generation, url = setting
-    async with open_stage(generation, database_url=url) as opened:
+    async with open_sandbox(generation, database_url=url) as opened:
         yield opened
 
 
 @pytest.fixture
-async def v5(open_stage: OpenStage) -> AsyncGenerator[Stage, None]:
-    async with open_stage("v5") as opened:
+async def v5(open_sandbox: OpenSandbox) -> AsyncGenerator[Sandbox, None]:
+    async with open_sandbox("v5") as opened:
         yield opened
 
 
 @pytest.fixture
-async def v1(open_stage: OpenStage) -> AsyncGenerator[Stage, None]:
-    async with open_stage("v1") as opened:
+async def v1(open_sandbox: OpenSandbox) -> AsyncGenerator[Sandbox, None]:
+    async with open_sandbox("v1") as opened:
         yield opened

@@ -12,27 +12,28 @@ import discord
 from pydantic import SecretStr
 from sqlalchemy import update
 
-from bot.announcer import Rendered
-from bot.audit import Event
-from bot.bell import Bell
-from bot.broadcast import Broadcast, Notification, Status, Text
+from bot.audit.chain import Event
+from bot.broadcast import Broadcast, Status
+from bot.chat.announcer import Rendered
 from bot.clock import Clock
 from bot.delivery import Delivery, NoAnswer, Request, Response
-from bot.dispatcher import Dispatcher
 from bot.errors import Unreachable
 from bot.freeze import Freeze
 from bot.lifecycle import Lifecycle
+from bot.notification import Notification, Text
 from bot.permissions import Actor
-from bot.policy import Policy
-from bot.policy_file import parse_policy
-from bot.proof import Credential, Verdict, keep
+from bot.policy.loading import parse_policy
+from bot.policy.model import Policy
 from bot.sandbox.whop import SimulatedWhop
+from bot.sending.dispatcher import Dispatcher
+from bot.sending.key_trust import Credential, Verdict, keep
+from bot.sending.restore_guard import RestoreGuard
+from bot.sending.startup import Startup
 from bot.service import Service
-from bot.startup import Startup
 from bot.store import Store
 from bot.store.tables import deliveries
+from bot.wakeup import Wakeup
 from bot.whop import Transport, gateway_for
-from bot.witness import Witness
 from cogs.buttons import ActionButton
 from cogs.cards import Cards
 from tests.database import close_what_was_killed
@@ -179,10 +180,10 @@ class Desk:
     service: Service
     dispatcher: Dispatcher
     startup: Startup
-    witness: Witness
+    restore_guard: RestoreGuard
     wire: Wire
     credential: Credential
-    bell: Bell
+    wakeup: Wakeup
     _stack: AsyncExitStack = field(repr=False)
 
     async def leave(self) -> None:
@@ -233,7 +234,7 @@ class Desk:
 
     async def record(self, guild: int = GUILD) -> list[Event]:
         async with self.store.reading() as tx:
-            return await tx.record.of_guild(guild)
+            return await tx.audit.of_guild(guild)
 
     async def lines(self, action: str, guild: int = GUILD) -> list[str]:
         """Return the details of the record's lines about that action."""
@@ -313,13 +314,13 @@ class Office:
         alone: bool = False,
         clock: Clock | None = None,
         policy: Policy | None = None,
-        witness: Path | None = None,
+        restore_guard: Path | None = None,
     ) -> Desk:
         """Start a process: one that is `alone` is `herald run`."""
         stack = await self._stack.enter_async_context(AsyncExitStack())
         store = await stack.enter_async_context(Store.open(self.url, alone=alone))
         wire = await stack.enter_async_context(Wire())
-        bell, now = Bell(), clock or self.time
+        wakeup, now = Wakeup(), clock or self.time
         gateway = gateway_for(self.generation, origin=self.whop.origin)
         credential = Credential.of(gateway, origin=self.whop.origin, api_key=KEY)
         lifecycle = Lifecycle(
@@ -327,19 +328,19 @@ class Office:
             gateway=gateway,
             destination=self.whop.origin,
             clock=now,
-            bell=bell,
+            wakeup=wakeup,
         )
-        service = Service(store=store, lifecycle=lifecycle, clock=now, bell=bell, credential=credential)
-        beside = Witness(witness or self.folder / "herald.witness")
+        service = Service(store=store, lifecycle=lifecycle, clock=now, wakeup=wakeup, credential=credential)
+        beside = RestoreGuard(restore_guard or self.folder / "herald.witness")
         dispatcher = Dispatcher(
             store=store,
             service=service,
             transport=wire,
-            roster=self.members,
-            witness=beside,
+            role_source=self.members,
+            restore_guard=beside,
             clock=now,
             steady=self.time.steady,
-            bell=bell,
+            wakeup=wakeup,
             credential=credential,
         )
         return Desk(
@@ -347,11 +348,11 @@ class Office:
             store=store,
             service=service,
             dispatcher=dispatcher,
-            startup=Startup(store=store, lifecycle=lifecycle, witness=beside, clock=now),
-            witness=beside,
+            startup=Startup(store=store, lifecycle=lifecycle, restore_guard=beside, clock=now),
+            restore_guard=beside,
             wire=wire,
             credential=credential,
-            bell=bell,
+            wakeup=wakeup,
             _stack=stack,
         )
 

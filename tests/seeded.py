@@ -21,13 +21,13 @@ from sqlalchemy import delete, update
 from bot.broadcast import Broadcast
 from bot.clock import Watch
 from bot.delivery import Delivery, DeliveryStatus, NoAnswer, Outcome, Response, RetryAt
-from bot.dispatcher import Dispatcher
 from bot.errors import StoreError
 from bot.freeze import Freeze
 from bot.lifecycle import Lifecycle
-from bot.pace import Pace
 from bot.permissions import Action, Actor
-from bot.roster import Memberships
+from bot.sending.dispatcher import Dispatcher
+from bot.sending.rate import RateLimit
+from bot.sending.roles import RoleCheck
 from bot.service import Service
 from bot.store import Transaction
 from bot.store.freezes import Freezes
@@ -175,7 +175,7 @@ def roles_not_read_at_the_start() -> None:
     async def no_doubt(*_: object) -> str:
         return ""
 
-    replace_in(Memberships, "doubt", no_doubt)
+    replace_in(RoleCheck, "doubt", no_doubt)
 
 
 def clock_not_watched() -> None:
@@ -185,17 +185,17 @@ def clock_not_watched() -> None:
 
 def rate_counted_per_process() -> None:
     """Forget at a restart how much was sent just before."""
-    init, count = Pace.__init__, Pace._left
+    init, count = RateLimit.__init__, RateLimit._left
 
-    def init_and_look(self: Pace, *args: Any, **kwargs: Any) -> None:
+    def init_and_look(self: RateLimit, *args: Any, **kwargs: Any) -> None:
         init(self, *args, **kwargs)
         _born[id(self)] = self._clock()
 
-    async def left(self: Pace, tx: Transaction, now: datetime) -> int:
+    async def left(self: RateLimit, tx: Transaction, now: datetime) -> int:
         # Nothing before its own beginning is looked at.
         return await count(self, tx, max(now, _born[id(self)] + self._rate.per))
 
-    Pace.__init__, Pace._left = init_and_look, left
+    RateLimit.__init__, RateLimit._left = init_and_look, left
 
 
 _born: Final[dict[int, datetime]] = {}

@@ -6,75 +6,77 @@ from typing import Any
 import discord
 import pytest
 
-from bot import announcer
+from bot.chat import announcer
 from bot.errors import NotAllowed, StoreError
-from bot.sandbox.stage import UNDONE, Stage, readable
-from bot.store.announcements import Announcements
+from bot.sandbox.sandbox import UNDONE, Sandbox, readable
+from bot.store.outbox import Outbox
 
 
-def numbers(stage: Stage) -> list[int]:
-    return [int(line.split("`")[1]) for line in stage.texts("audit")]
+def numbers(sandbox: Sandbox) -> list[int]:
+    return [int(line.split("`")[1]) for line in sandbox.texts("audit")]
 
 
-async def test_the_audit_mirror_catches_up_in_order_after_its_channel_was_unavailable(stage: Stage) -> None:
-    audit = stage.channel("audit").id
-    stage.world.env.inject_error("POST", f"/channels/{audit}/messages", status=503, times=None)
-    await stage.approved()
-    await stage.wait(UNDONE)
-    assert numbers(stage) == []
-    assert len(stage.whop.pushes) == 1
-    assert "was accepted by Whop" in stage.texts("moderators")[-1]
+async def test_the_audit_mirror_catches_up_in_order_after_its_channel_was_unavailable(
+    sandbox: Sandbox,
+) -> None:
+    audit = sandbox.channel("audit").id
+    sandbox.world.env.inject_error("POST", f"/channels/{audit}/messages", status=503, times=None)
+    await sandbox.approved()
+    await sandbox.wait(UNDONE)
+    assert numbers(sandbox) == []
+    assert len(sandbox.whop.pushes) == 1
+    assert "was accepted by Whop" in sandbox.texts("moderators")[-1]
 
-    stage.world.env.backend.faults.clear()
-    await stage.wait(timedelta(minutes=6))
-    await stage.settle()
-    assert numbers(stage) == [1, 2, 3, 4, 5, 6]
-
-
-async def test_an_outage_of_all_channels_delays_no_send_and_loses_no_word(stage: Stage) -> None:
-    await stage.approved()
-    stage.world.env.inject_error("*", "/channels/**", status=500, times=None)
-    await stage.wait(UNDONE)
-    assert len(stage.whop.pushes) == 1
-    assert "Accepted" not in readable(stage.review_card())
-
-    stage.world.env.backend.faults.clear()
-    await stage.wait(timedelta(minutes=6))
-    await stage.settle()
-    assert "Accepted by Whop" in readable(stage.review_card())
-    assert "was accepted by Whop" in stage.texts("moderators")[-1]
-    assert numbers(stage) == [1, 2, 3, 4, 5, 6]
+    sandbox.world.env.backend.faults.clear()
+    await sandbox.wait(timedelta(minutes=6))
+    await sandbox.settle()
+    assert numbers(sandbox) == [1, 2, 3, 4, 5, 6]
 
 
-async def test_a_deleted_card_is_posted_anew_and_works(stage: Stage) -> None:
-    await stage.submit(await stage.compose(audience="Everyone"))
-    card = stage.review_card()
-    await stage.herald.client.get_partial_messageable(card.channel.id).get_partial_message(card.id).delete()
-    assert stage.channel("review").last_message is None
+async def test_an_outage_of_all_channels_delays_no_send_and_loses_no_word(sandbox: Sandbox) -> None:
+    await sandbox.approved()
+    sandbox.world.env.inject_error("*", "/channels/**", status=500, times=None)
+    await sandbox.wait(UNDONE)
+    assert len(sandbox.whop.pushes) == 1
+    assert "Accepted" not in readable(sandbox.review_card())
 
-    await stage.herald.service.approve(stage.actor("Omar"), 1, revision=1, typed="Everyone")
-    await stage.settle()
-    await stage.settle()
-    assert stage.review_card().id != card.id
-    await stage.press("Lena", "Approve")
-    assert readable(stage.review_card()).startswith("#1 · Approved")
-
-
-async def test_nothing_is_posted_twice_by_another_round_or_a_restart(stage: Stage) -> None:
-    await stage.approved()
-    await stage.wait(UNDONE)
-    seen = [stage.texts(name) for name in ("moderators", "review", "audit")]
-    await stage.restart()
-    await stage.wait(timedelta(hours=1))
-    assert [stage.texts(name) for name in ("moderators", "review", "audit")] == seen
+    sandbox.world.env.backend.faults.clear()
+    await sandbox.wait(timedelta(minutes=6))
+    await sandbox.settle()
+    assert "Accepted by Whop" in readable(sandbox.review_card())
+    assert "was accepted by Whop" in sandbox.texts("moderators")[-1]
+    assert numbers(sandbox) == [1, 2, 3, 4, 5, 6]
 
 
-async def test_each_message_carries_its_own_nonce(stage: Stage) -> None:
-    await stage.approved()
-    await stage.wait(UNDONE)
+async def test_a_deleted_card_is_posted_anew_and_works(sandbox: Sandbox) -> None:
+    await sandbox.submit(await sandbox.compose(audience="Everyone"))
+    card = sandbox.review_card()
+    await sandbox.herald.client.get_partial_messageable(card.channel.id).get_partial_message(card.id).delete()
+    assert sandbox.channel("review").last_message is None
+
+    await sandbox.herald.service.approve(sandbox.actor("Omar"), 1, revision=1, typed="Everyone")
+    await sandbox.settle()
+    await sandbox.settle()
+    assert sandbox.review_card().id != card.id
+    await sandbox.press("Lena", "Approve")
+    assert readable(sandbox.review_card()).startswith("#1 · Approved")
+
+
+async def test_nothing_is_posted_twice_by_another_round_or_a_restart(sandbox: Sandbox) -> None:
+    await sandbox.approved()
+    await sandbox.wait(UNDONE)
+    seen = [sandbox.texts(name) for name in ("moderators", "review", "audit")]
+    await sandbox.restart()
+    await sandbox.wait(timedelta(hours=1))
+    assert [sandbox.texts(name) for name in ("moderators", "review", "audit")] == seen
+
+
+async def test_each_message_carries_its_own_nonce(sandbox: Sandbox) -> None:
+    await sandbox.approved()
+    await sandbox.wait(UNDONE)
     posts = [
         request.json
-        for request in stage.world.env.http_requests
+        for request in sandbox.world.env.http_requests
         if request.method == "POST" and request.path.endswith("/messages")
     ]
     nonces = [post["nonce"] for post in posts if post is not None]
@@ -82,65 +84,65 @@ async def test_each_message_carries_its_own_nonce(stage: Stage) -> None:
     assert all(len(nonce) <= 25 for nonce in nonces)
 
 
-async def test_no_message_may_ping_anybody_but_the_author_it_tells(stage: Stage) -> None:
+async def test_no_message_may_ping_anybody_but_the_author_it_tells(sandbox: Sandbox) -> None:
     hostile = "@everyone <@&1> <@1> <#1>"
-    await stage.submit(await stage.compose(subject=hostile, content=hostile), note=hostile)
-    await stage.press("Omar", "Ask for changes", reason=hostile)
+    await sandbox.submit(await sandbox.compose(subject=hostile, content=hostile), note=hostile)
+    await sandbox.press("Omar", "Ask for changes", reason=hostile)
     posts = [
         request.json
-        for request in stage.world.env.http_requests
+        for request in sandbox.world.env.http_requests
         if request.method == "POST" and request.path.endswith("/messages") and request.json
     ]
     assert posts
     for post in posts:
         allowed = post["allowed_mentions"]
         assert allowed["parse"] == []
-        assert set(map(int, allowed.get("users", []))) <= {stage.person("Maya").id}
+        assert set(map(int, allowed.get("users", []))) <= {sandbox.person("Maya").id}
         assert not allowed.get("roles")
 
 
-async def test_a_record_that_has_to_wait_holds_nothing_else_up(stage: Stage) -> None:
-    audit = stage.channel("audit").id
-    stage.world.env.inject_error("POST", f"/channels/{audit}/messages", status=403, times=None)
+async def test_a_record_that_has_to_wait_holds_nothing_else_up(sandbox: Sandbox) -> None:
+    audit = sandbox.channel("audit").id
+    sandbox.world.env.inject_error("POST", f"/channels/{audit}/messages", status=403, times=None)
     # More lines than one round takes, all behind a channel that refuses them.
     for _ in range(60):
         with pytest.raises(NotAllowed):
-            await stage.herald.service.queue(stage.actor("Sam"))
-    await stage.settle()
-    await stage.approved()
-    await stage.wait(UNDONE)
-    assert "was accepted by Whop" in stage.texts("moderators")[-1]
+            await sandbox.herald.service.queue(sandbox.actor("Sam"))
+    await sandbox.settle()
+    await sandbox.approved()
+    await sandbox.wait(UNDONE)
+    assert "was accepted by Whop" in sandbox.texts("moderators")[-1]
 
 
-async def test_a_line_that_fails_once_is_not_overtaken_by_the_lines_behind_it(stage: Stage) -> None:
-    audit = stage.channel("audit").id
-    stage.world.env.inject_error("POST", f"/channels/{audit}/messages", status=503, times=1)
-    await stage.approved()
-    await stage.wait(timedelta(minutes=1))
-    await stage.settle()
-    assert numbers(stage) == [1, 2, 3, 4, 5, 6]
+async def test_a_line_that_fails_once_is_not_overtaken_by_the_lines_behind_it(sandbox: Sandbox) -> None:
+    audit = sandbox.channel("audit").id
+    sandbox.world.env.inject_error("POST", f"/channels/{audit}/messages", status=503, times=1)
+    await sandbox.approved()
+    await sandbox.wait(timedelta(minutes=1))
+    await sandbox.settle()
+    assert numbers(sandbox) == [1, 2, 3, 4, 5, 6]
 
 
 async def test_a_line_whose_post_was_not_noted_before_a_crash_is_not_posted_again(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def killed(*_: Any, **__: Any) -> None:
         raise StoreError("killed")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Announcements, "post_made", killed)
-        await stage.compose()
+        patch.setattr(Outbox, "post_made", killed)
+        await sandbox.compose()
         with pytest.raises(StoreError):
-            await stage.herald.announcer.drain()
-    assert numbers(stage) == [1]
-    await stage.restart()
-    await stage.wait(timedelta(hours=1))
-    await stage.submit(await stage.compose())
-    assert numbers(stage) == [1, 2, 3]
+            await sandbox.herald.announcer.drain()
+    assert numbers(sandbox) == [1]
+    await sandbox.restart()
+    await sandbox.wait(timedelta(hours=1))
+    await sandbox.submit(await sandbox.compose())
+    assert numbers(sandbox) == [1, 2, 3]
 
 
 async def test_a_line_whose_post_was_answered_by_an_error_is_not_posted_again(
-    v5: Stage, monkeypatch: pytest.MonkeyPatch
+    v5: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await v5.compose()
     await v5.settle()
@@ -158,13 +160,13 @@ async def test_a_line_whose_post_was_answered_by_an_error_is_not_posted_again(
     assert numbers(v5) == [1, 2]
 
 
-async def test_nobody_can_pass_off_a_message_of_their_own_as_a_line_of_the_record(v5: Stage) -> None:
+async def test_nobody_can_pass_off_a_message_of_their_own_as_a_line_of_the_record(v5: Sandbox) -> None:
     audit = v5.channel("audit")
     v5.world.env.inject_error("POST", f"/channels/{audit.id}/messages", status=500, times=1)
     await v5.compose()
     await v5.settle()
     async with v5.herald.store.reading() as tx:
-        event = await tx.record.get(v5.world.guild.id, 1)
+        event = await tx.audit.get(v5.world.guild.id, 1)
     await v5.person("Lena").send(audit, v5.herald.client.cards.audit(event).content)
     await v5.wait(timedelta(minutes=1))
     assert numbers(v5) == [1, 1]

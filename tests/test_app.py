@@ -12,16 +12,17 @@ from typing import Any
 import aiohttp
 import pytest
 
-from bot import announcer, dispatcher
 from bot.app import Herald, assemble, run
-from bot.bell import Bell
-from bot.dispatcher import Dispatcher
+from bot.chat import announcer
 from bot.errors import ConfigurationError
-from bot.policy_file import parse_policy
-from bot.sandbox.stage import UNDONE, Stage, readable
+from bot.policy.loading import parse_policy
+from bot.sandbox.sandbox import UNDONE, Sandbox, readable
 from bot.sandbox.whop import Fault
+from bot.sending import dispatcher
+from bot.sending.dispatcher import Dispatcher
+from bot.sending.restore_guard import RestoreGuard
 from bot.settings import Settings
-from bot.witness import Witness
+from bot.wakeup import Wakeup
 from tests.conftest import MakeSettings
 
 POLICY = """\
@@ -46,7 +47,7 @@ targets = { TARGETS }
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Poll often: the loops' own pace is no part of what they promise."""
+    """Poll often: the loops' own rate_limit is no part of what they promise."""
     monkeypatch.setattr(dispatcher, "POLL_SECONDS", 0.01)
     monkeypatch.setattr(announcer, "POLL_SECONDS", 0.01)
 
@@ -103,27 +104,27 @@ async def health(address: str) -> tuple[int, dict[str, bool]]:
 # --- the end ---------------------------------------------------------------------------------------
 
 
-async def approved_and_due(stage: Stage) -> None:
-    await stage.submit(await stage.compose())
-    await stage.press("Omar", "Approve")
-    await stage.world.env.advance_time(UNDONE.total_seconds())
+async def approved_and_due(sandbox: Sandbox) -> None:
+    await sandbox.submit(await sandbox.compose())
+    await sandbox.press("Omar", "Approve")
+    await sandbox.world.env.advance_time(UNDONE.total_seconds())
 
 
-async def test_what_is_in_flight_is_recorded_and_announced_before_the_end(stage: Stage) -> None:
-    await approved_and_due(stage)
-    stage.whop.fail_next(Fault.SLOW)
-    async with running(stage.herald) as stop:
-        await stage.whop.slow_held()
+async def test_what_is_in_flight_is_recorded_and_announced_before_the_end(sandbox: Sandbox) -> None:
+    await approved_and_due(sandbox)
+    sandbox.whop.fail_next(Fault.SLOW)
+    async with running(sandbox.herald) as stop:
+        await sandbox.whop.slow_held()
         stop.set()
-        stage.whop.release_slow()
-    assert len(stage.whop.pushes) == 1
-    assert readable(stage.review_card()).startswith("#1 · Accepted by Whop")
-    assert "was accepted by Whop" in stage.texts("moderators")[-1]
-    assert "accepted by Whop" in stage.texts("audit")[-1]
+        sandbox.whop.release_slow()
+    assert len(sandbox.whop.pushes) == 1
+    assert readable(sandbox.review_card()).startswith("#1 · Accepted by Whop")
+    assert "was accepted by Whop" in sandbox.texts("moderators")[-1]
+    assert "accepted by Whop" in sandbox.texts("audit")[-1]
 
 
 async def test_the_answer_is_waited_for_before_anything_else_ends(
-    v5: Stage, monkeypatch: pytest.MonkeyPatch
+    v5: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     statuses: list[str] = []
     stop_dispatcher, announce_the_rest = v5.herald.dispatcher.stop, v5.herald.announcer.drain
@@ -147,26 +148,26 @@ async def test_the_answer_is_waited_for_before_anything_else_ends(
     assert statuses[-1] == "sent"
 
 
-async def test_stop_lets_nothing_new_go_out(stage: Stage) -> None:
-    await approved_and_due(stage)
+async def test_stop_lets_nothing_new_go_out(sandbox: Sandbox) -> None:
+    await approved_and_due(sandbox)
     stop = asyncio.Event()
     stop.set()
     async with asyncio.timeout(5):
-        await run(stage.herald, connected, stop)
-    assert stage.whop.exchanges == []
-    assert stage.herald.client.is_closed()
+        await run(sandbox.herald, connected, stop)
+    assert sandbox.whop.exchanges == []
+    assert sandbox.herald.client.is_closed()
 
 
-async def test_stop_closes_the_connection_to_discord_last(stage: Stage) -> None:
+async def test_stop_closes_the_connection_to_discord_last(sandbox: Sandbox) -> None:
     ended: list[str] = []
 
     async def connect() -> None:
         try:
             await connected()
         finally:
-            ended.append("discord" if stage.herald.client.is_closed() else "discord, too early")
+            ended.append("discord" if sandbox.herald.client.is_closed() else "discord, too early")
 
-    async with running(stage.herald, connect):
+    async with running(sandbox.herald, connect):
         await asyncio.sleep(0)
     assert ended == ["discord"]
 
@@ -174,7 +175,7 @@ async def test_stop_closes_the_connection_to_discord_last(stage: Stage) -> None:
 # --- what ends it ----------------------------------------------------------------------------------
 
 
-async def test_a_connection_that_dies_ends_everything_with_its_own_error(v5: Stage) -> None:
+async def test_a_connection_that_dies_ends_everything_with_its_own_error(v5: Sandbox) -> None:
     async def connect() -> None:
         raise ConfigurationError("DISCORD_TOKEN: Discord does not accept it.")
 
@@ -184,7 +185,7 @@ async def test_a_connection_that_dies_ends_everything_with_its_own_error(v5: Sta
     assert v5.herald.client.is_closed()
 
 
-async def test_a_connection_that_dies_in_flight_still_lets_the_outcome_be_recorded(v5: Stage) -> None:
+async def test_a_connection_that_dies_in_flight_still_lets_the_outcome_be_recorded(v5: Sandbox) -> None:
     await approved_and_due(v5)
     v5.whop.fail_next(Fault.SLOW)
 
@@ -202,7 +203,7 @@ async def test_a_connection_that_dies_in_flight_still_lets_the_outcome_be_record
 
 @pytest.mark.parametrize("part", ["dispatcher", "announcer"])
 async def test_a_part_that_dies_ends_everything_with_its_own_error(
-    v5: Stage, monkeypatch: pytest.MonkeyPatch, part: str
+    v5: Sandbox, monkeypatch: pytest.MonkeyPatch, part: str
 ) -> None:
     async def die() -> None:
         raise ZeroDivisionError
@@ -215,7 +216,7 @@ async def test_a_part_that_dies_ends_everything_with_its_own_error(
 
 
 async def test_a_part_that_dies_on_the_way_to_the_end_is_not_passed_over(
-    v5: Stage, monkeypatch: pytest.MonkeyPatch
+    v5: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def die_when_stopped() -> None:
         await stopping.wait()
@@ -230,7 +231,7 @@ async def test_a_part_that_dies_on_the_way_to_the_end_is_not_passed_over(
             await run(v5.herald, connected, stop)
 
 
-async def test_no_task_is_left_behind_when_it_is_cancelled(v5: Stage) -> None:
+async def test_no_task_is_left_behind_when_it_is_cancelled(v5: Sandbox) -> None:
     async def connect() -> None:
         begun.set()
         await connected()
@@ -243,7 +244,7 @@ async def test_no_task_is_left_behind_when_it_is_cancelled(v5: Stage) -> None:
     assert {task.get_coro() for task in asyncio.all_tasks() - before} == set()
 
 
-async def test_no_task_is_left_behind(v5: Stage) -> None:
+async def test_no_task_is_left_behind(v5: Sandbox) -> None:
     before = asyncio.all_tasks()
     async with running(v5.herald):
         await asyncio.sleep(0)
@@ -252,14 +253,14 @@ async def test_no_task_is_left_behind(v5: Stage) -> None:
 
 # --- the health page -------------------------------------------------------------------------------
 
-PARTS = ("discord", "dispatcher", "announcer", "lookout")
+PARTS = ("discord", "dispatcher", "announcer", "watcher")
 
 
-async def test_the_health_page_stands_where_the_settings_say_and_is_well(v5: Stage, address: str) -> None:
+async def test_the_health_page_stands_where_the_settings_say_and_is_well(v5: Sandbox, address: str) -> None:
     async with running(listening(v5.herald, address)):
         assert await health(address) == (
             200,
-            {"discord": True, "dispatcher": True, "announcer": True, "lookout": True},
+            {"discord": True, "dispatcher": True, "announcer": True, "watcher": True},
         )
 
 
@@ -269,7 +270,7 @@ async def test_the_health_page_is_not_well_while_discord_is_not_ready(
     async with unconnected(make_settings(health_address=address)) as herald, running(herald):
         assert await health(address) == (
             503,
-            {"discord": False, "dispatcher": True, "announcer": True, "lookout": True},
+            {"discord": False, "dispatcher": True, "announcer": True, "watcher": True},
         )
 
 
@@ -322,7 +323,7 @@ async def test_an_audience_that_the_generation_cannot_reach_refuses_the_start(
     assert not (tmp_path / "herald.db").exists()
 
 
-async def test_a_dispatcher_stopped_before_it_runs_still_sweeps(v5: Stage) -> None:
+async def test_a_dispatcher_stopped_before_it_runs_still_sweeps(v5: Sandbox) -> None:
     await approved_and_due(v5)
     herald = v5.herald
     await herald.dispatcher._start_due()  # pyright: ignore[reportPrivateUsage]
@@ -332,9 +333,9 @@ async def test_a_dispatcher_stopped_before_it_runs_still_sweeps(v5: Stage) -> No
         service=herald.service,
         transport=herald.dispatcher._transport,  # pyright: ignore[reportPrivateUsage]
         clock=v5.clock,
-        bell=Bell(),
-        roster=herald.client,
-        witness=Witness(v5.settings.witness_file),
+        wakeup=Wakeup(),
+        role_source=herald.client,
+        restore_guard=RestoreGuard(v5.settings.witness_file),
         steady=v5.steady,
     )
     fresh.stop()

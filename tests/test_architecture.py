@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bot.broadcast import ENDED, TRANSITIONS, Status
-from bot.client import EXTENSIONS
+from bot.chat.client import EXTENSIONS
 
 ROOT = Path(__file__).parent.parent
 SOURCES = {
@@ -58,7 +58,7 @@ MAY_IMPORT: Mapping[str, Mapping[str, str]] = {
         "bot/client.py": "logs faults",
         "bot/dispatcher.py": "logs each attempt",
         "bot/health.py": "logs why there are no metrics",
-        "bot/lookout.py": "logs what was tampered with",
+        "bot/watcher.py": "logs what was tampered with",
         "bot/service/gate.py": "logs who acted, with the proof code",
         "bot/startup.py": "logs why it begins frozen",
     },
@@ -75,12 +75,12 @@ PURE: Mapping[str, set[str]] = {
     "bot/delivery.py": {"bot.broadcast"},
     "bot/freeze.py": {"bot.broadcast"},
     "bot/audit.py": {"bot.broadcast"},
-    "bot/mirror.py": {"bot.audit"},
+    "bot/mirror.py": {"bot.audit.chain"},
     "bot/search.py": {"bot.broadcast", "bot.errors"},
     "bot/policy.py": set(),
-    "bot/template.py": {"bot.broadcast", "bot.errors", "bot.policy"},
-    "bot/policy_file.py": {"bot.errors", "bot.policy"},
-    "bot/permissions.py": {"bot.broadcast", "bot.policy"},
+    "bot/template.py": {"bot.broadcast", "bot.errors", "bot.policy.model"},
+    "bot/policy_file.py": {"bot.errors", "bot.policy.model"},
+    "bot/permissions.py": {"bot.broadcast", "bot.policy.model"},
 }
 PURE_LIBRARIES = {
     "collections", "dataclasses", "datetime", "difflib", "enum", "functools", "hashlib", "json", "pathlib",
@@ -139,10 +139,12 @@ def test_the_adapters_to_whop_do_no_io() -> None:
 
 def test_the_service_the_dispatcher_and_the_lookout_know_no_edge() -> None:
     for path, source in SOURCES.items():
-        if not covered(path, {"bot/service/": "", "bot/dispatcher.py": "", "bot/lookout.py": ""}):
+        if not covered(path, {"bot/service/": "", "bot/dispatcher.py": "", "bot/watcher.py": ""}):
             continue
         for name in imports(source):
-            assert not any(belongs(name, edge) for edge in ("bot.client", "bot.announcer", "bot.settings"))
+            assert not any(
+                belongs(name, edge) for edge in ("bot.chat.client", "bot.chat.announcer", "bot.settings")
+            )
 
 
 def test_the_wall_clock_is_read_in_one_place() -> None:

@@ -10,9 +10,9 @@ import pytest_asyncio
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from bot.audit import GENESIS, Entry, Event, chain, first_broken
-from bot.broadcast import Person
+from bot.audit.chain import GENESIS, Event, NewEvent, chain, first_broken
 from bot.store import Store
+from bot.value import Person
 from tests.database import new_file
 
 NOW = datetime(2026, 11, 23, 9, 41, tzinfo=UTC)
@@ -25,7 +25,7 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
         yield opened
 
 
-def make_entry(number: int = 0, **changes: Any) -> Entry:
+def make_entry(number: int = 0, **changes: Any) -> NewEvent:
     values: dict[str, Any] = {
         "guild_id": 1,
         "at": NOW + timedelta(seconds=number),
@@ -35,7 +35,7 @@ def make_entry(number: int = 0, **changes: Any) -> Entry:
         "proof": "ABCD1234",
         "detail": f"detail {number}",
     }
-    return Entry(**(values | changes))
+    return NewEvent(**(values | changes))
 
 
 def make_chain(length: int) -> list[Event]:
@@ -53,14 +53,14 @@ def first_difference(events: Sequence[Event], tampered: Sequence[Event]) -> int:
     return same + 1
 
 
-async def append(store: Store, entry: Entry) -> Event:
+async def append(store: Store, entry: NewEvent) -> Event:
     async with store.transaction() as tx:
-        return await tx.record.append(entry)
+        return await tx.audit.append(entry)
 
 
 async def read(store: Store, guild_id: int = 1) -> list[Event]:
     async with store.reading() as tx:
-        return await tx.record.of_guild(guild_id)
+        return await tx.audit.of_guild(guild_id)
 
 
 # --- the chain -------------------------------------------------------------------------------------
@@ -85,7 +85,7 @@ EVENT_FIELDS: dict[str, st.SearchStrategy[Any]] = {
 
 
 def test_every_field_is_tampered_with_below() -> None:
-    assert set(ENTRY_FIELDS) == set(Entry.model_fields)
+    assert set(ENTRY_FIELDS) == set(NewEvent.model_fields)
     assert {*EVENT_FIELDS, "entry"} == set(Event.model_fields)
 
 
@@ -199,7 +199,7 @@ async def test_concurrent_appends_leave_no_hole_and_no_fork(store: Store) -> Non
 async def test_an_append_that_was_rolled_back_leaves_no_hole(store: Store) -> None:
     async def append_and_fail() -> None:
         async with store.transaction() as tx:
-            await tx.record.append(make_entry(1))
+            await tx.audit.append(make_entry(1))
             raise ZeroDivisionError
 
     await append(store, make_entry(0))

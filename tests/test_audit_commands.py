@@ -11,9 +11,10 @@ from typing import Protocol
 
 import pytest
 
-from bot.__main__ import main
-from bot.broadcast import Notification, Person, Text
+from bot.cli.commands import main
+from bot.notification import Notification, Text
 from bot.store import Store
+from bot.value import Person
 from tests.test_audit import NOW, make_entry
 
 ROOT = Path(__file__).parents[1]
@@ -54,7 +55,7 @@ async def _fill(url: str) -> None:
             fingerprint="a" * 64, origin_channel_id=5, at=NOW,
         )  # fmt: skip
         for number, name in enumerate(["Maya", "Omar", "=cmd|' /C calc'!A0"]):
-            await tx.record.append(
+            await tx.audit.append(
                 make_entry(
                     number,
                     guild_id=GUILD,
@@ -62,7 +63,7 @@ async def _fill(url: str) -> None:
                     broadcast_id=draft.id if number else None,
                 )
             )
-        await tx.record.append(make_entry(0, guild_id=OTHER, proof="00000000"))
+        await tx.audit.append(make_entry(0, guild_id=OTHER, proof="00000000"))
 
 
 def spoil(statement: str) -> None:

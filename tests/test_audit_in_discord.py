@@ -5,23 +5,23 @@ from typing import Any
 import discord
 import pytest
 
-from bot.audit import Entry
-from bot.broadcast import Person
-from bot.sandbox.stage import UNDONE, Stage, answer, response
-from bot.search import Search
+from bot.audit.chain import NewEvent
+from bot.audit.search import Search
+from bot.sandbox.sandbox import UNDONE, Sandbox, answer, response
+from bot.value import Person
+from cogs.audit import PageButton
 from cogs.embeds import DESCRIPTION_LIMIT
-from cogs.record import PageButton
 from cogs.text import units
 
 
-async def audit(stage: Stage, name: str = "Ada", **options: Any) -> str:
-    return answer(await stage.person(name).slash(stage.channel("moderators"), "notify audit", **options))
+async def audit(sandbox: Sandbox, name: str = "Ada", **options: Any) -> str:
+    return answer(await sandbox.person(name).slash(sandbox.channel("moderators"), "notify audit", **options))
 
 
-async def test_an_auditor_reads_who_sent_it_who_agreed_and_that_it_went_out_once(stage: Stage) -> None:
-    await stage.approved()
-    await stage.wait(UNDONE)
-    found = await audit(stage, broadcast="#1")
+async def test_an_auditor_reads_who_sent_it_who_agreed_and_that_it_went_out_once(sandbox: Sandbox) -> None:
+    await sandbox.approved()
+    await sandbox.wait(UNDONE)
+    found = await audit(sandbox, broadcast="#1")
     said = [line for line in found.splitlines() if line.startswith("`")]
     assert [line.split("**")[1] for line in said] == [
         "accepted by Whop", "sending started", "approval complete", "approved", "submitted for approval",
@@ -29,26 +29,26 @@ async def test_an_auditor_reads_who_sent_it_who_agreed_and_that_it_went_out_once
     ]  # fmt: skip
     assert len({line.split("proof ")[1] for line in said}) == 1
     assert found.count("digest ") == 6
-    assert f"<@{stage.person('Omar').id}>" in said[3]
+    assert f"<@{sandbox.person('Omar').id}>" in said[3]
 
 
-async def test_each_way_to_search_finds_its_lines_and_no_others(stage: Stage) -> None:
-    await stage.approved()
-    await stage.submit(await stage.compose(audience="Everyone"))
-    omar, maya = stage.person("Omar"), stage.person("Maya")
-    assert (await audit(stage, person=omar)).count("digest") == 1
-    assert f"<@{maya.id}>" not in await audit(stage, person=omar)
-    assert (await audit(stage, audience="Everyone")).count("#2") == 2
-    assert (await audit(stage, audience="Everyone")).count("digest") == 2
-    proof = (await stage.herald.service.look(stage.actor("Ada"), 2))[0].proof
-    assert (await audit(stage, proof=proof.lower())).count("digest") == 2
-    assert (await audit(stage, since="1")).count("digest") == 6
-    assert "No line fits" in await audit(stage, since="2030-01-01")
-    assert "No line fits" in await audit(stage, broadcast="999")
+async def test_each_way_to_search_finds_its_lines_and_no_others(sandbox: Sandbox) -> None:
+    await sandbox.approved()
+    await sandbox.submit(await sandbox.compose(audience="Everyone"))
+    omar, maya = sandbox.person("Omar"), sandbox.person("Maya")
+    assert (await audit(sandbox, person=omar)).count("digest") == 1
+    assert f"<@{maya.id}>" not in await audit(sandbox, person=omar)
+    assert (await audit(sandbox, audience="Everyone")).count("#2") == 2
+    assert (await audit(sandbox, audience="Everyone")).count("digest") == 2
+    proof = (await sandbox.herald.service.look(sandbox.actor("Ada"), 2))[0].proof
+    assert (await audit(sandbox, proof=proof.lower())).count("digest") == 2
+    assert (await audit(sandbox, since="1")).count("digest") == 6
+    assert "No line fits" in await audit(sandbox, since="2030-01-01")
+    assert "No line fits" in await audit(sandbox, broadcast="999")
 
 
 @pytest.mark.parametrize("name", ["Maya", "Omar", "Lena", "Sam"])
-async def test_nobody_else_may_search_and_the_attempt_is_recorded(v5: Stage, name: str) -> None:
+async def test_nobody_else_may_search_and_the_attempt_is_recorded(v5: Sandbox, name: str) -> None:
     assert "You cannot search the record: it takes the role" in await audit(v5, name)
     await v5.settle()
     assert "was refused: audit" in v5.texts("audit")[-1]
@@ -65,17 +65,17 @@ async def test_nobody_else_may_search_and_the_attempt_is_recorded(v5: Stage, nam
     ],
 )
 async def test_a_mistake_is_answered_with_what_to_mend(
-    v5: Stage, options: dict[str, str], sentence: str
+    v5: Sandbox, options: dict[str, str], sentence: str
 ) -> None:
     assert sentence in await audit(v5, **options)
 
 
-async def test_long_records_come_in_pages_that_fit_and_outlive_a_restart(v5: Stage) -> None:
+async def test_long_records_come_in_pages_that_fit_and_outlive_a_restart(v5: Sandbox) -> None:
     hostile = "@everyone [x](https://x.y) <@1> **\n# " + "*" * 400
     async with v5.herald.store.transaction() as tx:
         for number in range(40):
-            await tx.record.append(
-                Entry(
+            await tx.audit.append(
+                NewEvent(
                     guild_id=v5.world.guild.id, at=v5.clock(), actor=Person(7, hostile[:100]),
                     action="reject", broadcast_id=number + 1, proof="ABCD1234", detail=hostile,
                 )
@@ -95,7 +95,7 @@ async def test_long_records_come_in_pages_that_fit_and_outlive_a_restart(v5: Sta
     assert seen == list(range(40, 0, -1))
 
 
-async def test_a_page_is_turned_only_by_those_who_may_read_the_record(v5: Stage) -> None:
+async def test_a_page_is_turned_only_by_those_who_may_read_the_record(v5: Sandbox) -> None:
     await v5.compose()
     search = Search(audience="Gold members")
     view = discord.ui.View(timeout=None)

@@ -14,11 +14,11 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from bot.audit import Anchor, Event, Flaw, Line, Verifier, chain, read_anchor
-from bot.broadcast import Person
+from bot.audit.chain import Anchor, Event, Flaw, StoredEvent, Verifier, chain, read_anchor
+from bot.audit.export import FORMATS, Chapter, Export, Header, from_json, to_json, written_whole
 from bot.errors import ConfigurationError
-from bot.export import FORMATS, Chapter, Export, Header, from_json, to_json, written_whole
 from bot.store import Store
+from bot.value import Person
 from tests.test_audit import AWKWARD, make_chain, make_entry
 
 GUILD = 104900000000000001
@@ -37,7 +37,7 @@ async def write(file: Path, *details: str) -> list[Event]:
     async with Store.open(url(file)) as store, store.transaction() as tx:
         person = Person(104900000000000009, "Zoë 🎉")
         return [
-            await tx.record.append(make_entry(number, guild_id=GUILD, actor=person, detail=detail))
+            await tx.audit.append(make_entry(number, guild_id=GUILD, actor=person, detail=detail))
             for number, detail in enumerate(details)
         ]
 
@@ -45,7 +45,7 @@ async def write(file: Path, *details: str) -> list[Event]:
 async def verified(file: Path, *anchors: Anchor) -> Verifier:
     verifier = Verifier(anchors=anchors)
     async with Store.open_to_read(url(file)) as store, store.reading() as tx:
-        async for lines in tx.record.lines():
+        async for lines in tx.audit.lines():
             for line in lines:
                 verifier.read(line)
     return verifier
@@ -77,7 +77,7 @@ def test_an_untouched_database_is_whole(untouched: Path) -> None:
 
 
 @settings(max_examples=60)
-@given(st.data(), st.integers(1, LENGTH), st.sampled_from(Line._fields))
+@given(st.data(), st.integers(1, LENGTH), st.sampled_from(StoredEvent._fields))
 def test_any_bit_changed_in_any_column_of_any_line_is_found(
     untouched: Path, data: st.DataObject, number: int, column: str
 ) -> None:
@@ -109,7 +109,7 @@ VALUES = st.integers(-(2**63), 2**63 - 1) | TEXTS | st.binary(max_size=20)
 
 
 @settings(max_examples=1000 if LONG else 30)
-@given(st.integers(1, LENGTH), st.sampled_from(Line._fields), VALUES)
+@given(st.integers(1, LENGTH), st.sampled_from(StoredEvent._fields), VALUES)
 def test_any_other_value_in_any_column_is_found_and_the_first_bad_line_named(
     untouched: Path, number: int, column: str, value: int | str | bytes
 ) -> None:
@@ -213,22 +213,22 @@ def test_what_is_no_anchor_is_not_taken_for_one(text: str) -> None:
 
 async def test_verifying_works_beside_a_herald_that_writes(database_url: str) -> None:
     async with Store.open(database_url) as running, running.transaction() as tx:
-        await tx.record.append(make_entry(1))
+        await tx.audit.append(make_entry(1))
     async with (
         Store.open(database_url) as running,
         Store.open_to_read(database_url) as reader,
         reader.reading() as seen,
     ):
         verifier = Verifier()
-        assert await seen.record.count() == 1
+        assert await seen.audit.count() == 1
         async with running.transaction() as tx:
-            await tx.record.append(make_entry(2))
-        async for lines in seen.record.lines():
+            await tx.audit.append(make_entry(2))
+        async for lines in seen.audit.lines():
             for line in lines:
                 verifier.read(line)
         assert verifier.holds
         assert verifier.chains[1].lines == 1
-        assert await seen.record.heads() == {1: verifier.chains[1].head}
+        assert await seen.audit.heads() == {1: verifier.chains[1].head}
 
 
 async def test_reading_makes_no_database_and_migrates_none(tmp_path: Path) -> None:
@@ -286,10 +286,10 @@ def test_any_letters_come_through_an_export_unchanged(words: list[tuple[str, str
 @settings(max_examples=15)
 @given(TEXTS)
 def test_any_letters_come_through_the_store_into_an_export_that_verifies(text: str) -> None:
-    async def through_the_store(file: Path) -> list[Line]:
+    async def through_the_store(file: Path) -> list[StoredEvent]:
         await write(file, text, text)
         async with Store.open_to_read(url(file)) as store, store.reading() as tx:
-            return [line async for lines in tx.record.lines() for line in lines]
+            return [line async for lines in tx.audit.lines() for line in lines]
 
     with TemporaryDirectory() as folder:
         lines = asyncio.run(through_the_store(Path(folder) / "herald.db"))

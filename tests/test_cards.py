@@ -12,32 +12,28 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from bot.announcer import Rendered
-from bot.audit import Entry, Event, chain
-from bot.bell import Bell
-from bot.broadcast import (
-    CODE_POINT_SLACK,
-    CONTENT_LIMIT,
-    ECHOED,
-    EXTRA_LIMIT,
-    SPLIT_CONTENT_LIMIT,
-    SUBJECT_LIMIT,
-    Approval,
-    Broadcast,
-    Notification,
-    Person,
-    Status,
-    Step,
-    Text,
-    problems,
-)
+from bot.audit.chain import Event, NewEvent, chain
+from bot.broadcast import ECHOED, Approval, Broadcast, Status, Step
+from bot.chat.announcer import Rendered
 from bot.delivery import Delivery, DeliveryStatus, Request
 from bot.freeze import Freeze
 from bot.lifecycle import Lifecycle
+from bot.notification import (
+    CODE_POINT_SLACK,
+    CONTENT_LIMIT,
+    EXTRA_LIMIT,
+    SPLIT_CONTENT_LIMIT,
+    SUBJECT_LIMIT,
+    Notification,
+    Text,
+    problems,
+)
 from bot.permissions import PERMISSIONS, Action
-from bot.policy import Policy, Template
-from bot.policy_file import parse_policy
+from bot.policy.loading import parse_policy
+from bot.policy.model import Policy, Template
 from bot.service import REASON_LIMIT, Standing
+from bot.value import Person
+from bot.wakeup import Wakeup
 from bot.whop import gateway_for
 from cogs.buttons import LOOKS, ActionButton, buttons
 from cogs.cards import COLOURS, HEADLINES, Cards
@@ -127,7 +123,7 @@ class Scene:
             gateway=gateway_for(generation, origin="https://api.whop.com"),
             destination="https://api.whop.com",
             clock=lambda: NOW,
-            bell=Bell(),
+            wakeup=Wakeup(),
         )
         cards = Cards(lifecycle, environment="Whop production", role_name=lambda _guild, _role: filler * 100)
         return cls(generation, filler, lifecycle, cards)
@@ -347,7 +343,7 @@ def test_the_longest_echo_fits(scene: Scene) -> None:
 
 @SCENES
 def test_the_longest_line_of_the_record_fits(scene: Scene) -> None:
-    entry = Entry(
+    entry = NewEvent(
         guild_id=GUILD,
         at=NOW,
         actor=Person(10**18, scene.filler * 100),
@@ -537,7 +533,7 @@ def test_no_card_lets_typed_text_act(scene: Scene, text: str) -> None:
         reason=text,
         approvals=(Approval(approver=person, at=NOW),),
     )
-    entry = Entry(guild_id=GUILD, at=NOW, actor=person, action="reject", broadcast_id=1, detail=text)
+    entry = NewEvent(guild_id=GUILD, at=NOW, actor=person, action="reject", broadcast_id=1, detail=text)
     cards = scene.cards
     shown = [
         *(
@@ -571,7 +567,7 @@ def test_an_echo_can_ping_its_author_and_nobody_else(scene: Scene) -> None:
 
 
 def test_cards_and_lines_of_the_record_can_ping_nobody(scene: Scene) -> None:
-    entry = Entry(guild_id=GUILD, at=NOW, actor=Person(7, "Maya"), action="submit")
+    entry = NewEvent(guild_id=GUILD, at=NOW, actor=Person(7, "Maya"), action="submit")
     for shown in (
         scene.cards.review(scene.broadcast(), [], current=True),
         scene.cards.draft(scene.broadcast(Status.DRAFT)),

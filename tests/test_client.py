@@ -10,10 +10,10 @@ from pydantic import SecretStr
 from structlog.testing import capture_logs
 
 from bot.broadcast import Status
-from bot.client import RESTARTING, HeraldBot, RestRoster
+from bot.chat.client import RESTARTING, HeraldBot, RestRoles
 from bot.errors import ConfigurationError, Unreachable
-from bot.sandbox.stage import Stage, answer, response
-from tests.conftest import OpenStage
+from bot.sandbox.sandbox import Sandbox, answer, response
+from tests.conftest import OpenSandbox
 from tests.fake_discord import APPLICATION, TOKEN, USER, FakeDiscord
 
 GUILD, MAYA, MODERATORS = 104900000000000001, 104900000000000002, 104900000000000003
@@ -30,9 +30,9 @@ def somewhere(unused_tcp_port: int, monkeypatch: pytest.MonkeyPatch) -> int:
     monkeypatch.setattr("discord.http.Route.BASE", f"http://127.0.0.1:{unused_tcp_port}/api/v10")
     gateway = yarl.URL(f"ws://127.0.0.1:{unused_tcp_port}/gateway")
     monkeypatch.setattr("discord.gateway.DiscordWebSocket.DEFAULT_GATEWAY", gateway)
-    # The library's own pace before it fails, and Herald's after it.
+    # The library's own rate_limit before it fails, and Herald's after it.
     monkeypatch.setattr("discord.client.ExponentialBackoff", Impatient)
-    monkeypatch.setattr("bot.client.FIRST_WAIT_SECONDS", 0.02)
+    monkeypatch.setattr("bot.chat.client.FIRST_WAIT_SECONDS", 0.02)
     return unused_tcp_port
 
 
@@ -44,17 +44,17 @@ async def fake(somewhere: int) -> AsyncGenerator[FakeDiscord]:
     await runner.cleanup()
 
 
-def fresh(stage: Stage) -> HeraldBot:
-    """Return a client beside the stage's own, that reaches the network."""
-    herald = stage.herald
-    return HeraldBot(service=herald.service, store=herald.store, lookout=herald.lookout, environment="test")
+def fresh(sandbox: Sandbox) -> HeraldBot:
+    """Return a client beside the sandbox's own, that reaches the network."""
+    herald = sandbox.herald
+    return HeraldBot(service=herald.service, store=herald.store, watcher=herald.watcher, environment="test")
 
 
 # --- connecting ------------------------------------------------------------------------------------
 
 
 async def test_a_discord_out_of_reach_is_waited_for_and_a_refused_token_ends_the_start(
-    v5: Stage, somewhere: int
+    v5: Sandbox, somewhere: int
 ) -> None:
     connecting = asyncio.ensure_future(fresh(v5).keep_connected("not-a-token"))
     done, _ = await asyncio.wait({connecting}, timeout=0.2)
@@ -67,7 +67,7 @@ async def test_a_discord_out_of_reach_is_waited_for_and_a_refused_token_ends_the
 
 
 async def test_a_first_connection_that_fails_is_tried_again_until_it_stands(
-    v5: Stage, fake: FakeDiscord
+    v5: Sandbox, fake: FakeDiscord
 ) -> None:
     fake.closed_at_first = 3
     client = fresh(v5)
@@ -91,7 +91,7 @@ async def test_a_first_connection_that_fails_is_tried_again_until_it_stands(
     ],
 )
 async def test_a_fault_of_ours_is_not_taken_for_a_discord_out_of_reach(
-    v5: Stage, fake: FakeDiscord, monkeypatch: pytest.MonkeyPatch, fault: AttributeError
+    v5: Sandbox, fake: FakeDiscord, monkeypatch: pytest.MonkeyPatch, fault: AttributeError
 ) -> None:
     async def connect() -> None:
         raise fault
@@ -108,11 +108,11 @@ async def test_a_fault_of_ours_is_not_taken_for_a_discord_out_of_reach(
 class Door:
     """Holds what people asked for in the service, until it is opened."""
 
-    def __init__(self, stage: Stage, monkeypatch: pytest.MonkeyPatch, use_case: str) -> None:
-        self._stage = stage
-        self._original = getattr(stage.herald.service, use_case)
+    def __init__(self, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, use_case: str) -> None:
+        self._stage = sandbox
+        self._original = getattr(sandbox.herald.service, use_case)
         self._opened = asyncio.Event()
-        monkeypatch.setattr(stage.herald.service, use_case, self._pass)
+        monkeypatch.setattr(sandbox.herald.service, use_case, self._pass)
         self.open = self._opened.set
 
     async def _pass(self, *arguments: Any, **options: Any) -> Any:
@@ -120,21 +120,21 @@ class Door:
         return await self._original(*arguments, **options)
 
 
-async def status_of(stage: Stage, number: int) -> Status:
-    async with stage.herald.store.reading() as tx:
+async def status_of(sandbox: Sandbox, number: int) -> Status:
+    async with sandbox.herald.store.reading() as tx:
         return (await tx.broadcasts.get(number)).status
 
 
-async def draining(stage: Stage) -> "asyncio.Task[None]":
+async def draining(sandbox: Sandbox) -> "asyncio.Task[None]":
     """Begin to drain, as far as it goes by itself."""
-    task = asyncio.create_task(stage.herald.client.drain(30))
+    task = asyncio.create_task(sandbox.herald.client.drain(30))
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     return task
 
 
 async def test_a_press_under_way_is_finished_before_the_end(
-    v5: Stage, monkeypatch: pytest.MonkeyPatch
+    v5: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await v5.submit(await v5.compose())
     door = Door(v5, monkeypatch, "approve")
@@ -148,7 +148,7 @@ async def test_a_press_under_way_is_finished_before_the_end(
 
 
 async def test_a_command_under_way_is_answered_before_the_end(
-    v5: Stage, monkeypatch: pytest.MonkeyPatch
+    v5: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     door = Door(v5, monkeypatch, "queue")
     asked = await v5.person("Maya").slash(v5.channel("moderators"), "notify queue")
@@ -159,7 +159,9 @@ async def test_a_command_under_way_is_answered_before_the_end(
     assert answer(asked) == "Nothing waits for anybody."
 
 
-async def test_a_form_under_way_is_stored_before_the_end(v5: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_form_under_way_is_stored_before_the_end(
+    v5: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
     door = Door(v5, monkeypatch, "compose")
     await v5.compose()
     drained = await draining(v5)
@@ -169,7 +171,7 @@ async def test_a_form_under_way_is_stored_before_the_end(v5: Stage, monkeypatch:
     assert await status_of(v5, 1) is Status.DRAFT
 
 
-async def test_at_the_end_a_new_press_changes_nothing_and_is_told_so(v5: Stage) -> None:
+async def test_at_the_end_a_new_press_changes_nothing_and_is_told_so(v5: Sandbox) -> None:
     await v5.submit(await v5.compose())
     await v5.herald.client.drain(30)
     pressed = await v5.person("Omar").click(v5.review_card(), label="Approve")
@@ -179,7 +181,7 @@ async def test_at_the_end_a_new_press_changes_nothing_and_is_told_so(v5: Stage) 
 
 
 async def test_at_the_end_a_new_command_is_turned_away_while_an_earlier_one_still_runs(
-    v5: Stage, monkeypatch: pytest.MonkeyPatch
+    v5: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     door = Door(v5, monkeypatch, "queue")
     await v5.person("Maya").slash(v5.channel("moderators"), "notify queue")
@@ -192,7 +194,7 @@ async def test_at_the_end_a_new_command_is_turned_away_while_an_earlier_one_stil
     await drained
 
 
-async def test_at_the_end_what_was_typed_is_given_back(v5: Stage) -> None:
+async def test_at_the_end_what_was_typed_is_given_back(v5: Sandbox) -> None:
     maya = v5.person("Maya")
     form = await maya.slash(
         v5.channel("moderators"), "notify compose", audience="Gold members", topic="announcements"
@@ -204,17 +206,17 @@ async def test_at_the_end_what_was_typed_is_given_back(v5: Stage) -> None:
     (attached,) = refused.attachments
     assert await attached.read() == b"We are live\n\nThe stream starts now."
     async with v5.herald.store.reading() as tx:
-        assert await tx.record.of_guild(v5.world.guild.id) == []
+        assert await tx.audit.of_guild(v5.world.guild.id) == []
 
 
-async def test_at_the_end_nobody_is_offered_choices(v5: Stage) -> None:
+async def test_at_the_end_nobody_is_offered_choices(v5: Sandbox) -> None:
     await v5.herald.client.drain(30)
     channel = v5.channel("moderators")
     assert await v5.person("Maya").autocomplete(channel, "notify compose", "audience", "") == []
 
 
 async def test_a_handler_that_hangs_does_not_hold_the_end_up(
-    v5: Stage, monkeypatch: pytest.MonkeyPatch
+    v5: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     door = Door(v5, monkeypatch, "queue")
     await v5.person("Maya").slash(v5.channel("moderators"), "notify queue")
@@ -225,7 +227,7 @@ async def test_a_handler_that_hangs_does_not_hold_the_end_up(
     await v5.herald.client.drain(30)
 
 
-async def test_where_nothing_is_under_way_the_end_is_at_once(v5: Stage) -> None:
+async def test_where_nothing_is_under_way_the_end_is_at_once(v5: Sandbox) -> None:
     async with asyncio.timeout(1):
         await v5.herald.client.drain(30)
         await fresh(v5).drain(30)
@@ -234,7 +236,7 @@ async def test_where_nothing_is_under_way_the_end_is_at_once(v5: Stage) -> None:
 # --- roles -----------------------------------------------------------------------------------------
 
 
-async def test_it_tells_the_roles_that_someone_holds_now_and_who_has_left(v5: Stage) -> None:
+async def test_it_tells_the_roles_that_someone_holds_now_and_who_has_left(v5: Sandbox) -> None:
     client, guild, omar = v5.herald.client, v5.world.guild, v5.person("Omar")
     held = {v5.world.roles["compose"].id, v5.world.roles["approve"].id}
     assert await client.roles_of(guild.id, omar.id) == held
@@ -242,18 +244,18 @@ async def test_it_tells_the_roles_that_someone_holds_now_and_who_has_left(v5: St
     assert await client.roles_of(guild.id, omar.id) is None
 
 
-async def test_a_server_that_herald_is_not_in_says_nothing_about_its_members(v5: Stage) -> None:
+async def test_a_server_that_herald_is_not_in_says_nothing_about_its_members(v5: Sandbox) -> None:
     with pytest.raises(Unreachable):
         await v5.herald.client.roles_of(GUILD, v5.person("Omar").id)
 
 
-async def test_a_discord_that_does_not_answer_says_nothing_about_roles(v5: Stage) -> None:
+async def test_a_discord_that_does_not_answer_says_nothing_about_roles(v5: Sandbox) -> None:
     v5.world.env.inject_error("GET", "/guilds/*/members/*", status=403)
     with pytest.raises(Unreachable, match="Forbidden"):
         await v5.herald.client.roles_of(v5.world.guild.id, v5.person("Omar").id)
 
 
-async def test_before_the_login_nobody_can_be_asked(v5: Stage) -> None:
+async def test_before_the_login_nobody_can_be_asked(v5: Sandbox) -> None:
     with pytest.raises(Unreachable, match="not logged in"):
         await fresh(v5).roles_of(GUILD, MAYA)
 
@@ -262,16 +264,16 @@ MEMBER = f"GET /guilds/{GUILD}/members/{MAYA}"
 
 
 @pytest.fixture
-async def roster() -> AsyncGenerator[RestRoster]:
-    async with RestRoster(SecretStr(TOKEN)) as opened:
+async def role_source() -> AsyncGenerator[RestRoles]:
+    async with RestRoles(SecretStr(TOKEN)) as opened:
         yield opened
 
 
 async def test_without_a_gateway_roles_are_asked_for_and_the_login_is_made_once(
-    fake: FakeDiscord, roster: RestRoster
+    fake: FakeDiscord, role_source: RestRoles
 ) -> None:
     fake.answers[MEMBER] = (200, {"user": USER, "roles": [str(MODERATORS)]})
-    both = await asyncio.gather(roster.roles_of(GUILD, MAYA), roster.roles_of(GUILD, MAYA))
+    both = await asyncio.gather(role_source.roles_of(GUILD, MAYA), role_source.roles_of(GUILD, MAYA))
     assert both == [{MODERATORS}, {MODERATORS}]
     assert fake.asked.count("GET /users/@me") == 1
     assert fake.knocks == 0
@@ -283,64 +285,64 @@ async def test_without_a_gateway_roles_are_asked_for_and_the_login_is_made_once(
     ids=["unknown server", "no access", "unknown page", "bad request"],
 )
 async def test_without_a_gateway_only_an_unknown_member_is_no_member(
-    fake: FakeDiscord, roster: RestRoster, status: int, code: int
+    fake: FakeDiscord, role_source: RestRoles, status: int, code: int
 ) -> None:
     fake.answers[MEMBER] = (404, {"message": "Unknown Member", "code": 10007})
-    assert await roster.roles_of(GUILD, MAYA) is None
+    assert await role_source.roles_of(GUILD, MAYA) is None
     fake.answers[MEMBER] = (status, {"message": "No", "code": code})
     with pytest.raises(Unreachable):
-        await roster.roles_of(GUILD, MAYA)
+        await role_source.roles_of(GUILD, MAYA)
 
 
 async def test_without_a_gateway_a_login_that_failed_is_made_at_the_next_question(
-    somewhere: int, roster: RestRoster
+    somewhere: int, role_source: RestRoles
 ) -> None:
     with pytest.raises(Unreachable, match="Connect"):
-        await roster.roles_of(GUILD, MAYA)
+        await role_source.roles_of(GUILD, MAYA)
     discord = FakeDiscord()
     discord.answers["GET /oauth2/applications/@me"] = (400, {})
     discord.answers[MEMBER] = (200, {"user": USER, "roles": []})
     runner = await discord.serve(somewhere)
     with pytest.raises(Unreachable, match="HTTPException"):
-        await roster.roles_of(GUILD, MAYA)
+        await role_source.roles_of(GUILD, MAYA)
     discord.answers["GET /oauth2/applications/@me"] = (200, APPLICATION)
-    assert await roster.roles_of(GUILD, MAYA) == frozenset()
+    assert await role_source.roles_of(GUILD, MAYA) == frozenset()
     await runner.cleanup()
 
 
 async def test_without_a_gateway_a_refused_token_is_named_and_not_shown(fake: FakeDiscord) -> None:
-    async with RestRoster(SecretStr("another-fake-token")) as roster:
+    async with RestRoles(SecretStr("another-fake-token")) as role_source:
         with pytest.raises(Unreachable, match="DISCORD_TOKEN: Discord does not accept it") as raised:
-            await roster.roles_of(GUILD, MAYA)
-        assert "another-fake-token" not in f"{raised.value!r} {roster!r}"
+            await role_source.roles_of(GUILD, MAYA)
+        assert "another-fake-token" not in f"{raised.value!r} {role_source!r}"
 
 
 async def test_without_a_gateway_a_silent_discord_is_waited_for_only_so_long(
-    fake: FakeDiscord, roster: RestRoster, monkeypatch: pytest.MonkeyPatch
+    fake: FakeDiscord, role_source: RestRoles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bot.client.ASK_SECONDS", 0.05)
+    monkeypatch.setattr("bot.chat.client.ASK_SECONDS", 0.05)
     fake.silent = True
     async with asyncio.timeout(5):
         with pytest.raises(Unreachable, match="TimeoutError"):
-            await roster.roles_of(GUILD, MAYA)
+            await role_source.roles_of(GUILD, MAYA)
 
 
 # --- what it is ------------------------------------------------------------------------------------
 
 
-async def test_the_client_asks_for_no_privileged_intent(v5: Stage) -> None:
+async def test_the_client_asks_for_no_privileged_intent(v5: Sandbox) -> None:
     asked = {name for name, wanted in v5.herald.client.intents if wanted}
     assert asked == {"guilds", "guild_messages"}
 
 
 async def test_a_fault_inside_a_command_is_answered_with_a_reference_and_nothing_more(
-    open_stage: OpenStage, monkeypatch: pytest.MonkeyPatch
+    open_sandbox: OpenSandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError("secret detail")
 
-    async with open_stage("v5", tolerant=True) as stage:
-        monkeypatch.setattr(stage.herald.service, "queue", broken)
-        result = await stage.person("Maya").slash(stage.channel("moderators"), "notify queue")
+    async with open_sandbox("v5", tolerant=True) as sandbox:
+        monkeypatch.setattr(sandbox.herald.service, "queue", broken)
+        result = await sandbox.person("Maya").slash(sandbox.channel("moderators"), "notify queue")
         assert "tell whoever runs Herald the reference" in answer(result)
         assert "secret detail" not in answer(result)

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import simcord
 
-from bot.sandbox.stage import Stage, answer, readable, response
-from tests.conftest import OpenStage
+from bot.sandbox.sandbox import Sandbox, answer, readable, response
+from tests.conftest import OpenSandbox
 
 FAMILY = "👨‍👩‍👧‍👦"
 
@@ -20,31 +20,31 @@ def prefilled(shown: simcord.InteractionResult) -> dict[str, str]:
     return {field["custom_id"]: field.get("value", "") for field in labels if field["type"] == 4}
 
 
-async def edit(stage: Stage, card: simcord.InteractionResult, **words: str) -> simcord.InteractionResult:
-    maya = stage.person("Maya")
+async def edit(sandbox: Sandbox, card: simcord.InteractionResult, **words: str) -> simcord.InteractionResult:
+    maya = sandbox.person("Maya")
     shown = await maya.click(response(card), label="Edit")
-    where = {"where": "same"} if stage.settings.whop_api == "v5" else {}
+    where = {"where": "same"} if sandbox.settings.whop_api == "v5" else {}
     return await maya.submit_modal(shown, prefilled(shown) | where | words)
 
 
-async def test_a_draft_is_seen_by_its_author_alone(stage: Stage) -> None:
-    draft = await stage.compose(subject="Secret plans")
+async def test_a_draft_is_seen_by_its_author_alone(sandbox: Sandbox) -> None:
+    draft = await sandbox.compose(subject="Secret plans")
     assert draft.ephemeral
-    await stage.settle()
-    everything = [line for name in ("moderators", "review", "audit") for line in stage.texts(name)]
+    await sandbox.settle()
+    everything = [line for name in ("moderators", "review", "audit") for line in sandbox.texts(name)]
     assert "Secret plans" not in "".join(everything)
-    other = await stage.person("Omar").slash(stage.channel("moderators"), "notify show", broadcast="1")
+    other = await sandbox.person("Omar").slash(sandbox.channel("moderators"), "notify show", broadcast="1")
     assert "is a draft, and only its author can see it." in answer(other)
 
 
-async def test_a_draft_too_long_to_send_is_kept_and_comes_back_filled_in(stage: Stage) -> None:
+async def test_a_draft_too_long_to_send_is_kept_and_comes_back_filled_in(sandbox: Sandbox) -> None:
     long = "x" * 1600
-    draft = await stage.compose(content=long)
+    draft = await sandbox.compose(content=long)
 
     assert "The content has 1600 characters; at most 1500 fit." in answer(draft)
     labels = [child["label"] for row in response_components(draft) for child in row["components"]]
     assert labels == ["Edit", "Cancel"]
-    shown = await stage.person("Maya").click(response(draft), label="Edit")
+    shown = await sandbox.person("Maya").click(response(draft), label="Edit")
     assert prefilled(shown)["content"] == long
 
 
@@ -53,89 +53,91 @@ def response_components(result: simcord.InteractionResult) -> list[dict[str, lis
     return result.response.components
 
 
-async def test_an_edited_draft_can_be_submitted_and_keeps_its_number(stage: Stage) -> None:
-    draft = await stage.compose(content="x" * 1600)
-    await edit(stage, draft, content="Short now.")
-    await stage.submit(draft)
-    card = readable(stage.review_card())
+async def test_an_edited_draft_can_be_submitted_and_keeps_its_number(sandbox: Sandbox) -> None:
+    draft = await sandbox.compose(content="x" * 1600)
+    await edit(sandbox, draft, content="Short now.")
+    await sandbox.submit(draft)
+    card = readable(sandbox.review_card())
     assert card.startswith("#1 · Waits")
     assert "Short now." in card
 
 
-async def test_lengths_are_counted_as_a_phone_shows_them(stage: Stage) -> None:
-    draft = await stage.compose(subject=f"{FAMILY} é", content="Words.")
+async def test_lengths_are_counted_as_a_phone_shows_them(sandbox: Sandbox) -> None:
+    draft = await sandbox.compose(subject=f"{FAMILY} é", content="Words.")
     assert "subject 3 of 100, content 6 of 1500 characters; fits a lock screen" in answer(draft)
 
 
-async def test_a_text_that_a_lock_screen_cuts_is_said_to_be_cut(stage: Stage) -> None:
-    draft = await stage.compose(content="w" * 151)
+async def test_a_text_that_a_lock_screen_cuts_is_said_to_be_cut(sandbox: Sandbox) -> None:
+    draft = await sandbox.compose(content="w" * 151)
     assert "a lock screen cuts the content after about 150" in answer(draft)
 
 
-async def test_blank_words_are_refused_and_kept(stage: Stage) -> None:
-    draft = await stage.compose(subject="   ")
+async def test_blank_words_are_refused_and_kept(sandbox: Sandbox) -> None:
+    draft = await sandbox.compose(subject="   ")
     assert "The subject is empty." in answer(draft)
 
 
 @pytest.mark.parametrize(("audience", "topic"), [("Goldmembers", "announcements"), ("Gold members", "news")])
 async def test_a_choice_outside_the_list_is_refused_before_anything_is_typed(
-    stage: Stage, audience: str, topic: str
+    sandbox: Sandbox, audience: str, topic: str
 ) -> None:
-    result = await stage.compose(audience=audience, topic=topic)
+    result = await sandbox.compose(audience=audience, topic=topic)
     assert result.modal is None
     assert "choose one from the list" in answer(result)
 
 
-async def test_a_choice_of_any_length_and_content_gets_an_answer(stage: Stage) -> None:
-    result = await stage.compose(audience="<@1> **x** " * 400)
+async def test_a_choice_of_any_length_and_content_gets_an_answer(sandbox: Sandbox) -> None:
+    result = await sandbox.compose(audience="<@1> **x** " * 400)
     said = answer(result)
     assert said.startswith("There is no audience “\\<@1> \\*\\*x\\*\\*")
     assert len(said) <= 2000
 
 
-async def test_autocomplete_offers_what_the_policy_names(stage: Stage) -> None:
-    maya, channel = stage.person("Maya"), stage.channel("moderators")
+async def test_autocomplete_offers_what_the_policy_names(sandbox: Sandbox) -> None:
+    maya, channel = sandbox.person("Maya"), sandbox.channel("moderators")
     offered = await maya.autocomplete(channel, "notify compose", "audience", "GOLD")
     assert "Gold members" in [choice["name"] for choice in offered]
     topics = await maya.autocomplete(channel, "notify compose", "topic", "out")
     assert topics == [{"name": "Outages", "value": "outages"}]
 
 
-async def test_v1_asks_for_no_split_and_v5_for_no_subtitle(open_stage: OpenStage) -> None:
+async def test_v1_asks_for_no_split_and_v5_for_no_subtitle(open_sandbox: OpenSandbox) -> None:
     asked = {}
     for generation in ("v5", "v1"):
-        async with open_stage(generation) as stage:
-            shown = await stage.person("Maya").slash(
-                stage.channel("moderators"), "notify compose", audience="Gold members", topic="outages"
+        async with open_sandbox(generation) as sandbox:
+            shown = await sandbox.person("Maya").slash(
+                sandbox.channel("moderators"), "notify compose", audience="Gold members", topic="outages"
             )
             assert shown.modal is not None
             asked[generation] = [row["component"]["custom_id"] for row in shown.modal["components"]]
         for left in ("herald.db", "herald.db-wal", "herald.db-shm"):
-            (stage.settings.database_file.parent / left).unlink(missing_ok=True)
+            (sandbox.settings.database_file.parent / left).unlink(missing_ok=True)
     assert asked == {
         "v5": ["subject", "content", "where", "link"],
         "v1": ["subject", "content", "subtitle", "link"],
     }
 
 
-async def test_split_words_composed_for_v5_are_refused_by_name_on_v1(open_stage: OpenStage) -> None:
-    async with open_stage("v5") as stage:
-        await stage.compose(where="split")
-        await stage.restart(generation="v1")
-        opened = await stage.person("Maya").slash(stage.channel("moderators"), "notify show", broadcast="1")
+async def test_split_words_composed_for_v5_are_refused_by_name_on_v1(open_sandbox: OpenSandbox) -> None:
+    async with open_sandbox("v5") as sandbox:
+        await sandbox.compose(where="split")
+        await sandbox.restart(generation="v1")
+        opened = await sandbox.person("Maya").slash(
+            sandbox.channel("moderators"), "notify show", broadcast="1"
+        )
         assert "Different words for feed and phone: Whop's v1 has one text" in answer(opened)
 
 
-async def test_a_path_without_its_slash_is_refused_by_name_on_v1(v1: Stage) -> None:
+async def test_a_path_without_its_slash_is_refused_by_name_on_v1(v1: Sandbox) -> None:
     draft = await v1.compose(link="posts/5")
     assert "Path in the app: begin it with a slash" in answer(draft)
 
 
-async def test_drafts_lists_ones_own_and_opens_them_filled_in(stage: Stage) -> None:
-    await stage.compose(subject="First")
-    await stage.compose(subject="Second")
-    maya = stage.person("Maya")
-    listed = await maya.slash(stage.channel("moderators"), "notify drafts")
+async def test_drafts_lists_ones_own_and_opens_them_filled_in(sandbox: Sandbox) -> None:
+    await sandbox.compose(subject="First")
+    await sandbox.compose(subject="Second")
+    maya = sandbox.person("Maya")
+    listed = await maya.slash(sandbox.channel("moderators"), "notify drafts")
     assert answer(listed).index("Second") < answer(listed).index("First")
 
     opened = await maya.click(response(listed), label="Open #1")
@@ -143,13 +145,13 @@ async def test_drafts_lists_ones_own_and_opens_them_filled_in(stage: Stage) -> N
     assert prefilled(shown)["subject"] == "First"
 
 
-async def test_what_was_typed_into_a_form_that_a_restart_killed_is_given_back(stage: Stage) -> None:
-    maya = stage.person("Maya")
+async def test_what_was_typed_into_a_form_that_a_restart_killed_is_given_back(sandbox: Sandbox) -> None:
+    maya = sandbox.person("Maya")
     shown = await maya.slash(
-        stage.channel("moderators"), "notify compose", audience="Gold members", topic="outages"
+        sandbox.channel("moderators"), "notify compose", audience="Gold members", topic="outages"
     )
-    await stage.restart()
-    where = {"where": "same"} if stage.settings.whop_api == "v5" else {}
+    await sandbox.restart()
+    where = {"where": "same"} if sandbox.settings.whop_api == "v5" else {}
     dead = await maya.submit_modal(shown, {"subject": "Hours of work", "content": "Here."} | where)
 
     assert "What you typed is attached" in answer(dead)
@@ -157,25 +159,25 @@ async def test_what_was_typed_into_a_form_that_a_restart_killed_is_given_back(st
     assert (await attached.read()).decode() == "Hours of work\n\nHere."
 
 
-async def test_what_was_typed_too_slowly_is_given_back(stage: Stage) -> None:
-    maya = stage.person("Maya")
+async def test_what_was_typed_too_slowly_is_given_back(sandbox: Sandbox) -> None:
+    maya = sandbox.person("Maya")
     shown = await maya.slash(
-        stage.channel("moderators"), "notify compose", audience="Gold members", topic="outages"
+        sandbox.channel("moderators"), "notify compose", audience="Gold members", topic="outages"
     )
-    await stage.wait(timedelta(minutes=20))
-    where = {"where": "same"} if stage.settings.whop_api == "v5" else {}
+    await sandbox.wait(timedelta(minutes=20))
+    where = {"where": "same"} if sandbox.settings.whop_api == "v5" else {}
     dead = await maya.submit_modal(shown, {"subject": "Slow", "content": "Here."} | where)
     assert "What you typed is attached" in answer(dead)
 
 
 async def test_what_was_typed_while_the_database_is_locked_is_given_back(
-    open_stage: OpenStage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    open_sandbox: OpenSandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bot.store.store.BUSY_SECONDS", 0.1)
-    async with open_stage("v5", tolerant=True) as stage:
+    async with open_sandbox("v5", tolerant=True) as sandbox:
         locker = sqlite3.connect(tmp_path / "herald.db", isolation_level=None)
         locker.execute("BEGIN IMMEDIATE")
-        lost = await stage.compose(subject="Typed in vain?")
+        lost = await sandbox.compose(subject="Typed in vain?")
         locker.execute("ROLLBACK")
         locker.close()
 
@@ -184,28 +186,28 @@ async def test_what_was_typed_while_the_database_is_locked_is_given_back(
         assert "Typed in vain?" in (await attached.read()).decode()
 
 
-async def test_a_number_that_is_none_is_answered_with_what_to_type(stage: Stage) -> None:
-    maya, channel = stage.person("Maya"), stage.channel("moderators")
+async def test_a_number_that_is_none_is_answered_with_what_to_type(sandbox: Sandbox) -> None:
+    maya, channel = sandbox.person("Maya"), sandbox.channel("moderators")
     wrong = await maya.slash(channel, "notify show", broadcast="twelve *bold*")
     assert "is not a broadcast's number" in answer(wrong)
     missing = await maya.slash(channel, "notify show", broadcast="99")
     assert answer(missing) == "There is no broadcast #99 here that you can see."
 
 
-async def test_queue_and_history_show_where_things_stand(stage: Stage) -> None:
-    maya, channel = stage.person("Maya"), stage.channel("moderators")
+async def test_queue_and_history_show_where_things_stand(sandbox: Sandbox) -> None:
+    maya, channel = sandbox.person("Maya"), sandbox.channel("moderators")
     assert "Nothing waits" in answer(await maya.slash(channel, "notify queue"))
     assert "Nothing was sent yet" in answer(await maya.slash(channel, "notify history"))
-    await stage.submit(await stage.compose(subject="Queued"))
+    await sandbox.submit(await sandbox.compose(subject="Queued"))
     assert "Waits for approval · Queued" in answer(await maya.slash(channel, "notify queue"))
-    await stage.press("Omar", "Approve")
-    await stage.wait(timedelta(seconds=11))
+    await sandbox.press("Omar", "Approve")
+    await sandbox.wait(timedelta(seconds=11))
     assert "Accepted by Whop · Queued" in answer(await maya.slash(channel, "notify history"))
 
 
-async def test_a_cancelled_draft_leaves_no_buttons_behind(stage: Stage) -> None:
-    draft = await stage.compose()
-    maya = stage.person("Maya")
+async def test_a_cancelled_draft_leaves_no_buttons_behind(sandbox: Sandbox) -> None:
+    draft = await sandbox.compose()
+    maya = sandbox.person("Maya")
     await maya.submit_modal(await maya.click(response(draft), label="Cancel"), {})
     assert response(draft).content == "#1 is cancelled. It will not go out."
     assert not response(draft).components

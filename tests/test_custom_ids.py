@@ -12,34 +12,34 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.permissions import Action
-from bot.sandbox.stage import Stage, answer, response
-from bot.sandbox.world import PEOPLE
+from bot.sandbox.discord import PEOPLE
+from bot.sandbox.sandbox import Sandbox, answer, response
+from cogs.audit import PageButton
 from cogs.buttons import LOOKS, ActionButton
-from cogs.record import PageButton
-from tests.conftest import OpenStage
+from tests.conftest import OpenSandbox
 
 BUTTON = ActionButton.__discord_ui_compiled_template__
 PAGE = PageButton.__discord_ui_compiled_template__
 
 
-async def everything(stage: Stage) -> list[Any]:
+async def everything(sandbox: Sandbox) -> list[Any]:
     """Return all that a press could have changed."""
-    async with stage.herald.store.reading() as tx:
+    async with sandbox.herald.store.reading() as tx:
         broadcasts = [await tx.broadcasts.find(number) for number in range(1, 5)]
         deliveries = [await tx.deliveries.of(number) for number in range(1, 5)]
-        return [broadcasts, deliveries, await tx.freezes.standing(), stage.whop.exchanges.copy()]
+        return [broadcasts, deliveries, await tx.freezes.standing(), sandbox.whop.exchanges.copy()]
 
 
-async def forge(stage: Stage, item: Any, *, channel: int | None = None) -> discord.Message:
+async def forge(sandbox: Sandbox, item: Any, *, channel: int | None = None) -> discord.Message:
     """Put a button where people can press it, as nobody but Herald could."""
     view = discord.ui.View(timeout=None)
     view.add_item(item)
-    place = stage.herald.client.get_partial_messageable(channel or stage.channel("review").id)
+    place = sandbox.herald.client.get_partial_messageable(channel or sandbox.channel("review").id)
     return await place.send("forged", view=view)
 
 
-async def press(stage: Stage, name: str, item: Any) -> simcord.InteractionResult:
-    return await stage.person(name).click(await forge(stage, item), custom_id=item.item.custom_id)
+async def press(sandbox: Sandbox, name: str, item: Any) -> simcord.InteractionResult:
+    return await sandbox.person(name).click(await forge(sandbox, item), custom_id=item.item.custom_id)
 
 
 # --- invented ids ----------------------------------------------------------------------------------
@@ -67,7 +67,7 @@ def test_whatever_is_taken_for_a_button_is_bounded_and_holds_no_words(text: str,
     assert BUTTON.fullmatch(text) is None or text.startswith("herald:")
 
 
-async def test_a_stranger_who_forges_a_button_changes_nothing_and_learns_nothing(v5: Stage) -> None:
+async def test_a_stranger_who_forges_a_button_changes_nothing_and_learns_nothing(v5: Sandbox) -> None:
     await v5.submit(await v5.compose(subject="Words of the team"))
     before = await everything(v5)
     for action in (*LOOKS, "__class__", "policy", "compose", "freeze", "act_with_reason"):
@@ -91,7 +91,7 @@ ABLE: Mapping[str, str] = {
 }
 
 
-async def test_another_revision_than_the_present_one_is_refused_to_whoever_could_do_it(v5: Stage) -> None:
+async def test_another_revision_than_the_present_one_is_refused_to_whoever_could_do_it(v5: Sandbox) -> None:
     await v5.submit(await v5.compose())
     before = await everything(v5)
     for action, name in ABLE.items():
@@ -103,7 +103,7 @@ async def test_another_revision_than_the_present_one_is_refused_to_whoever_could
 
 
 @pytest.mark.parametrize("action", [Action.SUBMIT, Action.EDIT])
-async def test_what_belongs_to_a_draft_is_refused_once_it_is_under_review(v5: Stage, action: str) -> None:
+async def test_what_belongs_to_a_draft_is_refused_once_it_is_under_review(v5: Sandbox, action: str) -> None:
     await v5.submit(await v5.compose())
     said = await press(v5, "Maya", ActionButton(action, 1, 1))
     assert said.modal is None
@@ -113,7 +113,7 @@ async def test_what_belongs_to_a_draft_is_refused_once_it_is_under_review(v5: St
 # --- ids of another server -------------------------------------------------------------------------
 
 
-async def test_in_another_server_a_button_does_nothing_for_the_very_same_person(v5: Stage) -> None:
+async def test_in_another_server_a_button_does_nothing_for_the_very_same_person(v5: Sandbox) -> None:
     await v5.submit(await v5.compose(subject="Words of the team"))
     before = await everything(v5)
     elsewhere = v5.world.env.create_guild("Elsewhere")
@@ -137,7 +137,7 @@ async def test_in_another_server_a_button_does_nothing_for_the_very_same_person(
     ],
 )
 async def test_no_page_of_the_record_is_turned_for_those_who_may_not_read_it(
-    v5: Stage, custom_id: str
+    v5: Sandbox, custom_id: str
 ) -> None:
     await v5.compose(subject="Words of the team")
     for name in ("Sam", "Maya", "Omar", "Lena"):
@@ -156,7 +156,7 @@ ODD_PAGES: Mapping[str, str] = {
 }
 
 
-async def test_an_invented_page_is_answered_and_breaks_nothing(v5: Stage) -> None:
+async def test_an_invented_page_is_answered_and_breaks_nothing(v5: Sandbox) -> None:
     await v5.compose()
     for custom_id, told in ODD_PAGES.items():
         assert told in answer(await press(v5, "Ada", PageButton(custom_id))), custom_id
@@ -165,18 +165,18 @@ async def test_an_invented_page_is_answered_and_breaks_nothing(v5: Stage) -> Non
 # --- forms -----------------------------------------------------------------------------------------
 
 
-async def opened(stage: Stage) -> str:
+async def opened(sandbox: Sandbox) -> str:
     """Open the form in which Omar would reject what Maya submitted; return its id."""
-    await stage.submit(await stage.compose())
-    shown = await stage.person("Omar").click(stage.review_card(), label="Reject")
+    await sandbox.submit(await sandbox.compose())
+    shown = await sandbox.person("Omar").click(sandbox.review_card(), label="Reject")
     assert shown.modal is not None
     return shown.modal["custom_id"]
 
 
-async def submit(stage: Stage, name: str, custom_id: str, *, interaction: int = 10**18) -> None:
+async def submit(sandbox: Sandbox, name: str, custom_id: str, *, interaction: int = 10**18) -> None:
     """Submit a form as nobody could in Discord: any form, by anybody, as often as they like."""
-    client, person = stage.herald.client, stage.person(name)
-    roles = [str(stage.world.roles[key].id) for key in PEOPLE[name]]
+    client, person = sandbox.herald.client, sandbox.person(name)
+    roles = [str(sandbox.world.roles[key].id) for key in PEOPLE[name]]
     user = {"id": str(person.id), "username": name, "discriminator": "0", "avatar": None}
     member = {"user": user, "roles": roles, "joined_at": None, "deaf": False, "mute": False, "flags": 0}
     field = {
@@ -184,14 +184,14 @@ async def submit(stage: Stage, name: str, custom_id: str, *, interaction: int = 
         "id": 1,
         "component": {"type": 4, "id": 2, "custom_id": "reason", "value": "Forged."},
     }
-    channel = str(stage.channel("review").id)
+    channel = str(sandbox.channel("review").id)
     with pytest.MonkeyPatch.context() as patch:
         # What is made up has no answer that Discord would take.
         patch.setattr(discord.InteractionResponse, "defer", go_nowhere)
         client._take(  # pyright: ignore[reportPrivateUsage]
             {
                 "id": str(interaction), "application_id": str(client.application_id), "type": 5, "token": "t",
-                "version": 1, "guild_id": str(stage.world.guild.id), "channel_id": channel,
+                "version": 1, "guild_id": str(sandbox.world.guild.id), "channel_id": channel,
                 "channel": {"id": channel, "type": 0}, "member": member | {"permissions": "0"},
                 "data": {"custom_id": custom_id, "components": [field]}, "locale": "en", "entitlements": [],
                 "authorizing_integration_owners": {}, "context": 0, "attachment_size_limit": 0,
@@ -205,13 +205,13 @@ async def go_nowhere(*_: object, **__: object) -> None:
     """Stand in the place of an answer."""
 
 
-async def last_line(stage: Stage) -> tuple[str, str]:
-    async with stage.herald.store.reading() as tx:
-        entry = (await tx.record.of_guild(stage.world.guild.id))[-1].entry
+async def last_line(sandbox: Sandbox) -> tuple[str, str]:
+    async with sandbox.herald.store.reading() as tx:
+        entry = (await tx.audit.of_guild(sandbox.world.guild.id))[-1].entry
     return entry.actor.name, entry.action
 
 
-async def test_a_form_that_somebody_else_opened_is_decided_by_who_submits_it(tolerant: Stage) -> None:
+async def test_a_form_that_somebody_else_opened_is_decided_by_who_submits_it(tolerant: Sandbox) -> None:
     form = await opened(tolerant)
     before = await everything(tolerant)
     await submit(tolerant, "Sam", form)
@@ -220,13 +220,13 @@ async def test_a_form_that_somebody_else_opened_is_decided_by_who_submits_it(tol
 
 
 async def test_a_form_of_whoever_may_does_what_it_says_so_that_the_others_prove_something(
-    tolerant: Stage,
+    tolerant: Sandbox,
 ) -> None:
     await submit(tolerant, "Omar", await opened(tolerant))
     assert await last_line(tolerant) == ("Omar", "reject")
 
 
-async def test_a_form_is_decided_by_the_roles_of_the_moment_it_is_submitted(v5: Stage) -> None:
+async def test_a_form_is_decided_by_the_roles_of_the_moment_it_is_submitted(v5: Sandbox) -> None:
     await v5.submit(await v5.compose())
     omar = v5.person("Omar")
     form = await omar.click(v5.review_card(), label="Reject")
@@ -236,7 +236,7 @@ async def test_a_form_is_decided_by_the_roles_of_the_moment_it_is_submitted(v5: 
     assert await everything(v5) == before
 
 
-async def test_a_form_that_is_submitted_twice_does_what_it_does_once(tolerant: Stage) -> None:
+async def test_a_form_that_is_submitted_twice_does_what_it_does_once(tolerant: Sandbox) -> None:
     form = await opened(tolerant)
     await submit(tolerant, "Omar", form)
     before = await everything(tolerant)
@@ -256,7 +256,7 @@ async def test_a_form_that_is_submitted_twice_does_what_it_does_once(tolerant: S
         "herald:reject:1:1",
     ],
 )
-async def test_an_invented_form_changes_nothing(tolerant: Stage, form: str) -> None:
+async def test_an_invented_form_changes_nothing(tolerant: Sandbox, form: str) -> None:
     await opened(tolerant)
     before = await everything(tolerant)
     await submit(tolerant, "Omar", form.format(tolerant.herald.client.session, "f" * 16))
@@ -264,7 +264,7 @@ async def test_an_invented_form_changes_nothing(tolerant: Stage, form: str) -> N
 
 
 @pytest.fixture
-async def tolerant(open_stage: OpenStage) -> AsyncGenerator[Stage, None]:
-    """Open a stage whose Discord does not know the interactions that are made up here."""
-    async with open_stage("v5", tolerant=True) as stage:
-        yield stage
+async def tolerant(open_sandbox: OpenSandbox) -> AsyncGenerator[Sandbox, None]:
+    """Open a sandbox whose Discord does not know the interactions that are made up here."""
+    async with open_sandbox("v5", tolerant=True) as sandbox:
+        yield sandbox

@@ -13,18 +13,19 @@ from typing import Protocol
 import pytest
 from pydantic import SecretStr
 
-from bot.bell import Bell
-from bot.broadcast import Broadcast, Notification, Status, Text
+from bot.broadcast import Broadcast, Status
 from bot.delivery import NoAnswer, Request, Response
-from bot.dispatcher import Dispatcher
 from bot.lifecycle import Lifecycle
+from bot.notification import Notification, Text
 from bot.permissions import Actor
-from bot.policy_file import parse_policy
-from bot.proof import Credential, Verdict, keep
+from bot.policy.loading import parse_policy
+from bot.sending.dispatcher import Dispatcher
+from bot.sending.key_trust import Credential, Verdict, keep
+from bot.sending.restore_guard import RestoreGuard
 from bot.service import Service
 from bot.store import Store
+from bot.wakeup import Wakeup
 from bot.whop import Transport, gateway_for
-from bot.witness import Witness
 from tests.conftest import Silent
 from tests.database import new_file
 
@@ -192,9 +193,9 @@ class Trial:
             service=self.service,
             transport=self.wire,
             clock=lambda: self.now,
-            bell=Bell(),
-            roster=Silent(),
-            witness=Witness(self.folder / "herald.witness"),
+            wakeup=Wakeup(),
+            role_source=Silent(),
+            restore_guard=RestoreGuard(self.folder / "herald.witness"),
             steady=self.seconds,
             credential=credential or self.credential,
         )
@@ -224,7 +225,7 @@ class Trial:
 
     async def details(self) -> list[tuple[str, str]]:
         async with self.store.reading() as tx:
-            return [(one.entry.action, one.entry.detail) for one in await tx.record.of_guild(GUILD)]
+            return [(one.entry.action, one.entry.detail) for one in await tx.audit.of_guild(GUILD)]
 
     async def tick(self, after: timedelta = timedelta()) -> Status:
         self.now += after
@@ -269,7 +270,7 @@ def open_trial(tmp_path: Path) -> OpenTrial:
             Store.open(new_file(tmp_path)) as store,
         ):
             gateway = gateway_for("v1", origin=whop.origin)
-            bell = Bell()
+            wakeup = Wakeup()
             made: list[Trial] = []
 
             def clock() -> datetime:
@@ -280,13 +281,13 @@ def open_trial(tmp_path: Path) -> OpenTrial:
                 gateway=gateway,
                 destination=whop.origin,
                 clock=clock,
-                bell=bell,
+                wakeup=wakeup,
             )
             trial = Trial(
                 whop=whop,
                 wire=wire,
                 store=store,
-                service=Service(store=store, lifecycle=lifecycle, clock=clock, bell=bell),
+                service=Service(store=store, lifecycle=lifecycle, clock=clock, wakeup=wakeup),
                 credential=Credential.of(gateway, origin=whop.origin, api_key=KEY),
                 folder=tmp_path,
             )

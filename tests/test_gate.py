@@ -9,42 +9,42 @@ import pytest
 
 from bot.broadcast import Status
 from bot.errors import NotAllowed
-from bot.sandbox.stage import UNDONE, Stage, answer, readable, response
+from bot.sandbox.sandbox import UNDONE, Sandbox, answer, readable, response
 from cogs.buttons import ActionButton
-from tests.conftest import OpenStage
+from tests.conftest import OpenSandbox
 
 
-async def submitted(stage: Stage, **words: str) -> None:
-    await stage.submit(await stage.compose(**words))
+async def submitted(sandbox: Sandbox, **words: str) -> None:
+    await sandbox.submit(await sandbox.compose(**words))
 
 
-async def last_refusal(stage: Stage) -> str:
-    async with stage.herald.store.reading() as tx:
-        events = await tx.record.of_guild(stage.world.guild.id)
+async def last_refusal(sandbox: Sandbox) -> str:
+    async with sandbox.herald.store.reading() as tx:
+        events = await tx.audit.of_guild(sandbox.world.guild.id)
     return next(event.entry.detail for event in reversed(events) if event.entry.action.startswith("refused"))
 
 
-async def test_the_author_cannot_approve_even_with_the_role(stage: Stage) -> None:
-    await stage.submit(await stage.compose("Omar"), "Omar")
+async def test_the_author_cannot_approve_even_with_the_role(sandbox: Sandbox) -> None:
+    await sandbox.submit(await sandbox.compose("Omar"), "Omar")
 
-    refused = answer(await stage.press("Omar", "Approve"))
+    refused = answer(await sandbox.press("Omar", "Approve"))
 
     assert refused == "You wrote this broadcast, so somebody else has to approve this broadcast."
-    assert await last_refusal(stage) == refused
-    await stage.wait(timedelta(hours=1))
-    assert stage.whop.exchanges == []
+    assert await last_refusal(sandbox) == refused
+    await sandbox.wait(timedelta(hours=1))
+    assert sandbox.whop.exchanges == []
 
 
 @pytest.mark.parametrize("button", ["Ask for changes", "Reject"])
-async def test_the_author_cannot_decide_on_their_own_in_any_way(stage: Stage, button: str) -> None:
-    await stage.submit(await stage.compose("Omar"), "Omar")
-    assert "You wrote this broadcast" in answer(await stage.press("Omar", button))
+async def test_the_author_cannot_decide_on_their_own_in_any_way(sandbox: Sandbox, button: str) -> None:
+    await sandbox.submit(await sandbox.compose("Omar"), "Omar")
+    assert "You wrote this broadcast" in answer(await sandbox.press("Omar", button))
 
 
 @pytest.mark.parametrize("name", ["Sam", "Ada"])
 @pytest.mark.parametrize("button", ["Approve", "Ask for changes", "Reject", "Withdraw"])
 async def test_someone_without_the_role_is_refused_and_told_which_role_could(
-    v5: Stage, name: str, button: str
+    v5: Sandbox, name: str, button: str
 ) -> None:
     await submitted(v5)
     refused = answer(await v5.press(name, button))
@@ -54,7 +54,7 @@ async def test_someone_without_the_role_is_refused_and_told_which_role_could(
     assert readable(v5.review_card()).startswith("#1 · Waits")
 
 
-async def test_a_stranger_can_neither_compose_nor_see_what_could_be_chosen(v5: Stage) -> None:
+async def test_a_stranger_can_neither_compose_nor_see_what_could_be_chosen(v5: Sandbox) -> None:
     sam, channel = v5.person("Sam"), v5.channel("moderators")
     result = await v5.compose("Sam")
     assert result.modal is None
@@ -64,60 +64,62 @@ async def test_a_stranger_can_neither_compose_nor_see_what_could_be_chosen(v5: S
     assert await sam.autocomplete(channel, "notify show", "broadcast", "") == []
 
 
-async def test_a_role_taken_away_counts_at_the_next_press(v5: Stage) -> None:
+async def test_a_role_taken_away_counts_at_the_next_press(v5: Sandbox) -> None:
     await submitted(v5)
     role = v5.world.roles["approve"].id
     v5.world.env.backend.remove_member_role(v5.world.guild.id, v5.person("Omar").id, role)
     assert "it takes the role" in answer(await v5.press("Omar", "Approve"))
 
 
-async def test_an_audience_that_asks_for_two_approvals_waits_for_two_different_people(stage: Stage) -> None:
-    await submitted(stage, audience="Everyone")
-    assert "It needs 1 more" in answer(await stage.press("Omar", "Approve"))
-    assert answer(await stage.press("Omar", "Approve")) == "You have approved this already."
-    await stage.wait(timedelta(hours=1))
-    assert stage.whop.exchanges == []
+async def test_an_audience_that_asks_for_two_approvals_waits_for_two_different_people(
+    sandbox: Sandbox,
+) -> None:
+    await submitted(sandbox, audience="Everyone")
+    assert "It needs 1 more" in answer(await sandbox.press("Omar", "Approve"))
+    assert answer(await sandbox.press("Omar", "Approve")) == "You have approved this already."
+    await sandbox.wait(timedelta(hours=1))
+    assert sandbox.whop.exchanges == []
 
-    assert "goes out" in answer(await stage.press("Lena", "Approve"))
-    await stage.wait(UNDONE)
-    assert stage.whop.pushes
+    assert "goes out" in answer(await sandbox.press("Lena", "Approve"))
+    await sandbox.wait(UNDONE)
+    assert sandbox.whop.pushes
 
 
-async def test_of_two_who_approve_at_once_one_wins_and_the_other_is_told(stage: Stage) -> None:
-    await submitted(stage)
-    service = stage.herald.service
+async def test_of_two_who_approve_at_once_one_wins_and_the_other_is_told(sandbox: Sandbox) -> None:
+    await submitted(sandbox)
+    service = sandbox.herald.service
     both = await asyncio.gather(
-        service.approve(stage.actor("Omar"), 1, revision=1),
-        service.approve(stage.actor("Lena"), 1, revision=1),
+        service.approve(sandbox.actor("Omar"), 1, revision=1),
+        service.approve(sandbox.actor("Lena"), 1, revision=1),
         return_exceptions=True,
     )
     [refusal] = [str(one) for one in both if isinstance(one, Exception)]
     assert "it is already approved by" in refusal
-    await stage.wait(UNDONE)
-    assert len(stage.whop.exchanges) == 1
+    await sandbox.wait(UNDONE)
+    assert len(sandbox.whop.exchanges) == 1
 
 
-async def test_a_press_that_comes_too_late_says_who_approved(stage: Stage) -> None:
-    await submitted(stage)
-    card = stage.review_card()
-    await stage.person("Omar").click(card, label="Approve")
-    late = await stage.person("Lena").click(card, label="Approve")
+async def test_a_press_that_comes_too_late_says_who_approved(sandbox: Sandbox) -> None:
+    await submitted(sandbox)
+    card = sandbox.review_card()
+    await sandbox.person("Omar").click(card, label="Approve")
+    late = await sandbox.person("Lena").click(card, label="Approve")
     assert "it is already approved by Omar" in answer(late)
 
 
 @pytest.mark.parametrize("name", ["Maya", "Omar", "Lena"])
-async def test_author_and_approvers_can_stop_inside_the_undo_window(stage: Stage, name: str) -> None:
-    await submitted(stage)
-    await stage.press("Omar", "Approve")
-    await stage.wait(timedelta(seconds=9))
-    await stage.press(name, "Stop")
-    await stage.wait(timedelta(hours=1))
+async def test_author_and_approvers_can_stop_inside_the_undo_window(sandbox: Sandbox, name: str) -> None:
+    await submitted(sandbox)
+    await sandbox.press("Omar", "Approve")
+    await sandbox.wait(timedelta(seconds=9))
+    await sandbox.press(name, "Stop")
+    await sandbox.wait(timedelta(hours=1))
 
-    assert stage.whop.exchanges == []
-    assert "It is a draft again" in readable(stage.review_card())
+    assert sandbox.whop.exchanges == []
+    assert "It is a draft again" in readable(sandbox.review_card())
 
 
-async def test_a_stranger_cannot_stop(v5: Stage) -> None:
+async def test_a_stranger_cannot_stop(v5: Sandbox) -> None:
     await submitted(v5)
     await v5.press("Omar", "Approve")
     assert "its author or the role" in answer(await v5.press("Sam", "Stop"))
@@ -125,107 +127,109 @@ async def test_a_stranger_cannot_stop(v5: Stage) -> None:
     assert v5.whop.pushes
 
 
-async def test_what_was_stopped_needs_new_approvals(stage: Stage) -> None:
-    draft = await stage.compose(audience="Everyone")
-    await stage.submit(draft)
-    await stage.press("Omar", "Approve")
-    await stage.press("Maya", "Withdraw")
-    opened = await stage.person("Maya").slash(stage.channel("moderators"), "notify show", broadcast="1")
-    await stage.submit(opened)
+async def test_what_was_stopped_needs_new_approvals(sandbox: Sandbox) -> None:
+    draft = await sandbox.compose(audience="Everyone")
+    await sandbox.submit(draft)
+    await sandbox.press("Omar", "Approve")
+    await sandbox.press("Maya", "Withdraw")
+    opened = await sandbox.person("Maya").slash(sandbox.channel("moderators"), "notify show", broadcast="1")
+    await sandbox.submit(opened)
 
-    assert "Approvals 0 of 2" in readable(stage.review_card())
-    assert "It needs 1 more" in answer(await stage.press("Lena", "Approve"))
+    assert "Approvals 0 of 2" in readable(sandbox.review_card())
+    assert "It needs 1 more" in answer(await sandbox.press("Lena", "Approve"))
 
 
-async def test_changes_asked_bring_it_back_with_the_reason_and_the_words(stage: Stage) -> None:
-    await submitted(stage, subject="Typo hree")
-    await stage.press("Omar", "Ask for changes", reason="Mend the typo, *please*.")
+async def test_changes_asked_bring_it_back_with_the_reason_and_the_words(sandbox: Sandbox) -> None:
+    await submitted(sandbox, subject="Typo hree")
+    await sandbox.press("Omar", "Ask for changes", reason="Mend the typo, *please*.")
 
-    assert "needs changes" in stage.texts("moderators")[-1]
-    opened = await stage.person("Maya").slash(stage.channel("moderators"), "notify show", broadcast="1")
+    assert "needs changes" in sandbox.texts("moderators")[-1]
+    opened = await sandbox.person("Maya").slash(sandbox.channel("moderators"), "notify show", broadcast="1")
     assert "Mend the typo" in answer(opened)
-    shown = await stage.person("Maya").click(response(opened), label="Edit")
+    shown = await sandbox.person("Maya").click(response(opened), label="Edit")
     assert shown.modal is not None
     assert "Typo hree" in str(shown.modal)
 
 
-async def test_an_edit_makes_old_cards_powerless_and_voids_approvals(stage: Stage) -> None:
-    await submitted(stage, audience="Everyone")
-    old_card = stage.review_card()
-    await stage.press("Omar", "Approve")
-    await stage.press("Maya", "Withdraw")
-    maya = stage.person("Maya")
-    opened = await maya.slash(stage.channel("moderators"), "notify show", broadcast="1")
+async def test_an_edit_makes_old_cards_powerless_and_voids_approvals(sandbox: Sandbox) -> None:
+    await submitted(sandbox, audience="Everyone")
+    old_card = sandbox.review_card()
+    await sandbox.press("Omar", "Approve")
+    await sandbox.press("Maya", "Withdraw")
+    maya = sandbox.person("Maya")
+    opened = await maya.slash(sandbox.channel("moderators"), "notify show", broadcast="1")
     shown = await maya.click(response(opened), label="Edit")
-    where = {"where": "same"} if stage.settings.whop_api == "v5" else {}
+    where = {"where": "same"} if sandbox.settings.whop_api == "v5" else {}
     edited = await maya.submit_modal(shown, {"subject": "New", "content": "Words."} | where)
-    await stage.submit(edited if edited.response else opened)
+    await sandbox.submit(edited if edited.response else opened)
 
-    stale = await stage.herald.service.look(stage.actor("Lena"), 1)
+    stale = await sandbox.herald.service.look(sandbox.actor("Lena"), 1)
     assert stale[0].revision == 2
     assert stale[0].approvals == ()
     with pytest.raises(Exception, match="out of date"):
-        await stage.herald.service.approve(stage.actor("Lena"), 1, revision=1)
-    await stage.settle()
-    [redrawn] = [m for m in stage.channel("review").history() if m.id == old_card.id]
+        await sandbox.herald.service.approve(sandbox.actor("Lena"), 1, revision=1)
+    await sandbox.settle()
+    [redrawn] = [m for m in sandbox.channel("review").history() if m.id == old_card.id]
     assert "out of date" in readable(redrawn)
     assert not redrawn.components
 
 
-async def test_a_rejected_broadcast_ends_with_its_reason(stage: Stage) -> None:
-    await submitted(stage)
-    await stage.press("Lena", "Reject", reason="Not now.")
-    await stage.wait(timedelta(hours=1))
-    assert stage.whop.exchanges == []
-    assert "Cancelled" in readable(stage.review_card())
-    assert "was rejected" in stage.texts("moderators")[-1]
-    assert "Not now." in stage.texts("moderators")[-1]
+async def test_a_rejected_broadcast_ends_with_its_reason(sandbox: Sandbox) -> None:
+    await submitted(sandbox)
+    await sandbox.press("Lena", "Reject", reason="Not now.")
+    await sandbox.wait(timedelta(hours=1))
+    assert sandbox.whop.exchanges == []
+    assert "Cancelled" in readable(sandbox.review_card())
+    assert "was rejected" in sandbox.texts("moderators")[-1]
+    assert "Not now." in sandbox.texts("moderators")[-1]
 
 
-async def test_a_review_that_nobody_decides_expires_and_its_author_is_told(stage: Stage) -> None:
-    await submitted(stage)
-    await stage.wait(timedelta(hours=25))
-    assert "was not decided in time" in stage.texts("moderators")[-1]
-    assert "It is a draft again" in readable(stage.review_card())
+async def test_a_review_that_nobody_decides_expires_and_its_author_is_told(sandbox: Sandbox) -> None:
+    await submitted(sandbox)
+    await sandbox.wait(timedelta(hours=25))
+    assert "was not decided in time" in sandbox.texts("moderators")[-1]
+    assert "It is a draft again" in readable(sandbox.review_card())
 
 
-async def test_a_changed_audience_definition_stops_an_approved_broadcast(open_stage: OpenStage) -> None:
-    async with open_stage("v5") as stage:
-        await submitted(stage)
-        await stage.press("Omar", "Approve")
-        await stage.restart(edit_policy=lambda text: text.replace('"prod_gold"', '"prod_other"'))
-        await stage.wait(UNDONE)
+async def test_a_changed_audience_definition_stops_an_approved_broadcast(open_sandbox: OpenSandbox) -> None:
+    async with open_sandbox("v5") as sandbox:
+        await submitted(sandbox)
+        await sandbox.press("Omar", "Approve")
+        await sandbox.restart(edit_policy=lambda text: text.replace('"prod_gold"', '"prod_other"'))
+        await sandbox.wait(UNDONE)
 
-        assert stage.whop.exchanges == []
-        card = readable(stage.review_card())
+        assert sandbox.whop.exchanges == []
+        card = readable(sandbox.review_card())
         assert card.startswith("#1 · Held")
         assert "no longer what was approved" in card
 
 
-async def test_a_changed_audience_definition_cannot_be_approved(open_stage: OpenStage) -> None:
-    async with open_stage("v5") as stage:
-        await submitted(stage)
-        await stage.restart(edit_policy=lambda text: text.replace('"prod_gold"', '"prod_other"'))
-        assert "has changed in the policy" in answer(await stage.press("Omar", "Approve"))
+async def test_a_changed_audience_definition_cannot_be_approved(open_sandbox: OpenSandbox) -> None:
+    async with open_sandbox("v5") as sandbox:
+        await submitted(sandbox)
+        await sandbox.restart(edit_policy=lambda text: text.replace('"prod_gold"', '"prod_other"'))
+        assert "has changed in the policy" in answer(await sandbox.press("Omar", "Approve"))
 
 
-async def test_a_held_broadcast_goes_out_only_after_release_and_fresh_approval(open_stage: OpenStage) -> None:
-    async with open_stage("v5") as stage:
-        await submitted(stage)
-        await stage.press("Omar", "Approve")
-        await stage.restart(edit_policy=lambda text: text.replace('"prod_gold"', '"prod_other"'))
-        await stage.wait(UNDONE)
-        await stage.press("Lena", "Release")
-        await stage.wait(timedelta(hours=1))
-        assert stage.whop.exchanges == []
+async def test_a_held_broadcast_goes_out_only_after_release_and_fresh_approval(
+    open_sandbox: OpenSandbox,
+) -> None:
+    async with open_sandbox("v5") as sandbox:
+        await submitted(sandbox)
+        await sandbox.press("Omar", "Approve")
+        await sandbox.restart(edit_policy=lambda text: text.replace('"prod_gold"', '"prod_other"'))
+        await sandbox.wait(UNDONE)
+        await sandbox.press("Lena", "Release")
+        await sandbox.wait(timedelta(hours=1))
+        assert sandbox.whop.exchanges == []
 
-        await stage.press("Lena", "Approve")
-        await stage.wait(UNDONE)
-        [exchange] = stage.whop.exchanges
+        await sandbox.press("Lena", "Approve")
+        await sandbox.wait(UNDONE)
+        [exchange] = sandbox.whop.exchanges
         assert "prod_other" in exchange.body
 
 
-async def test_another_whop_address_than_the_approved_one_stops_the_send(v5: Stage) -> None:
+async def test_another_whop_address_than_the_approved_one_stops_the_send(v5: Sandbox) -> None:
     await submitted(v5)
     await v5.press("Omar", "Approve")
     moved = v5.whop.origin.replace("127.0.0.1", "localhost")
@@ -236,28 +240,30 @@ async def test_another_whop_address_than_the_approved_one_stops_the_send(v5: Sta
     assert readable(v5.review_card()).startswith("#1 · Held")
 
 
-async def test_an_operator_cancels_what_others_wrote_and_its_author_is_told(stage: Stage) -> None:
-    await submitted(stage)
-    lena = stage.person("Lena")
-    done = await lena.slash(stage.channel("moderators"), "notify cancel", broadcast="#1", reason="Wrong day")
+async def test_an_operator_cancels_what_others_wrote_and_its_author_is_told(sandbox: Sandbox) -> None:
+    await submitted(sandbox)
+    lena = sandbox.person("Lena")
+    done = await lena.slash(
+        sandbox.channel("moderators"), "notify cancel", broadcast="#1", reason="Wrong day"
+    )
     assert "is cancelled" in answer(done)
-    await stage.settle()
-    assert "was cancelled" in stage.texts("moderators")[-1]
+    await sandbox.settle()
+    assert "was cancelled" in sandbox.texts("moderators")[-1]
 
 
-async def test_a_reason_too_long_for_the_record_is_refused_and_nothing_happens(stage: Stage) -> None:
-    await submitted(stage)
-    lena, channel = stage.person("Lena"), stage.channel("moderators")
+async def test_a_reason_too_long_for_the_record_is_refused_and_nothing_happens(sandbox: Sandbox) -> None:
+    await submitted(sandbox)
+    lena, channel = sandbox.person("Lena"), sandbox.channel("moderators")
     refused = await lena.slash(channel, "notify cancel", broadcast="1", reason="x" * 501)
     assert answer(refused) == "At most 500 characters fit; yours has 501: shorten it."
-    assert readable(stage.review_card()).startswith("#1 · Waits")
+    assert readable(sandbox.review_card()).startswith("#1 · Waits")
 
 
-async def test_a_sent_broadcast_cannot_be_cancelled(stage: Stage) -> None:
-    await submitted(stage)
-    await stage.press("Omar", "Approve")
-    await stage.wait(UNDONE)
-    late = await stage.person("Lena").slash(stage.channel("moderators"), "notify cancel", broadcast="1")
+async def test_a_sent_broadcast_cannot_be_cancelled(sandbox: Sandbox) -> None:
+    await submitted(sandbox)
+    await sandbox.press("Omar", "Approve")
+    await sandbox.wait(UNDONE)
+    late = await sandbox.person("Lena").slash(sandbox.channel("moderators"), "notify cancel", broadcast="1")
     assert "Whop has already accepted it" in answer(late)
 
 
@@ -273,7 +279,7 @@ async def test_a_sent_broadcast_cannot_be_cancelled(stage: Stage) -> None:
         ("explode", 1, "no longer does anything"),
     ],
 )
-async def test_a_forged_button_has_no_authority(v5: Stage, action: str, number: int, said: str) -> None:
+async def test_a_forged_button_has_no_authority(v5: Sandbox, action: str, number: int, said: str) -> None:
     await v5.compose(subject="Maya's own")
     view = discord.ui.View(timeout=None)
     view.add_item(ActionButton(action, number, 1))
@@ -286,81 +292,87 @@ async def test_a_forged_button_has_no_authority(v5: Stage, action: str, number: 
     assert (await v5.herald.service.look(v5.actor("Maya"), 1))[0].status == "draft"
 
 
-async def test_members_of_another_server_cannot_reach_its_broadcasts(v5: Stage) -> None:
+async def test_members_of_another_server_cannot_reach_its_broadcasts(v5: Sandbox) -> None:
     await submitted(v5)
     foreign = dataclasses.replace(v5.actor("Omar"), guild_id=v5.world.guild.id + 1)
     with pytest.raises(NotAllowed, match="only for members of a server that its policy names"):
         await v5.herald.service.approve(foreign, 1, revision=1)
 
 
-async def test_bots_and_members_outside_any_server_can_do_nothing(v5: Stage) -> None:
+async def test_bots_and_members_outside_any_server_can_do_nothing(v5: Sandbox) -> None:
     for odd in ({"bot": True}, {"guild_id": None}):
         someone = dataclasses.replace(v5.actor("Omar"), **odd)
         with pytest.raises(NotAllowed):
             await v5.herald.service.may_compose(someone, audience="Gold members", topic="outages")
 
 
-async def test_an_approver_takes_back_their_own_approval_while_others_are_still_asked(stage: Stage) -> None:
-    await stage.submit(await stage.compose(audience="Everyone"))
-    await stage.press("Omar", "Approve")
-    assert "Approvals 1 of 2" in readable(stage.review_card())
-    assert "You have not approved this" in answer(await stage.press("Lena", "Withdraw my approval"))
-    await stage.press("Omar", "Withdraw my approval")
-    assert "Approvals 0 of 2" in readable(stage.review_card())
-    await stage.press("Lena", "Approve")
-    await stage.wait(UNDONE)
-    assert stage.whop.exchanges == []
-    assert any("withdrew the approval" in line for line in stage.texts("audit"))
+async def test_an_approver_takes_back_their_own_approval_while_others_are_still_asked(
+    sandbox: Sandbox,
+) -> None:
+    await sandbox.submit(await sandbox.compose(audience="Everyone"))
+    await sandbox.press("Omar", "Approve")
+    assert "Approvals 1 of 2" in readable(sandbox.review_card())
+    assert "You have not approved this" in answer(await sandbox.press("Lena", "Withdraw my approval"))
+    await sandbox.press("Omar", "Withdraw my approval")
+    assert "Approvals 0 of 2" in readable(sandbox.review_card())
+    await sandbox.press("Lena", "Approve")
+    await sandbox.wait(UNDONE)
+    assert sandbox.whop.exchanges == []
+    assert any("withdrew the approval" in line for line in sandbox.texts("audit"))
 
 
-async def test_whoever_asked_for_changes_is_named_on_the_card(stage: Stage) -> None:
-    await stage.submit(await stage.compose())
-    await stage.press("Lena", "Ask for changes", reason="Too long.")
-    assert "It is a draft again; Lena asked for changes: Too long." in readable(stage.review_card())
+async def test_whoever_asked_for_changes_is_named_on_the_card(sandbox: Sandbox) -> None:
+    await sandbox.submit(await sandbox.compose())
+    await sandbox.press("Lena", "Ask for changes", reason="Too long.")
+    assert "It is a draft again; Lena asked for changes: Too long." in readable(sandbox.review_card())
 
 
-async def test_a_changed_audience_voids_approvals_and_holds_what_was_approved(stage: Stage) -> None:
-    await stage.submit(await stage.compose(audience="Everyone"))
-    await stage.press("Omar", "Approve")
-    await stage.submit(await stage.compose(subject="Second"))
-    await stage.press("Lena", "Approve")
+async def test_a_changed_audience_voids_approvals_and_holds_what_was_approved(sandbox: Sandbox) -> None:
+    await sandbox.submit(await sandbox.compose(audience="Everyone"))
+    await sandbox.press("Omar", "Approve")
+    await sandbox.submit(await sandbox.compose(subject="Second"))
+    await sandbox.press("Lena", "Approve")
     # v1 reaches experiences, v5 companies and products.
-    await stage.restart(
+    await sandbox.restart(
         edit_policy=lambda text: text.replace("_gold", "_other").replace("_sunrise", "_other")
     )
-    await stage.herald.startup.begin()
-    await stage.settle()
-    async with stage.herald.store.reading() as tx:
+    await sandbox.herald.startup.begin()
+    await sandbox.settle()
+    async with sandbox.herald.store.reading() as tx:
         first, second = await tx.broadcasts.get(1), await tx.broadcasts.get(2)
     assert (first.status, first.approvals) == (Status.REVIEW, ())
     assert second.status is Status.HELD
-    assert "no approval counts" in "\n".join(stage.texts("review"))
-    await stage.wait(UNDONE)
-    assert stage.whop.exchanges == []
+    assert "no approval counts" in "\n".join(sandbox.texts("review"))
+    await sandbox.wait(UNDONE)
+    assert sandbox.whop.exchanges == []
 
 
-async def test_what_nobody_could_approve_is_refused_at_once_and_the_draft_stays(stage: Stage) -> None:
-    await stage.restart(edit_policy=lambda text: text.replace("approvals = 2", "approvals = 3"))
-    told = answer(await stage.submit(await stage.compose(audience="Everyone")))
+async def test_what_nobody_could_approve_is_refused_at_once_and_the_draft_stays(sandbox: Sandbox) -> None:
+    await sandbox.restart(edit_policy=lambda text: text.replace("approvals = 2", "approvals = 3"))
+    told = answer(await sandbox.submit(await sandbox.compose(audience="Everyone")))
     assert "Nobody could ever approve this: it needs 3 approval(s), and 2 member(s)" in told
-    async with stage.herald.store.reading() as tx:
+    async with sandbox.herald.store.reading() as tx:
         assert (await tx.broadcasts.get(1)).status is Status.DRAFT
 
 
-async def test_the_card_and_who_name_those_who_could_approve_it_now(stage: Stage) -> None:
-    await stage.submit(await stage.compose(audience="Everyone"))
-    assert "Could approve it now: Omar, Lena" in readable(stage.review_card())
-    await stage.press("Omar", "Approve")
-    assert "Could approve it now: Lena" in readable(stage.review_card())
-    told = answer(await stage.person("Maya").slash(stage.channel("moderators"), "notify who", broadcast="1"))
+async def test_the_card_and_who_name_those_who_could_approve_it_now(sandbox: Sandbox) -> None:
+    await sandbox.submit(await sandbox.compose(audience="Everyone"))
+    assert "Could approve it now: Omar, Lena" in readable(sandbox.review_card())
+    await sandbox.press("Omar", "Approve")
+    assert "Could approve it now: Lena" in readable(sandbox.review_card())
+    told = answer(
+        await sandbox.person("Maya").slash(sandbox.channel("moderators"), "notify who", broadcast="1")
+    )
     assert "#1 needs 1 more. Lena could approve it now" in told
 
 
 async def test_where_discord_does_not_tell_who_the_members_are_nothing_is_refused_for_that(
-    stage: Stage,
+    sandbox: Sandbox,
 ) -> None:
-    stage.world.env.inject_error("GET", "/guilds/*/members", status=403, times=None)
-    await stage.submit(await stage.compose())
-    assert "Could approve it now" not in readable(stage.review_card())
-    told = answer(await stage.person("Maya").slash(stage.channel("moderators"), "notify who", broadcast="1"))
+    sandbox.world.env.inject_error("GET", "/guilds/*/members", status=403, times=None)
+    await sandbox.submit(await sandbox.compose())
+    assert "Could approve it now" not in readable(sandbox.review_card())
+    told = answer(
+        await sandbox.person("Maya").slash(sandbox.channel("moderators"), "notify who", broadcast="1")
+    )
     assert "Discord does not tell Herald who holds" in told

@@ -4,74 +4,74 @@ import pytest
 
 from bot.broadcast import Status
 from bot.errors import NotReady
-from bot.policy import Audience, Policy
-from bot.policy_file import parse_policy
-from bot.sandbox.stage import Stage, answer, readable
-from tests.conftest import OpenStage
+from bot.policy.loading import parse_policy
+from bot.policy.model import Audience, Policy
+from bot.sandbox.sandbox import Sandbox, answer, readable
+from tests.conftest import OpenSandbox
 
 LARGE = "Everyone"
 
 
-async def large(stage: Stage) -> None:
-    await stage.submit(await stage.compose(audience=LARGE))
+async def large(sandbox: Sandbox) -> None:
+    await sandbox.submit(await sandbox.compose(audience=LARGE))
 
 
-async def approvals(stage: Stage) -> tuple[Status, list[str]]:
-    async with stage.herald.store.reading() as tx:
+async def approvals(sandbox: Sandbox) -> tuple[Status, list[str]]:
+    async with sandbox.herald.store.reading() as tx:
         broadcast = await tx.broadcasts.get(1)
     return broadcast.status, [one.approver.name for one in broadcast.approvals]
 
 
-async def test_approving_a_large_audience_asks_for_its_name(stage: Stage) -> None:
-    await large(stage)
-    shown = await stage.person("Omar").click(stage.review_card(), label="Approve")
+async def test_approving_a_large_audience_asks_for_its_name(sandbox: Sandbox) -> None:
+    await large(sandbox)
+    shown = await sandbox.person("Omar").click(sandbox.review_card(), label="Approve")
     assert shown.modal is not None
-    assert await approvals(stage) == (Status.REVIEW, [])
+    assert await approvals(sandbox) == (Status.REVIEW, [])
 
-    said = answer(await stage.person("Omar").submit_modal(shown, {"audience": " everyone"}))
+    said = answer(await sandbox.person("Omar").submit_modal(shown, {"audience": " everyone"}))
     assert "Your approval of #1 counts" in said
-    assert await approvals(stage) == (Status.REVIEW, ["Omar"])
-    async with stage.herald.store.reading() as tx:
-        events = await tx.record.of_guild(stage.world.guild.id)
+    assert await approvals(sandbox) == (Status.REVIEW, ["Omar"])
+    async with sandbox.herald.store.reading() as tx:
+        events = await tx.audit.of_guild(sandbox.world.guild.id)
     assert [one.entry.detail for one in events if one.entry.action == "approve"] == [
         "typed the audience's name"
     ]
-    assert "large" in readable(stage.review_card())
-    assert "up to about 12,000 people" in readable(stage.review_card())
+    assert "large" in readable(sandbox.review_card())
+    assert "up to about 12,000 people" in readable(sandbox.review_card())
 
 
 @pytest.mark.parametrize("typed", ["Gold members", "every one else", "!"])
-async def test_another_name_approves_nothing_and_stands_in_the_record(v5: Stage, typed: str) -> None:
+async def test_another_name_approves_nothing_and_stands_in_the_record(v5: Sandbox, typed: str) -> None:
     await large(v5)
     refused = answer(await v5.press("Omar", "Approve", audience=typed))
     assert f"type its name, “{LARGE}”, and not “{typed}”" in refused
     assert await approvals(v5) == (Status.REVIEW, [])
     async with v5.herald.store.reading() as tx:
-        events = await tx.record.of_guild(v5.world.guild.id)
+        events = await tx.audit.of_guild(v5.world.guild.id)
     assert events[-1].entry.action == "refused approve"
 
 
-async def test_the_core_refuses_an_approval_that_comes_past_the_modal(stage: Stage) -> None:
-    await large(stage)
+async def test_the_core_refuses_an_approval_that_comes_past_the_modal(sandbox: Sandbox) -> None:
+    await large(sandbox)
     with pytest.raises(NotReady, match="type its name"):
-        await stage.herald.service.approve(stage.actor("Omar"), 1, revision=1)
+        await sandbox.herald.service.approve(sandbox.actor("Omar"), 1, revision=1)
 
 
-async def test_a_small_audience_is_approved_with_one_press(v5: Stage) -> None:
+async def test_a_small_audience_is_approved_with_one_press(v5: Sandbox) -> None:
     await v5.submit(await v5.compose())
     shown = await v5.person("Omar").click(v5.review_card(), label="Approve")
     assert shown.modal is None
     assert await approvals(v5) == (Status.APPROVED, ["Omar"])
 
 
-async def test_an_audience_of_unknown_size_counts_as_large(open_stage: OpenStage) -> None:
+async def test_an_audience_of_unknown_size_counts_as_large(open_sandbox: OpenSandbox) -> None:
     def forget(text: str) -> str:
         return text.replace("size = 420\n", "")
 
-    async with open_stage("v1", edit_policy=forget) as stage:
-        await stage.submit(await stage.compose())
-        assert "of unknown size" in readable(stage.review_card())
-        shown = await stage.person("Omar").click(stage.review_card(), label="Approve")
+    async with open_sandbox("v1", edit_policy=forget) as sandbox:
+        await sandbox.submit(await sandbox.compose())
+        assert "of unknown size" in readable(sandbox.review_card())
+        shown = await sandbox.person("Omar").click(sandbox.review_card(), label="Approve")
         assert shown.modal is not None
 
 

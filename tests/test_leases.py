@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from bot import dispatcher
 from bot.broadcast import Status
 from bot.delivery import DeliveryStatus
 from bot.sandbox.whop import Fault
+from bot.sending import dispatcher
 from bot.store import Transaction
 from bot.store.deliveries import LEASE
 from bot.whop.transport import TOTAL_SECONDS
@@ -406,7 +406,7 @@ async def test_two_that_count_at_the_same_time_do_not_find_the_same_room(
     await one.dispatcher._start_due()  # pyright: ignore[reportPrivateUsage]
 
     async def room(tx: Transaction) -> int:
-        return await one.dispatcher._pace.room(tx)  # pyright: ignore[reportPrivateUsage]
+        return await one.dispatcher._rate_limit.room(tx)  # pyright: ignore[reportPrivateUsage]
 
     async def count() -> int:
         async with other.store.transaction() as tx:

@@ -25,23 +25,24 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 from pydantic import SecretStr
 
-from bot.audit import first_broken
-from bot.bell import Bell
-from bot.broadcast import Broadcast, Notification, Status, Text
+from bot.audit.chain import first_broken
+from bot.broadcast import Broadcast, Status
 from bot.delivery import Delivery, DeliveryStatus, NoAnswer, Request, Response
-from bot.dispatcher import Dispatcher
 from bot.errors import Refused, Unreachable
 from bot.freeze import Freeze
 from bot.lifecycle import Lifecycle
+from bot.notification import Notification, Text
 from bot.permissions import Action, Actor
-from bot.policy import Policy
-from bot.policy_file import parse_policy
-from bot.proof import Credential, Verdict, keep
+from bot.policy.loading import parse_policy
+from bot.policy.model import Policy
+from bot.sending.dispatcher import Dispatcher
+from bot.sending.key_trust import Credential, Verdict, keep
+from bot.sending.restore_guard import RestoreGuard
+from bot.sending.startup import Startup
 from bot.service import Service
-from bot.startup import Startup
 from bot.store import Store
+from bot.wakeup import Wakeup
 from bot.whop import Transport, gateway_for
-from bot.witness import Witness
 from tests.database import new_file
 
 PROFILE: Final = os.environ.get("HYPOTHESIS_PROFILE", "")
@@ -223,28 +224,30 @@ class World:
     async def start(self, *, in_order: bool = True) -> None:
         """Take the place of whatever process was there."""
         self.moved, self.quiet_until = timedelta(), 0.0
-        bell, witness = Bell(), Witness(self.folder / "herald.witness")
+        wakeup, restore_guard = Wakeup(), RestoreGuard(self.folder / "herald.witness")
         lifecycle = Lifecycle(
             policy=self.mode.policy(changed=self.changed),
             gateway=gateway_for(self.mode.generation, origin=ORIGIN),
             destination=ORIGIN,
             clock=self.clock,
-            bell=bell,
+            wakeup=wakeup,
         )
         self.service = Service(
-            store=self.store, lifecycle=lifecycle, clock=self.clock, bell=bell, credential=self.credential
+            store=self.store, lifecycle=lifecycle, clock=self.clock, wakeup=wakeup, credential=self.credential
         )
         if in_order:
-            await Startup(store=self.store, lifecycle=lifecycle, witness=witness, clock=self.clock).begin()
+            await Startup(
+                store=self.store, lifecycle=lifecycle, restore_guard=restore_guard, clock=self.clock
+            ).begin()
         self.dispatcher = Dispatcher(
             store=self.store,
             service=self.service,
             transport=cast("Transport", self),
-            roster=self,
-            witness=witness,
+            role_source=self,
+            restore_guard=restore_guard,
             clock=self.clock,
             steady=lambda: self.seconds,
-            bell=bell,
+            wakeup=wakeup,
             credential=self.credential,
         )
         await self.dispatcher.sweep()
@@ -411,7 +414,7 @@ class World:
         """Expect that a yes counts, or stands in the record if a person has said otherwise."""
         async with self.store.reading() as tx:
             now = await tx.deliveries.get(claim.id)
-            lines = [one.entry for one in await tx.record.of_guild(self.stories[claim.broadcast_id].guild)]
+            lines = [one.entry for one in await tx.audit.of_guild(self.stories[claim.broadcast_id].guild)]
         if now.attempts != claim.attempts:
             return
         if now.status is DeliveryStatus.REJECTED:
@@ -601,7 +604,7 @@ class World:
                 self._check_story(story, broadcast)
                 self._check_end(story, broadcast, deliveries)
             for guild in (HERE, ELSEWHERE):
-                events = await tx.record.of_guild(guild)
+                events = await tx.audit.of_guild(guild)
                 assert first_broken(events) is None, "the record is whole"
                 refused = sum(one.entry.action.startswith("refused ") for one in events)
                 assert refused == self.refusals[guild], "refusals stand in the record"

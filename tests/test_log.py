@@ -15,11 +15,11 @@ from pydantic import SecretStr
 
 from bot import log
 from bot.app import assemble
-from bot.policy_file import parse_policy
+from bot.policy.loading import parse_policy
 from bot.redaction import HIDDEN
-from bot.sandbox.stage import API_KEY, Stage, answer, readable
+from bot.sandbox.sandbox import API_KEY, Sandbox, answer, readable
 from bot.sandbox.whop import Fault
-from tests.conftest import MakeSettings, OpenStage
+from tests.conftest import MakeSettings, OpenSandbox
 
 SHORT = "key-that-must-not-show"
 # One contains the other; a quote, a backslash and a percent sign are printed differently by repr.
@@ -254,17 +254,17 @@ TOKEN = "sandbox-token"
     ],
 )
 async def test_no_secret_leaves_on_a_journey(
-    open_stage: OpenStage, tmp_path: Path, generation: str, fault: Fault
+    open_sandbox: OpenSandbox, tmp_path: Path, generation: str, fault: Fault
 ) -> None:
     # Nothing is redacted here: what must not be in the log is not even given to it.
     output = configured("json", secrets=())
-    async with open_stage(generation, slow_seconds=0.01) as stage:
-        stage.whop.fail_next(fault)
-        draft = await stage.compose()
-        answers = [draft, await stage.submit(draft, note="now"), await stage.press("Omar", "Approve")]
-        await stage.wait(timedelta(seconds=11))
-        assert len(stage.whop.exchanges) == 1
-        seen = _everything_that_left(stage) + "".join(answer(one) for one in answers)
+    async with open_sandbox(generation, slow_seconds=0.01) as sandbox:
+        sandbox.whop.fail_next(fault)
+        draft = await sandbox.compose()
+        answers = [draft, await sandbox.submit(draft, note="now"), await sandbox.press("Omar", "Approve")]
+        await sandbox.wait(timedelta(seconds=11))
+        assert len(sandbox.whop.exchanges) == 1
+        seen = _everything_that_left(sandbox) + "".join(answer(one) for one in answers)
         stored = _bytes_in(tmp_path)
     logged = output.getvalue()
     assert "delivery attempted" in logged
@@ -276,15 +276,15 @@ async def test_no_secret_leaves_on_a_journey(
         assert secret.encode() not in stored
 
 
-def _everything_that_left(stage: Stage) -> str:
-    channels = [text for name in stage.world.channels for text in stage.texts(name)]
+def _everything_that_left(sandbox: Sandbox) -> str:
+    channels = [text for name in sandbox.world.channels for text in sandbox.texts(name)]
     return "\n".join(
         [
             *channels,
-            repr(stage.world.env.http_requests),
-            stage.world.env.transcript(),
-            repr(stage.whop.exchanges),
-            repr(stage.whop.pushes),
+            repr(sandbox.world.env.http_requests),
+            sandbox.world.env.transcript(),
+            repr(sandbox.whop.exchanges),
+            repr(sandbox.whop.pushes),
         ]
     )
 
@@ -293,18 +293,18 @@ def _bytes_in(folder: Path) -> bytes:
     return b"".join(file.read_bytes() for file in sorted(folder.glob("herald.db*")))
 
 
-async def test_one_proof_code_stands_everywhere_from_the_draft_to_the_result(stage: Stage) -> None:
+async def test_one_proof_code_stands_everywhere_from_the_draft_to_the_result(sandbox: Sandbox) -> None:
     output = configured("json", secrets=())
-    draft = await stage.compose()
-    said = [answer(draft), answer(await stage.submit(draft))]
-    said.append(readable(stage.review_card()))
-    said.append(answer(await stage.press("Omar", "Approve")))
-    await stage.wait(timedelta(seconds=11))
-    said += [readable(stage.review_card()), stage.texts("moderators")[-1], *stage.texts("audit")]
+    draft = await sandbox.compose()
+    said = [answer(draft), answer(await sandbox.submit(draft))]
+    said.append(readable(sandbox.review_card()))
+    said.append(answer(await sandbox.press("Omar", "Approve")))
+    await sandbox.wait(timedelta(seconds=11))
+    said += [readable(sandbox.review_card()), sandbox.texts("moderators")[-1], *sandbox.texts("audit")]
 
-    async with stage.herald.store.reading() as tx:
+    async with sandbox.herald.store.reading() as tx:
         proof = (await tx.broadcasts.get(1)).proof
-        events = await tx.record.of_guild(stage.world.guild.id)
+        events = await tx.audit.of_guild(sandbox.world.guild.id)
     assert [one for one in said if f"proof {proof}" not in one] == []
     assert {event.entry.proof for event in events} == {proof}
     logged = [json.loads(line) for line in output.getvalue().splitlines()]

@@ -11,14 +11,14 @@ from prometheus_client.parser import text_string_to_metric_families
 from bot.errors import StoreError
 from bot.health import Health
 from bot.metrics import Metrics
-from bot.policy_file import parse_policy
-from bot.sandbox.stage import UNDONE, Stage
+from bot.policy.loading import parse_policy
+from bot.sandbox.sandbox import UNDONE, Sandbox
 from tests.desk import POLICY
 
 
 @pytest.fixture
 def setting(database_url: str) -> tuple[str, str]:
-    """Run what takes a stage once on each database: the mirror is the same for both of Whop's APIs."""
+    """Run what takes a sandbox once on each database: the mirror is the same for both of Whop's APIs."""
     return "v5", database_url
 
 
@@ -35,11 +35,11 @@ async def scrape(metrics: Metrics) -> dict[str, float]:
 SERVER = "Sunrise Trading"
 
 
-async def test_the_numbers_are_those_of_the_database(stage: Stage) -> None:
-    await stage.approved()
-    await stage.wait(UNDONE)
-    await stage.submit(await stage.compose())
-    found = await scrape(stage.herald.metrics)
+async def test_the_numbers_are_those_of_the_database(sandbox: Sandbox) -> None:
+    await sandbox.approved()
+    await sandbox.wait(UNDONE)
+    await sandbox.submit(await sandbox.compose())
+    found = await scrape(sandbox.herald.metrics)
     assert found[f"herald_record_lines {SERVER}"] == 8
     assert found[f"herald_broadcasts {SERVER} sent"] == 1
     assert found[f"herald_broadcasts {SERVER} review"] == 1
@@ -52,29 +52,29 @@ async def test_the_numbers_are_those_of_the_database(stage: Stage) -> None:
     assert found[f"herald_mirror_unreadable {SERVER}"] == 0
 
 
-async def test_trouble_is_counted_and_a_restart_forgets_none_of_it(stage: Stage) -> None:
-    await stage.submit(await stage.compose())
-    first, second = stage.channel("audit").history()
-    stage.world.env.backend.delete_message(first.channel.id, first.id)
-    await stage.herald.lookout.edited(second.id, "something else")
-    await stage.world.env.settle()
-    await stage.settle()
-    stage.world.env.inject_error("*", "/channels/**", status=500, times=None)
-    await stage.press("Omar", "Approve")
-    await stage.herald.service.freeze(stage.actor("Lena"), "Wrong price.")
-    await stage.wait(timedelta(minutes=2))
-    before = await scrape(stage.herald.metrics)
+async def test_trouble_is_counted_and_a_restart_forgets_none_of_it(sandbox: Sandbox) -> None:
+    await sandbox.submit(await sandbox.compose())
+    first, second = sandbox.channel("audit").history()
+    sandbox.world.env.backend.delete_message(first.channel.id, first.id)
+    await sandbox.herald.watcher.edited(second.id, "something else")
+    await sandbox.world.env.settle()
+    await sandbox.settle()
+    sandbox.world.env.inject_error("*", "/channels/**", status=500, times=None)
+    await sandbox.press("Omar", "Approve")
+    await sandbox.herald.service.freeze(sandbox.actor("Lena"), "Wrong price.")
+    await sandbox.wait(timedelta(minutes=2))
+    before = await scrape(sandbox.herald.metrics)
     assert before[f"herald_mirror_tampered_posts {SERVER}"] == 2
     assert before[f"herald_mirror_waiting_lines {SERVER}"] == 3
     assert before[f"herald_mirror_oldest_waiting_seconds {SERVER}"] == 120
     assert before[f"herald_frozen {SERVER}"] == 1
     assert before[f"herald_cards_waiting {SERVER}"] == 1
-    again = Metrics(store=stage.herald.store, policy=stage.policy, clock=stage.clock)
+    again = Metrics(store=sandbox.herald.store, policy=sandbox.policy, clock=sandbox.clock)
     assert await scrape(again) == before
     assert await again.read() == await again.read()
 
 
-async def test_each_server_has_series_of_its_own_even_before_its_first_line(v5: Stage) -> None:
+async def test_each_server_has_series_of_its_own_even_before_its_first_line(v5: Sandbox) -> None:
     policy = parse_policy(POLICY.replace("experiences = ", "products = ").replace("exp_", "prod_"), name="x")
     found = await scrape(Metrics(store=v5.herald.store, policy=policy, clock=v5.clock))
     assert {one.removeprefix("herald_record_lines ") for one in found if "record_lines" in one} == {
@@ -83,7 +83,7 @@ async def test_each_server_has_series_of_its_own_even_before_its_first_line(v5: 
     }
 
 
-async def test_nothing_that_anybody_typed_and_no_secret_stands_on_the_page(v5: Stage) -> None:
+async def test_nothing_that_anybody_typed_and_no_secret_stands_on_the_page(v5: Sandbox) -> None:
     await v5.submit(await v5.compose(subject="Zebra", content="Giraffe"), note="Ostrich")
     await v5.press("Omar", "Reject", reason="Gazelle")
     page = (await v5.herald.metrics.read()).decode()
@@ -92,7 +92,7 @@ async def test_nothing_that_anybody_typed_and_no_secret_stands_on_the_page(v5: S
     assert set(re.findall(r"(\w+)=", page)) == {"server", "status"}
 
 
-async def test_nothing_is_kept_in_a_registry_that_all_share(v5: Stage) -> None:
+async def test_nothing_is_kept_in_a_registry_that_all_share(v5: Sandbox) -> None:
     await v5.herald.metrics.read()
     assert not [family.name for family in REGISTRY.collect() if family.name.startswith("herald")]
 
@@ -108,7 +108,7 @@ async def get(health: Health) -> tuple[int, str, str]:
         return answer.status, answer.headers["Content-Type"], await answer.text()
 
 
-async def test_the_page_stands_beside_the_health_page_and_prometheus_can_read_it(v5: Stage) -> None:
+async def test_the_page_stands_beside_the_health_page_and_prometheus_can_read_it(v5: Sandbox) -> None:
     async with Health("127.0.0.1:0", {}, v5.herald.metrics) as health:
         status, kind, page = await get(health)
     assert status == 200
@@ -117,7 +117,7 @@ async def test_the_page_stands_beside_the_health_page_and_prometheus_can_read_it
 
 
 async def test_a_database_in_trouble_is_503_and_one_sentence_without_its_words(
-    v5: Stage, monkeypatch: pytest.MonkeyPatch
+    v5: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken() -> None:
         raise StoreError("The database is in trouble (no route to db.internal); nothing was changed.")

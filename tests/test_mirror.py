@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.mirror import (
+from bot.audit.mirror import (
     CHANGED,
     DOUBLED,
     GONE,
     MISPLACED,
     NEVER,
     REWRITTEN,
-    Outbox,
+    Expected,
     Posted,
     Seen,
     compare,
@@ -43,15 +43,15 @@ def message(number: int, content: str | None = None, *, place: int | None = None
     return Seen(place or 100 + number, HERALD, content or said(number))
 
 
-def outbox(numbers: Iterable[int], **changed: Any) -> Outbox:
+def expected(numbers: Iterable[int], **changed: Any) -> Expected:
     known: Mapping[str, Any] = {
         "lines": {number: digest(number) for number in numbers},
         "posts": [posted(number) for number in numbers],
     }
-    return Outbox(**known | changed)
+    return Expected(**known | changed)
 
 
-def differences(box: Outbox, seen: Sequence[Seen], *, since: Iterable[int] | None = None) -> list[str]:
+def differences(box: Expected, seen: Sequence[Seen], *, since: Iterable[int] | None = None) -> list[str]:
     before = {post.message_id for post in box.posts} if since is None else {*since}
     return [str(one) for one in compare(box, seen, own=HERALD, since=before)]
 
@@ -61,16 +61,16 @@ ALL = [message(number) for number in FIVE]
 
 
 def test_a_channel_that_shows_each_line_once_and_in_order_differs_in_nothing() -> None:
-    assert differences(outbox(FIVE), ALL) == []
-    assert differences(outbox(FIVE), ALL[::-1]) == []
+    assert differences(expected(FIVE), ALL) == []
+    assert differences(expected(FIVE), ALL[::-1]) == []
 
 
 def test_missing_lines_are_named_as_ranges() -> None:
-    assert differences(outbox(FIVE), [ALL[3]]) == [f"lines 1-3 and 5: {GONE}."]
+    assert differences(expected(FIVE), [ALL[3]]) == [f"lines 1-3 and 5: {GONE}."]
 
 
 def test_a_missing_line_of_which_the_record_tells_says_where() -> None:
-    box = outbox(FIVE, told={2: 5})
+    box = expected(FIVE, told={2: 5})
     assert differences(box, [ALL[0], ALL[3], ALL[4]]) == [
         f"line 2: {GONE}, which line 5 tells.",
         f"line 3: {GONE}.",
@@ -78,34 +78,34 @@ def test_a_missing_line_of_which_the_record_tells_says_where() -> None:
 
 
 def test_another_digest_means_that_the_database_or_the_channel_was_rewritten() -> None:
-    rewritten = outbox(FIVE, posts=[posted(n, digest=digest(n + (n > 3))) for n in FIVE])
+    rewritten = expected(FIVE, posts=[posted(n, digest=digest(n + (n > 3))) for n in FIVE])
     assert differences(rewritten, ALL) == [f"lines 4-5: {REWRITTEN}."]
     forged = message(2, said(2, shown="0" * 16))
-    assert differences(outbox(FIVE), [ALL[0], forged, *ALL[2:]]) == [f"line 2: {REWRITTEN}."]
+    assert differences(expected(FIVE), [ALL[0], forged, *ALL[2:]]) == [f"line 2: {REWRITTEN}."]
 
 
 @pytest.mark.parametrize("content", [said(3, words="did not do it"), "", said(2), said(3) + " "])
 def test_changed_words_are_named_whatever_stands_there_now(content: str) -> None:
-    found = differences(outbox(FIVE), [*ALL[:2], Seen(103, HERALD, content), *ALL[3:]])
+    found = differences(expected(FIVE), [*ALL[:2], Seen(103, HERALD, content), *ALL[3:]])
     assert found in ([f"line 3: {CHANGED}."], [f"line 3: {REWRITTEN}."])
 
 
 def test_a_post_whose_words_nobody_remembered_is_known_by_its_number_and_digest() -> None:
-    old = outbox(FIVE, posts=[posted(number, words=None) for number in FIVE])
+    old = expected(FIVE, posts=[posted(number, words=None) for number in FIVE])
     assert differences(old, [message(1, said(1, words="put otherwise")), *ALL[1:]]) == []
     assert differences(old, [message(1, said(2)), *ALL[1:]]) == [f"line 1: {REWRITTEN}."]
     assert differences(old, [message(1, "gone"), *ALL[1:]]) == [f"line 1: {CHANGED}."]
 
 
 def test_posts_out_of_order_are_named() -> None:
-    swapped = outbox(FIVE, posts=[posted(n, message_id={2: 104, 4: 102}.get(n, 100 + n)) for n in FIVE])
+    swapped = expected(FIVE, posts=[posted(n, message_id={2: 104, 4: 102}.get(n, 100 + n)) for n in FIVE])
     seen = [message(n, place={2: 104, 4: 102}.get(n, 100 + n)) for n in FIVE]
     assert differences(swapped, seen) == [f"lines 2-3: {MISPLACED}."]
 
 
 def test_doubled_posts_and_strangers_of_heralds_own_account_are_named() -> None:
     seen = [*ALL, message(3, place=201), message(4, "hello", place=202), message(9, place=203)]
-    assert differences(outbox(FIVE), seen) == [
+    assert differences(expected(FIVE), seen) == [
         f"line 3: {DOUBLED}.",
         "message 202 is by Herald, but is no line of this record.",
         "message 203 is by Herald, but is no line of this record.",
@@ -114,33 +114,33 @@ def test_doubled_posts_and_strangers_of_heralds_own_account_are_named() -> None:
 
 def test_a_forged_line_with_the_number_of_a_true_one_is_a_stranger() -> None:
     forged = message(3, said(3, shown="0" * 16), place=201)
-    assert differences(outbox(FIVE), [*ALL, forged]) == [
+    assert differences(expected(FIVE), [*ALL, forged]) == [
         "message 201 is by Herald, but is no line of this record."
     ]
 
 
 def test_what_others_write_and_heralds_cards_are_no_concern() -> None:
     seen = [*ALL, Seen(201, SOMEONE, said(3)), message(1, "a card", place=202)]
-    assert differences(outbox(FIVE, others=frozenset({202})), seen) == []
+    assert differences(expected(FIVE, others=frozenset({202})), seen) == []
 
 
 def test_what_herald_posted_with_another_account_of_former_times_still_counts() -> None:
-    assert differences(outbox(FIVE), [one._replace(author_id=SOMEONE) for one in ALL]) == []
+    assert differences(expected(FIVE), [one._replace(author_id=SOMEONE) for one in ALL]) == []
 
 
 def test_lines_that_wait_are_no_fault_and_a_line_that_was_never_posted_is() -> None:
-    box = outbox(FIVE, posts=[posted(number) for number in range(1, 4)], waiting={5})
+    box = expected(FIVE, posts=[posted(number) for number in range(1, 4)], waiting={5})
     assert differences(box, ALL[:3]) == [f"line 4: {NEVER}."]
 
 
 def test_what_herald_posted_and_could_not_note_is_the_line_and_no_double() -> None:
-    box = outbox(FIVE, posts=[posted(number) for number in range(1, 5)], waiting={5})
+    box = expected(FIVE, posts=[posted(number) for number in range(1, 5)], waiting={5})
     assert differences(box, ALL) == []
 
 
 def test_what_was_posted_while_the_channel_was_read_need_not_be_among_it() -> None:
-    assert differences(outbox(FIVE), ALL[:4], since=range(101, 105)) == []
-    assert differences(outbox(FIVE), ALL[:3], since=range(101, 105)) == [f"line 4: {GONE}."]
+    assert differences(expected(FIVE), ALL[:4], since=range(101, 105)) == []
+    assert differences(expected(FIVE), ALL[:3], since=range(101, 105)) == [f"line 4: {GONE}."]
 
 
 @given(st.sets(st.integers(1, 300), min_size=1))

@@ -12,14 +12,14 @@ from pydantic import SecretStr
 from simcord.backend.models import Overwrite
 from simcord.enums import OverwriteType
 
-from bot.__main__ import main
-from bot.announcer import MAY_NOT_WRITE
-from bot.channel import NO_CHANNEL
-from bot.check import look_at_mirror
-from bot.mirror import Condition
-from bot.sandbox.stage import UNDONE, Stage, readable
+from bot.audit.mirror import Condition
+from bot.chat.announcer import MAY_NOT_WRITE
+from bot.chat.channels import NO_CHANNEL
+from bot.cli.commands import main
+from bot.preflight import look_at_mirror
+from bot.sandbox.sandbox import UNDONE, Sandbox, readable
 from bot.store import Store
-from bot.store.announcements import PostKind
+from bot.store.outbox import PostKind
 from tests.test_app import POLICY
 from tests.test_audit import make_entry
 
@@ -30,43 +30,43 @@ MINUTE = timedelta(minutes=1)
 
 @pytest.fixture
 def setting(database_url: str) -> tuple[str, str]:
-    """Run what takes a stage once on each database: the mirror is the same for both of Whop's APIs."""
+    """Run what takes a sandbox once on each database: the mirror is the same for both of Whop's APIs."""
     return "v5", database_url
 
 
-def numbers(stage: Stage, channel: str = "audit") -> list[int]:
-    return [int(line.split("`")[1]) for line in stage.texts(channel)]
+def numbers(sandbox: Sandbox, channel: str = "audit") -> list[int]:
+    return [int(line.split("`")[1]) for line in sandbox.texts(channel)]
 
 
-def card(stage: Stage) -> str:
+def card(sandbox: Sandbox) -> str:
     """Return the words of the newest card as people see them."""
-    return readable(stage.review_card()).replace("\\", "")
+    return readable(sandbox.review_card()).replace("\\", "")
 
 
-async def condition(stage: Stage) -> Condition:
-    async with stage.herald.store.reading() as tx:
-        return await tx.mirror.condition(stage.world.guild.id)
+async def condition(sandbox: Sandbox) -> Condition:
+    async with sandbox.herald.store.reading() as tx:
+        return await tx.mirror.condition(sandbox.world.guild.id)
 
 
-async def look(stage: Stage, *, after: timedelta = timedelta()) -> Sequence[str]:
-    return await look_at_mirror(stage.settings, stage.policy, now=stage.clock() + after)
+async def look(sandbox: Sandbox, *, after: timedelta = timedelta()) -> Sequence[str]:
+    return await look_at_mirror(sandbox.settings, sandbox.policy, now=sandbox.clock() + after)
 
 
-def forbid(stage: Stage, **rights: bool) -> None:
+def forbid(sandbox: Sandbox, **rights: bool) -> None:
     """Give or take Herald's rights in the audit channel."""
-    backend, (allow, deny) = stage.world.env.backend, discord.PermissionOverwrite(**rights).pair()
+    backend, (allow, deny) = sandbox.world.env.backend, discord.PermissionOverwrite(**rights).pair()
     overwrite = Overwrite(backend.bot_user.id, OverwriteType.MEMBER, allow=allow.value, deny=deny.value)
-    backend.set_overwrite(stage.channel("audit").id, overwrite)
+    backend.set_overwrite(sandbox.channel("audit").id, overwrite)
 
 
-def drawn(stage: Stage) -> int:
+def drawn(sandbox: Sandbox) -> int:
     """Return how often a card was edited."""
-    requests = stage.world.env.http_requests
+    requests = sandbox.world.env.http_requests
     return sum(one.method == "PATCH" and one.path.startswith("/channels/") for one in requests)
 
 
 async def test_a_missing_permission_stands_on_open_cards_and_in_check_until_it_is_mended(
-    v5: Stage,
+    v5: Sandbox,
 ) -> None:
     forbid(v5, send_messages=False)
     await v5.submit(await v5.compose())
@@ -91,7 +91,7 @@ async def test_a_missing_permission_stands_on_open_cards_and_in_check_until_it_i
     assert numbers(v5) == [1, 2]
 
 
-async def test_a_mirror_in_trouble_delays_no_send_and_no_line_of_the_record(v5: Stage) -> None:
+async def test_a_mirror_in_trouble_delays_no_send_and_no_line_of_the_record(v5: Sandbox) -> None:
     forbid(v5, send_messages=False)
     await v5.approved()
     await v5.wait(UNDONE)
@@ -100,7 +100,7 @@ async def test_a_mirror_in_trouble_delays_no_send_and_no_line_of_the_record(v5: 
     assert (await condition(v5)).waiting == 6
 
 
-async def test_a_single_hiccup_is_no_trouble_and_draws_no_card(v5: Stage) -> None:
+async def test_a_single_hiccup_is_no_trouble_and_draws_no_card(v5: Sandbox) -> None:
     await v5.submit(await v5.compose())
     await v5.settle()
     before = drawn(v5)
@@ -116,7 +116,7 @@ async def test_a_single_hiccup_is_no_trouble_and_draws_no_card(v5: Stage) -> Non
     assert "lags" not in card(v5)
 
 
-async def test_cards_are_drawn_when_the_trouble_begins_and_ends_and_not_at_each_retry(v5: Stage) -> None:
+async def test_cards_are_drawn_when_the_trouble_begins_and_ends_and_not_at_each_retry(v5: Sandbox) -> None:
     forbid(v5, send_messages=False)
     await v5.submit(await v5.compose())
     await v5.settle()
@@ -132,7 +132,7 @@ async def test_cards_are_drawn_when_the_trouble_begins_and_ends_and_not_at_each_
 
 
 async def test_a_deleted_channel_is_named_and_what_waits_goes_to_the_one_that_replaces_it(
-    v5: Stage,
+    v5: Sandbox,
 ) -> None:
     await v5.submit(await v5.compose())
     old = v5.channel("audit")
@@ -152,7 +152,7 @@ async def test_a_deleted_channel_is_named_and_what_waits_goes_to_the_one_that_re
     assert not (await condition(v5)).waiting
 
 
-async def test_check_says_when_nothing_posts_what_waits(v5: Stage) -> None:
+async def test_check_says_when_nothing_posts_what_waits(v5: Sandbox) -> None:
     # Composed and recorded; but nobody announces.
     await v5.compose()
     assert await look(v5) == []
@@ -161,7 +161,7 @@ async def test_check_says_when_nothing_posts_what_waits(v5: Stage) -> None:
     assert "no `herald run` is connected to Discord: start one." in sentence
 
 
-async def test_check_makes_no_database_to_look_into(v5: Stage) -> None:
+async def test_check_makes_no_database_to_look_into(v5: Sandbox) -> None:
     elsewhere = v5.settings.model_copy(update={"database_url": SecretStr("sqlite:///no/herald.db")})
     assert await look_at_mirror(elsewhere, v5.policy, now=v5.clock()) == []
 
@@ -173,8 +173,8 @@ def test_herald_check_says_what_waits_and_leaves_its_status_to_what_has_to_be_me
 ) -> None:
     async def fill() -> None:
         async with Store.open(f"sqlite:///{tmp_path}/data/herald.db") as store, store.transaction() as tx:
-            event = await tx.record.append(make_entry(1, guild_id=GUILD))
-            await tx.announcements.add_post(
+            event = await tx.audit.append(make_entry(1, guild_id=GUILD))
+            await tx.outbox.add_post(
                 PostKind.AUDIT, guild_id=GUILD, channel_id=5, sequence=event.sequence, at=event.entry.at
             )
 
@@ -189,7 +189,7 @@ def test_herald_check_says_what_waits_and_leaves_its_status_to_what_has_to_be_me
     Path(".env").write_text("DISCORD_TOKEN=fake\nWHOP_API_KEY=fake\nWHOP_API=v5\n")
     monkeypatch.setattr(sys, "argv", ["herald", "check"])
     monkeypatch.setattr("bot.log.configure", no_log)
-    monkeypatch.setattr("bot.__main__._ask", agree)
+    monkeypatch.setattr("bot.cli.commands._ask", agree)
     asyncio.run(fill())
     with pytest.raises(SystemExit) as ended:
         main()
@@ -209,7 +209,7 @@ def test_herald_check_says_what_waits_and_leaves_its_status_to_what_has_to_be_me
     ],
 )
 async def test_why_the_mirror_lags_is_remembered_in_words_that_say_what_to_mend(
-    v5: Stage, status: int, code: int, words: str
+    v5: Sandbox, status: int, code: int, words: str
 ) -> None:
     path = f"/channels/{v5.channel('audit').id}/messages"
     v5.world.env.inject_error("POST", path, status=status, code=code, times=None)

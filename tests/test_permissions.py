@@ -10,11 +10,11 @@ import discord
 import pytest
 
 import cogs
-from bot.audit import Event
+from bot.audit.chain import Event
 from bot.broadcast import Broadcast, Status
 from bot.errors import HeraldError, Refused
 from bot.permissions import PERMISSIONS, Action, Actor
-from bot.sandbox.stage import Stage
+from bot.sandbox.sandbox import Sandbox
 from cogs.buttons import LOOKS
 from cogs.modals import REASONED as ASKED_WHY
 from tests.permissions.__main__ import PAGE
@@ -262,7 +262,7 @@ def classes(base: type) -> set[str]:
     return {one.__name__ for one in found if issubclass(one, base) and one.__module__.startswith("cogs.")}
 
 
-async def test_every_command_button_and_form_stands_in_it(v5: Stage) -> None:
+async def test_every_command_button_and_form_stands_in_it(v5: Sandbox) -> None:
     offered = v5.person("Maya").available_commands(v5.channel("moderators"))
     assert {one for one in SURFACES if one.startswith("/")} == {f"/{name}" for name in offered}
     buttons = {one.removeprefix("button ") for one in SURFACES if one.startswith("button ")}

@@ -7,14 +7,14 @@ import discord
 import pytest
 import simcord
 
-from bot.audit import Entry
+from bot.audit.chain import NewEvent
+from bot.audit.search import EVERYTHING
 from bot.broadcast import Broadcast, Status
-from bot.sandbox.stage import UNDONE, Stage, answer
+from bot.sandbox.discord import PEOPLE
+from bot.sandbox.sandbox import UNDONE, Sandbox, answer
 from bot.sandbox.whop import Fault
-from bot.sandbox.world import PEOPLE
-from bot.search import EVERYTHING
+from cogs.audit import PageButton
 from cogs.buttons import LOOKS, ActionButton
-from cogs.record import PageButton
 from tests.permissions.table import DOOR, NO_SUCH, OLD_CARD, TABLE
 from tests.permissions.ways import WAYS
 
@@ -33,12 +33,12 @@ OPTIONS: Final[dict[str, dict[str, str]]] = {
 UNKNOWN_BUTTON: Final = "This button no longer does anything."
 
 
-async def forged(stage: Stage, *custom_ids: str, where: Any = None) -> discord.Message:
+async def forged(sandbox: Sandbox, *custom_ids: str, where: Any = None) -> discord.Message:
     """Put a card with buttons of one's own choice where people can press them."""
     view = discord.ui.View(timeout=None)
     for custom_id in custom_ids:
         view.add_item(discord.ui.Button(label=custom_id, custom_id=custom_id))
-    channel = stage.herald.client.get_partial_messageable((where or stage.channel("review")).id)
+    channel = sandbox.herald.client.get_partial_messageable((where or sandbox.channel("review")).id)
     message = await channel.send("forged", view=view)
     view.stop()
     return message
@@ -55,33 +55,33 @@ def row_of(custom_id: str) -> Any:
     return WHAT["page button" if kind == "record" else f"button {action}"]
 
 
-async def record(stage: Stage, guild: int | None = None) -> list[Entry]:
-    async with stage.herald.store.reading() as tx:
-        return [one.entry for one in await tx.record.of_guild(guild or stage.world.guild.id)]
+async def record(sandbox: Sandbox, guild: int | None = None) -> list[NewEvent]:
+    async with sandbox.herald.store.reading() as tx:
+        return [one.entry for one in await tx.audit.of_guild(guild or sandbox.world.guild.id)]
 
 
-async def broadcast(stage: Stage) -> Broadcast:
-    async with stage.herald.store.reading() as tx:
+async def broadcast(sandbox: Sandbox) -> Broadcast:
+    async with sandbox.herald.store.reading() as tx:
         return await tx.broadcasts.get(1)
 
 
-def role_sentence(stage: Stage, row: Any) -> str:
-    return row.role.format(**{key: f"<@&{role.id}>" for key, role in stage.world.roles.items()})
+def role_sentence(sandbox: Sandbox, row: Any) -> str:
+    return row.role.format(**{key: f"<@&{role.id}>" for key, role in sandbox.world.roles.items()})
 
 
-def powerful(stage: Stage) -> dict[str, simcord.MemberActor]:
+def powerful(sandbox: Sandbox) -> dict[str, simcord.MemberActor]:
     """Return those whom Discord lets do everything, and somebody whom it does not."""
-    guild, env = stage.world.guild, stage.world.env
+    guild, env = sandbox.world.guild, sandbox.world.env
     every_right = guild.create_role("Admins", permissions=discord.Permissions.all())
     adam = guild.add_member(env.create_user("Adam"), roles=[every_right])
     olga = guild.add_member(env.create_user("Olga"))
     env.backend.get_guild(guild.id).owner_id = olga.id
-    stage.herald.client.owner_id = olga.id
-    return {"administrator": adam, "owner": olga, "stranger": stage.person("Sam")}
+    sandbox.herald.client.owner_id = olga.id
+    return {"administrator": adam, "owner": olga, "stranger": sandbox.person("Sam")}
 
 
 @pytest.mark.parametrize("who", ["administrator", "owner", "stranger"])
-async def test_discords_own_powers_are_none_here(v5: Stage, who: str) -> None:
+async def test_discords_own_powers_are_none_here(v5: Sandbox, who: str) -> None:
     await v5.submit(await v5.compose())
     before, someone = await broadcast(v5), powerful(v5)[who]
     card, channel, written = await forged(v5, *ids()), v5.channel("moderators"), len(await record(v5))
@@ -102,7 +102,7 @@ async def test_discords_own_powers_are_none_here(v5: Stage, who: str) -> None:
     assert await broadcast(v5) == before
 
 
-async def test_while_they_type_only_those_who_may_see_it_are_offered_anything(v5: Stage) -> None:
+async def test_while_they_type_only_those_who_may_see_it_are_offered_anything(v5: Sandbox) -> None:
     await v5.submit(await v5.compose())
     channel, written = v5.channel("moderators"), len(await record(v5))
     guild = discord.Object(v5.world.guild.id)
@@ -125,7 +125,7 @@ async def test_while_they_type_only_those_who_may_see_it_are_offered_anything(v5
     assert len(await record(v5)) == written
 
 
-async def test_by_direct_message_nothing_can_be_done_and_nobodys_record_says_so(v5: Stage) -> None:
+async def test_by_direct_message_nothing_can_be_done_and_nobodys_record_says_so(v5: Sandbox) -> None:
     await v5.submit(await v5.compose())
     before, written = await broadcast(v5), len(await record(v5))
     maya = v5.person("Maya").user
@@ -137,7 +137,7 @@ async def test_by_direct_message_nothing_can_be_done_and_nobodys_record_says_so(
     assert (await broadcast(v5), len(await record(v5))) == (before, written)
 
 
-async def test_a_bot_can_do_nothing_whatever_roles_it_holds(v5: Stage) -> None:
+async def test_a_bot_can_do_nothing_whatever_roles_it_holds(v5: Sandbox) -> None:
     await v5.submit(await v5.compose())
     before, written = await broadcast(v5), len(await record(v5))
     robot = v5.world.env.create_user("Robot", bot=True)
@@ -151,7 +151,7 @@ async def test_a_bot_can_do_nothing_whatever_roles_it_holds(v5: Stage) -> None:
     assert await broadcast(v5) == before
 
 
-async def test_from_another_server_there_is_no_such_broadcast(v5: Stage) -> None:
+async def test_from_another_server_there_is_no_such_broadcast(v5: Sandbox) -> None:
     await v5.submit(await v5.compose())
     guild = v5.world.env.create_guild("Moonlight")
     channel, role = guild.create_text_channel("night"), guild.create_role("Everything")
@@ -183,7 +183,7 @@ targets.products = ["prod_moon"]
 
 
 @pytest.mark.parametrize("custom_id", ["herald:explode:1:1", "herald:freeze:1:1", "herald:audit:1:1"])
-async def test_an_invented_button_does_nothing(v5: Stage, custom_id: str) -> None:
+async def test_an_invented_button_does_nothing(v5: Sandbox, custom_id: str) -> None:
     await v5.submit(await v5.compose())
     before, written = await broadcast(v5), len(await record(v5))
     pressed = await v5.person("Lena").click(await forged(v5, custom_id), custom_id=custom_id)
@@ -199,15 +199,15 @@ INVENTED: Final = {
 }
 
 
-async def test_an_invented_number_is_refused_and_recorded(stage: Stage) -> None:
-    await stage.submit(await stage.compose())
-    before, written = await broadcast(stage), len(await record(stage))
-    card = await forged(stage, *INVENTED)
+async def test_an_invented_number_is_refused_and_recorded(sandbox: Sandbox) -> None:
+    await sandbox.submit(await sandbox.compose())
+    before, written = await broadcast(sandbox), len(await record(sandbox))
+    card = await forged(sandbox, *INVENTED)
     for custom_id, sentence in INVENTED.items():
-        assert answer(await stage.person("Lena").click(card, custom_id=custom_id)) == sentence, custom_id
-    refused = [(entry.action, entry.detail) for entry in (await record(stage))[written:]]
+        assert answer(await sandbox.person("Lena").click(card, custom_id=custom_id)) == sentence, custom_id
+    refused = [(entry.action, entry.detail) for entry in (await record(sandbox))[written:]]
     assert refused == [("refused approve", sentence) for sentence in INVENTED.values()]
-    assert await broadcast(stage) == before
+    assert await broadcast(sandbox) == before
 
 
 # --- a form decides once more ------------------------------------------------------------------------
@@ -237,27 +237,29 @@ TYPED: Final = {
 }
 
 
-async def bring(stage: Stage, status: Status) -> None:
-    draft = await stage.compose()
+async def bring(sandbox: Sandbox, status: Status) -> None:
+    draft = await sandbox.compose()
     if status is not Status.DRAFT:
-        await stage.submit(draft)
+        await sandbox.submit(draft)
     if status is Status.UNKNOWN:
-        stage.whop.fail_next(Fault.DROP_AFTER_ACCEPT)
-        await stage.press("Omar", "Approve")
-        await stage.wait(UNDONE)
-    assert (await broadcast(stage)).status is status
+        sandbox.whop.fail_next(Fault.DROP_AFTER_ACCEPT)
+        await sandbox.press("Omar", "Approve")
+        await sandbox.wait(UNDONE)
+    assert (await broadcast(sandbox)).status is status
 
 
-async def opened(stage: Stage, form: str) -> simcord.InteractionResult:
+async def opened(sandbox: Sandbox, form: str) -> simcord.InteractionResult:
     name, surface, _ = FORMS[form]
     if surface.startswith("/"):
-        return await stage.person(name).slash(stage.channel("moderators"), surface[1:], **OPTIONS[surface])
+        return await sandbox.person(name).slash(
+            sandbox.channel("moderators"), surface[1:], **OPTIONS[surface]
+        )
     number = 1
     if "template" in surface:
-        [standing] = await stage.herald.service.templates(stage.actor(name))
+        [standing] = await sandbox.herald.service.templates(sandbox.actor(name))
         number = standing.number
     custom_id = f"herald:{surface.removeprefix('button ')}:{number}:1"
-    return await stage.person(name).click(await forged(stage, custom_id), custom_id=custom_id)
+    return await sandbox.person(name).click(await forged(sandbox, custom_id), custom_id=custom_id)
 
 
 def test_every_form_is_tried() -> None:
@@ -265,7 +267,9 @@ def test_every_form_is_tried() -> None:
 
 
 @pytest.mark.parametrize("form", FORMS)
-async def test_a_form_opened_with_the_role_and_submitted_without_it_is_refused(v5: Stage, form: str) -> None:
+async def test_a_form_opened_with_the_role_and_submitted_without_it_is_refused(
+    v5: Sandbox, form: str
+) -> None:
     name, _, status = FORMS[form]
     await bring(v5, status)
     if form.startswith("NameModal"):
@@ -285,7 +289,7 @@ async def test_a_form_opened_with_the_role_and_submitted_without_it_is_refused(v
     assert (entry.broadcast_id, await broadcast(v5)) == (1 if row.names_it else None, before)
 
 
-async def test_a_role_given_after_it_was_submitted_counts_at_once(v5: Stage) -> None:
+async def test_a_role_given_after_it_was_submitted_counts_at_once(v5: Sandbox) -> None:
     await v5.submit(await v5.compose())
     sam = v5.person("Sam")
     v5.world.env.backend.add_member_role(v5.world.guild.id, sam.id, v5.world.roles["approve"].id)

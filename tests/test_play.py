@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bot.sandbox.play import play_story
-from bot.sandbox.stage import API_KEY
+from bot.sandbox.sandbox import API_KEY
 from bot.sandbox.whop import Fault, SimulatedWhop
 
 

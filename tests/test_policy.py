@@ -14,8 +14,8 @@ import pytest
 
 from bot.app import check_policy
 from bot.errors import ConfigurationError
-from bot.policy import Policy, Rules
-from bot.policy_file import load_policy, parse_policy
+from bot.policy.loading import load_policy, parse_policy
+from bot.policy.model import Policy, Rules
 from bot.whop import gateway_for
 
 EXAMPLE = Path(__file__).parents[1] / "herald.example.toml"

@@ -4,41 +4,43 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
-from bot.sandbox.stage import UNDONE, Stage, readable
+from bot.sandbox.sandbox import UNDONE, Sandbox, readable
 from bot.sandbox.whop import Fault
-from tests.conftest import OpenStage
+from tests.conftest import OpenSandbox
 
 EXPERIENCES = ", ".join(f'"exp_{number}"' for number in range(6))
 ACCEPTED = "accepted (queued; Whop does not say how many people it reaches)"
 
 
 @pytest.fixture
-async def one_by_one(open_stage: OpenStage, monkeypatch: pytest.MonkeyPatch) -> AsyncGenerator[Stage, None]:
+async def one_by_one(
+    open_sandbox: OpenSandbox, monkeypatch: pytest.MonkeyPatch
+) -> AsyncGenerator[Sandbox, None]:
     """Have a broadcast of six requests due, of which one goes out in each round."""
-    monkeypatch.setattr("bot.dispatcher.WIDTH", 1)
+    monkeypatch.setattr("bot.sending.dispatcher.WIDTH", 1)
 
     def six(policy: str) -> str:
         return policy.replace('experiences = ["exp_gold"] }', f"experiences = [{EXPERIENCES}] }}")
 
-    async with open_stage("v1", edit_policy=six) as stage:
-        await stage.approved()
-        await stage.world.env.advance_time(UNDONE.total_seconds())
-        yield stage
+    async with open_sandbox("v1", edit_policy=six) as sandbox:
+        await sandbox.approved()
+        await sandbox.world.env.advance_time(UNDONE.total_seconds())
+        yield sandbox
 
 
-async def a_round(stage: Stage, *, after: float) -> None:
-    await stage.world.env.advance_time(after)
-    await stage.herald.dispatcher.tick()
-    await stage.herald.announcer.drain()
+async def a_round(sandbox: Sandbox, *, after: float) -> None:
+    await sandbox.world.env.advance_time(after)
+    await sandbox.herald.dispatcher.tick()
+    await sandbox.herald.announcer.drain()
 
 
-def edits(stage: Stage) -> int:
+def edits(sandbox: Sandbox) -> int:
     """Return how often Discord was asked to edit the card."""
-    place = f"/channels/{stage.channel('review').id}/messages/"
-    return sum(one.method == "PATCH" and place in one.path for one in stage.world.env.http_requests)
+    place = f"/channels/{sandbox.channel('review').id}/messages/"
+    return sum(one.method == "PATCH" and place in one.path for one in sandbox.world.env.http_requests)
 
 
-async def test_a_send_of_several_requests_shows_a_bar(one_by_one: Stage) -> None:
+async def test_a_send_of_several_requests_shows_a_bar(one_by_one: Sandbox) -> None:
     await a_round(one_by_one, after=0)
     card = readable(one_by_one.review_card())
     assert "▰▰▱▱▱▱▱▱▱▱▱▱ 1 of 6" in card
@@ -49,7 +51,7 @@ async def test_a_send_of_several_requests_shows_a_bar(one_by_one: Stage) -> None
 
 
 async def test_while_it_runs_the_card_is_edited_once_in_two_seconds_at_most_and_its_end_is_shown_at_once(
-    one_by_one: Stage,
+    one_by_one: Sandbox,
 ) -> None:
     await a_round(one_by_one, after=0)
     begun = edits(one_by_one)
@@ -70,7 +72,7 @@ async def test_while_it_runs_the_card_is_edited_once_in_two_seconds_at_most_and_
     assert "▰" not in card
 
 
-async def test_a_card_that_shows_all_is_left_alone(one_by_one: Stage) -> None:
+async def test_a_card_that_shows_all_is_left_alone(one_by_one: Sandbox) -> None:
     for _ in range(7):
         await a_round(one_by_one, after=1)
     done = edits(one_by_one)
@@ -79,7 +81,7 @@ async def test_a_card_that_shows_all_is_left_alone(one_by_one: Stage) -> None:
     assert edits(one_by_one) == done
 
 
-async def test_the_sum_of_a_mixture_says_of_each_what_is_known_and_no_more(one_by_one: Stage) -> None:
+async def test_the_sum_of_a_mixture_says_of_each_what_is_known_and_no_more(one_by_one: Sandbox) -> None:
     for fault in (Fault.NONE, Fault.REJECT, Fault.DROP_AFTER_ACCEPT, Fault.REJECT):
         one_by_one.whop.fail_next(fault)
     for _ in range(4):
@@ -94,7 +96,7 @@ async def test_the_sum_of_a_mixture_says_of_each_what_is_known_and_no_more(one_b
     assert f"6 requests to Whop: 3 {ACCEPTED}; 2 not accepted; 1 no known answer." in card
 
 
-async def test_accepted_and_refused_ones_together_are_a_part(one_by_one: Stage) -> None:
+async def test_accepted_and_refused_ones_together_are_a_part(one_by_one: Sandbox) -> None:
     one_by_one.whop.fail_next(Fault.REJECT)
     for _ in range(6):
         await a_round(one_by_one, after=3)

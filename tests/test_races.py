@@ -11,19 +11,21 @@ from typing import Any, Final, cast
 
 import pytest_asyncio
 
-from bot.audit import HERALD, Entry, first_broken
-from bot.bell import Bell
-from bot.broadcast import Broadcast, Notification, Person, Status, Text
+from bot.audit.chain import HERALD, NewEvent, first_broken
+from bot.broadcast import Broadcast, Status
 from bot.delivery import Delivery, Request, Response
-from bot.dispatcher import Dispatcher
 from bot.errors import Refused
 from bot.lifecycle import Lifecycle
+from bot.notification import Notification, Text
 from bot.permissions import Actor
-from bot.policy_file import parse_policy
+from bot.policy.loading import parse_policy
+from bot.sending.dispatcher import Dispatcher
+from bot.sending.restore_guard import RestoreGuard
 from bot.service import Service
 from bot.store import Store
+from bot.value import Person
+from bot.wakeup import Wakeup
 from bot.whop import Transport, gateway_for
-from bot.witness import Witness
 from tests.conftest import Silent
 
 GUILD: Final = 104900000000000001
@@ -120,7 +122,7 @@ class Two:
     async def is_whole(self) -> bool:
         """Tell whether the record has neither a fork nor a gap, and says each quorum once."""
         async with self.one.store.reading() as tx:
-            events = await tx.record.of_guild(GUILD)
+            events = await tx.audit.of_guild(GUILD)
         quorums = Counter(event.entry.broadcast_id for event in events if event.entry.action == "quorum")
         return first_broken(events) is None and max(quorums.values(), default=1) == 1
 
@@ -141,24 +143,24 @@ async def two(database_url: str, tmp_path: Path) -> AsyncIterator[Two]:
 
 
 def _desk(store: Store, transport: Counting, time: Time, folder: Path) -> Desk:
-    bell = Bell()
+    wakeup = Wakeup()
     lifecycle = Lifecycle(
         policy=parse_policy(POLICY, name="herald.toml"),
         gateway=gateway_for("v1", origin=ORIGIN),
         destination=ORIGIN,
         clock=time,
-        bell=bell,
+        wakeup=wakeup,
     )
-    service = Service(store=store, lifecycle=lifecycle, clock=time, bell=bell)
+    service = Service(store=store, lifecycle=lifecycle, clock=time, wakeup=wakeup)
     dispatcher = Dispatcher(
         store=store,
         service=service,
         transport=cast("Transport", transport),
-        roster=Silent(),
-        witness=Witness(folder / f"{id(store)}.witness"),
+        role_source=Silent(),
+        restore_guard=RestoreGuard(folder / f"{id(store)}.witness"),
         clock=time,
         steady=lambda: time().timestamp(),
-        bell=bell,
+        wakeup=wakeup,
     )
     return Desk(store, service, dispatcher)
 
@@ -379,12 +381,14 @@ async def test_what_another_transaction_claims_is_left_out_and_not_waited_for(po
 async def test_lines_that_are_written_at_once_make_one_chain_without_a_gap(two: Two) -> None:
     async def append(desk: Desk, number: int) -> None:
         async with desk.store.transaction() as tx:
-            entry = Entry(guild_id=GUILD, at=two.time(), actor=HERALD, action="composed", detail=str(number))
-            await tx.record.append(entry)
+            entry = NewEvent(
+                guild_id=GUILD, at=two.time(), actor=HERALD, action="composed", detail=str(number)
+            )
+            await tx.audit.append(entry)
 
     await asyncio.gather(*(append((two.one, two.other)[number % 2], number) for number in range(30)))
     async with two.one.store.reading() as tx:
-        events = await tx.record.of_guild(GUILD)
+        events = await tx.audit.of_guild(GUILD)
     assert [event.sequence for event in events] == list(range(1, 31))
     assert {event.entry.detail for event in events} == {str(number) for number in range(30)}
     assert first_broken(events) is None
@@ -393,9 +397,9 @@ async def test_lines_that_are_written_at_once_make_one_chain_without_a_gap(two: 
 async def test_the_records_of_two_servers_do_not_wait_for_each_other(postgres_url: str) -> None:
     async with Store.open(postgres_url) as store, store.transaction() as one, store.transaction() as other:
         for guild, tx in ((1, one), (2, other)):
-            entry = Entry(guild_id=guild, at=Time().now, actor=HERALD, action="composed")
+            entry = NewEvent(guild_id=guild, at=Time().now, actor=HERALD, action="composed")
             async with asyncio.timeout(5):
-                await tx.record.append(entry)
+                await tx.audit.append(entry)
 
 
 async def test_refusals_at_once_are_each_in_the_record(two: Two) -> None:
@@ -403,7 +407,7 @@ async def test_refusals_at_once_are_each_in_the_record(two: Two) -> None:
     works = [desk.service.approve(MAYA, waiting.id, revision=1) for desk in (two.one, two.other) * 4]
     assert refusals(await at_once(*works)) == 8
     async with two.one.store.reading() as tx:
-        events = await tx.record.of_guild(GUILD)
+        events = await tx.audit.of_guild(GUILD)
     assert sum(event.entry.action == "refused approve" for event in events) == 8
     assert await two.is_whole()
 

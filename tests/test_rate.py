@@ -5,16 +5,16 @@ from typing import Final
 
 import pytest
 
-from bot.broadcast import Notification, Text
-from bot.proof import Credential, Verdict, keep
-from bot.sandbox.stage import UNDONE, Stage
+from bot.notification import Notification, Text
+from bot.sandbox.sandbox import UNDONE, Sandbox
 from bot.sandbox.whop import Fault
+from bot.sending.key_trust import Credential, Verdict, keep
 
 NARROW: Final = 4
 
 
-async def approve_many(stage: Stage, count: int) -> None:
-    service, maya, omar = stage.herald.service, stage.actor("Maya"), stage.actor("Omar")
+async def approve_many(sandbox: Sandbox, count: int) -> None:
+    service, maya, omar = sandbox.herald.service, sandbox.actor("Maya"), sandbox.actor("Omar")
     for number in range(1, count + 1):
         text = Text(subject=f"Number {number}", content="Words.")
         notification = Notification(topic="announcements", all=text)
@@ -23,15 +23,15 @@ async def approve_many(stage: Stage, count: int) -> None:
         await service.approve(omar, number, revision=1)
 
 
-async def send_for(stage: Stage, seconds: float) -> None:
+async def send_for(sandbox: Sandbox, seconds: float) -> None:
     """Let the dispatcher work as fast as it may, in steps of a quarter of a second."""
     for _ in range(round(seconds * 4)):
-        while await stage.herald.dispatcher.tick():
+        while await sandbox.herald.dispatcher.tick():
             pass
-        await stage.world.env.advance_time(0.25)
+        await sandbox.world.env.advance_time(0.25)
 
 
-async def test_v5_is_never_asked_more_than_it_takes_and_nearly_all_of_it_is_used(v5: Stage) -> None:
+async def test_v5_is_never_asked_more_than_it_takes_and_nearly_all_of_it_is_used(v5: Sandbox) -> None:
     await approve_many(v5, 50)
     await v5.world.env.advance_time(UNDONE.total_seconds())
     await send_for(v5, 20.5)
@@ -41,7 +41,7 @@ async def test_v5_is_never_asked_more_than_it_takes_and_nearly_all_of_it_is_used
     assert 40 / (20 * 20.5 / 10) >= 0.95
 
 
-async def test_a_restart_does_not_let_more_through(v5: Stage) -> None:
+async def test_a_restart_does_not_let_more_through(v5: Sandbox) -> None:
     await approve_many(v5, 30)
     await v5.world.env.advance_time(UNDONE.total_seconds())
     await send_for(v5, 1)
@@ -53,43 +53,45 @@ async def test_a_restart_does_not_let_more_through(v5: Stage) -> None:
 @pytest.fixture
 def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let fewer go out at once than are due."""
-    monkeypatch.setattr("bot.dispatcher.WIDTH", NARROW)
+    monkeypatch.setattr("bot.sending.dispatcher.WIDTH", NARROW)
 
 
 @pytest.mark.usefixtures("narrow")
-async def test_after_a_429_all_wait_and_then_one_asks_whether_it_is_over(stage: Stage) -> None:
-    await approve_many(stage, 6)
-    await stage.world.env.advance_time(UNDONE.total_seconds())
-    stage.whop.fault = Fault.RATE_LIMITED
-    await stage.herald.dispatcher.tick()
-    assert len(stage.whop.exchanges) == NARROW
-    await send_for(stage, 1)
-    assert len(stage.whop.exchanges) == NARROW
+async def test_after_a_429_all_wait_and_then_one_asks_whether_it_is_over(sandbox: Sandbox) -> None:
+    await approve_many(sandbox, 6)
+    await sandbox.world.env.advance_time(UNDONE.total_seconds())
+    sandbox.whop.fault = Fault.RATE_LIMITED
+    await sandbox.herald.dispatcher.tick()
+    assert len(sandbox.whop.exchanges) == NARROW
+    await send_for(sandbox, 1)
+    assert len(sandbox.whop.exchanges) == NARROW
 
-    await stage.world.env.advance_time(61)
-    await stage.herald.dispatcher.tick()
-    assert len(stage.whop.exchanges) == NARROW + 1
+    await sandbox.world.env.advance_time(61)
+    await sandbox.herald.dispatcher.tick()
+    assert len(sandbox.whop.exchanges) == NARROW + 1
 
-    stage.whop.fault = Fault.NONE
-    await stage.world.env.advance_time(61)
-    await stage.herald.dispatcher.tick()
-    assert len(stage.whop.exchanges) == NARROW + 2
-    await send_for(stage, 1)
-    assert len(stage.whop.pushes) == 6
+    sandbox.whop.fault = Fault.NONE
+    await sandbox.world.env.advance_time(61)
+    await sandbox.herald.dispatcher.tick()
+    assert len(sandbox.whop.exchanges) == NARROW + 2
+    await send_for(sandbox, 1)
+    assert len(sandbox.whop.pushes) == 6
 
 
 @pytest.mark.usefixtures("narrow")
-async def test_an_error_of_whops_makes_the_next_ones_wait_though_others_were_accepted(stage: Stage) -> None:
-    await approve_many(stage, 6)
-    await stage.world.env.advance_time(UNDONE.total_seconds())
-    stage.whop.fail_next(Fault.SERVER_ERROR)
-    await send_for(stage, 1)
-    assert len(stage.whop.exchanges) == NARROW
-    await send_for(stage, 12)
-    assert len(stage.whop.pushes) == 5
+async def test_an_error_of_whops_makes_the_next_ones_wait_though_others_were_accepted(
+    sandbox: Sandbox,
+) -> None:
+    await approve_many(sandbox, 6)
+    await sandbox.world.env.advance_time(UNDONE.total_seconds())
+    sandbox.whop.fail_next(Fault.SERVER_ERROR)
+    await send_for(sandbox, 1)
+    assert len(sandbox.whop.exchanges) == NARROW
+    await send_for(sandbox, 12)
+    assert len(sandbox.whop.pushes) == 5
 
 
-async def test_one_that_fails_again_and_again_does_not_keep_the_others_from_being_tried(v1: Stage) -> None:
+async def test_one_that_fails_again_and_again_does_not_keep_the_others_from_being_tried(v1: Sandbox) -> None:
     service = v1.herald.service
     credential = Credential.of(
         service.lifecycle.gateway, origin=v1.whop.origin, api_key=v1.settings.whop_api_key

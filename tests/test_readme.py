@@ -5,8 +5,8 @@ from pathlib import Path
 
 import discord
 
-from bot.check import AUDIT_RIGHTS
-from bot.sandbox.stage import Stage
+from bot.preflight import AUDIT_RIGHTS
+from bot.sandbox.sandbox import Sandbox
 from bot.settings import Settings
 
 ROOT = Path(__file__).parents[1]
@@ -27,7 +27,7 @@ def test_every_make_target_it_names_exists() -> None:
     assert {"sandbox", "play", "test", "check", "install"} <= named <= targets
 
 
-async def test_its_table_of_commands_is_the_one_people_find_in_discord(v5: Stage) -> None:
+async def test_its_table_of_commands_is_the_one_people_find_in_discord(v5: Sandbox) -> None:
     offered = v5.person("Maya").available_commands(v5.channel("moderators"))
     assert set(re.findall(r"^\| `/(notify \w+)`", README, re.MULTILINE)) == set(offered)
 

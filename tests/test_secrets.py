@@ -28,26 +28,26 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from bot import log
-from bot.__main__ import cli
 from bot.app import assemble
-from bot.client import RestRoster
+from bot.audit.export import FORMATS, Header
+from bot.chat.client import RestRoles
+from bot.cli.commands import cli
 from bot.clock import utc_now
 from bot.delivery import Response
 from bot.errors import StoreError
-from bot.export import FORMATS, Header
 from bot.health import Health
 from bot.metrics import Metrics
-from bot.policy_file import parse_policy
-from bot.proof import Credential
+from bot.policy.loading import parse_policy
 from bot.redaction import HIDDEN, Redaction
-from bot.sandbox.stage import UNDONE, Stage, answer
+from bot.sandbox.sandbox import UNDONE, Sandbox, answer
+from bot.sending.key_trust import Credential
 from bot.settings import Settings
 from bot.store import Store
 from bot.whop import Transport, gateway_for
-from tests.conftest import MakeSettings, OpenStage
+from tests.conftest import MakeSettings, OpenSandbox
 from tests.database import new_file
 from tests.hostile import echo, postgres, spellings
-from tests.test_check import policy_text
+from tests.test_preflight import policy_text
 
 ROOT: Final = Path(__file__).parents[1]
 TOKEN: Final = "MTA0.DISCORDsecretwords_9-x"
@@ -407,7 +407,7 @@ async def test_no_object_gives_a_secret_away_not_even_pickled(make_settings: Mak
             settings, remote, settings.model_copy(), repr(settings.model_dump()), settings.model_dump_json(),
             remote.database, remote.model_dump(mode="json"), Transport(api_key=settings.whop_api_key),
             Credential.of(gateway, origin=settings.whop_base_url, api_key=settings.whop_api_key),
-            RestRoster(SecretStr(TOKEN)), herald, herald.client, herald.client.http, herald.store,
+            RestRoles(SecretStr(TOKEN)), herald, herald.client, herald.client.http, herald.store,
             herald.service, herald.dispatcher, herald.announcer, herald.startup,
         ]  # fmt: skip
     for thing in things:
@@ -427,59 +427,61 @@ def test_what_holds_a_secret_refuses_to_be_pickled(make: type, make_settings: Ma
 @pytest.mark.parametrize("status", [302, 400, 401, 409, 429, 500])
 @pytest.mark.parametrize("generation", ["v1", "v5"])
 async def test_a_whop_that_repeats_the_key_makes_nobody_else_tell_it(
-    open_stage: OpenStage, tmp_path: Path, generation: str, status: int
+    open_sandbox: OpenSandbox, tmp_path: Path, generation: str, status: int
 ) -> None:
     stream = StringIO()
     # Nothing is redacted here: what must not be in the log is not even given to it.
     log.configure(level="debug", style="json", secrets=(), stream=stream)
-    async with open_stage(generation) as stage, echo(status) as origin:
-        await moved_to(stage, origin)
-        draft = await stage.compose()
-        answers = [draft, await stage.submit(draft), await stage.press("Omar", "Approve")]
-        await stage.wait(UNDONE)
-        shown = await stage.person("Maya").slash(stage.channel("moderators"), "notify show", broadcast="1")
-        seen = [*map(answer, [*answers, shown]), *everything_seen(stage), *await exported(stage)]
-        assert "denied \\*\\*\\*" in "".join(stage.texts("audit"))
+    async with open_sandbox(generation) as sandbox, echo(status) as origin:
+        await moved_to(sandbox, origin)
+        draft = await sandbox.compose()
+        answers = [draft, await sandbox.submit(draft), await sandbox.press("Omar", "Approve")]
+        await sandbox.wait(UNDONE)
+        shown = await sandbox.person("Maya").slash(
+            sandbox.channel("moderators"), "notify show", broadcast="1"
+        )
+        seen = [*map(answer, [*answers, shown]), *everything_seen(sandbox), *await exported(sandbox)]
+        assert "denied \\*\\*\\*" in "".join(sandbox.texts("audit"))
     assert "delivery attempted" in stream.getvalue()
     assert leaks("\n".join([*seen, stream.getvalue(), written(tmp_path)])) == []
 
 
-async def moved_to(stage: Stage, origin: str) -> None:
+async def moved_to(sandbox: Sandbox, origin: str) -> None:
     """Start Herald again with the marked secrets and that address of Whop."""
     update = {"whop_base_url": origin, "whop_api_key": SecretStr(KEY), "discord_token": SecretStr(TOKEN)}
-    stage.settings = stage.settings.model_copy(update=update)
-    await stage.restart()
+    sandbox.settings = sandbox.settings.model_copy(update=update)
+    await sandbox.restart()
 
 
-def everything_seen(stage: Stage) -> list[str]:
-    texts = [text for name in stage.world.channels for text in stage.texts(name)]
-    return [*texts, repr(stage.world.env.http_requests), stage.world.env.transcript()]
+def everything_seen(sandbox: Sandbox) -> list[str]:
+    texts = [text for name in sandbox.world.channels for text in sandbox.texts(name)]
+    return [*texts, repr(sandbox.world.env.http_requests), sandbox.world.env.transcript()]
 
 
-async def exported(stage: Stage) -> list[str]:
+async def exported(sandbox: Sandbox) -> list[str]:
     header = Header(at="", servers={}, filters={})
-    address = stage.settings.database_url.get_secret_value()
+    address = sandbox.settings.database_url.get_secret_value()
     async with Store.open_to_read(address) as store, store.reading() as tx:
-        lines = [line async for some in tx.record.lines() for line in some]
+        lines = [line async for some in tx.audit.lines() for line in some]
     return [form.lines(header, lines) for form in FORMATS.values()]
 
 
-@pytest.mark.parametrize("broken", ["read", "freeze"])
+@pytest.mark.parametrize("broken", ["read", "build"])
 async def test_a_fault_of_our_own_with_the_key_in_it_ends_on_no_card(
-    open_stage: OpenStage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: str
+    open_sandbox: OpenSandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: str
 ) -> None:
     def fail(*_: object, **__: object) -> None:
         raise RuntimeError(f"no {KEY}", {"Authorization": KEY})
 
-    async with open_stage("v1", tolerant=True) as stage:
-        await stage.approved()
-        monkeypatch.setattr(type(stage.herald.service.lifecycle.gateway), broken, fail)
+    async with open_sandbox("v1", tolerant=True) as sandbox:
+        await sandbox.approved()
+        monkeypatch.setattr(type(sandbox.herald.service.lifecycle.gateway), broken, fail)
         try:
-            await stage.wait(UNDONE)
+            await sandbox.wait(UNDONE)
         except RuntimeError:
             # It ends the dispatcher, and with it the process: main tells it without the key.
-            assert broken == "freeze"
-        seen = [*everything_seen(stage), *await exported(stage)]
+            assert broken == "build"
+        seen = [*everything_seen(sandbox), *await exported(sandbox)]
     assert leaks("\n".join([*seen, written(tmp_path)])) == []
 
 

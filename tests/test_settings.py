@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from bot.errors import ConfigurationError
-from bot.policy_file import load_policy
+from bot.policy.loading import load_policy
 from bot.settings import Settings, may_learn_key
 
 TOKEN = "fake-discord-token"

@@ -14,12 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from bot import startup
 from bot.broadcast import Status
 from bot.delivery import DeliveryStatus
 from bot.errors import StoreError
 from bot.sandbox.whop import Fault
-from bot.witness import Mark, Witness
+from bot.sending import startup
+from bot.sending.restore_guard import Mark, RestoreGuard
 from tests.desk import LENA, OMAR, Desk, Office, labels, words
 
 RESTORED = "the database was restored from a copy; it may have gone out since that was made"
@@ -254,11 +254,11 @@ async def test_drafts_reviews_and_what_has_ended_stay_as_they_are_after_a_restor
     assert await desk.status(waiting.id) is Status.REVIEW
 
 
-# --- the witness -----------------------------------------------------------------------------------
+# --- the restore_guard -----------------------------------------------------------------------------------
 
 
 async def used(office: Office) -> None:
-    """Leave a database that has sent something, and its witness."""
+    """Leave a database that has sent something, and its restore_guard."""
     desk = await begun(office)
     await desk.due()
     await desk.tick()
@@ -311,10 +311,10 @@ async def test_a_missing_witness_freezes(office: Office) -> None:
 
 async def test_one_of_several_processes_may_come_without_a_witness_of_its_own(office: Office) -> None:
     await used(office)
-    worker = await office.join(witness=office.folder / "elsewhere" / "herald.witness")
+    worker = await office.join(restore_guard=office.folder / "elsewhere" / "herald.witness")
     await worker.startup.begin()
     assert await why_frozen(worker) == []
-    assert worker.witness.file.exists()
+    assert worker.restore_guard.file.exists()
 
 
 async def test_one_of_several_processes_notices_a_restore_by_the_witness_that_it_has(office: Office) -> None:
@@ -345,12 +345,12 @@ async def test_a_kill_between_the_commit_and_the_witness_is_no_alarm(office: Off
     await used(office)
     desk = await begun(office)
     async with desk.store.transaction() as tx:
-        await desk.witness.advance(tx)
+        await desk.restore_guard.advance(tx)
     await desk.leave()
     again = await begun(office)
     assert await why_frozen(again) == []
     async with again.store.reading() as tx:
-        assert await again.witness.doubt(tx, newcomer=False) == ""
+        assert await again.restore_guard.doubt(tx, newcomer=False) == ""
 
 
 async def test_without_a_witness_that_can_be_written_nothing_is_sent_until_that_is_mended(
@@ -387,7 +387,7 @@ async def test_a_start_without_a_witness_that_can_be_written_ends_with_a_sentenc
 def test_two_processes_of_one_folder_can_write_the_witness_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    one, other = (Witness(tmp_path / "herald.witness") for _ in range(2))
+    one, other = (RestoreGuard(tmp_path / "herald.witness") for _ in range(2))
     replace = Path.replace
 
     def overtaken(self: Path, target: Path) -> Path:

@@ -21,14 +21,16 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection, create_engine, select
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from bot.audit import HERALD, Entry
-from bot.broadcast import Approval, Broadcast, Notification, Person, Status, Text
+from bot.audit.chain import HERALD, NewEvent
+from bot.broadcast import Approval, Broadcast, Status
 from bot.delivery import Delivery, DeliveryStatus, Request
 from bot.errors import ConfigurationError, StoreError
+from bot.notification import Notification, Text
 from bot.store import Store, Transaction, postgresql
 from bot.store import store as module
 from bot.store.store import migrate
 from bot.store.tables import approvals, metadata, revisions
+from bot.value import Person
 from tests.conftest import Postgres
 
 NOW = datetime(2026, 11, 23, 9, 41, tzinfo=UTC)
@@ -580,7 +582,7 @@ async def _dangle(tx: Transaction) -> None:
 async def _vanish(tx: Transaction) -> None:
     connection = tx.broadcasts._connection  # pyright: ignore[reportPrivateUsage]
     await connection.exec_driver_sql("DROP TABLE audit_events")
-    await tx.record.append(Entry(guild_id=1, at=NOW, actor=HERALD, action="submit", detail=TYPED))
+    await tx.audit.append(NewEvent(guild_id=1, at=NOW, actor=HERALD, action="submit", detail=TYPED))
 
 
 async def _refuse_row(tx: Transaction) -> None:
@@ -734,7 +736,7 @@ async def test_a_database_of_an_older_herald_keeps_what_is_in_it(database_url: s
         rows = await tx.broadcasts._connection.execute(select(approvals))  # pyright: ignore[reportPrivateUsage]
         [kept] = rows.mappings()
         assert (kept["approver_id"], kept["fingerprint"], kept["at"]) == (102, FIRST, NOW)
-        assert len(await tx.record.of_guild(1)) == 1
+        assert len(await tx.audit.of_guild(1)) == 1
         assert (await tx.broadcasts.get(1)).author == MAYA
 
 

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 
 from bot.broadcast import Broadcast, Status
 from bot.errors import NotReady
-from bot.policy import Template
-from bot.sandbox.stage import UNDONE, Stage, answer, readable, response
+from bot.policy.model import Template
+from bot.sandbox.sandbox import UNDONE, Sandbox, answer, readable, response
 from bot.sandbox.whop import Fault
 from bot.template import BLANK_LIMIT, fill, fits, skeleton
 from cogs.buttons import ActionButton
-from tests.conftest import OpenStage
+from tests.conftest import OpenSandbox
 
 NAME = "We are down"
 VALUES = {"service": "Chat", "since": "10:40"}
@@ -25,43 +25,45 @@ SUBJECT = "Chat is down"
 CONTENT = "Since 10:40, Chat cannot be reached. We are on it and will write again."
 
 
-async def card(stage: Stage, who: str) -> simcord.InteractionResult:
-    return await stage.person(who).slash(stage.channel("moderators"), "notify template", name=NAME)
+async def card(sandbox: Sandbox, who: str) -> simcord.InteractionResult:
+    return await sandbox.person(who).slash(sandbox.channel("moderators"), "notify template", name=NAME)
 
 
-async def press(stage: Stage, who: str, label: str, fields: Mapping[str, str]) -> simcord.InteractionResult:
+async def press(
+    sandbox: Sandbox, who: str, label: str, fields: Mapping[str, str]
+) -> simcord.InteractionResult:
     """Press a button of the template's card, and fill in the form that it opens."""
-    shown = await stage.person(who).click(response(await card(stage, who)), label=label)
+    shown = await sandbox.person(who).click(response(await card(sandbox, who)), label=label)
     if shown.modal is not None:
-        shown = await stage.person(who).submit_modal(shown, dict(fields))
-    await stage.settle()
+        shown = await sandbox.person(who).submit_modal(shown, dict(fields))
+    await sandbox.settle()
     return shown
 
 
-async def approve(stage: Stage, *names: str) -> None:
+async def approve(sandbox: Sandbox, *names: str) -> None:
     for name in names:
-        await press(stage, name, "Approve the template", {"audience": "Gold members"})
+        await press(sandbox, name, "Approve the template", {"audience": "Gold members"})
 
 
 async def use(
-    stage: Stage, who: str = "Maya", values: Mapping[str, str] = VALUES
+    sandbox: Sandbox, who: str = "Maya", values: Mapping[str, str] = VALUES
 ) -> simcord.InteractionResult:
-    return await press(stage, who, "Use", values)
+    return await press(sandbox, who, "Use", values)
 
 
-async def submitted(stage: Stage, who: str = "Maya") -> str:
+async def submitted(sandbox: Sandbox, who: str = "Maya") -> str:
     """Let someone compose from the template and submit it; return what they are told."""
-    return answer(await stage.submit(await use(stage, who), who))
+    return answer(await sandbox.submit(await use(sandbox, who), who))
 
 
-async def get(stage: Stage, number: int = 1) -> Broadcast:
-    async with stage.herald.store.reading() as tx:
+async def get(sandbox: Sandbox, number: int = 1) -> Broadcast:
+    async with sandbox.herald.store.reading() as tx:
         return await tx.broadcasts.get(number)
 
 
-async def record(stage: Stage) -> list[tuple[str, str, str]]:
-    async with stage.herald.store.reading() as tx:
-        events = await tx.record.of_guild(stage.world.guild.id)
+async def record(sandbox: Sandbox) -> list[tuple[str, str, str]]:
+    async with sandbox.herald.store.reading() as tx:
+        events = await tx.audit.of_guild(sandbox.world.guild.id)
     return [(one.entry.actor.name, one.entry.action, one.entry.detail) for one in events]
 
 
@@ -72,16 +74,16 @@ def two_approvals(text: str) -> str:
 # --- what it is worth ------------------------------------------------------------------------------
 
 
-async def test_what_was_approved_beforehand_goes_out_after_the_undo_window_alone(stage: Stage) -> None:
-    await approve(stage, "Omar")
-    assert "goes out" in await submitted(stage)
-    assert (await get(stage)).status is Status.APPROVED
-    assert "words of the template “We are down”, which Omar approved" in readable(stage.review_card())
-    assert stage.whop.exchanges == []
+async def test_what_was_approved_beforehand_goes_out_after_the_undo_window_alone(sandbox: Sandbox) -> None:
+    await approve(sandbox, "Omar")
+    assert "goes out" in await submitted(sandbox)
+    assert (await get(sandbox)).status is Status.APPROVED
+    assert "words of the template “We are down”, which Omar approved" in readable(sandbox.review_card())
+    assert sandbox.whop.exchanges == []
 
-    await stage.wait(UNDONE)
-    assert stage.whop.pushes[-1].phone == (SUBJECT, CONTENT)
-    assert [line[:2] for line in await record(stage)] == [
+    await sandbox.wait(UNDONE)
+    assert sandbox.whop.pushes[-1].phone == (SUBJECT, CONTENT)
+    assert [line[:2] for line in await record(sandbox)] == [
         ("Omar", "approve_template"),
         ("Maya", "composed"),
         ("Maya", "submit"),
@@ -92,7 +94,7 @@ async def test_what_was_approved_beforehand_goes_out_after_the_undo_window_alone
     ]
 
 
-async def test_the_author_is_told_before_submitting_that_nobody_else_will_be_asked(v5: Stage) -> None:
+async def test_the_author_is_told_before_submitting_that_nobody_else_will_be_asked(v5: Sandbox) -> None:
     await approve(v5, "Omar")
     draft = await use(v5)
     assert "counts as one approval" in answer(draft)
@@ -102,58 +104,58 @@ async def test_the_author_is_told_before_submitting_that_nobody_else_will_be_ask
     assert "10 seconds after you submit it" in str(shown.modal)
 
 
-async def test_a_template_that_nobody_approved_is_reviewed_as_any_other(v5: Stage) -> None:
+async def test_a_template_that_nobody_approved_is_reviewed_as_any_other(v5: Sandbox) -> None:
     assert "is under review" in await submitted(v5)
     await v5.wait(timedelta(hours=1))
     assert v5.whop.exchanges == []
 
 
-async def test_nobody_sends_alone_what_they_approved_beforehand(stage: Stage) -> None:
-    await approve(stage, "Omar")
-    assert "is under review" in await submitted(stage, "Omar")
-    assert "You wrote this broadcast" in answer(await stage.press("Omar", "Approve"))
-    await stage.wait(timedelta(hours=1))
-    assert stage.whop.exchanges == []
+async def test_nobody_sends_alone_what_they_approved_beforehand(sandbox: Sandbox) -> None:
+    await approve(sandbox, "Omar")
+    assert "is under review" in await submitted(sandbox, "Omar")
+    assert "You wrote this broadcast" in answer(await sandbox.press("Omar", "Approve"))
+    await sandbox.wait(timedelta(hours=1))
+    assert sandbox.whop.exchanges == []
 
 
-async def test_other_words_than_the_templates_are_reviewed(stage: Stage) -> None:
-    await approve(stage, "Omar")
-    draft = await use(stage)
-    shown = await stage.person("Maya").click(response(draft), label="Edit")
+async def test_other_words_than_the_templates_are_reviewed(sandbox: Sandbox) -> None:
+    await approve(sandbox, "Omar")
+    draft = await use(sandbox)
+    shown = await sandbox.person("Maya").click(response(draft), label="Edit")
     words = {"subject": SUBJECT, "content": CONTENT + " Buy gold!"}
-    if stage.settings.whop_api == "v5":
+    if sandbox.settings.whop_api == "v5":
         words["where"] = "same"
-    edited = await stage.person("Maya").submit_modal(shown, words)
-    assert "is under review" in answer(await stage.submit(edited))
-    assert (await get(stage)).agreed == 0
+    edited = await sandbox.person("Maya").submit_modal(shown, words)
+    assert "is under review" in answer(await sandbox.submit(edited))
+    assert (await get(sandbox)).agreed == 0
 
 
-async def test_another_audience_than_the_templates_is_reviewed(v5: Stage) -> None:
+async def test_another_audience_than_the_templates_is_reviewed(v5: Sandbox) -> None:
     await approve(v5, "Omar")
     draft = await v5.compose(audience="Everyone", topic="outages", subject=SUBJECT, content=CONTENT)
     assert "is under review" in answer(await v5.submit(draft))
     assert (await get(v5)).agreed == 0
 
 
-async def test_another_topic_than_the_templates_is_reviewed(v5: Stage) -> None:
+async def test_another_topic_than_the_templates_is_reviewed(v5: Sandbox) -> None:
     await approve(v5, "Omar")
     await v5.submit(await v5.compose(subject=SUBJECT, content=CONTENT))
     assert (await get(v5)).agreed == 0
 
 
-async def test_once_stopped_it_needs_people(stage: Stage) -> None:
-    await approve(stage, "Omar")
-    await submitted(stage)
-    await stage.press("Lena", "Stop")
-    assert (await get(stage)).status is Status.DRAFT
+async def test_once_stopped_it_needs_people(sandbox: Sandbox) -> None:
+    await approve(sandbox, "Omar")
+    await submitted(sandbox)
+    await sandbox.press("Lena", "Stop")
+    assert (await get(sandbox)).status is Status.DRAFT
 
-    draft = await stage.person("Maya").slash(stage.channel("moderators"), "notify show", broadcast="1")
-    assert "is under review" in answer(await stage.submit(draft))
-    await stage.wait(timedelta(hours=1))
-    assert stage.whop.exchanges == []
+    draft = await sandbox.person("Maya").slash(sandbox.channel("moderators"), "notify show", broadcast="1")
+    assert "is under review" in answer(await sandbox.submit(draft))
+    await sandbox.wait(timedelta(hours=1))
+    assert sandbox.whop.exchanges == []
 
 
-async def test_a_possible_second_push_needs_people(v5: Stage) -> None:
+async def test_a_possible_second_push_needs_people(v5: Sandbox) -> None:
     await approve(v5, "Omar")
     v5.whop.fail_next(Fault.DROP_AFTER_ACCEPT)
     await submitted(v5)
@@ -165,7 +167,7 @@ async def test_a_possible_second_push_needs_people(v5: Stage) -> None:
     assert (await get(v5, 2)).agreed == 0
 
 
-async def test_a_template_that_says_something_else_has_to_be_approved_anew(v5: Stage) -> None:
+async def test_a_template_that_says_something_else_has_to_be_approved_anew(v5: Sandbox) -> None:
     await approve(v5, "Omar")
     old = response(await card(v5, "Lena"))
 
@@ -180,7 +182,7 @@ async def test_a_template_that_says_something_else_has_to_be_approved_anew(v5: S
     assert (await get(v5)).status is Status.REVIEW
 
 
-async def test_an_audience_that_reaches_others_voids_the_approval_of_its_templates(v5: Stage) -> None:
+async def test_an_audience_that_reaches_others_voids_the_approval_of_its_templates(v5: Sandbox) -> None:
     await approve(v5, "Omar")
 
     def changed(text: str) -> str:
@@ -190,7 +192,9 @@ async def test_an_audience_that_reaches_others_voids_the_approval_of_its_templat
     assert "Approvals 0 of 1" in answer(await card(v5, "Maya"))
 
 
-async def test_an_audience_that_has_become_large_voids_what_was_approved_without_its_name(v5: Stage) -> None:
+async def test_an_audience_that_has_become_large_voids_what_was_approved_without_its_name(
+    v5: Sandbox,
+) -> None:
     await approve(v5, "Omar")
 
     def grown(text: str) -> str:
@@ -201,41 +205,41 @@ async def test_an_audience_that_has_become_large_voids_what_was_approved_without
     assert "is under review" in await submitted(v5)
 
 
-async def test_it_counts_as_one_approval_and_not_as_many_as_it_has(open_stage: OpenStage) -> None:
-    async with open_stage("v5", edit_policy=two_approvals) as stage:
-        await approve(stage, "Omar", "Lena")
-        assert "is under review" in await submitted(stage)
-        assert (await get(stage)).agreed == 1
-        assert "Approvals 1 of 2" in readable(stage.review_card())
+async def test_it_counts_as_one_approval_and_not_as_many_as_it_has(open_sandbox: OpenSandbox) -> None:
+    async with open_sandbox("v5", edit_policy=two_approvals) as sandbox:
+        await approve(sandbox, "Omar", "Lena")
+        assert "is under review" in await submitted(sandbox)
+        assert (await get(sandbox)).agreed == 1
+        assert "Approvals 1 of 2" in readable(sandbox.review_card())
         # Lena has lent hers; now she gives her own, and Omar's is the one that is lent.
-        assert "goes out" in answer(await stage.press("Lena", "Approve"))
-        await stage.wait(UNDONE)
-        assert stage.whop.pushes
+        assert "goes out" in answer(await sandbox.press("Lena", "Approve"))
+        await sandbox.wait(UNDONE)
+        assert sandbox.whop.pushes
 
 
-async def test_a_person_counts_once_however_they_agreed(open_stage: OpenStage) -> None:
-    async with open_stage("v5", edit_policy=two_approvals) as stage:
-        await approve(stage, "Omar", "Lena")
-        assert "Nobody could ever approve this: it needs 1" in await submitted(stage, "Omar")
+async def test_a_person_counts_once_however_they_agreed(open_sandbox: OpenSandbox) -> None:
+    async with open_sandbox("v5", edit_policy=two_approvals) as sandbox:
+        await approve(sandbox, "Omar", "Lena")
+        assert "Nobody could ever approve this: it needs 1" in await submitted(sandbox, "Omar")
         # Where Discord does not tell who there is, it can be submitted. Omar wrote it, so Lena alone
         # lends: her own yes on top is the same person's.
-        await stage.herald.service.submit(stage.actor("Omar"), 1, revision=1)
-        await stage.settle()
-        assert [one.approver.name for one in (await get(stage)).lent] == ["Lena"]
-        assert "It needs 1 more" in answer(await stage.press("Lena", "Approve"))
-        await stage.wait(timedelta(hours=1))
-        assert stage.whop.exchanges == []
+        await sandbox.herald.service.submit(sandbox.actor("Omar"), 1, revision=1)
+        await sandbox.settle()
+        assert [one.approver.name for one in (await get(sandbox)).lent] == ["Lena"]
+        assert "It needs 1 more" in answer(await sandbox.press("Lena", "Approve"))
+        await sandbox.wait(timedelta(hours=1))
+        assert sandbox.whop.exchanges == []
 
 
-async def test_a_template_needs_the_quorum_of_its_audience(open_stage: OpenStage) -> None:
-    async with open_stage("v1", edit_policy=two_approvals) as stage:
-        await approve(stage, "Omar")
-        assert "Approvals 1 of 2" in answer(await card(stage, "Maya"))
-        await submitted(stage)
-        assert (await get(stage)).agreed == 0
+async def test_a_template_needs_the_quorum_of_its_audience(open_sandbox: OpenSandbox) -> None:
+    async with open_sandbox("v1", edit_policy=two_approvals) as sandbox:
+        await approve(sandbox, "Omar")
+        assert "Approvals 1 of 2" in answer(await card(sandbox, "Maya"))
+        await submitted(sandbox)
+        assert (await get(sandbox)).agreed == 0
 
 
-async def test_a_withdrawn_approval_lends_nothing(v5: Stage) -> None:
+async def test_a_withdrawn_approval_lends_nothing(v5: Sandbox) -> None:
     await approve(v5, "Omar")
     await press(v5, "Omar", "Withdraw my approval", {})
     assert "Approvals 0 of 1" in answer(await card(v5, "Maya"))
@@ -243,17 +247,17 @@ async def test_a_withdrawn_approval_lends_nothing(v5: Stage) -> None:
     assert (await get(v5)).agreed == 0
 
 
-async def test_it_is_held_if_nobody_who_lends_may_approve_any_more(stage: Stage) -> None:
-    await approve(stage, "Omar")
-    await submitted(stage)
-    role = stage.world.roles["approve"].id
-    stage.world.env.backend.remove_member_role(stage.world.guild.id, stage.person("Omar").id, role)
-    await stage.wait(UNDONE)
-    assert stage.whop.exchanges == []
-    assert "Omar, who approved it, has lost the role" in readable(stage.review_card())
+async def test_it_is_held_if_nobody_who_lends_may_approve_any_more(sandbox: Sandbox) -> None:
+    await approve(sandbox, "Omar")
+    await submitted(sandbox)
+    role = sandbox.world.roles["approve"].id
+    sandbox.world.env.backend.remove_member_role(sandbox.world.guild.id, sandbox.person("Omar").id, role)
+    await sandbox.wait(UNDONE)
+    assert sandbox.whop.exchanges == []
+    assert "Omar, who approved it, has lost the role" in readable(sandbox.review_card())
 
 
-async def test_one_of_those_who_lend_is_enough(v5: Stage) -> None:
+async def test_one_of_those_who_lend_is_enough(v5: Sandbox) -> None:
     await approve(v5, "Omar", "Lena")
     await submitted(v5)
     role = v5.world.roles["approve"].id
@@ -263,7 +267,7 @@ async def test_one_of_those_who_lend_is_enough(v5: Stage) -> None:
 
 
 async def test_approvers_are_asked_once_for_each_template_and_anew_when_it_says_something_else(
-    v5: Stage,
+    v5: Sandbox,
 ) -> None:
     for _ in range(2):
         await v5.herald.startup.begin()
@@ -289,7 +293,7 @@ async def test_approvers_are_asked_once_for_each_template_and_anew_when_it_says_
     assert len(v5.channel("review").history()) == 2
 
 
-async def test_a_template_that_changed_before_anyone_was_asked_is_not_shown(v5: Stage) -> None:
+async def test_a_template_that_changed_before_anyone_was_asked_is_not_shown(v5: Sandbox) -> None:
     await v5.herald.startup.begin()
 
     def changed(text: str) -> str:
@@ -306,50 +310,50 @@ async def test_a_template_that_changed_before_anyone_was_asked_is_not_shown(v5: 
 
 
 @pytest.mark.parametrize("name", ["Maya", "Ada"])
-async def test_only_approvers_approve_a_template(v5: Stage, name: str) -> None:
+async def test_only_approvers_approve_a_template(v5: Sandbox, name: str) -> None:
     refused = answer(await press(v5, name, "Approve the template", {}))
     assert f"it takes the role <@&{v5.world.roles['approve'].id}>" in refused
     assert (await record(v5))[-1] == (name, "refused approve_template", refused)
 
 
-async def test_strangers_see_no_templates(v5: Stage) -> None:
+async def test_strangers_see_no_templates(v5: Sandbox) -> None:
     sam, channel = v5.person("Sam"), v5.channel("moderators")
     assert "You cannot see the broadcasts" in answer(await card(v5, "Sam"))
     assert await sam.autocomplete(channel, "notify template", "name", "") == []
 
 
-async def test_only_authors_use_a_template(v5: Stage) -> None:
+async def test_only_authors_use_a_template(v5: Sandbox) -> None:
     refused = answer(await use(v5, "Lena"))
     assert "You cannot compose a broadcast" in refused
     assert (await record(v5))[-1] == ("Lena", "refused compose", refused)
 
 
-async def test_each_approves_a_template_once(stage: Stage) -> None:
-    await approve(stage, "Omar")
-    again = answer(await press(stage, "Omar", "Approve the template", {}))
+async def test_each_approves_a_template_once(sandbox: Sandbox) -> None:
+    await approve(sandbox, "Omar")
+    again = answer(await press(sandbox, "Omar", "Approve the template", {}))
     assert again == "You have approved this template already."
-    never = answer(await press(stage, "Lena", "Withdraw my approval", {}))
+    never = answer(await press(sandbox, "Lena", "Withdraw my approval", {}))
     assert never == "You have not approved this template, so there is nothing to withdraw."
 
 
-async def test_a_template_for_a_large_audience_asks_for_its_name(open_stage: OpenStage) -> None:
+async def test_a_template_for_a_large_audience_asks_for_its_name(open_sandbox: OpenSandbox) -> None:
     def large(text: str) -> str:
         return text.replace("size = 420", "size = 4200")
 
-    async with open_stage("v1", edit_policy=large) as stage:
-        refused = answer(await press(stage, "Omar", "Approve the template", {"audience": "Gold"}))
+    async with open_sandbox("v1", edit_policy=large) as sandbox:
+        refused = answer(await press(sandbox, "Omar", "Approve the template", {"audience": "Gold"}))
         assert "type its name, “Gold members”, and not “Gold”" in refused
-        await approve(stage, "Omar")
-        assert "Approvals 1 of 1" in answer(await card(stage, "Maya"))
-        assert (await record(stage))[-1][2] == "template “We are down”: typed the audience's name"
+        await approve(sandbox, "Omar")
+        assert "Approvals 1 of 1" in answer(await card(sandbox, "Maya"))
+        assert (await record(sandbox))[-1][2] == "template “We are down”: typed the audience's name"
 
 
-async def test_an_unknown_template_is_refused_with_those_there_are(v5: Stage) -> None:
+async def test_an_unknown_template_is_refused_with_those_there_are(v5: Sandbox) -> None:
     shown = await v5.person("Maya").slash(v5.channel("moderators"), "notify template", name="Fire")
     assert answer(shown) == "There is no template “Fire”: choose one from the list (We are down)."
 
 
-async def test_an_invented_template_button_does_nothing(v5: Stage) -> None:
+async def test_an_invented_template_button_does_nothing(v5: Sandbox) -> None:
     service = v5.herald.service
     for number in (0, 12345, 10**18 - 1):
         with pytest.raises(Exception, match="says something else by now"):
@@ -371,7 +375,7 @@ BAD: Mapping[str, str] = {
 
 
 @pytest.mark.parametrize("value", BAD)
-async def test_a_value_that_nobody_approved_is_refused_in_one_sentence(v5: Stage, value: str) -> None:
+async def test_a_value_that_nobody_approved_is_refused_in_one_sentence(v5: Sandbox, value: str) -> None:
     [standing] = await v5.herald.service.templates(v5.actor("Maya"))
     with pytest.raises(NotReady, match=BAD[value]) as refusal:
         await v5.herald.service.compose_from(
@@ -382,19 +386,19 @@ async def test_a_value_that_nobody_approved_is_refused_in_one_sentence(v5: Stage
 
 
 @pytest.mark.parametrize("value", [one for one in BAD if "\n" not in one])
-async def test_typed_past_the_form_such_a_value_makes_it_any_other_broadcast(v5: Stage, value: str) -> None:
+async def test_typed_past_the_form_such_a_value_makes_it_any_other_broadcast(v5: Sandbox, value: str) -> None:
     await approve(v5, "Omar")
     content = CONTENT.replace("10:40", value)
     await v5.submit(await v5.compose(topic="outages", subject=SUBJECT, content=content))
     assert (await get(v5)).status is Status.REVIEW
 
 
-async def test_a_template_without_blanks_is_a_draft_with_one_press(open_stage: OpenStage) -> None:
+async def test_a_template_without_blanks_is_a_draft_with_one_press(open_sandbox: OpenSandbox) -> None:
     def plain(text: str) -> str:
         return text.replace("{service}", "Chat").replace("{since}", "today")
 
-    async with open_stage("v5", edit_policy=plain) as stage:
-        assert "Chat is down" in answer(await use(stage))
+    async with open_sandbox("v5", edit_policy=plain) as sandbox:
+        assert "Chat is down" in answer(await use(sandbox))
 
 
 def template(subject: str, content: str, **more: Any) -> Template:

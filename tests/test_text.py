@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.broadcast import HIDDEN_LIMIT, Notification, Text, problems
-from bot.sandbox.stage import UNDONE, Stage, readable
+from bot.notification import HIDDEN_LIMIT, Notification, Text, problems
+from bot.sandbox.sandbox import UNDONE, Sandbox, readable
 from cogs.text import plain, reveal
 
 TRICKS = {
@@ -54,10 +54,10 @@ def test_more_hidden_characters_than_a_card_can_show_are_refused_in_one_sentence
     assert sentence.startswith("The content has more than 10 invisible characters")
 
 
-async def test_whop_gets_exactly_what_was_typed_though_the_card_names_it(stage: Stage) -> None:
-    await stage.approved(content="50\u202e% off\u202c now")
-    card = readable(stage.review_card())
+async def test_whop_gets_exactly_what_was_typed_though_the_card_names_it(sandbox: Sandbox) -> None:
+    await sandbox.approved(content="50\u202e% off\u202c now")
+    card = readable(sandbox.review_card())
     assert "50⟨U+202E⟩% off⟨U+202C⟩ now" in card
     assert "Invisible characters" in card
-    await stage.wait(UNDONE)
-    assert "50\u202e% off\u202c now" in stage.whop.exchanges[0].body
+    await sandbox.wait(UNDONE)
+    assert "50\u202e% off\u202c now" in sandbox.whop.exchanges[0].body

@@ -15,14 +15,16 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from bot.announcer import Rendered
-from bot.audit import Entry, Line, Verifier, chain
-from bot.broadcast import ECHOED, Approval, Notification, Person, Status, Text, is_storable, problems, reveal
-from bot.client import typed_in
-from bot.export import FORMATS, Chapter, Export, Header, from_json, to_csv, written_whole
+from bot.audit.chain import NewEvent, StoredEvent, Verifier, chain
+from bot.audit.export import FORMATS, Chapter, Export, Header, from_json, to_csv, written_whole
+from bot.broadcast import ECHOED, Approval, Status
+from bot.chat.announcer import Rendered
+from bot.chat.client import typed_in
 from bot.freeze import Freeze
-from bot.sandbox.stage import UNDONE, Stage, answer, response
+from bot.notification import Notification, Text, is_storable, problems, reveal
+from bot.sandbox.sandbox import UNDONE, Sandbox, answer, response
 from bot.store import Store
+from bot.value import Person
 from cogs.text import units
 from tests.test_audit import make_entry
 from tests.test_cards import BREAKS, ESCAPE, NOW, Scene, assert_fits, assert_harmless, unescaped
@@ -65,37 +67,37 @@ def texts(most: int, *, least: int = 0) -> st.SearchStrategy[str]:
 @example("Half", "a \ud83d is half of a character", "")
 @example("Whole", "The note has it.", "\x00")
 async def test_what_is_typed_comes_to_whop_and_into_the_record_as_it_is(
-    stage: Stage, subject: str, content: str, note: str
+    sandbox: Sandbox, subject: str, content: str, note: str
 ) -> None:
-    before = len(stage.whop.exchanges)
-    draft = await stage.compose(subject=subject, content=content)
+    before = len(sandbox.whop.exchanges)
+    draft = await sandbox.compose(subject=subject, content=content)
     if any("\ud800" <= ch <= "\udfff" for ch in subject + content):
         await given_back(draft, f"{subject}\n\n{content}")
         return
     words = Notification(topic="announcements", all=Text(subject=subject, content=content))
-    number = await newest(stage, words)
+    number = await newest(sandbox, words)
     if lacking := problems(words):
         assert unescaped_card(draft).count("Submit") == 0
         assert lacking[0].split(";")[0] in re.sub(r"\\(.)", r"\1", answer(draft))
         return
-    sent = await stage.submit(draft, note=note)
+    sent = await sandbox.submit(draft, note=note)
     if not is_storable(note):
         await given_back(sent, note)
-        sent = await stage.submit(draft)
+        sent = await sandbox.submit(draft)
         note = ""
-    card = await card_of(stage, number)
+    card = await card_of(sandbox, number)
     assert_fits(card)
     assert unescaped(card.embeds[1].description or "") == f"**{reveal(subject)}**\n{reveal(content)}"
     assert card.mentions.to_dict() == {"parse": []}
-    await stage.press("Omar", "Approve")
-    await stage.wait(UNDONE)
-    [exchange] = stage.whop.exchanges[before:]
+    await sandbox.press("Omar", "Approve")
+    await sandbox.wait(UNDONE)
+    [exchange] = sandbox.whop.exchanges[before:]
     assert typed_words(json.loads(exchange.body)) == (subject, content)
-    lines = await recorded(stage)
+    lines = await recorded(sandbox)
     assert [line.detail for line in lines if line.broadcast_id == number and line.action == "submit"] == [
         note
     ]
-    await assert_exports(stage, lines)
+    await assert_exports(sandbox, lines)
 
 
 async def given_back(result: Any, typed: str) -> None:
@@ -110,16 +112,16 @@ def unescaped_card(result: Any) -> str:
     return str(response(result).components)
 
 
-async def newest(stage: Stage, words: Notification) -> int:
+async def newest(sandbox: Sandbox, words: Notification) -> int:
     """Return the number of the newest broadcast, which says exactly these words."""
-    drafts = await stage.herald.service.drafts(stage.actor("Maya"))
+    drafts = await sandbox.herald.service.drafts(sandbox.actor("Maya"))
     assert drafts[0].notification == words
     return drafts[0].id
 
 
-async def card_of(stage: Stage, number: int) -> Rendered:
-    broadcast, deliveries = await stage.herald.service.look(stage.actor("Omar"), number)
-    return stage.herald.client.cards.review(broadcast, deliveries)
+async def card_of(sandbox: Sandbox, number: int) -> Rendered:
+    broadcast, deliveries = await sandbox.herald.service.look(sandbox.actor("Omar"), number)
+    return sandbox.herald.client.cards.review(broadcast, deliveries)
 
 
 def typed_words(body: dict[str, Any]) -> tuple[str, str]:
@@ -129,17 +131,17 @@ def typed_words(body: dict[str, Any]) -> tuple[str, str]:
     return body["title"], body["content"]
 
 
-async def recorded(stage: Stage) -> list[Line]:
-    address = stage.settings.database_url.get_secret_value()
+async def recorded(sandbox: Sandbox) -> list[StoredEvent]:
+    address = sandbox.settings.database_url.get_secret_value()
     async with Store.open_to_read(address) as store, store.reading() as tx:
-        return [line async for some in tx.record.lines() for line in some]
+        return [line async for some in tx.audit.lines() for line in some]
 
 
-async def assert_exports(stage: Stage, lines: Sequence[Line]) -> None:
-    guild = str(stage.world.guild.id)
+async def assert_exports(sandbox: Sandbox, lines: Sequence[StoredEvent]) -> None:
+    guild = str(sandbox.world.guild.id)
     header = Header(at="", servers={guild: Chapter(name="Sunrise")}, filters={})
     for form in FORMATS.values():
-        place = stage.settings.herald_config.with_name("export")
+        place = sandbox.settings.herald_config.with_name("export")
         with written_whole(place, encoding=form.encoding, force=True) as file:
             file.write(form.begin(header) + form.lines(header, lines))
         if form.encoding == "ascii":
@@ -148,7 +150,7 @@ async def assert_exports(stage: Stage, lines: Sequence[Line]) -> None:
             assert_no_formula(place.read_text("utf-8-sig"))
 
 
-def assert_verifies(file: Path, lines: Sequence[Line]) -> None:
+def assert_verifies(file: Path, lines: Sequence[StoredEvent]) -> None:
     export = Export(file, anchors=[])
     assert sum(1 for _ in export.read()) >= 1
     assert export.unreadable is None
@@ -222,7 +224,7 @@ def every_view(scene: Scene, name: str, reason: str) -> list[Rendered]:
         approvals=(Approval(approver=person, at=NOW),),
     )  # fmt: skip
     freeze = Freeze(guild_id=None, by=person, at=NOW, reason=reason)
-    entry = Entry(guild_id=1, at=NOW, actor=person, action="reject", broadcast_id=1, detail=reason)
+    entry = NewEvent(guild_id=1, at=NOW, actor=person, action="reject", broadcast_id=1, detail=reason)
     return [
         *(cards.review(broadcast.model_copy(update={"status": status}), []) for status in Status),
         *(cards.echo(broadcast, step) for step in sorted(ECHOED)),
@@ -260,7 +262,7 @@ def test_no_name_and_no_reason_forges_a_line_pings_or_hides(name: str, reason: s
 @CARDS
 @given(texts(500))
 def test_what_is_cut_for_a_message_is_never_longer_than_its_limit(text: str) -> None:
-    shown = SCENE.cards.audit(chain(Entry(guild_id=1, at=NOW, actor=Person(7, text[:100]), action="reject",
+    shown = SCENE.cards.audit(chain(NewEvent(guild_id=1, at=NOW, actor=Person(7, text[:100]), action="reject",
                                           detail=text), previous=None)).content  # fmt: skip
     assert units(shown) <= 2000
     assert_harmless(shown.partition("\n> ")[2].partition("\n-# digest")[0])
@@ -269,7 +271,7 @@ def test_what_is_cut_for_a_message_is_never_longer_than_its_limit(text: str) -> 
 # --- what comes in and goes out as a file ----------------------------------------------------------
 
 
-def test_no_form_takes_a_file_and_no_command_takes_an_attachment(v5: Stage) -> None:
+def test_no_form_takes_a_file_and_no_command_takes_an_attachment(v5: Sandbox) -> None:
     for command in v5.herald.client.tree.walk_commands(guild=discord.Object(v5.world.guild.id)):
         for option in getattr(command, "parameters", []):
             assert option.type is not discord.AppCommandOptionType.attachment
@@ -284,9 +286,9 @@ def test_of_an_unknown_component_nothing_is_taken_for_words() -> None:
 
 
 async def test_what_was_typed_is_given_back_in_a_file_of_bounded_size(
-    v5: Stage, monkeypatch: pytest.MonkeyPatch
+    v5: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bot.client.ATTACHED_BYTES", 100)
+    monkeypatch.setattr("bot.chat.client.ATTACHED_BYTES", 100)
     refused = response(await v5.compose(content="\ud800" * 500))
     [attached] = refused.attachments
     assert len(await attached.read()) == 100

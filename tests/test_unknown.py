@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
-from bot.broadcast import Broadcast, Notification, Status, Text
+from bot.broadcast import Broadcast, Status
 from bot.errors import Conflict, NotAllowed, NotReady, Refused
+from bot.notification import Notification, Text
 from bot.permissions import Actor
-from bot.sandbox.stage import UNDONE, Stage, answer, readable, response
+from bot.sandbox.sandbox import UNDONE, Sandbox, answer, readable, response
 from bot.sandbox.whop import Fault
 from bot.store.tables import interactions
 from cogs.cards import Cards
@@ -402,7 +403,7 @@ async def test_all_who_see_it_are_warned_of_a_second_push(office: Office) -> Non
     assert warning not in words(await desk.card(1))
 
 
-async def test_in_discord_both_buttons_do_what_they_say(v1: Stage) -> None:
+async def test_in_discord_both_buttons_do_what_they_say(v1: Sandbox) -> None:
     v1.whop.fail_next(Fault.DROP_AFTER_ACCEPT)
     await v1.approved()
     await v1.wait(UNDONE)
@@ -507,7 +508,7 @@ async def test_what_was_refused_may_come_again_by_the_same_interaction(office: O
     assert await desk.status() is Status.DRAFT
 
 
-async def test_what_people_do_in_discord_carries_its_interaction(v5: Stage) -> None:
+async def test_what_people_do_in_discord_carries_its_interaction(v5: Sandbox) -> None:
     await v5.submit(await v5.compose())
     await v5.press("Omar", "Approve")
     async with v5.herald.store.reading() as tx:

@@ -12,12 +12,12 @@ import pytest
 from simcord.backend.models import Overwrite
 from simcord.enums import OverwriteType
 
-from bot.__main__ import main
-from bot.channel import Channels
-from bot.comparison import Comparison, MirrorReader
+from bot.audit.mirror import CHANGED, DOUBLED, GONE, REWRITTEN
+from bot.audit.verify_mirror import Comparison, MirrorReader
+from bot.chat.channels import Channels
+from bot.cli.commands import main
 from bot.errors import Unreachable, Unreadable
-from bot.mirror import CHANGED, DOUBLED, GONE, REWRITTEN
-from bot.sandbox.stage import UNDONE, Stage
+from bot.sandbox.sandbox import UNDONE, Sandbox
 from bot.store import Store
 from tests.fake_discord import TOKEN, USER, FakeDiscord
 from tests.test_app import POLICY
@@ -26,50 +26,50 @@ from tests.test_audit import make_entry
 
 @pytest.fixture
 def setting(database_url: str) -> tuple[str, str]:
-    """Run what takes a stage once on each database: the mirror is the same for both of Whop's APIs."""
+    """Run what takes a sandbox once on each database: the mirror is the same for both of Whop's APIs."""
     return "v5", database_url
 
 
-async def mirrored(stage: Stage) -> list[discord.Message]:
-    await stage.approved()
-    await stage.wait(UNDONE)
-    return stage.channel("audit").history()
+async def mirrored(sandbox: Sandbox) -> list[discord.Message]:
+    await sandbox.approved()
+    await sandbox.wait(UNDONE)
+    return sandbox.channel("audit").history()
 
 
-async def compare(stage: Stage) -> Comparison:
-    channels = Channels(stage.herald.client)
-    reader = MirrorReader(store=stage.herald.store, channels=channels, policy=stage.policy)
+async def compare(sandbox: Sandbox) -> Comparison:
+    channels = Channels(sandbox.herald.client)
+    reader = MirrorReader(store=sandbox.herald.store, channels=channels, policy=sandbox.policy)
     read: list[int] = []
-    compared = await reader.compare(stage.world.guild.id, read.append)
-    assert sum(read) <= await reader.count([stage.world.guild.id])
+    compared = await reader.compare(sandbox.world.guild.id, read.append)
+    assert sum(read) <= await reader.count([sandbox.world.guild.id])
     return compared
 
 
-async def found(stage: Stage) -> list[str]:
-    return [str(difference) for difference in (await compare(stage)).differences]
+async def found(sandbox: Sandbox) -> list[str]:
+    return [str(difference) for difference in (await compare(sandbox)).differences]
 
 
-def stored(stage: Stage) -> dict[int, Any]:
+def stored(sandbox: Sandbox) -> dict[int, Any]:
     """Return the channel as Discord has it, in which nothing that is changed is told to Herald."""
-    return stage.world.env.backend.messages[stage.channel("audit").id]
+    return sandbox.world.env.backend.messages[sandbox.channel("audit").id]
 
 
-async def test_a_mirror_that_nobody_touched_agrees_with_the_record(stage: Stage) -> None:
-    await mirrored(stage)
-    assert await compare(stage) == Comparison(6, 0, [])
+async def test_a_mirror_that_nobody_touched_agrees_with_the_record(sandbox: Sandbox) -> None:
+    await mirrored(sandbox)
+    assert await compare(sandbox) == Comparison(6, 0, [])
 
 
-async def test_what_was_deleted_changed_forged_or_doubled_in_discord_is_named(stage: Stage) -> None:
-    there = await mirrored(stage)
-    client = stage.herald.client
+async def test_what_was_deleted_changed_forged_or_doubled_in_discord_is_named(sandbox: Sandbox) -> None:
+    there = await mirrored(sandbox)
+    client = sandbox.herald.client
     assert client.user is not None
-    del stored(stage)[there[1].id]
-    stored(stage)[there[2].id].content = there[2].content.replace("Herald", "Omar").replace("Omar", "Lena")
-    stored(stage)[there[3].id].content = there[3].content[:-16] + "0" * 16
-    channel = client.get_partial_messageable(stage.channel("audit").id)
+    del stored(sandbox)[there[1].id]
+    stored(sandbox)[there[2].id].content = there[2].content.replace("Herald", "Omar").replace("Omar", "Lena")
+    stored(sandbox)[there[3].id].content = there[3].content[:-16] + "0" * 16
+    channel = client.get_partial_messageable(sandbox.channel("audit").id)
     await channel.send(there[0].content)
     stranger = await channel.send("All is well.")
-    assert await found(stage) == [
+    assert await found(sandbox) == [
         f"line 2: {GONE}.",
         f"line 4: {REWRITTEN}.",
         f"line 3: {CHANGED}.",
@@ -78,7 +78,7 @@ async def test_what_was_deleted_changed_forged_or_doubled_in_discord_is_named(st
     ]
 
 
-async def test_a_deletion_that_was_told_stays_named_with_the_line_that_tells_it(v5: Stage) -> None:
+async def test_a_deletion_that_was_told_stays_named_with_the_line_that_tells_it(v5: Sandbox) -> None:
     there = await mirrored(v5)
     v5.world.env.backend.delete_message(there[2].channel.id, there[2].id)
     await v5.world.env.settle()
@@ -86,14 +86,14 @@ async def test_a_deletion_that_was_told_stays_named_with_the_line_that_tells_it(
     assert await found(v5) == [f"line 3: {GONE}, which line 7 tells."]
 
 
-async def test_lines_that_wait_are_counted_and_no_fault(v5: Stage) -> None:
+async def test_lines_that_wait_are_counted_and_no_fault(v5: Sandbox) -> None:
     path = f"/channels/{v5.channel('audit').id}/messages"
     v5.world.env.inject_error("POST", path, status=500, times=None)
     await v5.submit(await v5.compose())
     assert await compare(v5) == Comparison(0, 2, [])
 
 
-async def test_posts_in_a_former_channel_are_compared_there(v5: Stage) -> None:
+async def test_posts_in_a_former_channel_are_compared_there(v5: Sandbox) -> None:
     there = await mirrored(v5)
     old, fresh = v5.channel("audit").id, v5.world.guild.create_text_channel("record").id
     await v5.restart(edit_policy=lambda text: text.replace(str(old), str(fresh)))
@@ -106,7 +106,7 @@ async def test_posts_in_a_former_channel_are_compared_there(v5: Stage) -> None:
 
 
 async def test_what_waited_for_a_deleted_channel_is_watched_where_it_was_posted(
-    v5: Stage,
+    v5: Sandbox,
 ) -> None:
     old, fresh = v5.channel("audit").id, v5.world.guild.create_text_channel("record").id
     v5.world.env.backend.delete_channel(old)
@@ -115,11 +115,11 @@ async def test_what_waited_for_a_deleted_channel_is_watched_where_it_was_posted(
     await v5.wait(timedelta(minutes=6))
     assert await compare(v5) == Comparison(2, 0, [])
     v5.world.env.backend.messages[fresh].clear()
-    await v5.herald.lookout.compare(Channels(v5.herald.client))
+    await v5.herald.watcher.compare(Channels(v5.herald.client))
     assert await found(v5) == [f"lines 1-2: {GONE}, which line 3 tells."]
 
 
-async def test_a_channel_that_may_not_be_read_is_a_sentence_and_no_fault_of_the_record(v5: Stage) -> None:
+async def test_a_channel_that_may_not_be_read_is_a_sentence_and_no_fault_of_the_record(v5: Sandbox) -> None:
     await mirrored(v5)
     backend, channel = v5.world.env.backend, v5.channel("audit").id
     for right, words in (("read_message_history", "Read Message History"), ("view_channel", "View Channel")):
@@ -129,14 +129,14 @@ async def test_a_channel_that_may_not_be_read_is_a_sentence_and_no_fault_of_the_
             await compare(v5)
 
 
-async def test_an_outage_is_no_fault_of_the_record(v5: Stage) -> None:
+async def test_an_outage_is_no_fault_of_the_record(v5: Sandbox) -> None:
     await mirrored(v5)
     v5.world.env.inject_error("GET", "/channels/**", status=500, times=None)
     with pytest.raises(Unreachable, match="Discord cannot be asked now"):
         await compare(v5)
 
 
-async def test_a_list_that_lacks_a_message_which_is_there_accuses_nobody(v5: Stage) -> None:
+async def test_a_list_that_lacks_a_message_which_is_there_accuses_nobody(v5: Sandbox) -> None:
     await mirrored(v5)
 
     class Partial(Channels):
@@ -149,11 +149,11 @@ async def test_a_list_that_lacks_a_message_which_is_there_accuses_nobody(v5: Sta
     with pytest.raises(Unreachable, match="does not show all of the channel"):
         await reader.compare(v5.world.guild.id, lambda _: None)
     with pytest.raises(Unreachable):
-        await v5.herald.lookout.compare(channels)
+        await v5.herald.watcher.compare(channels)
     assert await compare(v5) == Comparison(6, 0, [])
 
 
-async def test_what_a_running_herald_posts_meanwhile_is_no_difference(v5: Stage) -> None:
+async def test_what_a_running_herald_posts_meanwhile_is_no_difference(v5: Sandbox) -> None:
     await mirrored(v5)
 
     class Busy(Channels):
@@ -198,8 +198,8 @@ async def test_the_command_ends_with_0_1_or_2_and_says_which_line_differs(
     policy = POLICY.replace("TARGETS", 'products = ["prod_Gold"]')
     (tmp_path / "herald.toml").write_text(policy, encoding="utf-8")
     async with Store.open(f"sqlite:///{tmp_path}/data/herald.db") as store, store.transaction() as tx:
-        event = await tx.record.append(make_entry(1, guild_id=GUILD))
-        await tx.record.append(make_entry(2, guild_id=GUILD))
+        event = await tx.audit.append(make_entry(1, guild_id=GUILD))
+        await tx.audit.append(make_entry(2, guild_id=GUILD))
     assert await asyncio.to_thread(verify) == 2
     written = capsys.readouterr()
     assert "✓ Sunrise: 2 line(s), none changed" in written.out

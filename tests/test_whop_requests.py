@@ -13,12 +13,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from bot.broadcast import Notification, Text
 from bot.delivery import Accepted, Request, Response
-from bot.dispatcher import Dispatcher
-from bot.policy import Policy, Targets, UsersInExperience
-from bot.policy_file import parse_policy
+from bot.notification import Notification, Text
+from bot.policy.loading import parse_policy
+from bot.policy.model import Policy, Targets, UsersInExperience
 from bot.sandbox.whop import Push, SimulatedWhop
+from bot.sending.dispatcher import Dispatcher
 from bot.whop import Transport, WhopGateway, gateway_for
 
 KEY = "app-key"
@@ -86,7 +86,11 @@ V1_BODIES: dict[str, tuple[Notification, Targets, list[str]]] = {
             '{"title":"Hello","content":"World","experience_id":"exp_b"}',
         ],
     ),
-    "team": (ALL, Targets(team="biz_a"), ['{"title":"Hello","content":"World","account_id":"biz_a"}']),
+    "team": (
+        ALL,
+        Targets(team="biz_a"),
+        ['{"title":"Hello","content":"World","account_id":"biz_a"}'],
+    ),
     "named users": (
         ALL,
         Targets(users_in_experience=UsersInExperience(experience="exp_a", users=("user_b", "user_c"))),
@@ -116,13 +120,13 @@ def numbered_keys() -> Callable[[], str]:
     return lambda: f"key-{next(numbers)}"
 
 
-def freeze(generation: str, notification: Notification, targets: Targets) -> tuple[Request, ...]:
-    return gateway_for(generation, origin=ORIGIN).freeze(notification, targets, new_key=numbered_keys())
+def build(generation: str, notification: Notification, targets: Targets) -> tuple[Request, ...]:
+    return gateway_for(generation, origin=ORIGIN).build(notification, targets, new_key=numbered_keys())
 
 
 @pytest.mark.parametrize(("notification", "targets", "body"), V5_BODIES.values(), ids=V5_BODIES)
 def test_v5_body_is_exactly_the_contracts(notification: Notification, targets: Targets, body: str) -> None:
-    (request,) = freeze("v5", notification, targets)
+    (request,) = build("v5", notification, targets)
     assert request == Request(
         method="POST",
         url="https://api.whop.com/api/v5/app/notifications",
@@ -135,7 +139,7 @@ def test_v5_body_is_exactly_the_contracts(notification: Notification, targets: T
 def test_v1_bodies_are_exactly_the_contracts(
     notification: Notification, targets: Targets, bodies: list[str]
 ) -> None:
-    assert freeze("v1", notification, targets) == tuple(
+    assert build("v1", notification, targets) == tuple(
         Request(
             method="POST",
             url="https://api.whop.com/api/v1/notifications",
@@ -157,13 +161,13 @@ def test_every_v1_request_of_a_broadcast_has_its_own_key() -> None:
         team="biz_c",
         users_in_experience=UsersInExperience(experience="exp_d", users=("user_e",)),
     )
-    assert len({request.headers["Idempotency-Key"] for request in freeze("v1", ALL, everyone)}) == 4
+    assert len({request.headers["Idempotency-Key"] for request in build("v1", ALL, everyone)}) == 4
 
 
 def test_a_long_list_of_users_is_asked_for_in_parts_that_name_each_of_them_once() -> None:
     users = tuple(f"user_{number}" for number in range(1201))
     targets = Targets(users_in_experience=UsersInExperience(experience="exp_a", users=users))
-    requests = freeze("v1", ALL, targets)
+    requests = build("v1", ALL, targets)
     parts = [json.loads(request.body)["user_ids"] for request in requests]
     assert [len(part) for part in parts] == [500, 500, 201]
     assert [user for part in parts for user in part] == list(users)
@@ -180,7 +184,7 @@ def test_the_keys_that_herald_makes_are_distinct_and_fit_into_whops_255_bytes() 
 
 @GENERATIONS
 def test_the_frozen_request_holds_no_credential(generation: str) -> None:
-    for request in freeze(generation, ALL, Targets(experiences=("exp_a",))):
+    for request in build(generation, ALL, Targets(experiences=("exp_a",))):
         assert "authorization" not in {name.lower() for name in request.headers}
 
 
@@ -188,7 +192,7 @@ def test_the_frozen_request_holds_no_credential(generation: str) -> None:
 def test_there_is_one_line_for_people_for_each_request(generation: str) -> None:
     gateway = gateway_for(generation, origin=ORIGIN)
     targets = Targets(experiences=("exp_a", "exp_b"))
-    assert len(gateway.describe(targets)) == len(freeze(generation, ALL, targets))
+    assert len(gateway.describe(targets)) == len(build(generation, ALL, targets))
     assert all(one in "\n".join(gateway.describe(targets)) for one in targets.experiences)
 
 
@@ -255,7 +259,7 @@ def test_what_a_generation_can_express_is_not_refused(
 
 def test_v1_never_freezes_half_of_a_split_notification() -> None:
     with pytest.raises(ValueError, match="one text"):
-        freeze("v1", SPLIT, Targets(experiences=("exp_a",)))
+        build("v1", SPLIT, Targets(experiences=("exp_a",)))
 
 
 # --- through the real transport to the simulated Whop ---------------------------------------------------
@@ -292,7 +296,7 @@ async def push(
     """Send it, see every request accepted, and return what customers got."""
     gateway = gateway_for(generation, origin=whop.origin)
     whop.pushes.clear()
-    for request in gateway.freeze(notification, targets, new_key=lambda: str(uuid4())):
+    for request in gateway.build(notification, targets, new_key=lambda: str(uuid4())):
         answer = await transport.send(request)
         assert gateway.read(answer, attempt=1, now=datetime.now(UTC)) == Accepted()
     return whop.pushes

@@ -14,7 +14,7 @@ import pytest
 from bot.app import assemble_worker, work
 from bot.broadcast import Status
 from bot.clock import utc_now
-from bot.policy_file import parse_policy
+from bot.policy.loading import parse_policy
 from bot.settings import Settings
 from tests.desk import GUILD, KEY, LENA, Desk, Office
 from tests.fake_discord import FakeDiscord
@@ -25,7 +25,7 @@ LAUNCHER = """
 import sys
 import discord.http
 discord.http.Route.BASE = sys.argv.pop(1)
-from bot.__main__ import main
+from bot.cli.commands import main
 main()
 """
 PATIENCE = 60
@@ -119,10 +119,10 @@ async def test_a_worker_sends_what_is_approved_leaves_the_messages_to_a_run_and_
         assert len(office.whop.pushes) == 2
         async with desk.store.reading() as tx:
             later = utc_now() + timedelta(days=1)
-            kinds = [one.kind.value for one in await tx.announcements.posts_to_make(later, limit=99)]
+            kinds = [one.kind.value for one in await tx.outbox.posts_to_make(later, limit=99)]
             assert kinds.count("echo") == 2
-            assert len(kinds) - 2 == len(await tx.record.of_guild(GUILD))
-            assert len(await tx.announcements.cards_to_draw(later, limit=99)) == 2
+            assert len(kinds) - 2 == len(await tx.audit.of_guild(GUILD))
+            assert len(await tx.outbox.cards_to_draw(later, limit=99)) == 2
             assert await tx.fact("starts without an end") == "[]"
 
 

@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 
 import discord.http
 
-import bot.__main__
+import bot.cli.commands
 import bot.store.store
 
 PATIENCE_SECONDS = 30.0
@@ -45,7 +45,7 @@ def _become(run: dict[str, Any]) -> NoReturn:
         _break(place, run["words"])
     status: Any = 0
     try:
-        bot.__main__.main()
+        bot.cli.commands.main()
     except SystemExit as ended:
         status = ended.code
     except BaseException:  # noqa: BLE001 - as Python itself would end

@@ -9,11 +9,11 @@ from rich.console import Console
 from rich.markup import escape
 
 from bot import log
-from bot.audit import first_broken
+from bot.audit.chain import first_broken
+from bot.sandbox.discord import SimulatedDiscord
 from bot.sandbox.folder import data_folder, recorder
-from bot.sandbox.stage import Stage, answer, readable
+from bot.sandbox.sandbox import Sandbox, answer, readable
 from bot.sandbox.whop import Fault
-from bot.sandbox.world import World
 
 PATH: Final = {"v5": "/api/v5/app/notifications", "v1": "/api/v1/notifications"}
 
@@ -52,16 +52,16 @@ async def play_story(*, record: Path | None = None, data: Path | None = None) ->
     log.configure(level="warning", style="console", secrets=[])
     story = Story(Console(soft_wrap=True))
     with data_folder(data) as folder, recorder(record) as on_exchange:
-        async with Stage.open("v5", data=folder, on_exchange=on_exchange) as stage:
+        async with Sandbox.open("v5", data=folder, on_exchange=on_exchange) as sandbox:
             story.console.print(
-                f"[bold]{stage.world.guild.name}[/]: Maya composes, Omar and Lena may approve,"
+                f"[bold]{sandbox.world.guild.name}[/]: Maya composes, Omar and Lena may approve,"
                 " Ada reads the audit channel. Discord and Whop are simulated; the clock is the story's own."
             )
-            await _play_generation(story, stage)
+            await _play_generation(story, sandbox)
             story.does("The owner", "changes WHOP_API to v1 and the audiences with it, and restarts Herald.")
-            await stage.restart(generation="v1")
-            await _play_generation(story, stage)
-            await _close(story, stage)
+            await sandbox.restart(generation="v1")
+            await _play_generation(story, sandbox)
+            await _close(story, sandbox)
     if story.failures:
         story.console.print(f"\n[red]{len(story.failures)} thing(s) did not end as told.[/]")
         return False
@@ -69,91 +69,91 @@ async def play_story(*, record: Path | None = None, data: Path | None = None) ->
     return True
 
 
-async def _play_generation(story: Story, stage: Stage) -> None:
-    generation = stage.settings.whop_api
-    await _accepted(story, stage, generation)
-    await _rejected(story, stage, generation)
+async def _play_generation(story: Story, sandbox: Sandbox) -> None:
+    generation = sandbox.settings.whop_api
+    await _accepted(story, sandbox, generation)
+    await _rejected(story, sandbox, generation)
 
 
-async def _accepted(story: Story, stage: Stage, generation: str) -> None:
+async def _accepted(story: Story, sandbox: Sandbox, generation: str) -> None:
     story.chapter(f"Whop {generation}: a broadcast that goes out")
-    sent = len(stage.whop.exchanges)
+    sent = len(sandbox.whop.exchanges)
     story.does("Maya", "types /notify compose in #moderators, chooses Gold members, and fills in the modal.")
-    draft = await stage.compose(subject="We are live 🎉", content="The stream starts now. Come in!")
-    _seen(story, stage.world, "only Maya sees", answer(draft))
+    draft = await sandbox.compose(subject="We are live 🎉", content="The stream starts now. Come in!")
+    _seen(story, sandbox.world, "only Maya sees", answer(draft))
     story.does("Maya", "presses Submit and confirms.")
-    receipt = await stage.submit(draft, note="The host is ready.")
-    _seen(story, stage.world, "only Maya sees", answer(receipt))
-    _seen(story, stage.world, "everyone in #review sees", readable(stage.review_card()))
+    receipt = await sandbox.submit(draft, note="The host is ready.")
+    _seen(story, sandbox.world, "only Maya sees", answer(receipt))
+    _seen(story, sandbox.world, "everyone in #review sees", readable(sandbox.review_card()))
 
     story.does("Maya", "tries to approve it herself.")
-    refused = await stage.press("Maya", "Approve")
-    _seen(story, stage.world, "only Maya sees", answer(refused))
+    refused = await sandbox.press("Maya", "Approve")
+    _seen(story, sandbox.world, "only Maya sees", answer(refused))
     story.expects("nobody approves their own broadcast", true="You wrote this broadcast" in answer(refused))
 
     story.does("Omar", "reads it and presses Approve.")
-    approved = await stage.press("Omar", "Approve")
-    _seen(story, stage.world, "only Omar sees", answer(approved))
-    await stage.wait(timedelta(seconds=9))
-    story.expects("inside the undo window nothing is sent", true=len(stage.whop.exchanges) == sent)
-    await stage.wait(timedelta(seconds=2))
+    approved = await sandbox.press("Omar", "Approve")
+    _seen(story, sandbox.world, "only Omar sees", answer(approved))
+    await sandbox.wait(timedelta(seconds=9))
+    story.expects("inside the undo window nothing is sent", true=len(sandbox.whop.exchanges) == sent)
+    await sandbox.wait(timedelta(seconds=2))
     story.does("Herald", "waits the undo window of 10 seconds, then sends.")
-    _requests(story, stage, since=sent)
-    new = stage.whop.exchanges[sent:]
+    _requests(story, sandbox, since=sent)
+    new = sandbox.whop.exchanges[sent:]
     story.expects("exactly one request reached Whop", true=len(new) == 1)
     story.expects(
         f"it went to {PATH[generation]} and was accepted",
         true=bool(new) and new[0].url.endswith(PATH[generation]) and new[0].status in {201, 202},
     )
-    push = stage.whop.pushes[-1]
-    _seen(story, stage.world, "customers see on their phones", "\n".join(push.phone or ()))
+    push = sandbox.whop.pushes[-1]
+    _seen(story, sandbox.world, "customers see on their phones", "\n".join(push.phone or ()))
     story.expects(
         "customers read exactly what was typed",
         true=push.phone == ("We are live 🎉", "The stream starts now. Come in!"),
     )
-    _seen(story, stage.world, "the card in #review", readable(stage.review_card()))
-    _seen(story, stage.world, "#moderators, where Maya composed", stage.texts("moderators")[-1])
-    story.expects("the result is echoed", true="was accepted by Whop" in stage.texts("moderators")[-1])
+    _seen(story, sandbox.world, "the card in #review", readable(sandbox.review_card()))
+    _seen(story, sandbox.world, "#moderators, where Maya composed", sandbox.texts("moderators")[-1])
+    story.expects("the result is echoed", true="was accepted by Whop" in sandbox.texts("moderators")[-1])
 
 
-async def _rejected(story: Story, stage: Stage, generation: str) -> None:
+async def _rejected(story: Story, sandbox: Sandbox, generation: str) -> None:
     story.chapter(f"Whop {generation}: a broadcast that Whop refuses")
-    sent, pushed = len(stage.whop.exchanges), len(stage.whop.pushes)
+    sent, pushed = len(sandbox.whop.exchanges), len(sandbox.whop.pushes)
     story.does("Maya", "composes and submits another; Omar approves it. Whop is in a bad mood.")
-    stage.whop.fail_next(Fault.REJECT)
-    await stage.submit(await stage.compose(subject="Second try", content="This one is refused."))
-    await stage.press("Omar", "Approve")
-    await stage.wait(timedelta(seconds=11))
-    _requests(story, stage, since=sent)
-    _seen(story, stage.world, "the card in #review", readable(stage.review_card()))
-    _seen(story, stage.world, "#moderators, where Maya composed", stage.texts("moderators")[-1])
-    story.expects("it was tried exactly once", true=len(stage.whop.exchanges) == sent + 1)
-    story.expects("no customer got anything", true=len(stage.whop.pushes) == pushed)
+    sandbox.whop.fail_next(Fault.REJECT)
+    await sandbox.submit(await sandbox.compose(subject="Second try", content="This one is refused."))
+    await sandbox.press("Omar", "Approve")
+    await sandbox.wait(timedelta(seconds=11))
+    _requests(story, sandbox, since=sent)
+    _seen(story, sandbox.world, "the card in #review", readable(sandbox.review_card()))
+    _seen(story, sandbox.world, "#moderators, where Maya composed", sandbox.texts("moderators")[-1])
+    story.expects("it was tried exactly once", true=len(sandbox.whop.exchanges) == sent + 1)
+    story.expects("no customer got anything", true=len(sandbox.whop.pushes) == pushed)
     story.expects(
-        "the result says so, honestly", true="was not accepted by Whop" in stage.texts("moderators")[-1]
+        "the result says so, honestly", true="was not accepted by Whop" in sandbox.texts("moderators")[-1]
     )
-    story.expects("Whop's own words are given", true="Whop answered 400" in readable(stage.review_card()))
+    story.expects("Whop's own words are given", true="Whop answered 400" in readable(sandbox.review_card()))
 
 
-async def _close(story: Story, stage: Stage) -> None:
+async def _close(story: Story, sandbox: Sandbox) -> None:
     story.chapter("What the audit channel says")
-    lines = stage.texts("audit")
+    lines = sandbox.texts("audit")
     for line in lines:
-        _seen(story, stage.world, "", line)
-    async with stage.herald.store.reading() as tx:
-        events = await tx.record.of_guild(stage.world.guild.id)
+        _seen(story, sandbox.world, "", line)
+    async with sandbox.herald.store.reading() as tx:
+        events = await tx.audit.of_guild(sandbox.world.guild.id)
     story.expects(f"all {len(events)} events of the record are posted", true=len(lines) == len(events))
     story.expects("the record's chain is unbroken", true=first_broken(events) is None)
     actions = [event.entry.action for event in events]
     story.expects("the refused attempts stand in it too", true=actions.count("refused approve") == 2)
 
 
-def _seen(story: Story, world: World, where: str, text: str) -> None:
+def _seen(story: Story, world: SimulatedDiscord, where: str, text: str) -> None:
     story.shows(where, world.named(text))
 
 
-def _requests(story: Story, stage: Stage, *, since: int) -> None:
-    for exchange in stage.whop.exchanges[since:]:
+def _requests(story: Story, sandbox: Sandbox, *, since: int) -> None:
+    for exchange in sandbox.whop.exchanges[since:]:
         head = f"{exchange.method} {exchange.url}"
         shown = {key: value for key, value in exchange.headers.items() if key in _TELLING}
         headers = "\n".join(f"{key}: {value}" for key, value in shown.items())

@@ -17,11 +17,11 @@ from bot import log
 from bot.app import Herald, assemble, run
 from bot.clock import utc_now
 from bot.errors import ConfigurationError
-from bot.policy_file import parse_policy
+from bot.policy.loading import parse_policy
+from bot.sandbox.discord import CHANNELS, SimulatedDiscord
 from bot.sandbox.folder import data_folder, recorder
-from bot.sandbox.stage import API_KEY, sandbox_settings
+from bot.sandbox.sandbox import API_KEY, sandbox_settings
 from bot.sandbox.whop import SimulatedWhop
-from bot.sandbox.world import CHANNELS, World
 
 TICK_SECONDS: Final = 1.0
 QUIET_TICKS: Final = 5
@@ -42,7 +42,7 @@ choose to view it as Omar, and press Approve. Ctrl-C ends the sandbox."""
 class Pages:
     """Discord's page, which shows one channel at a time, and the way to switch it."""
 
-    world: World
+    world: SimulatedDiscord
     _preview: simcord.Preview | None = None
     _switching: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -99,7 +99,7 @@ async def open_sandbox(
 ) -> AsyncGenerator[tuple[Herald, Pages, SimulatedWhop], None]:
     """Build the world, the two pages and a Herald on the real clock, ready to run."""
     with data_folder(data) as folder, recorder(record) as on_exchange:
-        async with World.open(tolerant=True) as world:
+        async with SimulatedDiscord.open(tolerant=True) as world:
             await _catch_up(world)
             pages = Pages(world)
             whop = SimulatedWhop(api_keys=[API_KEY], clock=utc_now, on_exchange=on_exchange, links=_links)
@@ -141,7 +141,7 @@ async def live(herald: Herald, pages: Pages) -> None:
             seen = changes
 
 
-def _posts(world: World) -> int:
+def _posts(world: SimulatedDiscord) -> int:
     return sum(request.path.startswith("/channels/") for request in world.env.http_requests)
 
 
@@ -150,7 +150,7 @@ async def _counting_down(herald: Herald) -> bool:
         return await tx.broadcasts.next_moment() is not None
 
 
-async def _catch_up(world: World) -> None:
+async def _catch_up(world: SimulatedDiscord) -> None:
     behind = (utc_now() - world.env.now()).total_seconds()
     if behind > 0:
         await world.env.advance_time(behind)

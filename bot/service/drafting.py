@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from typing import Any
 
-from bot.broadcast import Approval, Broadcast, Notification
+from bot.broadcast import Approval, Broadcast
 from bot.errors import NotReady, Refused
+from bot.notification import Notification
 from bot.permissions import Action, Actor, approvers
-from bot.policy import Server
+from bot.policy.model import Server
 from bot.service.lending import Lending
 from bot.store import Transaction
 
@@ -85,7 +86,7 @@ class Drafting(Lending):
             lenders.extend(await self._lenders(tx, before))
             self._reachable(server, before.model_copy(update={"lent": tuple(lenders)}), members)
             now = self._clock()
-            await tx.announcements.open_card(before.id, channel_id=server.channels.review, at=now)
+            await tx.outbox.open_card(before.id, channel_id=server.channels.review, at=now)
             return {
                 "note": note,
                 "reason": "",

@@ -5,16 +5,17 @@ from typing import Any, Final
 
 import structlog
 
-from bot.audit import HERALD
-from bot.bell import Bell
-from bot.broadcast import TRANSITIONS, Broadcast, Status, Step, is_storable
+from bot.audit.chain import HERALD
+from bot.broadcast import TRANSITIONS, Broadcast, Status, Step
 from bot.clock import Clock
 from bot.errors import Conflict, NotAllowed, NotFound, NotReady, Refused
 from bot.lifecycle import Lifecycle, describe_state
+from bot.notification import is_storable
 from bot.permissions import Action, Actor, decide
-from bot.policy import Server
-from bot.proof import Credential
+from bot.policy.model import Server
+from bot.sending.key_trust import Credential
 from bot.store import Store, Transaction
+from bot.wakeup import Wakeup
 
 log = structlog.get_logger()
 
@@ -34,7 +35,7 @@ class Gate:
         store: Store,
         lifecycle: Lifecycle,
         clock: Clock,
-        bell: Bell,
+        wakeup: Wakeup,
         credential: Credential | None = None,
     ) -> None:
         self._credential = credential
@@ -42,7 +43,7 @@ class Gate:
         self.policy = lifecycle.policy
         self._store = store
         self._clock = clock
-        self._bell = bell
+        self._wakeup = wakeup
 
     async def ask(
         self, actor: Actor, action: Action, broadcast_id: int, *, revision: int | None = None
@@ -98,7 +99,7 @@ class Gate:
             await self._refuse(actor, action, refusal, broadcast)
             raise
         finally:
-            self._bell.ring()
+            self._wakeup.wake()
         log.info(
             "a person acted",
             action=action.value,

@@ -2,9 +2,10 @@
 
 from typing import NamedTuple
 
-from bot.audit import HERALD
-from bot.broadcast import Approval, Broadcast, Step, proof_code, template_number
-from bot.policy import Server, Template
+from bot.audit.chain import HERALD
+from bot.broadcast import Approval, Broadcast, Step, template_number
+from bot.notification import proof_code
+from bot.policy.model import Server, Template
 from bot.service.gate import Gate
 from bot.store import Transaction
 from bot.template import fits
@@ -57,7 +58,7 @@ class Lending(Gate):
         """Return who approved the template that it is made of, but for whoever wrote the broadcast."""
         server = self.lifecycle.server_of(broadcast)
         # Nobody could say yes beforehand to a second push, or after someone stopped it or sent it back.
-        if broadcast.repeats is not None or await tx.announcements.has_card(broadcast.id):
+        if broadcast.repeats is not None or await tx.outbox.has_card(broadcast.id):
             return ()
         for template in server.templates:
             if template.audience == broadcast.audience and fits(template, broadcast.notification):

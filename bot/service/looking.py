@@ -2,14 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 
-from bot.audit import Event
+from bot.audit.chain import Event
+from bot.audit.search import Search, read_search
 from bot.broadcast import OPEN, Broadcast, Status
 from bot.delivery import Delivery
 from bot.errors import Conflict, NotFound, Refused
 from bot.lifecycle import describe_state
 from bot.permissions import Action, Actor, approvers, decide
-from bot.policy import Audience, Topic
-from bot.search import Search, read_search
+from bot.policy.model import Audience, Topic
 from bot.service.gate import LISTED, Gate
 from bot.whop import Form
 
@@ -86,7 +86,7 @@ class Looking(Gate):
         if server is None or not self.permits(actor, Action.AUDIT):
             return []
         async with self._store.reading() as tx:
-            recorded = await tx.record.audiences(server.guild)
+            recorded = await tx.audit.audiences(server.guild)
         return list(dict.fromkeys([*(one.name for one in server.audiences), *recorded]))
 
     async def read_search(self, actor: Actor, typed: Mapping[str, str | None]) -> Search:
@@ -100,4 +100,4 @@ class Looking(Gate):
         await self._authorise(actor, Action.AUDIT)
         own = search.model_copy(update={"guild_id": self._server(actor).guild})
         async with self._store.reading() as tx:
-            return await tx.record.newest(own, before=before, limit=LISTED)
+            return await tx.audit.newest(own, before=before, limit=LISTED)

@@ -76,7 +76,7 @@ class Review(Gate):
             if lacking:
                 raise NotReady(lacking[0])
             await tx.broadcasts.void_approvals(before.id)
-            await tx.announcements.open_card(before.id, channel_id=server.channels.review, at=now)
+            await tx.outbox.open_card(before.id, channel_id=server.channels.review, at=now)
             return {
                 "reason": "",
                 "due_at": None,

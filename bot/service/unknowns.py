@@ -9,7 +9,7 @@ from bot.errors import Conflict, NotReady, Refused
 from bot.freeze import describe
 from bot.lifecycle import describe_state
 from bot.permissions import Action, Actor
-from bot.proof import recall
+from bot.sending.key_trust import recall
 from bot.service.gate import Gate, refuse_old_card, require
 from bot.store import Transaction
 

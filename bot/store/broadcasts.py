@@ -7,8 +7,10 @@ from typing import Any
 from sqlalchemy import RowMapping, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.broadcast import Approval, Broadcast, Notification, Person, Status
+from bot.broadcast import Approval, Broadcast, Status
+from bot.notification import Notification
 from bot.store.tables import approvals, broadcasts, revisions
+from bot.value import Person
 
 
 class Broadcasts:

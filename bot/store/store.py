@@ -23,15 +23,15 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from bot.errors import ConfigurationError, StoreError
 from bot.store import postgresql
-from bot.store.announcements import Announcements
+from bot.store.audit_log import AuditLog
 from bot.store.broadcasts import Broadcasts
 from bot.store.deliveries import Deliveries
 from bot.store.freezes import Freezes
 from bot.store.members import Members
-from bot.store.mirror import Mirror
-from bot.store.record import Record
+from bot.store.mirror_posts import MirrorPosts
+from bot.store.outbox import Outbox
 from bot.store.tables import facts, interactions
-from bot.store.templates import Templates
+from bot.store.template_approvals import TemplateApprovals
 
 MIGRATIONS: Final = Path(__file__).with_name("migrations")
 BUSY_SECONDS: Final = 15
@@ -55,12 +55,12 @@ class Transaction:
         self._writing = writing
         self.broadcasts = Broadcasts(connection, locking=writing)
         self.deliveries = Deliveries(connection, locking=writing)
-        self.record = Record(connection)
-        self.announcements = Announcements(connection)
+        self.audit = AuditLog(connection)
+        self.outbox = Outbox(connection)
         self.freezes = Freezes(connection)
         self.members = Members(connection)
-        self.templates = Templates(connection)
-        self.mirror = Mirror(connection, locking=writing)
+        self.templates = TemplateApprovals(connection)
+        self.mirror = MirrorPosts(connection, locking=writing)
 
     async def fact(self, name: str) -> str | None:
         """Return a remembered value; where it may be written anew, nobody else changes it in between."""

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple, Protocol, cast
 
-from bot.broadcast import Notification
 from bot.delivery import (
     NOT_BEGUN,
     Accepted,
@@ -21,7 +20,8 @@ from bot.delivery import (
     Unknown,
     in_doubt,
 )
-from bot.policy import Policy, Targets
+from bot.notification import Notification
+from bot.policy.model import Policy, Targets
 
 WORDS_LIMIT: Final = 300
 FIRST_RETRY: Final = timedelta(seconds=2)
@@ -100,7 +100,7 @@ class WhopGateway(Protocol):
         """Return a line for people for each request: whom it reaches."""
         ...
 
-    def freeze(
+    def build(
         self, notification: Notification, targets: Targets, *, new_key: Callable[[], str]
     ) -> tuple[Request, ...]:
         """Return the exact requests that carry the notification to the targets."""

@@ -6,9 +6,9 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 from urllib.parse import urlencode
 
-from bot.broadcast import Notification
 from bot.delivery import Attempt, NoAnswer, Outcome, Request, Response
-from bot.policy import Policy, Targets
+from bot.notification import Notification
+from bot.policy.model import Policy, Targets
 from bot.whop.gateway import (
     WORDS_LIMIT,
     Form,
@@ -72,7 +72,7 @@ class V1:
         """Return one line for each request."""
         return [line for _, line in _recipients(targets)]
 
-    def freeze(
+    def build(
         self, notification: Notification, targets: Targets, *, new_key: Callable[[], str]
     ) -> tuple[Request, ...]:
         """Return one request for each experience, for the team and for named users."""

@@ -5,9 +5,9 @@ from datetime import datetime, timedelta
 from typing import Final
 from urllib.parse import urlencode
 
-from bot.broadcast import Notification
 from bot.delivery import Attempt, NoAnswer, Outcome, Request, Response
-from bot.policy import Policy, Targets
+from bot.notification import Notification
+from bot.policy.model import Policy, Targets
 from bot.whop.gateway import (
     WORDS_LIMIT,
     Form,
@@ -73,7 +73,7 @@ class V5:
             )
         ]
 
-    def freeze(
+    def build(
         self, notification: Notification, targets: Targets, *, new_key: Callable[[], str]
     ) -> tuple[Request, ...]:
         """Return one request for all targets; v5 knows no key."""

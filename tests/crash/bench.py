@@ -13,16 +13,17 @@ from typing import Final, Self
 
 from pydantic import SecretStr
 
-from bot.bell import Bell
-from bot.broadcast import Broadcast, Notification, Status, Text
+from bot.broadcast import Broadcast, Status
 from bot.clock import utc_now
 from bot.delivery import Delivery, DeliveryStatus
 from bot.lifecycle import Lifecycle
+from bot.notification import Notification, Text
 from bot.permissions import Actor
-from bot.policy_file import parse_policy
-from bot.proof import Credential, Verdict, keep
+from bot.policy.loading import parse_policy
+from bot.sending.key_trust import Credential, Verdict, keep
 from bot.service import Service
 from bot.store import Store
+from bot.wakeup import Wakeup
 from bot.whop import gateway_for
 from tests.crash.fault_server import identity, pushes
 from tests.crash.faults import SILENT_SECONDS, written
@@ -113,18 +114,18 @@ class Bench:
         origin = f"http://127.0.0.1:{whop.port}"
         gateway = gateway_for(mode.generation, origin=origin)
         credential = Credential.of(gateway, origin=origin, api_key=SecretStr(KEY))
-        bell = Bell()
+        wakeup = Wakeup()
         lifecycle = Lifecycle(
             policy=parse_policy(POLICY, name="herald.toml"),
             gateway=gateway,
             destination=origin,
             clock=utc_now,
-            bell=bell,
+            wakeup=wakeup,
         )
         async with AsyncExitStack() as stack:
             async with _MIGRATING:
                 store = await stack.enter_async_context(Store.open(url, alone=False))
-            service = Service(store=store, lifecycle=lifecycle, clock=utc_now, bell=bell)
+            service = Service(store=store, lifecycle=lifecycle, clock=utc_now, wakeup=wakeup)
             bench = cls(mode, folder=folder, url=url, store=store, service=service, whop=whop)
             if mode.is_proven:
                 async with store.transaction() as tx:

@@ -13,8 +13,8 @@ from typing import Any, Final
 import discord.http
 from dotenv import dotenv_values
 
-from bot import dispatcher, pace
-from bot.__main__ import main
+from bot.cli.commands import main
+from bot.sending import dispatcher, rate
 from bot.store import deliveries
 from bot.whop import V1, V5, Transport, gateway, v1, v5
 from bot.whop.gateway import Rate
@@ -30,7 +30,7 @@ _SHORTENED: Final = (
     (dispatcher, "RECORD_AGAIN_SECONDS"),
     (gateway, "FIRST_RETRY"),
     (gateway, "LONGEST_RETRY"),
-    (pace, "PAUSE"),
+    (rate, "PAUSE"),
     (v1, "WAIT"),
     (v5, "COOL_DOWN"),
 )

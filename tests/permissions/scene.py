@@ -10,15 +10,16 @@ from typing import Any, Final, NamedTuple, Self
 
 from pydantic import SecretStr
 
-from bot.bell import Bell
-from bot.broadcast import Broadcast, Notification, Status, Step, Text
+from bot.broadcast import Broadcast, Status, Step
 from bot.delivery import DeliveryStatus
 from bot.lifecycle import Lifecycle
-from bot.policy_file import parse_policy
-from bot.proof import Credential, Verdict, keep
+from bot.notification import Notification, Text
+from bot.policy.loading import parse_policy
+from bot.sending.key_trust import Credential, Verdict, keep
 from bot.service import Service
 from bot.store import Store, Transaction
 from bot.store.tables import metadata
+from bot.wakeup import Wakeup
 from bot.whop import gateway_for
 from tests.database import new_file
 from tests.permissions.people import (
@@ -124,16 +125,16 @@ async def _hurry(store: Store) -> None:
 
 
 def _service(store: Store) -> Service:
-    gateway, bell = gateway_for("v1", origin=ORIGIN), Bell()
+    gateway, wakeup = gateway_for("v1", origin=ORIGIN), Wakeup()
     lifecycle = Lifecycle(
         policy=parse_policy(POLICY, name="herald.toml"),
         gateway=gateway,
         destination=ORIGIN,
         clock=lambda: NOW,
-        bell=bell,
+        wakeup=wakeup,
     )
     credential = Credential.of(gateway, origin=ORIGIN, api_key=SecretStr("fake-whop-key"))
-    return Service(store=store, lifecycle=lifecycle, clock=lambda: NOW, bell=bell, credential=credential)
+    return Service(store=store, lifecycle=lifecycle, clock=lambda: NOW, wakeup=wakeup, credential=credential)
 
 
 async def _composed_again(store: Store, service: Service) -> int:
@@ -176,7 +177,7 @@ async def _after_approval(tx: Transaction, service: Service, number: int, status
         return
     await keep(tx, _credential(service), Verdict(honoured=True, words=""), at=NOW)
     targets = lifecycle.server_of(before).audiences[0].targets
-    requests = lifecycle.gateway.freeze(before.notification, targets, new_key=lambda: "fake-key")
+    requests = lifecycle.gateway.build(before.notification, targets, new_key=lambda: "fake-key")
     await tx.deliveries.add(number, requests, at=NOW)
     [delivery] = await tx.deliveries.of(number)
     claim = await tx.deliveries.claim(delivery, owner="nobody", at=NOW)

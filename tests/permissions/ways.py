@@ -4,10 +4,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from bot.broadcast import Broadcast, Notification, Status, Text
+from bot.audit.search import Search
+from bot.broadcast import Broadcast, Status
 from bot.freeze import Freeze
+from bot.notification import Notification, Text
 from bot.permissions import Action, Actor
-from bot.search import Search
 from bot.service import Service
 from tests.permissions.people import GUILD, KIM, OTHER_GUILD
 

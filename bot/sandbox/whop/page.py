@@ -31,7 +31,7 @@ FAULTS = {
 }
 
 
-class Stage(Protocol):
+class Sandbox(Protocol):
     """What the page shows and changes."""
 
     exchanges: list[Exchange]
@@ -53,7 +53,7 @@ class Wish(BaseModel):
     fault: Fault
 
 
-def add_customer_page(app: web.Application, stage: Stage) -> None:
+def add_customer_page(app: web.Application, sandbox: Sandbox) -> None:
     """Add the page, the state it polls, and the switch for faults."""
     page = resources.files("bot.sandbox.whop").joinpath("static", "customer.html").read_text("utf-8")
     headers = _page_headers(page)
@@ -64,12 +64,12 @@ def add_customer_page(app: web.Application, stage: Stage) -> None:
 
     async def state(request: web.Request) -> web.Response:
         _check_host(request)
-        return web.json_response(_state(stage, request.query), headers={"Cache-Control": "no-store"})
+        return web.json_response(_state(sandbox, request.query), headers={"Cache-Control": "no-store"})
 
     async def set_fault(request: web.Request) -> web.Response:
         _check_same_origin(request)
         try:
-            stage.fault = Wish.model_validate_json(await request.read()).fault
+            sandbox.fault = Wish.model_validate_json(await request.read()).fault
         except ValidationError:
             raise web.HTTPBadRequest(text="No such fault") from None
         return web.Response(status=204)
@@ -113,16 +113,16 @@ def _check_same_origin(request: web.Request) -> None:
         raise web.HTTPForbidden(text="Only the sandbox page itself may do this")
 
 
-def _state(stage: Stage, seen: Mapping[str, str]) -> dict[str, object]:
+def _state(sandbox: Sandbox, seen: Mapping[str, str]) -> dict[str, object]:
     return {
-        "now": stage.clock().isoformat(),
-        "links": stage.links(),
-        "fault": stage.fault,
-        "next_faults": stage.next_faults,
+        "now": sandbox.clock().isoformat(),
+        "links": sandbox.links(),
+        "fault": sandbox.fault,
+        "next_faults": sandbox.next_faults,
         "faults": [{"value": fault, "label": label, "hint": hint} for fault, (label, hint) in FAULTS.items()],
-        "pushes": _fresh("pushes", stage.pushes, seen),
-        "exchanges": _fresh("exchanges", stage.exchanges, seen),
-        "reads": _fresh("reads", stage.reads, seen),
+        "pushes": _fresh("pushes", sandbox.pushes, seen),
+        "exchanges": _fresh("exchanges", sandbox.exchanges, seen),
+        "reads": _fresh("reads", sandbox.reads, seen),
     }
 
 

@@ -10,7 +10,7 @@ LONGEST_KEY = 255
 
 
 @dataclass(slots=True, kw_only=True)
-class Entry:
+class NewEvent:
     """Remember one key; `answer` is None while its first call runs."""
 
     at: datetime
@@ -27,9 +27,9 @@ class Replays:
     """Keep the keys of each credential for 24 hours."""
 
     def __init__(self) -> None:
-        self._entries: dict[tuple[str, str], Entry] = {}
+        self._entries: dict[tuple[str, str], NewEvent] = {}
 
-    def open(self, call: Call, *, version: str) -> Entry | None:
+    def open(self, call: Call, *, version: str) -> NewEvent | None:
         """Return the key's entry, a new one for a first call, or None for a call without a key."""
         key = call.headers.get("Idempotency-Key")
         if not key:
@@ -41,7 +41,7 @@ class Replays:
         fingerprint = (call.method, call.path, call.query, call.body, version)
         entry = self._entries.get((call.credential, key))
         if entry is None or not entry.lives(call.at):
-            entry = self._entries[call.credential, key] = Entry(at=call.at, fingerprint=fingerprint)
+            entry = self._entries[call.credential, key] = NewEvent(at=call.at, fingerprint=fingerprint)
             return entry
         if entry.fingerprint != fingerprint:
             raise _key_refused(

@@ -11,7 +11,7 @@ from aiohttp import web
 from bot.sandbox.whop.call import Answer, Call, Refusal
 from bot.sandbox.whop.page import CUSTOMER_PAGE, add_customer_page
 from bot.sandbox.whop.record import DROPS, Exchange, Fault, GenerationName, Push
-from bot.sandbox.whop.replay import Entry
+from bot.sandbox.whop.replay import NewEvent
 from bot.sandbox.whop.slow import SlowLane
 from bot.sandbox.whop.v1 import NOTIFY, V1
 from bot.sandbox.whop.v5 import V5
@@ -30,7 +30,7 @@ class Generation(Protocol):
         """Count the call against the rate limit, or raise a Refusal."""
         ...
 
-    def recall(self, call: Call) -> Entry | None:
+    def recall(self, call: Call) -> NewEvent | None:
         """Return what is remembered of the call's idempotency key, or raise a Refusal."""
         ...
 
@@ -155,7 +155,7 @@ class SimulatedWhop:
     def _take_fault(self) -> Fault:
         return self._next_faults.popleft() if self._next_faults else self.fault
 
-    def _decide(self, generation: Generation, call: Call, fault: Fault) -> tuple[Answer, Entry | None]:
+    def _decide(self, generation: Generation, call: Call, fault: Fault) -> tuple[Answer, NewEvent | None]:
         try:
             self._admit(generation, call, fault)
             entry = generation.recall(call) if self.honours_keys else None

@@ -20,7 +20,7 @@ from bot.sandbox.whop.fields import (
 )
 from bot.sandbox.whop.limit import Window
 from bot.sandbox.whop.record import Push
-from bot.sandbox.whop.replay import Entry, Replays
+from bot.sandbox.whop.replay import NewEvent, Replays
 
 OLDEST_VERSION = "2025-01-01"
 NEWEST_VERSION = "2026-10-15-1"
@@ -124,7 +124,7 @@ class V1:
         error = {"type": refusal.kind, "message": refusal.message}
         return Answer.of(refusal.status, {"error": error | ({"code": refusal.code} if refusal.code else {})})
 
-    def recall(self, call: Call) -> Entry | None:
+    def recall(self, call: Call) -> NewEvent | None:
         """Open the call's idempotency key; any POST may have one."""
         return self._replays.open(call, version=_version(call)) if call.method == "POST" else None
 

@@ -1,0 +1,200 @@
+"""An export of the record: JSON lines that can be verified again, or CSV for people."""
+
+import csv
+import json
+import os
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from io import StringIO
+from itertools import islice
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from types import MappingProxyType
+from typing import IO, Any, Final, Literal, NamedTuple, cast
+
+import regex
+from pydantic import ValidationError
+
+from bot.audit.chain import Anchor, StoredEvent, Verifier, read_anchor
+from bot.errors import ConfigurationError
+from bot.value import Value
+
+BATCH: Final = 2000
+# Eighteen digits are more than many programs keep of a number.
+_IDS: Final = ("guild_id", "actor_id")
+# What a spreadsheet takes for the beginning of a formula, in wide letters and behind what it passes over too;
+# where lists are written with semicolons, it begins a cell behind each of them.
+_FORMULA: Final = regex.compile(
+    r"(^|[;\t\r\n])(?=[\p{C}\p{Z}]*[=+\-@\uff1d\uff0b\uff0d\uff20])|^(?=[\t\r\n])"
+)
+_COLUMNS: Final = (
+    "server", "number", "time (UTC)", "who", "what", "broadcast", "proof", "detail", "previous", "digest",
+)  # fmt: skip
+# All ASCII: no program on a file's way can take its letters for others.
+_canonical: Final = json.JSONEncoder(separators=(",", ":"), default=repr).encode
+
+
+class Chapter(Value):
+    """What an export says of one server: how it is called, and the last line it had then."""
+
+    name: str
+    head: str | None = None
+
+
+class Header(Value):
+    """The first line of an export: what was asked for, so that no excerpt passes for the whole."""
+
+    herald: Literal["audit export"] = "audit export"
+    at: str
+    servers: Mapping[str, Chapter]
+    filters: Mapping[str, Any]
+
+    @property
+    def anchors(self) -> list[Anchor]:
+        """Return the lines with which the chains have to end, where the export has all of them."""
+        heads = [read_anchor(one.head) for one in self.servers.values() if one.head]
+        return [head for head in heads if head and not self.filters]
+
+    def name(self, guild_id: int) -> str:
+        """Return how a server was called."""
+        known = self.servers.get(str(guild_id))
+        return known.name if known else f"server {guild_id}"
+
+
+class Format(NamedTuple):
+    """How an export is written: what stands first, and what is made of some lines."""
+
+    encoding: str
+    begin: Callable[[Header], str]
+    lines: Callable[[Header, Sequence[StoredEvent]], str]
+
+
+def to_json(line: StoredEvent) -> str:
+    """Return a line with all that its digest is made of; ids are texts, as Discord writes them."""
+    return _canonical(line._asdict() | {name: str(getattr(line, name)) for name in _IDS})
+
+
+def from_json(text: str) -> StoredEvent:
+    """Return the line that was written; raise ValueError unless Herald writes it letter by letter so."""
+    values = json.loads(text)
+    if not isinstance(values, dict) or set(cast("dict[str, Any]", values)) != set(StoredEvent._fields):
+        raise ValueError("it is no line of a record")
+    line = StoredEvent(**cast("dict[str, Any]", values))
+    line = line._replace(guild_id=int(line.guild_id), actor_id=int(line.actor_id))
+    if to_json(line) != text:
+        raise ValueError("it says the same in other letters")
+    return line
+
+
+def to_csv(header: Header, lines: Sequence[StoredEvent]) -> str:
+    """Return lines for a spreadsheet, in which nothing that people typed is a formula."""
+    return _table(
+        (
+            header.name(line.guild_id),
+            line.sequence,
+            # A spreadsheet knows neither the T nor the zone.
+            line.at.replace("T", " ").removesuffix("+00:00"),
+            f"{line.actor_name} ({line.actor_id})" if line.actor_id else line.actor_name,
+            line.action,
+            line.broadcast_id,
+            line.proof,
+            line.detail,
+            line.previous,
+            line.digest,
+        )
+        for line in lines
+    )
+
+
+def _table(rows: Iterable[Sequence[object]]) -> str:
+    text = StringIO(newline="")
+    csv.writer(text).writerows([_harmless(cell) for cell in row] for row in rows)
+    return text.getvalue()
+
+
+def _harmless(cell: object) -> object:
+    return _FORMULA.sub(r"\1'", cell) if isinstance(cell, str) else cell
+
+
+def _first(header: Header) -> str:
+    return f"{_canonical(header.model_dump())}\n"
+
+
+def _titles(_header: Header) -> str:
+    return _table([_COLUMNS])
+
+
+def _texts(_header: Header, lines: Sequence[StoredEvent]) -> str:
+    return "".join(f"{to_json(line)}\n" for line in lines)
+
+
+FORMATS: Final[Mapping[str, Format]] = MappingProxyType(
+    {
+        "jsonl": Format(encoding="ascii", begin=_first, lines=_texts),
+        # The mark at the beginning is how a spreadsheet knows the encoding.
+        "csv": Format(encoding="utf-8-sig", begin=_titles, lines=to_csv),
+    }
+)
+
+
+@contextmanager
+def written_whole(file: Path, *, encoding: str, force: bool = False) -> Generator[IO[str], None, None]:
+    """Write a file beside its place, and put it there once it is whole; only its owner can read it.
+
+    Raises ConfigurationError if there is such a file already and no `force`, or if it cannot be written.
+    """
+    if file.exists() and not force:
+        raise ConfigurationError(f"--output: {file} exists already: name another file, or add --force.")
+    try:
+        with NamedTemporaryFile(
+            "w", dir=file.parent, prefix=f".{file.name}.", delete=False, newline="", encoding=encoding,
+            errors="backslashreplace",
+        ) as beside:  # fmt: skip
+            try:
+                yield beside
+                beside.flush()
+                os.fsync(beside.fileno())
+                Path(beside.name).replace(file)
+            finally:
+                Path(beside.name).unlink(missing_ok=True)
+    except OSError as error:
+        raise ConfigurationError(
+            f"--output: {file} cannot be written ({error.strerror}): name another file, or mend its folder."
+        ) from None
+
+
+class Export:
+    """An export that is read to be verified; `verified` reads it through."""
+
+    def __init__(self, file: Path, *, anchors: Sequence[Anchor]) -> None:
+        """Read its first line; raise ConfigurationError if it is no export."""
+        self._file = file
+        try:
+            with file.open("rb") as stream:
+                self.header = Header.model_validate_json(stream.readline())
+        except OSError as error:
+            raise ConfigurationError(
+                f"--file: {file} cannot be read ({error.strerror}): mend the name or its rights."
+            ) from None
+        except ValidationError:
+            raise ConfigurationError(
+                f"--file: {file} does not begin as an export does: name a file that"
+                " `herald audit export --format jsonl` wrote."
+            ) from None
+        self.verifier = Verifier(anchors=[*anchors, *self.header.anchors], whole=not self.header.filters)
+        self.unreadable: int | None = None
+
+    def read(self) -> Iterator[int]:
+        """Read it line by line, yielding now and then how many bytes that were; stop at what is no line."""
+        number = 1
+        with self._file.open("rb") as stream:
+            yield len(stream.readline())
+            while texts := list(islice(stream, BATCH)):
+                for text in texts:
+                    number += 1
+                    try:
+                        self.verifier.read(from_json(text.rstrip(b"\r\n").decode("ascii")))
+                    except (ValueError, RecursionError):
+                        self.unreadable = number
+                        return
+                yield sum(map(len, texts))

@@ -1,0 +1,1 @@
+"""Discord: the client, the members it tells of, and what is shown there."""

@@ -1,0 +1,333 @@
+"""What people see afterwards: cards, echoes and the audit mirror, from the outbox."""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Final, Protocol
+
+import aiohttp
+import discord
+import structlog
+
+from bot.audit.chain import Event
+from bot.audit.mirror import DELETED, EDITED, LASTING, Condition, hash_words
+from bot.broadcast import Broadcast, Status, Step
+from bot.chat.channels import NO_CHANNEL
+from bot.clock import Clock
+from bot.delivery import Delivery
+from bot.errors import StoreError, Unreachable
+from bot.freeze import Freeze
+from bot.permissions import Actor
+from bot.service import Service, Standing
+from bot.store import Card, Post, Store, Transaction
+from bot.store.outbox import PostKind
+from bot.wakeup import Wakeup
+
+log = structlog.get_logger()
+
+BATCH: Final = 50
+POLL_SECONDS: Final = 1.0
+LONGEST_WAIT: Final = timedelta(minutes=5)
+# Among so many of a channel's last messages a line is looked for that may stand there already.
+LOOK_BACK: Final = 100
+MAY_NOT_WRITE: Final = (
+    "Herald may not write there: allow View Channel and Send Messages in the channel's settings"
+)
+# A card is edited no more often than that while all that changes is how far the sending has come.
+PROGRESS_EVERY: Final = timedelta(seconds=2)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rendered:
+    """A message as it is to be shown."""
+
+    content: str = ""
+    embeds: list[discord.Embed] = field(default_factory=list[discord.Embed])
+    view: discord.ui.View | None = None
+    mentions: discord.AllowedMentions = field(default_factory=discord.AllowedMentions.none)
+
+
+class Cards(Protocol):
+    """How things look: given by the extension that draws them."""
+
+    def review(
+        self,
+        broadcast: Broadcast,
+        deliveries: list[Delivery],
+        *,
+        current: bool = True,
+        freeze: Freeze | None = None,
+        checkable: bool = False,
+        members: Sequence[Actor] | None = None,
+        mirror: Condition | None = None,
+    ) -> Rendered:
+        """Draw the card for approvers."""
+        ...
+
+    def freeze(self, freeze: Freeze | None) -> Rendered:
+        """Draw what all approvers are told of a freeze that stands, or of one that was lifted."""
+        ...
+
+    def echo(self, broadcast: Broadcast, step: Step) -> Rendered:
+        """Draw what the author is told where they composed."""
+        ...
+
+    def template(self, standing: Standing | None) -> Rendered:
+        """Draw a template that waits for approval; None if it says something else by now."""
+        ...
+
+    def audit(self, event: Event, *, about: Event | None = None) -> Rendered:
+        """Draw a line of the record, and the line that it is about."""
+        ...
+
+
+class Client(Protocol):
+    """What the announcer needs of the Discord client."""
+
+    @property
+    def cards(self) -> Cards:
+        """Return what draws."""
+        ...
+
+    @property
+    def user(self) -> discord.ClientUser | None:
+        """Return the account that Herald posts with."""
+        ...
+
+    def is_ready(self) -> bool:
+        """Tell whether Discord has answered yet."""
+        ...
+
+    async def members_of(self, guild_id: int, /) -> Sequence[Actor]:
+        """Return a server's members with their roles; raise Unreachable if Discord does not tell."""
+        ...
+
+    def get_partial_messageable(self, id: int, /) -> discord.PartialMessageable:  # noqa: A002 - discord.py's name
+        """Return a channel without asking Discord for it."""
+        ...
+
+
+class Announcer:
+    """Show each thing once, in order, however long Discord is away."""
+
+    def __init__(
+        self, *, store: Store, service: Service, client: Client, clock: Clock, wakeup: Wakeup
+    ) -> None:
+        self._store = store
+        self._service = service
+        self._client = client
+        self._clock = clock
+        self._wakeup = wakeup
+        self._woken = wakeup.listen()
+        # The servers of which every post that may have been lost sight of was looked for.
+        self._certain: set[int] = set()
+        self._stopping = False
+
+    def stop(self) -> None:
+        """End after one more round: the last outcome may have come after the present one."""
+        self._stopping = True
+        self._wakeup.wake()
+
+    async def run(self) -> None:
+        """Announce until told to stop; the wakeup only wakes it sooner."""
+        while not self._stopping:
+            self._woken.clear()
+            await self._round()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._woken.wait(), POLL_SECONDS)
+        # There will be no later turn.
+        await self._round(ahead=PROGRESS_EVERY)
+
+    async def _round(self, *, ahead: timedelta = timedelta()) -> None:
+        try:
+            if self._client.is_ready():
+                await self.drain(ahead=ahead)
+        except StoreError as error:
+            log.error("announcements wait for the database", error=str(error))
+
+    async def drain(self, *, ahead: timedelta = timedelta()) -> None:
+        """Show all that may be tried now, and the cards whose turn comes in the time ahead."""
+        async with self._store.reading() as tx:
+            cards = await tx.outbox.cards_to_draw(self._clock() + ahead, limit=BATCH)
+            posts = await tx.outbox.posts_to_make(self._clock(), limit=BATCH)
+        for card in cards:
+            await self._draw(card)
+        waiting: set[int] = set()
+        for post in posts:
+            # The mirror keeps the order of the record: what follows a line that waits has to wait too.
+            if post.kind is PostKind.AUDIT and post.guild_id in waiting:
+                continue
+            if not await self._post(post) and post.kind is PostKind.AUDIT:
+                waiting.add(post.guild_id)
+
+    async def _draw(self, card: Card) -> None:
+        try:
+            message_id = await self._show_card(card)
+        except discord.NotFound:
+            await self._lose(card)
+        except Exception as error:  # noqa: BLE001 - one card that cannot be drawn must not silence the rest
+            wait = self._report(error, what=f"card of #{card.broadcast_id}", failures=card.failures)
+            async with self._store.transaction() as tx:
+                await tx.outbox.card_failed(card, next_at=self._clock() + wait)
+        else:
+            async with self._store.transaction() as tx:
+                await tx.outbox.card_drawn(
+                    card, message_id=message_id, next_at=self._clock() + PROGRESS_EVERY
+                )
+
+    async def _show_card(self, card: Card) -> int:
+        async with self._store.reading() as tx:
+            broadcast = await tx.broadcasts.get(card.broadcast_id)
+            deliveries = await tx.deliveries.of(card.broadcast_id)
+            freeze = await tx.freezes.over(broadcast.guild_id)
+            mirror = await tx.mirror.condition(broadcast.guild_id)
+        shown = self._client.cards.review(
+            broadcast,
+            deliveries,
+            current=card.current,
+            freeze=freeze,
+            checkable=await self._service.can_check(broadcast),
+            members=await self._members(broadcast),
+            mirror=mirror,
+        )
+        channel = self._channel(card.channel_id)
+        if card.message_id is None:
+            return (await _send(channel, shown, nonce=f"card-{card.id}-{card.failures}")).id
+        message = channel.get_partial_message(card.message_id)
+        await message.edit(content=shown.content, embeds=shown.embeds, view=shown.view)
+        return card.message_id
+
+    async def _members(self, broadcast: Broadcast) -> Sequence[Actor] | None:
+        if broadcast.status is not Status.REVIEW:
+            return None
+        try:
+            return await self._client.members_of(broadcast.guild_id)
+        except Unreachable:
+            return None
+
+    async def _lose(self, card: Card) -> None:
+        """Post a new card in place of a deleted one; an old card that is gone is no loss."""
+        async with self._store.transaction() as tx:
+            if card.current and card.message_id is not None:
+                await tx.outbox.card_lost(card)
+            elif card.current:
+                # The channel itself is gone: `herald check` says so, and the card waits for a new one.
+                await tx.outbox.card_failed(card, next_at=self._clock() + LONGEST_WAIT)
+            else:
+                await tx.outbox.card_drawn(card, message_id=card.message_id or 0, next_at=self._clock())
+        if card.current and card.message_id is not None:
+            self._wakeup.wake()
+
+    async def _post(self, post: Post) -> bool:
+        channel_id = self._place(post)
+        try:
+            shown = await self._render(post)
+            channel = self._channel(channel_id)
+            message = await self._find(post, channel, shown)
+            message = message or await _send(channel, shown, nonce=f"post-{post.id}")
+        except Exception as error:  # noqa: BLE001 - what cannot be posted waits; the rest goes on
+            wait = self._report(error, what=f"{post.kind} post {post.id}", failures=post.failures)
+            async with self._store.transaction() as tx:
+                if post.failures + 1 == LASTING:
+                    await self._show_trouble(tx, post)
+                await tx.outbox.post_failed(post, next_at=self._clock() + wait, trouble=_why(error))
+            return False
+        async with self._store.transaction() as tx:
+            if post.failures >= LASTING:
+                await self._show_trouble(tx, post)
+            # As Discord took them: what it trimmed was changed by nobody.
+            words = hash_words(message.content)
+            await tx.outbox.post_made(post, message_id=message.id, channel_id=channel_id, words=words)
+        return True
+
+    async def _find(
+        self, post: Post, channel: discord.PartialMessageable, shown: Rendered
+    ) -> discord.Message | None:
+        """Return the line's post if it stands already: Discord forgets a nonce after some minutes.
+
+        So it may after a try whose answer was lost, and after a Herald that ended before it noted its post.
+        """
+        if post.kind is not PostKind.AUDIT or (not post.failures and post.guild_id in self._certain):
+            return None
+        # Where the history may not be read nobody can know, and the line matters more.
+        with suppress(discord.Forbidden):
+            async for message in channel.history(limit=LOOK_BACK):
+                if message.author == self._client.user and message.content == shown.content:
+                    return message
+        self._certain.add(post.guild_id)
+        return None
+
+    def _place(self, post: Post) -> int:
+        """Return where a post belongs: a line of the record where the record's channel is today."""
+        server = self._service.policy.server(post.guild_id)
+        return server.channels.audit if server and post.kind is PostKind.AUDIT else post.channel_id
+
+    async def _show_trouble(self, tx: Transaction, post: Post) -> None:
+        """Let the open cards show that the mirror's trouble has begun, or ended."""
+        if post.kind is PostKind.AUDIT:
+            await tx.outbox.redraw_open_cards(post.guild_id, at=self._clock())
+            self._wakeup.wake()
+
+    async def _render(self, post: Post) -> Rendered:
+        async with self._store.reading() as tx:
+            if post.kind is PostKind.AUDIT:
+                event = await tx.audit.get(post.guild_id, post.sequence or 0)
+                return self._client.cards.audit(event, about=await _only_one_told_of(tx, event))
+            if post.kind is PostKind.TEMPLATE:
+                return self._client.cards.template(
+                    await self._service.find_template(tx, post.guild_id, int(post.step))
+                )
+            if post.kind is PostKind.FREEZE:
+                return self._client.cards.freeze(await tx.freezes.over(post.guild_id))
+            return self._client.cards.echo(await tx.broadcasts.get(post.broadcast_id or 0), Step(post.step))
+
+    def _channel(self, channel_id: int) -> discord.PartialMessageable:
+        return self._client.get_partial_messageable(channel_id)
+
+    def _report(self, error: BaseException, *, what: str, failures: int) -> timedelta:
+        wait = min(timedelta(seconds=2) * 2 ** min(failures, 10), LONGEST_WAIT)
+        log.warning(
+            "a message could not be shown in Discord",
+            what=what,
+            kind=type(error).__name__,
+            status=getattr(error, "status", None),
+            code=getattr(error, "code", None),
+            again_in_seconds=wait.total_seconds(),
+        )
+        return wait
+
+
+async def _only_one_told_of(tx: Transaction, event: Event) -> Event | None:
+    """Return the line whose post is gone or edited, if that is what the event tells of a single one."""
+    if event.entry.action not in {DELETED, EDITED}:
+        return None
+    numbers = await tx.mirror.told_in(event.entry.guild_id, event.sequence)
+    return await tx.audit.get(event.entry.guild_id, numbers[0]) if len(numbers) == 1 else None
+
+
+def _why(error: BaseException) -> str:
+    """Say why Discord did not take a post, and what to mend."""
+    match error:
+        case discord.Forbidden():
+            return MAY_NOT_WRITE
+        case discord.NotFound():
+            return NO_CHANNEL
+        case discord.HTTPException():
+            return f"Discord answered {error.status}; it is tried again by itself"
+        case aiohttp.ClientError() | OSError() | discord.RateLimited():
+            return f"Discord could not be reached ({type(error).__name__}); it is tried again by itself"
+        case _:
+            return f"Herald could not write it ({type(error).__name__}): look into its log"
+
+
+async def _send(channel: discord.PartialMessageable, shown: Rendered, *, nonce: str) -> discord.Message:
+    # discord.py repeats a POST on 5xx by itself: with the nonce Discord keeps one message of it.
+    if shown.view is None:
+        return await channel.send(
+            shown.content, embeds=shown.embeds, nonce=nonce, allowed_mentions=shown.mentions
+        )
+    return await channel.send(
+        shown.content, embeds=shown.embeds, nonce=nonce, allowed_mentions=shown.mentions, view=shown.view
+    )

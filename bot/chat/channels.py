@@ -1,0 +1,86 @@
+"""Reading a Discord channel from its newest message back, and why that fails."""
+
+from collections.abc import AsyncGenerator, Generator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, Final, Self
+
+import aiohttp
+import discord
+from pydantic import SecretStr
+
+from bot.audit.mirror import Seen
+from bot.errors import REFUSED_BY_DISCORD, NoChannel, Unreachable, Unreadable
+
+# How many messages Discord gives at once.
+PAGE: Final = 100
+MAY_NOT_READ: Final = (
+    "Herald may not read it: allow View Channel and Read Message History in the channel's settings"
+)
+NO_CHANNEL: Final = (
+    "the channel was deleted: name another as channels.audit in herald.toml, and start Herald again"
+)
+_UNKNOWN_MESSAGE: Final = 10008
+
+
+class Channels:
+    """What stands in channels, through a client that is logged in."""
+
+    def __init__(self, client: discord.Client) -> None:
+        self._client = client
+
+    @classmethod
+    @asynccontextmanager
+    async def logged_in(cls, token: SecretStr) -> AsyncGenerator[Self, None]:
+        """Log in without a gateway; raise Unreachable if Discord does not let."""
+        async with discord.Client(intents=discord.Intents(guilds=True)) as client:
+            with _explained():
+                await client.login(token.get_secret_value())
+            yield cls(client)
+
+    @property
+    def own_id(self) -> int:
+        """Return the account that Herald posts with."""
+        return self._client.user.id if self._client.user else 0
+
+    async def read(self, channel_id: int, *, since: int = 0) -> AsyncGenerator[Sequence[Seen], None]:
+        """Yield the messages with ids from `since` on, newest first, a page at a time.
+
+        Raises Unreadable or Unreachable. Without the right to read the history Discord gives an empty page,
+        and no error: whoever misses something has to ask whether it is gone.
+        """
+        before: int | None = None
+        while True:
+            with _explained():
+                page: Any = await self._client.http.logs_from(channel_id, PAGE, before=before)
+            messages = [Seen(int(one["id"]), int(one["author"]["id"]), one["content"]) for one in page]
+            yield [message for message in messages if message.id >= since]
+            if len(messages) < PAGE or messages[-1].id <= since:
+                return
+            before = messages[-1].id
+
+    async def is_gone(self, channel_id: int, message_id: int) -> bool:
+        """Ask for one message; raise Unreadable or Unreachable if Discord does not tell."""
+        with _explained():
+            try:
+                await self._client.http.get_message(channel_id, message_id)
+            except discord.NotFound as error:
+                if error.code != _UNKNOWN_MESSAGE:
+                    raise
+                return True
+        return False
+
+
+@contextmanager
+def _explained() -> Generator[None, None, None]:
+    try:
+        yield
+    except discord.LoginFailure:
+        raise Unreachable(REFUSED_BY_DISCORD) from None
+    except discord.Forbidden:
+        raise Unreadable(MAY_NOT_READ) from None
+    except discord.NotFound:
+        raise NoChannel(NO_CHANNEL) from None
+    except (discord.HTTPException, discord.RateLimited, aiohttp.ClientError, OSError) as error:
+        raise Unreachable(
+            f"Discord cannot be asked now ({type(error).__name__}): try again later."
+        ) from error

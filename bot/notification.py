@@ -1,0 +1,152 @@
+"""What customers read: its limits, what in it nobody sees, and the fingerprint that people approve. Pure."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+import regex
+
+from bot.value import Value
+
+# Whop states no limits. These keep a card inside Discord's 6,000 characters even when every
+# character has to be escaped, and are far beyond what a phone shows.
+SUBJECT_LIMIT: Final = 100
+CONTENT_LIMIT: Final = 1500
+SPLIT_CONTENT_LIMIT: Final = 700
+EXTRA_LIMIT: Final = 200
+# One visible character may be many code points (an emoji family is seven).
+CODE_POINT_SLACK: Final = 1.2
+# Characters that nobody sees: they turn the direction of writing around, join, part, or fill with nothing.
+# Joiners have a meaning between letters of scripts that need them and in emoji, and tags in flags.
+HIDDEN: Final = regex.compile(
+    r"[\x00-\x08\x0e-\x1b\x1f\x7f-\x84\x86-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b\u200e\u200f"
+    r"\u202a-\u202e\u2060-\u206f\u2800\u3164\ufeff\uffa0\ufff9-\ufffb]"
+    r"|(?:(?<![^\x00-\x7f])[\u200c\u200d]|[\u200c\u200d](?![^\x00-\x7f]))"
+    r"|(?<!\U0001f3f4[\U000e0020-\U000e007f]*)[\U000e0020-\U000e007f]"
+    # Halves of characters, which no file and no message can hold.
+    r"|[\ud800-\udfff]"
+)
+# More of them would make a card longer than it may be, and nobody needs as many.
+HIDDEN_LIMIT: Final = 10
+_UNSTORABLE: Final = regex.compile(r"[\x00\ud800-\udfff]")
+# About what a lock screen shows before it cuts; told to the author, never enforced.
+PHONE_SUBJECT: Final = 40
+PHONE_CONTENT: Final = 150
+
+
+class Text(Value):
+    """One subject and content, exactly as typed."""
+
+    subject: str
+    content: str
+
+
+class Notification(Value):
+    """What customers read: one text for feed and phone (`all`), or `in_app` and `mobile`."""
+
+    topic: str
+    all: Text | None = None
+    in_app: Text | None = None
+    mobile: Text | None = None
+    subtitle: str | None = None
+    link: str | None = None
+
+    def texts(self) -> tuple[tuple[str, Text], ...]:
+        """Return the texts that are there, each with its Whop field name."""
+        named = (("all", self.all), ("in_app", self.in_app), ("mobile", self.mobile))
+        return tuple((field, text) for field, text in named if text is not None)
+
+    def words(self) -> Iterator[str]:
+        """Yield everything that was typed."""
+        for _, text in self.texts():
+            yield from (text.subject, text.content)
+        yield from filter(None, (self.subtitle, self.link))
+
+
+def proof_code(fingerprint: str) -> str:
+    """Return the eight characters that stand for a fingerprint on cards."""
+    return fingerprint[:8].upper()
+
+
+def fingerprint(
+    notification: Notification, *, audience: Mapping[str, object], generation: str, destination: str
+) -> str:
+    """Return the SHA-256 over everything that would reach customers.
+
+    The destination is part of it, so that what was approved for Whop's sandbox can never go to
+    production after a change of address.
+    """
+    whole = {
+        "notification": notification.model_dump(),
+        "audience": audience,
+        "generation": generation,
+        "destination": destination,
+    }
+    canonical = json.dumps(whole, ensure_ascii=True, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def reveal(text: str) -> str:
+    """Return the text with the names of characters that nobody would see in their places."""
+    return HIDDEN.sub(lambda match: "".join(f"⟨U+{ord(ch):04X}⟩" for ch in match[0]), text)
+
+
+def is_storable(text: str) -> bool:
+    """Tell whether every database can keep the text as it is."""
+    return _UNSTORABLE.search(text) is None
+
+
+def storable(text: str) -> str:
+    """Return the text with U+FFFD in place of each character that some database cannot keep."""
+    return _UNSTORABLE.sub("\ufffd", text)
+
+
+def visible_length(text: str) -> int:
+    """Count characters as a phone shows them: an emoji family or an accented letter is one."""
+    return sum(1 for _ in regex.finditer(r"\X", text))
+
+
+def content_limit(field: str) -> int:
+    """Return how many visible characters fit the content of `all`, `in_app` or `mobile`."""
+    return CONTENT_LIMIT if field == "all" else SPLIT_CONTENT_LIMIT
+
+
+def problems(notification: Notification) -> list[str]:
+    """Return a sentence for each thing that keeps the notification from being sent."""
+    found = [sentence for field, text in notification.texts() for sentence in _text_problems(field, text)]
+    for name, value in (("subtitle", notification.subtitle), ("link", notification.link)):
+        if value is not None and (sentence := _length_problem(name, value, EXTRA_LIMIT)):
+            found.append(sentence)
+    if notification.all is None:
+        if notification.in_app is None:
+            found.append("The words for the feed are missing.")
+        if notification.mobile is None:
+            found.append("The words for the phone are missing: press “Phone words” to write them.")
+    elif notification.in_app is not None or notification.mobile is not None:
+        found.append("It has one text for feed and phone and another beside it: choose one of the two.")
+    return found
+
+
+def _text_problems(field: str, text: Text) -> Sequence[str]:
+    where = {"all": "", "in_app": " for the feed", "mobile": " for the phone"}[field]
+    parts = (("subject", text.subject, SUBJECT_LIMIT), ("content", text.content, content_limit(field)))
+    return [
+        sentence
+        for name, value, limit in parts
+        if (sentence := _length_problem(f"{name}{where}", value, limit))
+    ]
+
+
+def _length_problem(name: str, value: str, limit: int) -> str | None:
+    if not value.strip():
+        return f"The {name} is empty."
+    if (length := visible_length(value)) > limit:
+        return f"The {name} has {length} characters; at most {limit} fit."
+    if len(value) > limit * CODE_POINT_SLACK:
+        return f"The {name} has too many combined characters (such as emoji or stacked accents)."
+    if len(HIDDEN.findall(value)) > HIDDEN_LIMIT:
+        return f"The {name} has more than {HIDDEN_LIMIT} invisible characters: retype it."
+    if not is_storable(value):
+        return f"The {name} has characters that cannot be sent: retype it."
+    return None

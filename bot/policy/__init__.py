@@ -1,0 +1,1 @@
+"""The policy: what herald.toml says, and how it is read."""

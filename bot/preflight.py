@@ -1,0 +1,176 @@
+"""The questions of `herald check`: can what the settings and the policy name be reached and used?"""
+
+from collections.abc import AsyncIterator, Iterator, Mapping
+from datetime import datetime, timedelta
+from typing import Final
+
+import aiohttp
+import discord
+
+from bot.audit.mirror import Condition
+from bot.chat.client import ask_members
+from bot.delivery import NoAnswer
+from bot.errors import REFUSED_BY_DISCORD, HeraldError, Unreachable
+from bot.policy.model import Policy, Server
+from bot.sending.key_trust import Credential, recall
+from bot.settings import Settings
+from bot.store import Store
+from bot.whop import Transport, WhopGateway
+
+CHANNEL_RIGHTS: Final = {
+    "view_channel": "View Channel",
+    "send_messages": "Send Messages",
+    "embed_links": "Embed Links",
+}
+# Without the last, deleted posts of the record could not be found after an absence.
+AUDIT_RIGHTS: Final = CHANNEL_RIGHTS | {"read_message_history": "Read Message History"}
+# So long may lines wait for a Herald that is about to post them.
+MINUTE: Final = timedelta(minutes=1)
+
+
+async def check_whop(policy: Policy, gateway: WhopGateway, transport: Transport) -> AsyncIterator[str]:
+    """Ask Whop harmless questions; yield a sentence for each thing to mend."""
+    for probe in gateway.probes(policy):
+        answer = await transport.send(probe.request)
+        if isinstance(answer, NoAnswer):
+            yield f"WHOP_BASE_URL: Whop could not be reached ({answer.reason}): mend it or the network."
+            return
+        if sentence := probe.judge(answer):
+            yield sentence
+
+
+def nothing_to_prove(gateway: WhopGateway) -> str:
+    """Return the sentence for a generation without idempotency keys."""
+    return f"Whop's {gateway.generation} has no idempotency keys, so there is nothing to prove."
+
+
+async def look_up_proof(settings: Settings, gateway: WhopGateway) -> str:
+    """Return the line that says whether Whop's idempotency keys are proven, and how to prove them."""
+    credential = Credential.of(gateway, origin=settings.whop_base_url, api_key=settings.whop_api_key)
+    if credential.version_date is None:
+        return nothing_to_prove(gateway)
+    proof = None
+    # Looking is no reason to make a database.
+    if not settings.has_database_file or settings.database_file.exists():
+        try:
+            address = settings.database_url.get_secret_value()
+            async with Store.open(address, alone=False) as store, store.reading() as tx:
+                proof = await recall(tx, credential)
+        except HeraldError as error:
+            return f"Whether Whop's idempotency keys are proven cannot be looked up now. {error}"
+    if proof is None:
+        return (
+            "Whop's idempotency keys are not proven for this API key: what gets no answer is not repeated."
+            " herald check --prove USER_ID EXPERIENCE_ID proves them, with your own Whop user and an"
+            " experience that you see."
+        )
+    return f"Whop's idempotency keys are proven for this API key, since {proof.at:%Y-%m-%d}."
+
+
+async def look_at_mirror(settings: Settings, policy: Policy, *, now: datetime) -> list[str]:
+    """Return a sentence for each server whose record cannot be mirrored, or its mirror not be read."""
+    # Looking is no reason to make a database.
+    if settings.has_database_file and not settings.database_file.exists():
+        return []
+    try:
+        address = settings.database_url.get_secret_value()
+        async with Store.open_to_read(address) as store, store.reading() as tx:
+            conditions = [(server.name, await tx.mirror.condition(server.guild)) for server in policy.servers]
+    except HeraldError as error:
+        return [f"Whether lines of the record wait to be posted cannot be looked up now. {error}"]
+    return [
+        f"herald.toml: server “{name}”: channels.audit: {sentence}"
+        for name, condition in conditions
+        for sentence in _troubles(condition, now)
+    ]
+
+
+def _troubles(mirror: Condition, now: datetime) -> Iterator[str]:
+    if mirror.waiting and (mirror.failures or mirror.since is None or now - mirror.since > MINUTE):
+        since = f"{mirror.since:%Y-%m-%d %H:%M} UTC" if mirror.since else "an unknown time"
+        why = mirror.why or "no `herald run` is connected to Discord: start one"
+        yield f"{mirror.waiting} line(s) of the record wait to be posted since {since}: {why}."
+    if mirror.unread:
+        yield f"deleted posts cannot be found: {mirror.unread}."
+
+
+async def ask_discord(policy: Policy, token: str) -> list[str]:
+    """Log in and ask Discord; return a sentence for each thing to mend.
+
+    It is a plain client: asking installs no commands and opens no database that a running Herald has.
+    """
+    async with discord.Client(intents=discord.Intents(guilds=True)) as client:
+        try:
+            await client.login(token)
+        except discord.LoginFailure:
+            return [REFUSED_BY_DISCORD]
+        except (discord.HTTPException, aiohttp.ClientError, OSError) as error:
+            return [f"Discord could not be asked ({type(error).__name__}): try again later."]
+        return [sentence async for sentence in check_discord(policy, client)]
+
+
+async def check_discord(policy: Policy, client: discord.Client) -> AsyncIterator[str]:
+    """Ask Discord, through a client that is logged in; yield a sentence for each thing to mend."""
+    for server in policy.servers:
+        key = f"herald.toml: server “{server.name}”"
+        try:
+            async for sentence in _check_server(server, client):
+                yield f"{key}: {sentence}"
+        except (discord.NotFound, discord.Forbidden):
+            yield f"{key}: guild: Herald is not in {server.guild}: correct the id, or invite Herald there."
+        except discord.HTTPException as error:
+            yield f"{key}: guild: Discord answered {error.status} when asked about it: try again later."
+
+
+async def _check_server(server: Server, client: discord.Client) -> AsyncIterator[str]:
+    guild = await client.fetch_guild(server.guild)
+    channels = {channel.id: channel for channel in await guild.fetch_channels()}
+    me = await guild.fetch_member(client.user.id if client.user else 0)
+    known = {role.id for role in guild.roles}
+    for name, roles in server.roles:
+        for role in roles:
+            if role not in known:
+                yield f"roles.{name}: there is no role {role} in {guild.name}: correct the id."
+    if all(role in known for _, roles in server.roles for role in roles):
+        async for sentence in _unreachable(server, client):
+            yield sentence
+    for name, channel_id in server.channels:
+        rights = AUDIT_RIGHTS if name == "audit" else CHANNEL_RIGHTS
+        if problem := _refuse_channel(channels.get(channel_id), me, rights):
+            yield f"channels.{name}: {channel_id}: {problem}."
+
+
+async def _unreachable(server: Server, client: discord.Client) -> AsyncIterator[str]:
+    """Yield a sentence for each audience that not enough people could ever approve."""
+    try:
+        members = await ask_members(client, server.guild)
+    except Unreachable:
+        # Without the Server Members Intent nobody can know.
+        return
+    composing, approving = (
+        {one.id for one in members if not one.bot and not one.roles.isdisjoint(roles)}
+        for roles in (server.roles.compose, server.roles.approve)
+    )
+    for audience in server.audiences:
+        needed = server.quorum(audience.name)
+        # The best case: whoever writes it takes nobody away from those who approve.
+        most = max((len(approving - {author}) for author in composing), default=0)
+        if most < needed:
+            yield (
+                f"audience “{audience.name}”: nobody could ever approve it: it needs {needed} approval(s),"
+                f" and {most} member(s) other than its author hold a role of roles.approve: give it to more."
+            )
+
+
+def _refuse_channel(
+    channel: discord.abc.GuildChannel | None, me: discord.Member, needed: Mapping[str, str]
+) -> str | None:
+    if channel is None:
+        return f"there is no such channel in {me.guild.name}: correct the id"
+    if not isinstance(channel, discord.TextChannel):
+        return f"#{channel.name} is no text channel: name one that is"
+    rights = channel.permissions_for(me)
+    missing = [spoken for right, spoken in needed.items() if not getattr(rights, right)]
+    if not missing:
+        return None
+    return f"Herald lacks {', '.join(missing)} in #{channel.name}: allow it in the channel's settings"

@@ -1,0 +1,154 @@
+"""The proof that Whop honours idempotency keys: made with two equal requests, and what it covers."""
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final, Self
+
+from pydantic import SecretStr
+
+from bot.delivery import Attempt, NoAnswer, Request, Response
+from bot.notification import Notification, Text
+from bot.policy.model import Targets, UsersInExperience
+from bot.store import Transaction
+from bot.whop import Transport, WhopGateway
+from bot.whop.gateway import WORDS_LIMIT, is_replayed, words_of
+
+TITLE: Final = "Herald test"
+CONTENT: Final = "Herald tries whether Whop sends a repeated request only once. You should get this once."
+# Whop remembers a key for 24 hours.
+KEY_LIFE: Final = timedelta(hours=20)
+# Clocks are set right by less; by more, nobody can say how old a key is.
+CLOCK_SLACK: Final = timedelta(seconds=30)
+_FACT: Final = "proof of the key"
+_HIGHEST: Final = "highest time before the clock was set back"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credential:
+    """What a proof holds for: an API key at an address, without the key itself."""
+
+    digest: str
+    version_date: str | None
+
+    @classmethod
+    def of(cls, gateway: WhopGateway, *, origin: str, api_key: SecretStr) -> Self:
+        """Return the credential with which requests of the gateway are sent."""
+        whole = "\n".join((gateway.generation, origin, api_key.get_secret_value()))
+        digest = hashlib.sha256(whole.encode()).hexdigest()[:32]
+        return cls(digest=digest, version_date=gateway.version_date)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyTrust:
+    """Whop was seen to answer the second of two equal requests without acting again.
+
+    `highest` is the latest time that was seen before the clock was set back.
+    """
+
+    at: datetime
+    highest: datetime | None = None
+
+    def covers(self, attempts: Sequence[Attempt], *, now: datetime, highest: datetime | None = None) -> bool:
+        """Tell whether Whop certainly remembers the key of the first of these attempts, or none was made.
+
+        `highest` is the latest time that this process has seen.
+        """
+        if not attempts:
+            return True
+        first = attempts[0].started_at
+        if self.highest and first <= self.highest:
+            # It was set back since: nobody can say how old the key is.
+            return False
+        latest = max(one.finished_at or one.started_at for one in attempts)
+        # A clock that was set back must not make an old key look young.
+        latest = max(filter(None, (latest, highest)))
+        # An attempt from before the proof may have been made with another API key.
+        return self.at <= first and latest - now <= CLOCK_SLACK and max(now, latest) - first < KEY_LIFE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What two equal requests showed: honoured, ignored, or (None) nothing; and the words for it."""
+
+    honoured: bool | None
+    words: str
+
+
+async def recall(tx: Transaction, credential: Credential) -> KeyTrust | None:
+    """Return the proof that holds for this credential, if there is one."""
+    kept = json.loads(await tx.fact(_FACT) or "{}")
+    if credential.version_date is None or kept.get("digest") != credential.digest:
+        return None
+    if kept.get("version_date") != credential.version_date:
+        return None
+    highest = await tx.fact(_HIGHEST)
+    return KeyTrust(
+        at=datetime.fromisoformat(kept["at"]),
+        highest=datetime.fromisoformat(highest) if highest else None,
+    )
+
+
+async def remember_highest(tx: Transaction, moment: datetime) -> None:
+    """Write down how late it had been when the clock was set back."""
+    known = await tx.fact(_HIGHEST)
+    if not known or datetime.fromisoformat(known) < moment:
+        await tx.remember(_HIGHEST, moment.isoformat())
+
+
+async def keep(tx: Transaction, credential: Credential, verdict: Verdict, *, at: datetime) -> None:
+    """Write down what was found; only one credential is proven at a time, and only until it is refuted."""
+    if verdict.honoured:
+        value = {
+            "digest": credential.digest,
+            "version_date": credential.version_date,
+            "at": at.isoformat(),
+        }
+        await tx.remember(_FACT, json.dumps(value))
+    elif verdict.honoured is False and await recall(tx, credential):
+        await tx.remember(_FACT, "{}")
+
+
+def trial(gateway: WhopGateway, target: UsersInExperience, *, new_key: Callable[[], str]) -> Request:
+    """Return the request that is sent twice; it reaches the named users only."""
+    words = Notification(topic="herald", all=Text(subject=TITLE, content=CONTENT))
+    (request,) = gateway.build(words, Targets(users_in_experience=target), new_key=new_key)
+    return request
+
+
+async def prove(request: Request, transport: Transport) -> Verdict:
+    """Send the same request twice and judge the two answers."""
+    first = await transport.send(request)
+    if not _accepted(first):
+        return Verdict(honoured=None, words=f"The first request was not accepted: {_said(first)}.")
+    if is_replayed(first):
+        return Verdict(honoured=None, words="Whop took the very first request for a repeated one.")
+    second = await transport.send(request)
+    if not _accepted(second):
+        return Verdict(
+            honoured=None,
+            words=f"The first request was accepted, the repeated one was not: {_said(second)}.",
+        )
+    if not is_replayed(second):
+        return Verdict(
+            honoured=False,
+            words="Whop accepted both requests as new: the phone should show the test twice.",
+        )
+    return Verdict(
+        honoured=True,
+        words="Whop answered the repeated request from memory: the phone should show the test once.",
+    )
+
+
+def _accepted(answer: Response | NoAnswer) -> bool:
+    return isinstance(answer, Response) and 200 <= answer.status < 300
+
+
+def _said(answer: Response | NoAnswer) -> str:
+    if isinstance(answer, NoAnswer):
+        doubt = " (the phone may show the test all the same)" if answer.bytes_left else ""
+        return f"no answer came, {answer.reason}{doubt}"
+    words = words_of(answer)[:WORDS_LIMIT].rstrip(".")
+    return f"Whop answered {answer.status}{f': {words}' if words else ''}"

@@ -1,0 +1,177 @@
+"""The audit events: appended, read, never changed."""
+
+import re
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, RowMapping, String, and_, func, insert, select, type_coerce
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot.audit.chain import Anchor, Event, NewEvent, StoredEvent, chain
+from bot.audit.search import EVERYTHING, Search
+from bot.store import postgresql
+from bot.store.tables import audit_events, broadcasts
+from bot.value import Person
+
+BATCH: Final = 2000
+_MOMENT: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}")
+# Just what stands there: what is made of a moment on the way might hide that its text was changed.
+_AS_IT_STANDS: Final = [
+    type_coerce(column, String) if column is audit_events.c.at else column
+    for column in (audit_events.c[name] for name in StoredEvent._fields)
+]
+
+
+class AuditLog:
+    """One hash chain for each server."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+
+    async def append(self, entry: NewEvent) -> Event:
+        """Add what happened to the end of its server's chain."""
+        if self._connection.dialect.name == "postgresql":
+            await postgresql.lock_guild(self._connection, entry.guild_id)
+        row = (
+            await self._connection.execute(
+                select(audit_events)
+                .where(audit_events.c.guild_id == entry.guild_id)
+                .order_by(audit_events.c.sequence.desc())
+                .limit(1)
+            )
+        ).mappings()
+        last = row.first()
+        event = chain(entry, previous=_event(last) if last else None)
+        await self._connection.execute(insert(audit_events).values(event.line._asdict() | {"at": entry.at}))
+        return event
+
+    async def get(self, guild_id: int, sequence: int) -> Event:
+        """Return one line."""
+        rows = await self._connection.execute(
+            select(audit_events).where(
+                audit_events.c.guild_id == guild_id, audit_events.c.sequence == sequence
+            )
+        )
+        return _event(rows.mappings().one())
+
+    async def of_guild(self, guild_id: int) -> list[Event]:
+        """Return a server's whole chain in order."""
+        rows = await self._connection.execute(
+            select(audit_events).where(audit_events.c.guild_id == guild_id).order_by(audit_events.c.sequence)
+        )
+        return [_event(row) for row in rows.mappings()]
+
+    async def of_broadcast(self, broadcast_id: int, *, limit: int) -> list[Event]:
+        """Return what happened to one broadcast, newest first."""
+        rows = await self._connection.execute(
+            select(audit_events)
+            .where(audit_events.c.broadcast_id == broadcast_id)
+            .order_by(audit_events.c.sequence.desc())
+            .limit(limit)
+        )
+        return [_event(row) for row in rows.mappings()]
+
+    async def newest(self, search: Search, *, before: int | None = None, limit: int) -> list[Event]:
+        """Return what was found, newest first, of the lines with a number below `before`."""
+        query = select(audit_events).where(*_conditions(search))
+        if before is not None:
+            query = query.where(audit_events.c.sequence < before)
+        query = query.order_by(audit_events.c.sequence.desc(), audit_events.c.guild_id).limit(limit)
+        return [_event(row) for row in (await self._connection.execute(query)).mappings()]
+
+    async def count(self, search: Search = EVERYTHING) -> int:
+        """Return how many lines `lines` would yield."""
+        query = select(func.count()).select_from(audit_events).where(*_conditions(search))
+        return await self._connection.scalar(query) or 0
+
+    async def lines(self, search: Search = EVERYTHING) -> AsyncIterator[Sequence[StoredEvent]]:
+        """Yield the lines that were found exactly as they stand, server by server, some at a time."""
+        query = (
+            select(*_AS_IT_STANDS)
+            .where(*_conditions(search))
+            .order_by(audit_events.c.guild_id, audit_events.c.sequence)
+        )
+        result = await self._connection.stream(query, execution_options={"yield_per": BATCH})
+        async for rows in result.partitions():
+            yield [_line(*row) for row in rows]
+
+    async def heads(self, guild_id: int | None = None) -> dict[int, Anchor]:
+        """Return the last line of each server's chain."""
+        last = (
+            select(audit_events.c.guild_id, func.max(audit_events.c.sequence).label("sequence"))
+            .where(*_conditions(Search(guild_id=guild_id)))
+            .group_by(audit_events.c.guild_id)
+            .subquery()
+        )
+        rows = await self._connection.execute(
+            select(audit_events.c.guild_id, audit_events.c.sequence, audit_events.c.digest)
+            .join(
+                last,
+                and_(audit_events.c.guild_id == last.c.guild_id, audit_events.c.sequence == last.c.sequence),
+            )
+            .order_by(audit_events.c.guild_id)
+        )
+        return {guild: Anchor(sequence, digest) for guild, sequence, digest in rows}
+
+    async def audiences(self, guild_id: int | None = None) -> list[str]:
+        """Return the names of all audiences that a broadcast was ever meant for."""
+        query = select(broadcasts.c.audience).distinct().order_by(broadcasts.c.audience)
+        if guild_id is not None:
+            query = query.where(broadcasts.c.guild_id == guild_id)
+        return list(await self._connection.scalars(query))
+
+
+def _by_person(person: int | str) -> ColumnElement[bool]:
+    if isinstance(person, int):
+        return audit_events.c.actor_id == person
+    return audit_events.c.actor_name.icontains(person, autoescape=True)
+
+
+def _by_audience(name: str) -> ColumnElement[bool]:
+    # A line does not say whom its broadcast is for, but that never changes.
+    meant = select(broadcasts.c.id).where(
+        broadcasts.c.audience == name, broadcasts.c.guild_id == audit_events.c.guild_id
+    )
+    return audit_events.c.broadcast_id.in_(meant)
+
+
+_CONDITIONS: Final[Mapping[str, Callable[[Any], ColumnElement[bool]]]] = {
+    "guild_id": lambda value: audit_events.c.guild_id == value,
+    "person": _by_person,
+    "audience": _by_audience,
+    "since": lambda value: audit_events.c.at >= value,
+    "until": lambda value: audit_events.c.at < value,
+    "proof": lambda value: audit_events.c.proof == value,
+    "broadcast_id": lambda value: audit_events.c.broadcast_id == value,
+}
+
+
+def _conditions(search: Search) -> list[ColumnElement[bool]]:
+    return [_CONDITIONS[name](value) for name, value in search if value is not None]
+
+
+def _told(at: Any) -> str:
+    """Return a moment as the digest has it; what this store would not write so, as something else."""
+    if isinstance(at, datetime):
+        return at.replace(tzinfo=UTC).isoformat()
+    if isinstance(at, str) and _MOMENT.fullmatch(at):
+        return f"{at[:10]}T{at[11:].removesuffix('.000000')}+00:00"
+    return repr(at)
+
+
+def _line(guild_id: int, sequence: int, at: Any, *rest: Any) -> StoredEvent:
+    return StoredEvent(guild_id, sequence, _told(at), *rest)
+
+
+def _event(row: RowMapping) -> Event:
+    entry = NewEvent(
+        guild_id=row["guild_id"],
+        at=row["at"],
+        actor=Person(row["actor_id"], row["actor_name"]),
+        action=row["action"],
+        broadcast_id=row["broadcast_id"],
+        proof=row["proof"],
+        detail=row["detail"],
+    )
+    return Event(sequence=row["sequence"], entry=entry, previous=row["previous"], digest=row["digest"])

@@ -1,0 +1,107 @@
+"""The record as an auditor searches it in Discord: pages that outlive a restart, as all buttons do."""
+
+import hashlib
+import re
+from typing import Any, Final, Self
+
+import discord
+from typing_extensions import override
+
+from bot.audit.chain import Event
+from bot.audit.search import Search
+from bot.chat.client import HeraldBot, Interaction, actor_of
+from cogs.cards import Cards, cards_of
+from cogs.embeds import DESCRIPTION_LIMIT
+from cogs.text import fitting, units
+
+# So many characters of an audience's hash tell it from all others of a server.
+_KEY: Final = 8
+
+
+class PageButton(
+    discord.ui.DynamicItem[discord.ui.Button[Any]],
+    template=r"record:(?P<before>[0-9]{1,15}):(?P<person>[0-9]{0,19}):(?P<since>[0-9-]{0,10})"
+    r":(?P<proof>[0-9A-F]{0,8}):(?P<broadcast>[0-9]{0,18}):(?P<audience>[0-9a-f]{0,8})",
+):
+    """The lines of a search with numbers below `before`, or its newest for 0.
+
+    The custom_id carries no authority: each press asks anew whether its person may read the record.
+    """
+
+    def __init__(self, custom_id: str) -> None:
+        label = "Newest" if custom_id.startswith("record:0:") else "Older"
+        super().__init__(discord.ui.Button(label=label, custom_id=custom_id))
+        self.search_id = custom_id
+
+    @classmethod
+    def of(cls, search: Search, *, before: int) -> Self:
+        """Return the button that goes on with a search."""
+        since = search.since.date().isoformat() if search.since else None
+        audience = audience_key(search.audience) if search.audience else None
+        parts = (search.person, since, search.proof, search.broadcast_id, audience)
+        return cls(":".join(["record", str(before), *("" if part is None else str(part) for part in parts)]))
+
+    @classmethod
+    @override
+    async def from_custom_id(
+        cls, interaction: discord.Interaction[Any], item: discord.ui.Item[Any], match: re.Match[str], /
+    ) -> Self:
+        """Build the button that was pressed from its custom_id."""
+        _ = interaction, item
+        return cls(match[0])
+
+    @override
+    async def callback(self, interaction: discord.Interaction[Any]) -> None:
+        """Show the page in place of the one before; discord.py would swallow an error, so it is answered."""
+        try:
+            await interaction.response.defer()
+            match = self.__discord_ui_compiled_template__.fullmatch(self.search_id)
+            before, *typed = match.groups() if match else ("0",)
+            search = await self._search(interaction, dict(zip(_TYPED, typed, strict=True)))
+            await show_record(interaction, search, before=int(before) or None)
+        except Exception as error:  # noqa: BLE001 - the one funnel tells the person and logs
+            await interaction.client.fail(interaction, error)
+
+    async def _search(self, interaction: Interaction, typed: dict[str, str | None]) -> Search:
+        actor, service = actor_of(interaction), interaction.client.service
+        if key := typed["audience"]:
+            named = (one for one in await service.recorded_audiences(actor) if audience_key(one) == key)
+            typed["audience"] = next(named, key)
+        return await service.read_search(actor, typed)
+
+
+_TYPED: Final = ("person", "since", "proof", "broadcast", "audience")
+
+
+def audience_key(name: str) -> str:
+    """Return what stands for an audience's name where there is no room for it."""
+    return hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:_KEY]
+
+
+def page(cards: Cards, events: list[Event]) -> tuple[str, int]:
+    """Return as many of the lines as Discord shows, and how many these are: one at least."""
+    lines = [cards.audit(event).content for event in events]
+    count = 1
+    while count < len(lines) and units("\n".join(lines[: count + 1])) <= DESCRIPTION_LIMIT:
+        count += 1
+    return fitting(lines[:count], DESCRIPTION_LIMIT, between="\n"), count
+
+
+async def show_record(interaction: Interaction, search: Search, *, before: int | None = None) -> None:
+    """Put a page of what was found where the deferred answer stands; only whoever asked sees it."""
+    events = await interaction.client.service.audit(actor_of(interaction), search, before=before)
+    view = discord.ui.View(timeout=None)
+    embed = discord.Embed(title="The record", description="No line fits what you look for.")
+    if events:
+        embed.description, count = page(cards_of(interaction.client), events)
+        last = events[count - 1].sequence
+        if len(events) > count:
+            view.add_item(PageButton.of(search, before=last))
+    if before is not None:
+        view.add_item(PageButton.of(search, before=0))
+    await interaction.edit_original_response(embed=embed, view=view)
+
+
+async def setup(bot: HeraldBot) -> None:
+    """Register the one class of buttons once."""
+    bot.add_dynamic_items(PageButton)

@@ -1,0 +1,238 @@
+"""The idempotency key is taken for proven only after Whop has shown that it honours it."""
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncGenerator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from bot.clock import utc_now
+from bot.policy.model import UsersInExperience
+from bot.preflight import look_up_proof
+from bot.sandbox.sandbox import API_KEY, UNDONE, Sandbox, readable
+from bot.sandbox.whop import Fault, SimulatedWhop
+from bot.sending.key_trust import Credential, Verdict, keep, prove, recall, trial
+from bot.store import Store
+from bot.whop import Transport, gateway_for
+from tests.conftest import MakeSettings, OpenSandbox
+
+ROOT = Path(__file__).parents[1]
+NOW = datetime(2026, 11, 23, 9, 41, tzinfo=UTC)
+KEY = "fake-whop-key"
+ME = UsersInExperience(experience="exp_gold", users=("user_maya",))
+ORIGIN = "https://api.whop.com"
+
+
+@pytest.fixture
+async def whop() -> AsyncGenerator[SimulatedWhop, None]:
+    simulated = SimulatedWhop(api_keys=[KEY], clock=lambda: NOW, slow_seconds=60)
+    await simulated.start()
+    yield simulated
+    await simulated.close()
+
+
+async def tried(whop: SimulatedWhop) -> Verdict:
+    gateway = gateway_for("v1", origin=whop.origin)
+    async with Transport(api_key=SecretStr(KEY)) as transport:
+        return await prove(trial(gateway, ME, new_key=lambda: "one-key"), transport)
+
+
+def credential(*, generation: str = "v1", origin: str = ORIGIN, key: str = KEY) -> Credential:
+    return Credential.of(gateway_for(generation, origin=origin), origin=origin, api_key=SecretStr(key))
+
+
+async def test_two_equal_requests_of_which_one_is_pushed_are_a_proof(whop: SimulatedWhop) -> None:
+    assert (await tried(whop)).honoured
+    first, second = whop.exchanges
+    assert (first.body, first.headers) == (second.body, second.headers)
+    assert '"user_ids":["user_maya"]' in first.body
+    assert (first.replayed, second.replayed, len(whop.pushes)) == (False, True, 1)
+
+
+async def test_a_whop_that_ignores_keys_is_found_out(whop: SimulatedWhop) -> None:
+    whop.honours_keys = False
+    assert (await tried(whop)).honoured is False
+    assert len(whop.pushes) == 2
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [Fault.RATE_LIMITED, Fault.SERVER_ERROR, Fault.UNAUTHORIZED, Fault.REJECT, Fault.DROP_AFTER_ACCEPT],
+)
+@pytest.mark.parametrize("number", [1, 2])
+async def test_anything_but_two_acceptances_proves_nothing(
+    whop: SimulatedWhop, fault: Fault, number: int
+) -> None:
+    whop.fail_next(Fault.NONE, times=number - 1)
+    whop.fail_next(fault)
+    verdict = await tried(whop)
+    assert verdict.honoured is None or (fault is Fault.REJECT and number == 2)
+    assert KEY not in verdict.words
+
+
+async def test_a_proof_holds_for_one_key_one_address_and_one_version_only(tmp_path: Path) -> None:
+    proven = credential()
+    async with Store.open(f"sqlite:///{tmp_path / 'herald.db'}") as store:
+        async with store.transaction() as tx:
+            await keep(tx, proven, Verdict(honoured=True, words=""), at=NOW)
+        async with store.reading() as tx:
+            found = await recall(tx, proven)
+            others = [
+                credential(key="another"),
+                credential(origin="https://sandbox-api.whop.com"),
+                credential(generation="v5"),
+                replace(proven, version_date="2027-01-01"),
+            ]
+            assert found is not None
+            assert found.at == NOW
+            assert [await recall(tx, other) for other in others] == [None] * 4
+        async with store.transaction() as tx:
+            await keep(tx, proven, Verdict(honoured=None, words=""), at=NOW)
+            assert await recall(tx, proven)
+            await keep(tx, proven, Verdict(honoured=False, words=""), at=NOW)
+            assert await recall(tx, proven) is None
+
+
+async def herald(
+    folder: Path, whop: SimulatedWhop, *arguments: str, api: str = "v1", **variables: str
+) -> tuple[int, str]:
+    """Run the real command against the simulated Whop; return its status and all that it said."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "bot", *arguments,
+        cwd=folder,
+        env={
+            "PATH": os.defpath, "PYTHONPATH": str(ROOT), "PYTHONUTF8": "1", "COLUMNS": "200",
+            "DISCORD_TOKEN": "fake-discord-token", "WHOP_API_KEY": KEY, "WHOP_API": api,
+            "WHOP_BASE_URL": whop.origin,
+        } | variables,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )  # fmt: skip
+    said, _ = await process.communicate(b"n\n")
+    return process.returncode or 0, said.decode()
+
+
+async def test_the_command_keeps_the_proof_and_never_the_key(
+    whop: SimulatedWhop, tmp_path: Path, make_settings: MakeSettings
+) -> None:
+    status, said = await herald(tmp_path, whop, "prove-key", "user_maya", "exp_gold", "--yes")
+    assert (status, len(whop.exchanges), len(whop.pushes)) == (0, 2, 1)
+    assert "Idempotency keys are proven for this API key" in said
+    data = tmp_path / "data"
+    assert KEY not in said
+    assert all(KEY.encode() not in path.read_bytes() for path in data.iterdir())
+
+    settings = make_settings(
+        whop_api="v1",
+        whop_base_url=whop.origin,
+        whop_api_key=KEY,
+        database_url=f"sqlite:///{data / 'herald.db'}",
+    )
+    line = await look_up_proof(settings, gateway_for("v1", origin=whop.origin))
+    assert line.startswith("Whop's idempotency keys are proven for this API key, since 20")
+
+
+async def test_the_command_proves_nothing_where_keys_are_ignored(whop: SimulatedWhop, tmp_path: Path) -> None:
+    whop.honours_keys = False
+    status, said = await herald(tmp_path, whop, "prove-key", "user_maya", "exp_gold", "--yes")
+    assert status == 1
+    assert "Whop accepted both requests as new" in said
+    assert "Nothing is proven" in said
+
+
+async def test_the_command_sends_nothing_without_a_yes(whop: SimulatedWhop, tmp_path: Path) -> None:
+    status, said = await herald(tmp_path, whop, "prove-key", "user_maya", "exp_gold")
+    assert (status, whop.exchanges) == (1, [])
+    assert "to user_maya in exp_gold, at simulated Whop" in said
+
+
+@pytest.mark.parametrize(
+    ("user", "experience", "api", "sentence"),
+    [
+        (
+            "user_maya",
+            "exp_gold",
+            "v5",
+            "WHOP_API: Whop's v5 has no idempotency keys, so there is nothing to",
+        ),
+        ("maya", "exp_gold", "v1", "USER_ID: write a Whop id that begins with user_."),
+        ("user_maya", "gold", "v1", "EXPERIENCE_ID: write a Whop id that begins with exp_."),
+    ],
+)
+async def test_the_command_refuses_in_one_sentence(
+    whop: SimulatedWhop, tmp_path: Path, *, user: str, experience: str, api: str, sentence: str
+) -> None:
+    status, said = await herald(tmp_path, whop, "prove-key", user, experience, "--yes", api=api)
+    assert (status, whop.exchanges) == (2, [])
+    assert said.startswith(sentence)
+    assert len(said.splitlines()) == 1
+
+
+def entries(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir()]
+
+
+async def test_check_says_what_is_not_proven_and_makes_no_database(
+    tmp_path: Path, make_settings: MakeSettings
+) -> None:
+    async def line(generation: str) -> str:
+        return await look_up_proof(make_settings(whop_api=generation), gateway_for(generation, origin=ORIGIN))
+
+    assert "are not proven for this API key" in await line("v1")
+    assert "herald check --prove USER_ID EXPERIENCE_ID" in await line("v1")
+    assert await line("v5") == "Whop's v5 has no idempotency keys, so there is nothing to prove."
+    assert entries(tmp_path) == []
+
+
+async def test_the_command_works_beside_a_running_herald_which_goes_by_it_at_once(
+    open_sandbox: OpenSandbox,
+) -> None:
+    async with open_sandbox("v1") as sandbox:
+        # The command goes by the real time.
+        await sandbox.world.env.advance_time((utc_now() - sandbox.clock()).total_seconds())
+        settings = sandbox.settings
+        status, said = await herald(
+            settings.database_file.parent, sandbox.whop, "prove-key", "user_maya", "exp_gold", "--yes",
+            WHOP_API_KEY=API_KEY, DATABASE_URL=settings.database_url.get_secret_value(),
+        )  # fmt: skip
+        assert status == 0, said
+        assert "a Herald that runs goes by that from now on" in said
+        before = len(sandbox.whop.pushes)
+
+        sandbox.whop.fail_next(Fault.DROP_AFTER_ACCEPT)
+        await sandbox.approved()
+        await sandbox.wait(UNDONE)
+        await sandbox.wait(UNDONE)
+        assert "Accepted by Whop" in readable(sandbox.review_card())
+        assert len(sandbox.whop.pushes) == before + 1
+
+
+async def test_while_herald_tries_again_the_card_says_so_and_why(open_sandbox: OpenSandbox) -> None:
+    async with open_sandbox("v1") as sandbox:
+        await proven(sandbox)
+        sandbox.whop.fail_next(Fault.DROP_AFTER_ACCEPT)
+        await sandbox.approved()
+        await sandbox.wait(UNDONE)
+        card = readable(sandbox.review_card())
+        assert "Trying again: no answer from Whop: the connection was closed." in card
+
+        await sandbox.wait(UNDONE)
+        assert "Accepted by Whop" in readable(sandbox.review_card())
+        assert len(sandbox.whop.pushes) == 1
+
+
+async def proven(sandbox: Sandbox) -> None:
+    settings = sandbox.settings
+    mine = Credential.of(
+        gateway_for("v1", origin=settings.whop_base_url),
+        origin=settings.whop_base_url,
+        api_key=settings.whop_api_key,
+    )
+    async with sandbox.herald.store.transaction() as tx:
+        await keep(tx, mine, Verdict(honoured=True, words=""), at=sandbox.clock())
