@@ -9,6 +9,7 @@ import pytest
 
 from bot.broadcast import Broadcast
 from bot.delivery import DeliveryStatus
+from bot.errors import Conflict, StoreError
 from bot.sandbox.sandbox import UNDONE, Sandbox, readable
 from bot.sandbox.whop import Fault
 from tests.conftest import OpenSandbox
@@ -62,7 +63,7 @@ async def test_nothing_is_sent_whose_claim_the_database_did_not_take(open_sandbo
         await sandbox.approved()
         await sandbox.world.env.advance_time(UNDONE.total_seconds())
         locker = lock(sandbox.settings.database_file)
-        with pytest.raises(Exception, match="database is in trouble"):
+        with pytest.raises(StoreError, match="database is in trouble"):
             await sandbox.herald.dispatcher.tick()
         assert sandbox.whop.exchanges == []
         unlock(locker)
@@ -116,7 +117,7 @@ async def test_a_stop_in_the_moment_of_sending_is_refused_once_it_is_too_late(sa
     sandbox.whop.fail_next(Fault.SLOW)
     ticking = asyncio.create_task(sandbox.herald.dispatcher.tick())
     await sandbox.whop.slow_held()
-    with pytest.raises(Exception, match="it is being sent now"):
+    with pytest.raises(Conflict, match="it is being sent now"):
         await sandbox.herald.service.stop(sandbox.actor("Lena"), 1, revision=1)
     sandbox.whop.release_slow()
     await ticking

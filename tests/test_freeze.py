@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from bot.delivery import Unknown
-from bot.errors import Refused
+from bot.errors import Conflict, NotAllowed, NotReady
 from bot.sandbox.sandbox import UNDONE, Sandbox, answer, readable, response
 from bot.sandbox.whop import Fault
 
@@ -88,7 +88,7 @@ async def test_who_froze_it_cannot_lift_it_and_the_refusal_is_recorded(sandbox: 
 async def test_freezing_and_lifting_take_a_role(v5: Sandbox, name: str) -> None:
     assert "it takes the role" in await freeze(v5, name)
     await freeze(v5)
-    with pytest.raises(Exception, match="it takes the role"):
+    with pytest.raises(NotAllowed, match="it takes the role"):
         await v5.herald.service.unfreeze(v5.actor(name))
 
 
@@ -185,7 +185,7 @@ async def test_an_approved_card_does_not_promise_a_time_while_sending_is_frozen(
 
 
 async def test_a_reason_too_long_for_the_record_freezes_nothing_and_says_so(v5: Sandbox) -> None:
-    with pytest.raises(Exception, match="At most 500 characters fit; yours has 501"):
+    with pytest.raises(NotReady, match="At most 500 characters fit; yours has 501"):
         await v5.herald.service.freeze(v5.actor("Lena"), "x" * 501)
     async with v5.herald.store.reading() as tx:
         assert await tx.freezes.standing() == []
@@ -193,7 +193,7 @@ async def test_a_reason_too_long_for_the_record_freezes_nothing_and_says_so(v5: 
 
 async def test_a_freeze_that_is_refused_stands_in_the_record_too(sandbox: Sandbox) -> None:
     await sandbox.herald.service.freeze(sandbox.actor("Lena"), "Look into it")
-    with pytest.raises(Refused):
+    with pytest.raises(Conflict, match="is frozen by Lena: Look into it"):
         await sandbox.herald.service.freeze(sandbox.actor("Omar"), "Me too")
     async with sandbox.herald.store.reading() as tx:
         events = await tx.audit.of_guild(sandbox.world.guild.id)

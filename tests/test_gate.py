@@ -8,7 +8,7 @@ import discord
 import pytest
 
 from bot.broadcast import Status
-from bot.errors import NotAllowed
+from bot.errors import Conflict, NotAllowed
 from bot.sandbox.sandbox import UNDONE, Sandbox, answer, readable, response
 from cogs.buttons import ActionButton
 from tests.conftest import OpenSandbox
@@ -166,7 +166,7 @@ async def test_an_edit_makes_old_cards_powerless_and_voids_approvals(sandbox: Sa
     stale = await sandbox.herald.service.look(sandbox.actor("Lena"), 1)
     assert stale[0].revision == 2
     assert stale[0].approvals == ()
-    with pytest.raises(Exception, match="out of date"):
+    with pytest.raises(Conflict, match="out of date"):
         await sandbox.herald.service.approve(sandbox.actor("Lena"), 1, revision=1)
     await sandbox.settle()
     [redrawn] = [m for m in sandbox.channel("review").history() if m.id == old_card.id]
@@ -302,7 +302,7 @@ async def test_members_of_another_server_cannot_reach_its_broadcasts(v5: Sandbox
 async def test_bots_and_members_outside_any_server_can_do_nothing(v5: Sandbox) -> None:
     for odd in ({"bot": True}, {"guild_id": None}):
         someone = dataclasses.replace(v5.actor("Omar"), **odd)
-        with pytest.raises(NotAllowed):
+        with pytest.raises(NotAllowed, match="only for members of a server"):
             await v5.herald.service.may_compose(someone, audience="Gold members", topic="outages")
 
 

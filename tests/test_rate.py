@@ -36,9 +36,8 @@ async def test_v5_is_never_asked_more_than_it_takes_and_nearly_all_of_it_is_used
     await v5.world.env.advance_time(UNDONE.total_seconds())
     await send_for(v5, 20.5)
 
+    # Whop allows 20 in 10 s, so that not one more could have gone out in two such spans.
     assert Counter(exchange.status for exchange in v5.whop.exchanges) == {201: 40}
-    # 20 in 10 s are allowed; two windows of the limiter have passed.
-    assert 40 / (20 * 20.5 / 10) >= 0.95
 
 
 async def test_a_restart_does_not_let_more_through(v5: Sandbox) -> None:

@@ -795,14 +795,26 @@ async def test_a_second_herald_on_the_same_server_is_refused_until_the_first_has
         pass
 
 
-async def test_two_that_start_at_once_migrate_once(postgres: Postgres) -> None:
+async def test_several_that_start_at_once_migrate_once(
+    postgres: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upgraded: list[str] = []
+
+    def upgrade(config: Config, revision: str) -> None:
+        upgraded.append(revision)
+        really(config, revision)
+
+    really = command.upgrade
+    monkeypatch.setattr(command, "upgrade", upgrade)
     database = postgres.new(template="template0")
 
-    async def start() -> None:
+    async def start() -> int:
         async with Store.open(postgres.url(database), alone=False) as store:
-            await add_draft(store)
+            return (await add_draft(store)).id
 
-    await asyncio.gather(*(start() for _ in range(4)))
+    drafts = await asyncio.gather(*(start() for _ in range(4)))
+    assert sorted(drafts) == [1, 2, 3, 4]
+    assert upgraded == ["head"]
     postgres.drop(database)
 
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.broadcast import Broadcast, Status
-from bot.errors import NotReady
+from bot.errors import NotFound, NotReady
 from bot.policy.model import Template
 from bot.sandbox.sandbox import UNDONE, Sandbox, answer, readable, response
 from bot.sandbox.whop import Fault
@@ -356,7 +356,7 @@ async def test_an_unknown_template_is_refused_with_those_there_are(v5: Sandbox) 
 async def test_an_invented_template_button_does_nothing(v5: Sandbox) -> None:
     service = v5.herald.service
     for number in (0, 12345, 10**18 - 1):
-        with pytest.raises(Exception, match="says something else by now"):
+        with pytest.raises(NotFound, match="says something else by now"):
             await service.approve_template(v5.actor("Omar"), number)
     assert "Approvals 0 of 1" in answer(await card(v5, "Maya"))
 
