@@ -48,6 +48,7 @@ permissions: $(STAMP)-dev  ## print who may do what, and when, into docs/permiss
 check: $(STAMP)-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-logo --no-cache
 	$(BIN)/basedpyright
 
 format: $(STAMP)-dev
