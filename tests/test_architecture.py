@@ -114,9 +114,9 @@ def test_everything_before_sending_can_be_cancelled_and_nothing_after() -> None:
     assert Status.CANCELLED not in reachable(Status.SENDING)
 
 
-def test_the_picture_in_the_readme_is_the_table() -> None:
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    block = re.search(r"```mermaid\s+stateDiagram-v2\n(.*?)```", readme, re.DOTALL)
+def test_the_picture_of_the_life_is_the_table() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    block = re.search(r"```mermaid\s+stateDiagram-v2\n(.*?)```", page, re.DOTALL)
     assert block is not None
     drawn = [line.strip() for line in block[1].splitlines() if "-->" in line]
     table = {f"{status} --> {target}: {step}" for status, step, target in EDGES}
