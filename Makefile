@@ -55,10 +55,12 @@ format: $(STAMP)-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# With UPGRADE= what is locked stays at its version.
+lock: UPGRADE ?= --upgrade
 lock: $(STAMP)-dev  ## resolve the newest versions anew: each file goes by the one before
-	$(LOCK) --upgrade --extra build --extra postgresql --output-file requirements.lock
-	$(LOCK) --upgrade --constraint requirements.lock --extra build --extra postgresql --extra sandbox --output-file requirements-sandbox.lock
-	$(LOCK) --upgrade --constraint requirements-sandbox.lock --extra dev --output-file requirements-dev.lock
+	$(LOCK) $(UPGRADE) --extra build --extra postgresql --output-file requirements.lock
+	$(LOCK) $(UPGRADE) --constraint requirements.lock --extra build --extra postgresql --extra sandbox --output-file requirements-sandbox.lock
+	$(LOCK) $(UPGRADE) --constraint requirements-sandbox.lock --extra dev --output-file requirements-dev.lock
 
 clean:
 	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis
