@@ -144,16 +144,15 @@ async def opened(
         gateway=gateway,
         destination=origin,
         clock=utc_now,
-        wakeup=wakeup,
     )
     async with AsyncExitStack() as stack, Counted() as transport:
         # Alembic migrates one database at a time.
         async with _OPENING:
-            store = await stack.enter_async_context(Store.open(database_url))
-        service = Service(store=store, lifecycle=lifecycle, clock=utc_now, wakeup=wakeup)
+            store = await stack.enter_async_context(Store.open(database_url, wakeup=wakeup))
+        service = Service(store=store, lifecycle=lifecycle, clock=utc_now)
         dispatcher = Dispatcher(
             store=store,
-            service=service,
+            lifecycle=lifecycle,
             transport=transport,
             role_source=Present(),
             restore_guard=RestoreGuard(folder / "herald.witness"),

@@ -15,12 +15,12 @@ from bot.chat.client import HeraldBot, RestRoles
 from bot.clock import Clock, Steady, steady_now, utc_now
 from bot.errors import ConfigurationError
 from bot.health import Health
+from bot.key_trust import Credential
 from bot.lifecycle import Lifecycle
 from bot.metrics import Metrics
 from bot.notification import problems
 from bot.policy.model import Policy
 from bot.sending.dispatcher import Dispatcher
-from bot.sending.key_trust import Credential
 from bot.sending.restore_guard import RestoreGuard
 from bot.sending.roles import RoleSource
 from bot.sending.startup import Startup
@@ -128,21 +128,17 @@ class _Base:
         gateway = gateway_for(settings.whop_api, origin=settings.whop_base_url)
         check_policy(policy, gateway, file=str(settings.herald_config))
         wakeup = Wakeup()
-        lifecycle = Lifecycle(
-            policy=policy, gateway=gateway, destination=settings.whop_base_url, clock=clock, wakeup=wakeup
-        )
+        lifecycle = Lifecycle(policy=policy, gateway=gateway, destination=settings.whop_base_url, clock=clock)
         credential = Credential.of(gateway, origin=settings.whop_base_url, api_key=settings.whop_api_key)
         async with (
-            Store.open(settings.database_url.get_secret_value(), alone=alone) as store,
+            Store.open(settings.database_url.get_secret_value(), alone=alone, wakeup=wakeup) as store,
             Transport(api_key=settings.whop_api_key) as transport,
         ):
             yield cls(
                 settings=settings,
                 store=store,
                 transport=transport,
-                service=Service(
-                    store=store, lifecycle=lifecycle, clock=clock, wakeup=wakeup, credential=credential
-                ),
+                service=Service(store=store, lifecycle=lifecycle, clock=clock, credential=credential),
                 credential=credential,
                 restore_guard=RestoreGuard(settings.witness_file),
                 clock=clock,
@@ -153,7 +149,7 @@ class _Base:
     def dispatcher(self, role_source: RoleSource) -> Dispatcher:
         return Dispatcher(
             store=self.store,
-            service=self.service,
+            lifecycle=self.service.lifecycle,
             transport=self.transport,
             role_source=role_source,
             restore_guard=self.restore_guard,

@@ -123,6 +123,7 @@ ECHOED: Final = frozenset(
         Step.DENY,
     }
 )
+BEFORE_SENDING: Final = frozenset({Status.DRAFT, Status.REVIEW, Status.APPROVED, Status.HELD})
 ENDED: Final = frozenset(status for status, steps in TRANSITIONS.items() if not steps)
 
 

@@ -1,6 +1,6 @@
 """The life of a broadcast: each step is checked, stored, recorded and announced in one transaction."""
 
-from typing import Any, Final
+from typing import Final, Unpack
 
 from bot.audit.chain import HERALD, Event, NewEvent
 from bot.broadcast import ECHOED, TRANSITIONS, Broadcast, Status, Step
@@ -10,11 +10,10 @@ from bot.freeze import Freeze, describe, first_over
 from bot.notification import Notification, fingerprint, problems, storable
 from bot.permissions import Action, Actor
 from bot.policy.model import Policy, Server, Template
-from bot.store import Transaction
+from bot.store import Changes, Transaction
 from bot.store.outbox import PostKind
 from bot.template import skeleton
 from bot.value import Person
-from bot.wakeup import Wakeup
 from bot.whop import WhopGateway
 
 CHANGED: Final = "what it would send is no longer what was approved: the policy or the address has changed"
@@ -23,14 +22,11 @@ CHANGED: Final = "what it would send is no longer what was approved: the policy 
 class Lifecycle:
     """What every step needs, whether a person takes it or the dispatcher."""
 
-    def __init__(
-        self, *, policy: Policy, gateway: WhopGateway, destination: str, clock: Clock, wakeup: Wakeup
-    ) -> None:
+    def __init__(self, *, policy: Policy, gateway: WhopGateway, destination: str, clock: Clock) -> None:
         self.policy = policy
         self.gateway = gateway
         self._destination = destination
         self._clock = clock
-        self._wakeup = wakeup
 
     def shortcomings(self, broadcast: Broadcast) -> list[str]:
         """Return a sentence for each thing that keeps a broadcast from being submitted."""
@@ -80,7 +76,7 @@ class Lifecycle:
             destination=self._destination,
         )
 
-    async def advance(
+    def advance(
         self,
         tx: Transaction,
         before: Broadcast,
@@ -89,7 +85,7 @@ class Lifecycle:
         actor: Person = HERALD,
         detail: str = "",
         action: str | None = None,
-        **values: Any,
+        **changes: Unpack[Changes],
     ) -> Broadcast:
         """Take a step of the table, write it into the record and tell people, in the caller's transaction.
 
@@ -98,17 +94,17 @@ class Lifecycle:
         status = TRANSITIONS[before.status].get(step)
         if status is None:
             raise Conflict(describe_state(before))
-        if detail and "reason" not in values:
-            values["reason"] = detail
+        if detail:
+            changes.setdefault("reason", detail)
         now = self._clock()
-        if not await tx.broadcasts.change(before, status=status, at=now, **values):
-            raise Conflict(describe_state(await tx.broadcasts.get(before.id)))
-        after = await tx.broadcasts.get(before.id)
+        after = tx.broadcasts.change(before, status=status, at=now, **changes)
+        if after is None:
+            raise Conflict(describe_state(tx.broadcasts.get(before.id)))
         # Everywhere the card before the record: two that wait for each other would both be refused.
-        await tx.outbox.redraw_card(after.id, at=now)
-        await self.note(tx, after, actor, action or step.value, detail)
+        tx.outbox.redraw_card(after.id, at=now)
+        self.note(tx, after, actor, action or step.value, detail)
         if step in ECHOED and actor.id != after.author.id:
-            await tx.outbox.add_post(
+            tx.outbox.add_post(
                 PostKind.ECHO,
                 step=step.value,
                 guild_id=after.guild_id,
@@ -118,14 +114,14 @@ class Lifecycle:
             )
         return after
 
-    async def note_retry(self, tx: Transaction, broadcast: Broadcast, detail: str) -> None:
+    def note_retry(self, tx: Transaction, broadcast: Broadcast, detail: str) -> None:
         """Write into the record what happened to an attempt that will be repeated."""
-        await tx.outbox.redraw_card(broadcast.id, at=self._clock())
-        await self.note(tx, broadcast, HERALD, "will try again", detail)
+        tx.outbox.redraw_card(broadcast.id, at=self._clock())
+        self.note(tx, broadcast, HERALD, "will try again", detail)
 
-    async def show_progress(self, tx: Transaction, broadcast: Broadcast) -> None:
+    def show_progress(self, tx: Transaction, broadcast: Broadcast) -> None:
         """Let the card show how far the sending has come, when its turn comes."""
-        await tx.outbox.redraw_card(broadcast.id)
+        tx.outbox.redraw_card(broadcast.id)
 
     def is_unchanged(self, broadcast: Broadcast) -> bool:
         """Tell whether today's policy would still send what the broadcast was fingerprinted for."""
@@ -135,34 +131,32 @@ class Lifecycle:
             and self.fingerprint(server, broadcast.audience, broadcast.notification) == broadcast.fingerprint
         )
 
-    async def freeze(self, tx: Transaction, freeze: Freeze) -> None:
+    def freeze(self, tx: Transaction, freeze: Freeze) -> None:
         """Halt sending from this transaction on, and tell everyone whom it concerns.
 
         Raises Conflict if it is frozen already.
         """
-        standing = await tx.freezes.standing()
+        standing = tx.freezes.standing()
         if any(one.guild_id == freeze.guild_id for one in standing):
             raise Conflict(describe(first_over(standing, freeze.guild_id or 0) or freeze))
-        await tx.freezes.add(freeze)
-        await self._tell_of_freeze(tx, freeze, freeze.by, "freeze", freeze.reason)
+        tx.freezes.add(freeze)
+        self._tell_of_freeze(tx, freeze, freeze.by, "freeze", freeze.reason)
 
-    async def unfreeze(self, tx: Transaction, freeze: Freeze, by: Person) -> None:
+    def unfreeze(self, tx: Transaction, freeze: Freeze, by: Person) -> None:
         """Let sending go on; raise Conflict if someone was faster."""
-        if not await tx.freezes.remove(freeze):
+        if not tx.freezes.remove(freeze):
             raise Conflict("Someone was faster: the freeze is lifted already.")
-        await self._tell_of_freeze(tx, freeze, by, "unfreeze", f"it was: {freeze.reason}")
+        self._tell_of_freeze(tx, freeze, by, "unfreeze", f"it was: {freeze.reason}")
 
-    async def _tell_of_freeze(
-        self, tx: Transaction, freeze: Freeze, by: Person, action: str, detail: str
-    ) -> None:
+    def _tell_of_freeze(self, tx: Transaction, freeze: Freeze, by: Person, action: str, detail: str) -> None:
         now = self._clock()
         for server in self.policy.servers:
             if freeze.guild_id not in {None, server.guild}:
                 continue
             entry = NewEvent(guild_id=server.guild, at=now, actor=by, action=action, detail=detail)
-            await tx.outbox.redraw_open_cards(server.guild, at=now)
-            await self._append(tx, entry)
-            await tx.outbox.add_post(
+            tx.outbox.redraw_open_cards(server.guild, at=now)
+            self._append(tx, entry)
+            tx.outbox.add_post(
                 PostKind.FREEZE,
                 guild_id=server.guild,
                 channel_id=server.channels.review,
@@ -170,22 +164,20 @@ class Lifecycle:
                 at=now,
             )
 
-    async def note_everywhere(self, tx: Transaction, action: str, detail: str) -> None:
+    def note_everywhere(self, tx: Transaction, action: str, detail: str) -> None:
         """Write a line of Herald's own into the record of every server."""
         for server in self.policy.servers:
-            await self.note_in(tx, server.guild, action, detail)
+            self.note_in(tx, server.guild, action, detail)
 
-    async def note_in(self, tx: Transaction, guild_id: int, action: str, detail: str) -> Event:
+    def note_in(self, tx: Transaction, guild_id: int, action: str, detail: str) -> Event:
         """Write a line of Herald's own into the record of one server, and return it."""
-        return await self._append(
+        return self._append(
             tx, NewEvent(guild_id=guild_id, at=self._clock(), actor=HERALD, action=action, detail=detail)
         )
 
-    async def note(
-        self, tx: Transaction, broadcast: Broadcast, actor: Person, action: str, detail: str
-    ) -> None:
+    def note(self, tx: Transaction, broadcast: Broadcast, actor: Person, action: str, detail: str) -> None:
         """Write a line about a broadcast into the record."""
-        await self._append(
+        self._append(
             tx,
             NewEvent(
                 guild_id=broadcast.guild_id,
@@ -198,24 +190,24 @@ class Lifecycle:
             ),
         )
 
-    async def note_template(
+    def note_template(
         self, tx: Transaction, guild_id: int, actor: Person, action: str, detail: str, *, proof: str
     ) -> None:
         """Write a line about a template into the record."""
-        await self._append(
+        self._append(
             tx,
             NewEvent(
                 guild_id=guild_id, at=self._clock(), actor=actor, action=action, proof=proof, detail=detail
             ),
         )
 
-    async def note_refusal(
+    def note_refusal(
         self, tx: Transaction, actor: Actor, action: Action, refusal: Refused, broadcast: Broadcast | None
     ) -> None:
         """Write into the record of the actor's server that they were refused."""
         if self.policy.server(actor.guild_id) is None or actor.guild_id is None:
             return
-        await self._append(
+        self._append(
             tx,
             NewEvent(
                 guild_id=actor.guild_id,
@@ -228,19 +220,18 @@ class Lifecycle:
             ),
         )
 
-    async def _append(self, tx: Transaction, entry: NewEvent) -> Event:
+    def _append(self, tx: Transaction, entry: NewEvent) -> Event:
         # What cannot be kept must not keep the rest from being recorded, a refusal least of all.
-        event = await tx.audit.append(entry.model_copy(update={"detail": storable(entry.detail)}))
+        event = tx.audit.append(entry.model_copy(update={"detail": storable(entry.detail)}))
         server = self.policy.server(entry.guild_id)
         if server is not None:
-            await tx.outbox.add_post(
+            tx.outbox.add_post(
                 PostKind.AUDIT,
                 guild_id=entry.guild_id,
                 channel_id=server.channels.audit,
                 sequence=event.sequence,
                 at=entry.at,
             )
-        self._wakeup.wake()
         return event
 
 

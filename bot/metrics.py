@@ -26,25 +26,28 @@ class Metrics:
 
     async def read(self) -> bytes:
         """Return the page in Prometheus' text format; raise StoreError if the database does not answer."""
-        page = _Page()
-        async with self._store.reading() as tx:
-            for server in self._policy.servers:
-                await self._fill(page, tx, server)
+        page = await self._store.read(self._page)
         return generate_latest(page.registry)
 
-    async def _fill(self, page: "_Page", tx: Transaction, server: Server) -> None:
+    def _page(self, tx: Transaction) -> "_Page":
+        page = _Page()
+        for server in self._policy.servers:
+            self._fill(page, tx, server)
+        return page
+
+    def _fill(self, page: "_Page", tx: Transaction, server: Server) -> None:
         guild, name = server.guild, server.name
-        mirror = await tx.mirror.condition(guild)
+        mirror = tx.mirror.condition(guild)
         waited = (self._clock() - mirror.since).total_seconds() if mirror.since else 0.0
         page.waiting.labels(name).set(mirror.waiting)
         page.oldest.labels(name).set(max(waited, 0.0))
         page.unreadable.labels(name).set(bool(mirror.unread))
-        page.tampered.labels(name).set(await tx.mirror.tampered(guild))
-        heads = await tx.audit.heads(guild)
+        page.tampered.labels(name).set(tx.mirror.tampered(guild))
+        heads = tx.audit.heads(guild)
         page.lines.labels(name).set((heads[guild].sequence or 0) if guild in heads else 0)
-        page.frozen.labels(name).set(await tx.freezes.over(guild) is not None)
-        page.cards.labels(name).set(await tx.outbox.cards_waiting(guild))
-        counted = await tx.broadcasts.count(guild)
+        page.frozen.labels(name).set(tx.freezes.over(guild) is not None)
+        page.cards.labels(name).set(tx.outbox.cards_waiting(guild))
+        counted = tx.broadcasts.count(guild)
         for status in Status:
             page.broadcasts.labels(name, status.value).set(counted.get(status, 0))
 

@@ -11,10 +11,10 @@ from bot.audit.mirror import Condition
 from bot.chat.client import ask_members
 from bot.delivery import NoAnswer
 from bot.errors import REFUSED_BY_DISCORD, HeraldError, Unreachable
+from bot.key_trust import Credential, recall
 from bot.policy.model import Policy, Server
-from bot.sending.key_trust import Credential, recall
 from bot.settings import Settings
-from bot.store import Store
+from bot.store import Access, Store
 from bot.whop import Transport, WhopGateway
 
 CHANNEL_RIGHTS: Final = {
@@ -54,8 +54,8 @@ async def look_up_proof(settings: Settings, gateway: WhopGateway) -> str:
     if not settings.has_database_file or settings.database_file.exists():
         try:
             address = settings.database_url.get_secret_value()
-            async with Store.open(address, alone=False) as store, store.reading() as tx:
-                proof = await recall(tx, credential)
+            async with Store.open(address, alone=False) as store:
+                proof = await store.read(recall, credential)
         except HeraldError as error:
             return f"Whether Whop's idempotency keys are proven cannot be looked up now. {error}"
     if proof is None:
@@ -67,15 +67,15 @@ async def look_up_proof(settings: Settings, gateway: WhopGateway) -> str:
     return f"Whop's idempotency keys are proven for this API key, since {proof.at:%Y-%m-%d}."
 
 
-async def look_at_mirror(settings: Settings, policy: Policy, *, now: datetime) -> list[str]:
+def look_at_mirror(settings: Settings, policy: Policy, *, now: datetime) -> list[str]:
     """Return a sentence for each server whose record cannot be mirrored, or its mirror not be read."""
     # Looking is no reason to make a database.
     if settings.has_database_file and not settings.database_file.exists():
         return []
     try:
         address = settings.database_url.get_secret_value()
-        async with Store.open_to_read(address) as store, store.reading() as tx:
-            conditions = [(server.name, await tx.mirror.condition(server.guild)) for server in policy.servers]
+        with Store.open_to_read(address) as store, store.begin(Access.READ) as tx:
+            conditions = [(server.name, tx.mirror.condition(server.guild)) for server in policy.servers]
     except HeraldError as error:
         return [f"Whether lines of the record wait to be posted cannot be looked up now. {error}"]
     return [

@@ -98,7 +98,7 @@ class Cards:
     def review(
         self,
         broadcast: Broadcast,
-        deliveries: list[Delivery],
+        deliveries: Sequence[Delivery],
         *,
         current: bool = True,
         freeze: Freeze | None = None,

@@ -19,6 +19,7 @@ from bot.clock import Clock
 from bot.delivery import Delivery, NoAnswer, Request, Response
 from bot.errors import Unreachable
 from bot.freeze import Freeze
+from bot.key_trust import Credential, Verdict, keep
 from bot.lifecycle import Lifecycle
 from bot.notification import Notification, Text
 from bot.permissions import Actor
@@ -26,11 +27,10 @@ from bot.policy.loading import parse_policy
 from bot.policy.model import Policy
 from bot.sandbox.whop import SimulatedWhop
 from bot.sending.dispatcher import Dispatcher
-from bot.sending.key_trust import Credential, Verdict, keep
 from bot.sending.restore_guard import RestoreGuard
 from bot.sending.startup import Startup
 from bot.service import Service
-from bot.store import Store
+from bot.store import Access, Store
 from bot.store.tables import deliveries
 from bot.wakeup import Wakeup
 from bot.whop import Transport, gateway_for
@@ -196,8 +196,8 @@ class Desk:
 
     async def prove(self, *, at: datetime | None = None) -> None:
         """Let Whop be known to honour idempotency keys, since then or now."""
-        async with self.store.transaction() as tx:
-            await keep(tx, self.credential, Verdict(honoured=True, words=""), at=at or self.time())
+        with self.store.begin() as tx:
+            keep(tx, self.credential, Verdict(honoured=True, words=""), at=at or self.time())
 
     async def submitted(self, audience: str = "One", *, author: Actor = MAYA) -> Broadcast:
         """Let somebody compose and submit."""
@@ -218,23 +218,23 @@ class Desk:
         return broadcast
 
     async def get(self, number: int = 1) -> Broadcast:
-        async with self.store.reading() as tx:
-            return await tx.broadcasts.get(number)
+        with self.store.begin(Access.READ) as tx:
+            return tx.broadcasts.get(number)
 
     async def status(self, number: int = 1) -> Status:
         return (await self.get(number)).status
 
     async def deliveries(self, number: int = 1) -> list[Delivery]:
-        async with self.store.reading() as tx:
-            return await tx.deliveries.of(number)
+        with self.store.begin(Access.READ) as tx:
+            return tx.deliveries.of(number)
 
     async def freezes(self) -> list[Freeze]:
-        async with self.store.reading() as tx:
-            return await tx.freezes.standing()
+        with self.store.begin(Access.READ) as tx:
+            return tx.freezes.standing()
 
     async def record(self, guild: int = GUILD) -> list[Event]:
-        async with self.store.reading() as tx:
-            return await tx.audit.of_guild(guild)
+        with self.store.begin(Access.READ) as tx:
+            return tx.audit.of_guild(guild)
 
     async def lines(self, action: str, guild: int = GUILD) -> list[str]:
         """Return the details of the record's lines about that action."""
@@ -242,8 +242,8 @@ class Desk:
 
     async def let_leases_end(self) -> None:
         """Make all claims as old as the database's clock can."""
-        async with self.store.transaction() as tx:
-            await tx._connection.execute(  # pyright: ignore[reportPrivateUsage]
+        with self.store.begin() as tx:
+            tx._connection.execute(  # pyright: ignore[reportPrivateUsage]
                 update(deliveries).values(lease_until=datetime(2000, 1, 1, tzinfo=UTC))
             )
 
@@ -265,8 +265,8 @@ class Desk:
     async def card(self, number: int = 1) -> Rendered:
         """Draw the review card as it stands."""
         broadcast = await self.get(number)
-        async with self.store.reading() as tx:
-            freeze = await tx.freezes.over(GUILD)
+        with self.store.begin(Access.READ) as tx:
+            freeze = tx.freezes.over(GUILD)
         return Cards(
             self.service.lifecycle, environment="Whop production", role_name=lambda _, role: f"@{role}"
         ).review(
@@ -318,9 +318,9 @@ class Office:
     ) -> Desk:
         """Start a process: one that is `alone` is `herald run`."""
         stack = await self._stack.enter_async_context(AsyncExitStack())
-        store = await stack.enter_async_context(Store.open(self.url, alone=alone))
-        wire = await stack.enter_async_context(Wire())
         wakeup, now = Wakeup(), clock or self.time
+        store = await stack.enter_async_context(Store.open(self.url, alone=alone, wakeup=wakeup))
+        wire = await stack.enter_async_context(Wire())
         gateway = gateway_for(self.generation, origin=self.whop.origin)
         credential = Credential.of(gateway, origin=self.whop.origin, api_key=KEY)
         lifecycle = Lifecycle(
@@ -328,13 +328,12 @@ class Office:
             gateway=gateway,
             destination=self.whop.origin,
             clock=now,
-            wakeup=wakeup,
         )
-        service = Service(store=store, lifecycle=lifecycle, clock=now, wakeup=wakeup, credential=credential)
+        service = Service(store=store, lifecycle=lifecycle, clock=now, credential=credential)
         beside = RestoreGuard(restore_guard or self.folder / "herald.witness")
         dispatcher = Dispatcher(
             store=store,
-            service=service,
+            lifecycle=lifecycle,
             transport=wire,
             role_source=self.members,
             restore_guard=beside,

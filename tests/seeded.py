@@ -24,11 +24,12 @@ from bot.delivery import Delivery, DeliveryStatus, NoAnswer, Outcome, Response, 
 from bot.errors import StoreError
 from bot.freeze import Freeze
 from bot.lifecycle import Lifecycle
-from bot.permissions import Action, Actor
 from bot.sending.dispatcher import Dispatcher
 from bot.sending.rate import RateLimit
 from bot.sending.roles import RoleCheck
-from bot.service import Service
+from bot.sending.settle import Settlement
+from bot.sending.start import Start
+from bot.service import gate, unknowns
 from bot.store import Transaction
 from bot.store.freezes import Freezes
 from bot.store.tables import attempts, deliveries
@@ -47,23 +48,23 @@ def claim_after_send() -> None:
     """Let nothing of a claim stand in the database until its answer has come."""
     send = Dispatcher._send
 
-    async def send_first(self: Dispatcher, claim: Delivery, claimed_at: float) -> Response | NoAnswer:
-        async with self._store.transaction() as tx:
-            await _forget_claim(tx, claim)
-        answer = await send(self, claim, claimed_at)
-        async with self._store.transaction() as tx:
-            unclaimed = replace(claim, attempts=claim.attempts - 1)
-            await tx.deliveries.claim(unclaimed, owner=self._owner, at=self._clock())
+    async def send_first(self: Dispatcher, delivery: Delivery, claimed_at: float) -> Response | NoAnswer:
+        await self._store.write(_forget_claim, delivery)
+        answer = await send(self, delivery, claimed_at)
+        unclaimed = replace(delivery, attempts=delivery.attempts - 1)
+        await self._store.write(
+            lambda tx: tx.deliveries.claim([unclaimed], owner=self._owner, at=self._clock())
+        )
         return answer
 
-    Dispatcher._send = send_first
+    replace_in(Dispatcher, "_send", send_first)
 
 
-async def _forget_claim(tx: Transaction, claim: Delivery) -> None:
-    await tx._connection.execute(
+def _forget_claim(tx: Transaction, claim: Delivery) -> None:
+    tx._connection.execute(
         delete(attempts).where(attempts.c.delivery_id == claim.id, attempts.c.number == claim.attempts)
     )
-    await tx._connection.execute(
+    tx._connection.execute(
         update(deliveries)
         .where(deliveries.c.id == claim.id)
         .values(status=DeliveryStatus.PENDING, attempts=claim.attempts - 1)
@@ -72,28 +73,27 @@ async def _forget_claim(tx: Transaction, claim: Delivery) -> None:
 
 def resend_on_sweep() -> None:
     """Queue again what a dead process had claimed, whether its key was proven or not."""
-    orphaned, given_up, why = Dispatcher._orphaned, Dispatcher._given_up, "swept"
+    given_up, why = Settlement.given_up, "swept"
 
-    async def queue_again(self: Dispatcher, tx: Transaction, orphan: Delivery) -> Outcome:
-        await orphaned(self, tx, orphan)
+    def queue_again(self: Settlement, *_: object) -> Outcome:
         return RetryAt(self._clock(), why)
 
-    def never_give_up(self: Dispatcher, delivery: Delivery, broadcast: Broadcast) -> Outcome | None:
-        return None if delivery.detail == why else given_up(self, delivery, broadcast)
+    def never_give_up(self: Settlement, delivery: Delivery, *rest: Any) -> Outcome | None:
+        return None if delivery.detail == why else given_up(self, delivery, *rest)
 
-    Dispatcher._orphaned, Dispatcher._given_up = queue_again, never_give_up
+    replace_in(Settlement, "_orphaned", queue_again)
+    replace_in(Settlement, "given_up", never_give_up)
 
 
 def no_revision_check() -> None:
     """Let an old card act on new words."""
-    permit = Service._permit
 
-    def permit_any(
-        self: Service, actor: Actor, action: Action, broadcast: Broadcast, _revision: int | None
-    ) -> None:
-        permit(self, actor, action, broadcast, None)
+    def accept_old_card(*_: object) -> None:
+        pass
 
-    replace_in(Service, "_permit", permit_any)
+    for module in (gate, unknowns):
+        assert hasattr(module, "refuse_old_card")
+        setattr(module, "refuse_old_card", accept_old_card)  # noqa: B010 - a module has no such attribute to write
 
 
 def outcome_dropped_when_locked() -> None:
@@ -116,16 +116,16 @@ def new_key_per_attempt() -> None:
             headers["Idempotency-Key"] = str(uuid4())
         return await send(self, replace(claim, request=replace(claim.request, headers=headers)), claimed_at)
 
-    Dispatcher._send = with_new_key
+    replace_in(Dispatcher, "_send", with_new_key)
 
 
 def late_answer_ignored() -> None:
     """Do not listen to an answer for a claim that others have given up."""
 
-    async def ignore(*_: object) -> None:
+    def ignore(*_: object) -> None:
         pass
 
-    replace_in(Dispatcher, "_settle_late", ignore)
+    replace_in(Settlement, "_settle_late", ignore)
 
 
 def approval_not_bound() -> None:
@@ -139,40 +139,40 @@ def approval_not_bound() -> None:
 
 def freeze_not_read_at_the_claim() -> None:
     """Look for a freeze when a broadcast starts, and not again when its requests are claimed."""
-    claim_due, standing = Dispatcher._claim_due, Freezes.standing
+    claim, standing = Dispatcher._claim, Freezes.standing
 
-    async def claim_blindly(self: Dispatcher) -> list[tuple[Delivery, str]]:
-        async def none(*_: object) -> list[Freeze]:
+    def claim_blindly(self: Dispatcher, tx: Transaction) -> Any:
+        def none(*_: object) -> list[Freeze]:
             return []
 
         replace_in(Freezes, "standing", none)
         try:
-            return await claim_due(self)
+            return claim(self, tx)
         finally:
-            Freezes.standing = standing
+            replace_in(Freezes, "standing", standing)
 
-    Dispatcher._claim_due = claim_blindly
+    replace_in(Dispatcher, "_claim", claim_blindly)
 
 
 def lateness_not_read_at_the_start() -> None:
     """Start what has been missed."""
-    doubt = Dispatcher._doubt
+    doubt = Start.doubt
 
-    def doubt_less(self: Dispatcher, broadcast: Broadcast) -> str:
+    def doubt_less(self: Start, broadcast: Broadcast) -> str:
         why = doubt(self, broadcast)
         return "" if "has been missed" in why else why
 
     def never_late(*_: object) -> bool:
         return False
 
-    Dispatcher._doubt = doubt_less
-    replace_in(Dispatcher, "_is_late", never_late)
+    replace_in(Start, "doubt", doubt_less)
+    replace_in(Settlement, "_is_late", never_late)
 
 
 def roles_not_read_at_the_start() -> None:
     """Trust whoever once held a role."""
 
-    async def no_doubt(*_: object) -> str:
+    def no_doubt(*_: object) -> str:
         return ""
 
     replace_in(RoleCheck, "doubt", no_doubt)
@@ -191,11 +191,12 @@ def rate_counted_per_process() -> None:
         init(self, *args, **kwargs)
         _born[id(self)] = self._clock()
 
-    async def left(self: RateLimit, tx: Transaction, now: datetime) -> int:
+    def left(self: RateLimit, tx: Transaction, now: datetime) -> int:
         # Nothing before its own beginning is looked at.
-        return await count(self, tx, max(now, _born[id(self)] + self._rate.per))
+        return count(self, tx, max(now, _born[id(self)] + self._rate.per))
 
-    RateLimit.__init__, RateLimit._left = init_and_look, left
+    replace_in(RateLimit, "__init__", init_and_look)
+    replace_in(RateLimit, "_left", left)
 
 
 _born: Final[dict[int, datetime]] = {}

@@ -9,6 +9,7 @@ import pytest
 from bot.chat import announcer
 from bot.errors import NotAllowed, StoreError
 from bot.sandbox.sandbox import UNDONE, Sandbox, readable
+from bot.store import Access
 from bot.store.outbox import Outbox
 
 
@@ -126,7 +127,7 @@ async def test_a_line_that_fails_once_is_not_overtaken_by_the_lines_behind_it(sa
 async def test_a_line_whose_post_was_not_noted_before_a_crash_is_not_posted_again(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def killed(*_: Any, **__: Any) -> None:
+    def killed(*_: Any, **__: Any) -> None:
         raise StoreError("killed")
 
     with monkeypatch.context() as patch:
@@ -165,8 +166,8 @@ async def test_nobody_can_pass_off_a_message_of_their_own_as_a_line_of_the_recor
     v5.world.env.inject_error("POST", f"/channels/{audit.id}/messages", status=500, times=1)
     await v5.compose()
     await v5.settle()
-    async with v5.herald.store.reading() as tx:
-        event = await tx.audit.get(v5.world.guild.id, 1)
+    with v5.herald.store.begin(Access.READ) as tx:
+        event = tx.audit.get(v5.world.guild.id, 1)
     await v5.person("Lena").send(audit, v5.herald.client.cards.audit(event).content)
     await v5.wait(timedelta(minutes=1))
     assert numbers(v5) == [1, 1]

@@ -22,6 +22,7 @@ from bot.sending import dispatcher
 from bot.sending.dispatcher import Dispatcher
 from bot.sending.restore_guard import RestoreGuard
 from bot.settings import Settings
+from bot.store import Access
 from bot.wakeup import Wakeup
 from tests.conftest import MakeSettings
 
@@ -134,8 +135,8 @@ async def test_the_answer_is_waited_for_before_anything_else_ends(
         v5.whop.release_slow()
 
     async def drain(**ahead: timedelta) -> None:
-        async with v5.herald.store.reading() as tx:
-            statuses.append((await tx.broadcasts.get(1)).status)
+        with v5.herald.store.begin(Access.READ) as tx:
+            statuses.append((tx.broadcasts.get(1)).status)
         await announce_the_rest(**ahead)
 
     await approved_and_due(v5)
@@ -197,8 +198,8 @@ async def test_a_connection_that_dies_in_flight_still_lets_the_outcome_be_record
     async with asyncio.timeout(5):
         with pytest.raises(ConnectionError):
             await run(v5.herald, connect, asyncio.Event())
-    async with v5.herald.store.reading() as tx:
-        assert (await tx.broadcasts.get(1)).status == "sent"
+    with v5.herald.store.begin(Access.READ) as tx:
+        assert (tx.broadcasts.get(1)).status == "sent"
 
 
 @pytest.mark.parametrize("part", ["dispatcher", "announcer"])
@@ -330,7 +331,7 @@ async def test_a_dispatcher_stopped_before_it_runs_still_sweeps(v5: Sandbox) -> 
     assert len(await herald.dispatcher._claim_due()) == 1  # pyright: ignore[reportPrivateUsage]
     fresh = Dispatcher(
         store=herald.store,
-        service=herald.service,
+        lifecycle=herald.service.lifecycle,
         transport=herald.dispatcher._transport,  # pyright: ignore[reportPrivateUsage]
         clock=v5.clock,
         wakeup=Wakeup(),
@@ -340,6 +341,6 @@ async def test_a_dispatcher_stopped_before_it_runs_still_sweeps(v5: Sandbox) -> 
     )
     fresh.stop()
     await fresh.run()
-    async with herald.store.reading() as tx:
-        assert (await tx.broadcasts.get(1)).status == "unknown"
+    with herald.store.begin(Access.READ) as tx:
+        assert (tx.broadcasts.get(1)).status == "unknown"
     assert v5.whop.exchanges == []

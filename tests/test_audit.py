@@ -11,7 +11,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from bot.audit.chain import GENESIS, Event, NewEvent, chain, first_broken
-from bot.store import Store
+from bot.store import Access, Store
 from bot.value import Person
 from tests.database import new_file
 
@@ -54,13 +54,13 @@ def first_difference(events: Sequence[Event], tampered: Sequence[Event]) -> int:
 
 
 async def append(store: Store, entry: NewEvent) -> Event:
-    async with store.transaction() as tx:
-        return await tx.audit.append(entry)
+    with store.begin() as tx:
+        return tx.audit.append(entry)
 
 
 async def read(store: Store, guild_id: int = 1) -> list[Event]:
-    async with store.reading() as tx:
-        return await tx.audit.of_guild(guild_id)
+    with store.begin(Access.READ) as tx:
+        return tx.audit.of_guild(guild_id)
 
 
 # --- the chain -------------------------------------------------------------------------------------
@@ -198,8 +198,8 @@ async def test_concurrent_appends_leave_no_hole_and_no_fork(store: Store) -> Non
 
 async def test_an_append_that_was_rolled_back_leaves_no_hole(store: Store) -> None:
     async def append_and_fail() -> None:
-        async with store.transaction() as tx:
-            await tx.audit.append(make_entry(1))
+        with store.begin() as tx:
+            tx.audit.append(make_entry(1))
             raise ZeroDivisionError
 
     await append(store, make_entry(0))

@@ -48,22 +48,23 @@ def herald(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
 
 
 async def _fill(url: str) -> None:
-    async with Store.open(url) as store, store.transaction() as tx:
-        draft = await tx.broadcasts.add(
-            guild_id=GUILD, author=Person(7, "Maya"), audience="Gold members",
-            notification=Notification(topic="t", all=Text(subject="s", content="c")),
-            fingerprint="a" * 64, origin_channel_id=5, at=NOW,
-        )  # fmt: skip
-        for number, name in enumerate(["Maya", "Omar", "=cmd|' /C calc'!A0"]):
-            await tx.audit.append(
-                make_entry(
-                    number,
-                    guild_id=GUILD,
-                    actor=Person(7 + number, name),
-                    broadcast_id=draft.id if number else None,
+    async with Store.open(url) as store:
+        with store.begin() as tx:
+            draft = tx.broadcasts.add(
+                guild_id=GUILD, author=Person(7, "Maya"), audience="Gold members",
+                notification=Notification(topic="t", all=Text(subject="s", content="c")),
+                fingerprint="a" * 64, origin_channel_id=5, at=NOW,
+            )  # fmt: skip
+            for number, name in enumerate(["Maya", "Omar", "=cmd|' /C calc'!A0"]):
+                tx.audit.append(
+                    make_entry(
+                        number,
+                        guild_id=GUILD,
+                        actor=Person(7 + number, name),
+                        broadcast_id=draft.id if number else None,
+                    )
                 )
-            )
-        await tx.audit.append(make_entry(0, guild_id=OTHER, proof="00000000"))
+            tx.audit.append(make_entry(0, guild_id=OTHER, proof="00000000"))
 
 
 def spoil(statement: str) -> None:

@@ -72,9 +72,9 @@ async def test_a_mistake_is_answered_with_what_to_mend(
 
 async def test_long_records_come_in_pages_that_fit_and_outlive_a_restart(v5: Sandbox) -> None:
     hostile = "@everyone [x](https://x.y) <@1> **\n# " + "*" * 400
-    async with v5.herald.store.transaction() as tx:
+    with v5.herald.store.begin() as tx:
         for number in range(40):
-            await tx.audit.append(
+            tx.audit.append(
                 NewEvent(
                     guild_id=v5.world.guild.id, at=v5.clock(), actor=Person(7, hostile[:100]),
                     action="reject", broadcast_id=number + 1, proof="ABCD1234", detail=hostile,

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from bot.audit.chain import Anchor, Event, Flaw, StoredEvent, Verifier, chain, read_anchor
 from bot.audit.export import FORMATS, Chapter, Export, Header, from_json, to_json, written_whole
 from bot.errors import ConfigurationError
-from bot.store import Store
+from bot.store import Access, Store, Transaction
 from bot.value import Person
 from tests.test_audit import AWKWARD, make_chain, make_entry
 
@@ -34,18 +34,19 @@ def url(file: Path) -> str:
 
 
 async def write(file: Path, *details: str) -> list[Event]:
-    async with Store.open(url(file)) as store, store.transaction() as tx:
-        person = Person(104900000000000009, "Zoë 🎉")
-        return [
-            await tx.audit.append(make_entry(number, guild_id=GUILD, actor=person, detail=detail))
-            for number, detail in enumerate(details)
-        ]
+    async with Store.open(url(file)) as store:
+        with store.begin() as tx:
+            person = Person(104900000000000009, "Zoë 🎉")
+            return [
+                tx.audit.append(make_entry(number, guild_id=GUILD, actor=person, detail=detail))
+                for number, detail in enumerate(details)
+            ]
 
 
 async def verified(file: Path, *anchors: Anchor) -> Verifier:
     verifier = Verifier(anchors=anchors)
-    async with Store.open_to_read(url(file)) as store, store.reading() as tx:
-        async for lines in tx.audit.lines():
+    with Store.open_to_read(url(file)) as store, store.begin(Access.READ) as tx:
+        for lines in tx.audit.lines():
             for line in lines:
                 verifier.read(line)
     return verifier
@@ -212,30 +213,31 @@ def test_what_is_no_anchor_is_not_taken_for_one(text: str) -> None:
 
 
 async def test_verifying_works_beside_a_herald_that_writes(database_url: str) -> None:
-    async with Store.open(database_url) as running, running.transaction() as tx:
-        await tx.audit.append(make_entry(1))
-    async with (
-        Store.open(database_url) as running,
-        Store.open_to_read(database_url) as reader,
-        reader.reading() as seen,
-    ):
-        verifier = Verifier()
-        assert await seen.audit.count() == 1
-        async with running.transaction() as tx:
-            await tx.audit.append(make_entry(2))
-        async for lines in seen.audit.lines():
-            for line in lines:
-                verifier.read(line)
-        assert verifier.holds
-        assert verifier.chains[1].lines == 1
-        assert await seen.audit.heads() == {1: verifier.chains[1].head}
+    async with Store.open(database_url) as running:
+        with running.begin() as tx:
+            tx.audit.append(make_entry(1))
+    async with Store.open(database_url) as running:
+        with Store.open_to_read(database_url) as reader, reader.begin(Access.READ) as seen:
+            assert_holds_beside(running, seen)
+
+
+def assert_holds_beside(running: Store, seen: Transaction) -> None:
+    verifier = Verifier()
+    assert seen.audit.count() == 1
+    with running.begin() as tx:
+        tx.audit.append(make_entry(2))
+    for lines in seen.audit.lines():
+        for line in lines:
+            verifier.read(line)
+    assert verifier.holds
+    assert verifier.chains[1].lines == 1
+    assert seen.audit.heads() == {1: verifier.chains[1].head}
 
 
 async def test_reading_makes_no_database_and_migrates_none(tmp_path: Path) -> None:
     file = tmp_path / "herald.db"
-    with pytest.raises(ConfigurationError, match="there is no file"):
-        async with Store.open_to_read(url(file)):
-            pass
+    with pytest.raises(ConfigurationError, match="there is no file"), Store.open_to_read(url(file)):
+        pass
     assert not file.exists()
     async with Store.open(url(file)):
         pass
@@ -243,9 +245,8 @@ async def test_reading_makes_no_database_and_migrates_none(tmp_path: Path) -> No
         with closing(sqlite3.connect(file)) as database:
             database.execute("UPDATE alembic_version SET version_num = ?", [version])
             database.commit()
-        with pytest.raises(ConfigurationError, match=sentence):
-            async with Store.open_to_read(url(file)):
-                pass
+        with pytest.raises(ConfigurationError, match=sentence), Store.open_to_read(url(file)):
+            pass
         with closing(sqlite3.connect(file)) as database:
             assert database.execute("SELECT version_num FROM alembic_version").fetchall() == [(version,)]
 
@@ -288,8 +289,8 @@ def test_any_letters_come_through_an_export_unchanged(words: list[tuple[str, str
 def test_any_letters_come_through_the_store_into_an_export_that_verifies(text: str) -> None:
     async def through_the_store(file: Path) -> list[StoredEvent]:
         await write(file, text, text)
-        async with Store.open_to_read(url(file)) as store, store.reading() as tx:
-            return [line async for lines in tx.audit.lines() for line in lines]
+        with Store.open_to_read(url(file)) as store, store.begin(Access.READ) as tx:
+            return [line for lines in tx.audit.lines() for line in lines]
 
     with TemporaryDirectory() as folder:
         lines = asyncio.run(through_the_store(Path(folder) / "herald.db"))

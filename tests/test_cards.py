@@ -33,7 +33,6 @@ from bot.policy.loading import parse_policy
 from bot.policy.model import Policy, Template
 from bot.service import REASON_LIMIT, Standing
 from bot.value import Person
-from bot.wakeup import Wakeup
 from bot.whop import gateway_for
 from cogs.buttons import LOOKS, ActionButton, buttons
 from cogs.cards import COLOURS, HEADLINES, Cards
@@ -123,7 +122,6 @@ class Scene:
             gateway=gateway_for(generation, origin="https://api.whop.com"),
             destination="https://api.whop.com",
             clock=lambda: NOW,
-            wakeup=Wakeup(),
         )
         cards = Cards(lifecycle, environment="Whop production", role_name=lambda _guild, _role: filler * 100)
         return cls(generation, filler, lifecycle, cards)

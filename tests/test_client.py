@@ -13,6 +13,7 @@ from bot.broadcast import Status
 from bot.chat.client import RESTARTING, HeraldBot, RestRoles
 from bot.errors import ConfigurationError, Unreachable
 from bot.sandbox.sandbox import Sandbox, answer, response
+from bot.store import Access
 from tests.conftest import OpenSandbox
 from tests.fake_discord import APPLICATION, TOKEN, USER, FakeDiscord
 
@@ -121,8 +122,8 @@ class Door:
 
 
 async def status_of(sandbox: Sandbox, number: int) -> Status:
-    async with sandbox.herald.store.reading() as tx:
-        return (await tx.broadcasts.get(number)).status
+    with sandbox.herald.store.begin(Access.READ) as tx:
+        return (tx.broadcasts.get(number)).status
 
 
 async def draining(sandbox: Sandbox) -> "asyncio.Task[None]":
@@ -205,8 +206,8 @@ async def test_at_the_end_what_was_typed_is_given_back(v5: Sandbox) -> None:
     assert refused.content.startswith(RESTARTING)
     (attached,) = refused.attachments
     assert await attached.read() == b"We are live\n\nThe stream starts now."
-    async with v5.herald.store.reading() as tx:
-        assert await tx.audit.of_guild(v5.world.guild.id) == []
+    with v5.herald.store.begin(Access.READ) as tx:
+        assert tx.audit.of_guild(v5.world.guild.id) == []
 
 
 async def test_at_the_end_nobody_is_offered_choices(v5: Sandbox) -> None:

@@ -276,7 +276,7 @@ async def test_a_key_from_before_the_clock_was_set_back_stays_old_when_the_clock
 async def test_a_jump_that_the_database_did_not_take_at_once_is_written_later(
     office: Office, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bot.store.store.BUSY_SECONDS", 0.05)
+    monkeypatch.setattr("bot.store.sqlite.BUSY_SECONDS", 0.05)
     desk = await office.join()
     office.time.jump(-HOUR)
     locker = sqlite3.connect(tmp_path / "herald.db", isolation_level=None)

@@ -173,7 +173,7 @@ async def test_what_was_typed_too_slowly_is_given_back(sandbox: Sandbox) -> None
 async def test_what_was_typed_while_the_database_is_locked_is_given_back(
     open_sandbox: OpenSandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bot.store.store.BUSY_SECONDS", 0.1)
+    monkeypatch.setattr("bot.store.sqlite.BUSY_SECONDS", 0.1)
     async with open_sandbox("v5", tolerant=True) as sandbox:
         locker = sqlite3.connect(tmp_path / "herald.db", isolation_level=None)
         locker.execute("BEGIN IMMEDIATE")

@@ -24,11 +24,11 @@ async def tried(folder: Path, postgres: Postgres | None, key: str, trial: str, a
 
 @pytest.mark.parametrize("key", ["proven", "unproven", "v5"])
 async def test_killed_at_any_point_it_is_sent_once_or_a_person_is_asked(tmp_path: Path, key: str) -> None:
-    assert (await tried(tmp_path, None, key, POINTS, 90)).kills >= 2
+    assert (await tried(tmp_path, None, key, POINTS, 45)).kills >= 2
 
 
 async def test_killed_at_any_point_on_postgresql_it_is_sent_once(tmp_path: Path, postgres: Postgres) -> None:
-    assert (await tried(tmp_path, postgres, "proven", POINTS, 120)).kills >= 1
+    assert (await tried(tmp_path, postgres, "proven", POINTS, 60)).kills >= 1
 
 
 @pytest.mark.parametrize("key", ["proven", "unproven"])

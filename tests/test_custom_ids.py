@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from bot.permissions import Action
 from bot.sandbox.discord import PEOPLE
 from bot.sandbox.sandbox import Sandbox, answer, response
+from bot.store import Access
 from cogs.audit import PageButton
 from cogs.buttons import LOOKS, ActionButton
 from tests.conftest import OpenSandbox
@@ -24,10 +25,10 @@ PAGE = PageButton.__discord_ui_compiled_template__
 
 async def everything(sandbox: Sandbox) -> list[Any]:
     """Return all that a press could have changed."""
-    async with sandbox.herald.store.reading() as tx:
-        broadcasts = [await tx.broadcasts.find(number) for number in range(1, 5)]
-        deliveries = [await tx.deliveries.of(number) for number in range(1, 5)]
-        return [broadcasts, deliveries, await tx.freezes.standing(), sandbox.whop.exchanges.copy()]
+    with sandbox.herald.store.begin(Access.READ) as tx:
+        broadcasts = [tx.broadcasts.find(number) for number in range(1, 5)]
+        deliveries = [tx.deliveries.of(number) for number in range(1, 5)]
+        return [broadcasts, deliveries, tx.freezes.standing(), sandbox.whop.exchanges.copy()]
 
 
 async def forge(sandbox: Sandbox, item: Any, *, channel: int | None = None) -> discord.Message:
@@ -209,8 +210,8 @@ async def go_nowhere(*_: object, **__: object) -> None:
 
 
 async def last_line(sandbox: Sandbox) -> tuple[str, str]:
-    async with sandbox.herald.store.reading() as tx:
-        entry = (await tx.audit.of_guild(sandbox.world.guild.id))[-1].entry
+    with sandbox.herald.store.begin(Access.READ) as tx:
+        entry = (tx.audit.of_guild(sandbox.world.guild.id))[-1].entry
     return entry.actor.name, entry.action
 
 

@@ -15,15 +15,15 @@ from pydantic import SecretStr
 
 from bot.broadcast import Broadcast, Status
 from bot.delivery import NoAnswer, Request, Response
+from bot.key_trust import Credential, Verdict, keep
 from bot.lifecycle import Lifecycle
 from bot.notification import Notification, Text
 from bot.permissions import Actor
 from bot.policy.loading import parse_policy
 from bot.sending.dispatcher import Dispatcher
-from bot.sending.key_trust import Credential, Verdict, keep
 from bot.sending.restore_guard import RestoreGuard
 from bot.service import Service
-from bot.store import Store
+from bot.store import Access, Store
 from bot.wakeup import Wakeup
 from bot.whop import Transport, gateway_for
 from tests.conftest import Silent
@@ -190,7 +190,7 @@ class Trial:
         """Take a fresh dispatcher, as a new process does."""
         self.dispatcher = Dispatcher(
             store=self.store,
-            service=self.service,
+            lifecycle=self.service.lifecycle,
             transport=self.wire,
             clock=lambda: self.now,
             wakeup=Wakeup(),
@@ -208,8 +208,8 @@ class Trial:
         await self.dispatcher.sweep()
 
     async def prove(self) -> None:
-        async with self.store.transaction() as tx:
-            await keep(tx, self.credential, Verdict(honoured=True, words=""), at=self.now)
+        with self.store.begin() as tx:
+            keep(tx, self.credential, Verdict(honoured=True, words=""), at=self.now)
 
     async def approve(self) -> None:
         """Bring a broadcast to the moment in which it is due."""
@@ -220,12 +220,12 @@ class Trial:
         self.now += timedelta(seconds=10)
 
     async def broadcast(self) -> Broadcast:
-        async with self.store.reading() as tx:
-            return await tx.broadcasts.get(1)
+        with self.store.begin(Access.READ) as tx:
+            return tx.broadcasts.get(1)
 
     async def details(self) -> list[tuple[str, str]]:
-        async with self.store.reading() as tx:
-            return [(one.entry.action, one.entry.detail) for one in await tx.audit.of_guild(GUILD)]
+        with self.store.begin(Access.READ) as tx:
+            return [(one.entry.action, one.entry.detail) for one in tx.audit.of_guild(GUILD)]
 
     async def tick(self, after: timedelta = timedelta()) -> Status:
         self.now += after
@@ -270,7 +270,6 @@ def open_trial(tmp_path: Path) -> OpenTrial:
             Store.open(new_file(tmp_path)) as store,
         ):
             gateway = gateway_for("v1", origin=whop.origin)
-            wakeup = Wakeup()
             made: list[Trial] = []
 
             def clock() -> datetime:
@@ -281,13 +280,12 @@ def open_trial(tmp_path: Path) -> OpenTrial:
                 gateway=gateway,
                 destination=whop.origin,
                 clock=clock,
-                wakeup=wakeup,
             )
             trial = Trial(
                 whop=whop,
                 wire=wire,
                 store=store,
-                service=Service(store=store, lifecycle=lifecycle, clock=clock, wakeup=wakeup),
+                service=Service(store=store, lifecycle=lifecycle, clock=clock),
                 credential=Credential.of(gateway, origin=whop.origin, api_key=KEY),
                 folder=tmp_path,
             )
@@ -456,9 +454,9 @@ async def test_a_key_is_trusted_for_less_than_20_hours(open_trial: OpenTrial) ->
         # Late enough for any wait to be over; by the clock of its due time it would still be in time.
         trial.now = NOW + timedelta(hours=20, seconds=10)
         attempts = trial.whop.attempts
-        async with trial.store.transaction() as tx:
-            [delivery] = await tx.deliveries.of(1)
-            assert await tx.deliveries.settle(
+        with trial.store.begin() as tx:
+            [delivery] = tx.deliveries.of(1)
+            assert tx.deliveries.settle(
                 delivery, status=delivery.status, detail=delivery.detail, at=trial.now, next_at=trial.now
             )
         assert await trial.end() == ARRIVED
@@ -483,9 +481,9 @@ async def test_a_clock_that_went_back_does_not_make_an_old_key_young(open_trial:
         trial.now -= timedelta(hours=14)
         await trial.restart()
         # It is due again only when the clock has come back, and by then the key may be forgotten.
-        async with trial.store.transaction() as tx:
-            [delivery] = await tx.deliveries.of(1)
-            assert await tx.deliveries.settle(
+        with trial.store.begin() as tx:
+            [delivery] = tx.deliveries.of(1)
+            assert tx.deliveries.settle(
                 delivery, status=delivery.status, detail=delivery.detail, at=trial.now, next_at=trial.now
             )
         assert await trial.end() == ARRIVED
@@ -494,8 +492,8 @@ async def test_a_clock_that_went_back_does_not_make_an_old_key_young(open_trial:
 
 async def test_what_is_in_doubt_is_not_repeated_once_the_proof_is_gone(trial: Trial) -> None:
     await in_doubt(trial)
-    async with trial.store.transaction() as tx:
-        await keep(tx, trial.credential, Verdict(honoured=False, words=""), at=trial.now)
+    with trial.store.begin() as tx:
+        keep(tx, trial.credential, Verdict(honoured=False, words=""), at=trial.now)
     assert await trial.end() == ARRIVED
     assert trial.whop.attempts == 1
 

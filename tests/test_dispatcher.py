@@ -12,13 +12,14 @@ from bot.delivery import DeliveryStatus
 from bot.errors import Conflict, StoreError
 from bot.sandbox.sandbox import UNDONE, Sandbox, readable
 from bot.sandbox.whop import Fault
+from bot.store import Access
 from tests.conftest import OpenSandbox
 
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a locked database and the wait for it be over soon."""
-    monkeypatch.setattr("bot.store.store.BUSY_SECONDS", 0.05)
+    monkeypatch.setattr("bot.store.sqlite.BUSY_SECONDS", 0.05)
     monkeypatch.setattr("bot.sending.dispatcher.RECORD_AGAIN_SECONDS", 0.05)
 
 
@@ -34,8 +35,8 @@ def unlock(locker: sqlite3.Connection) -> None:
 
 
 async def statuses(sandbox: Sandbox) -> list[DeliveryStatus]:
-    async with sandbox.herald.store.reading() as tx:
-        return [delivery.status for delivery in await tx.deliveries.of(1)]
+    with sandbox.herald.store.begin(Access.READ) as tx:
+        return [delivery.status for delivery in tx.deliveries.of(1)]
 
 
 @pytest.mark.usefixtures("impatient")
@@ -105,8 +106,8 @@ async def test_whop_out_of_reach_is_tried_again_with_the_same_bytes_and_then_arr
 
 
 async def detail(sandbox: Sandbox) -> str:
-    async with sandbox.herald.store.reading() as tx:
-        [delivery] = await tx.deliveries.of(1)
+    with sandbox.herald.store.begin(Access.READ) as tx:
+        [delivery] = tx.deliveries.of(1)
     return delivery.detail
 
 
@@ -153,8 +154,8 @@ async def test_a_review_decided_in_the_moment_it_expires_keeps_the_decision(
 ) -> None:
     await sandbox.submit(await sandbox.compose())
     await sandbox.world.env.advance_time(timedelta(hours=25).total_seconds())
-    async with sandbox.herald.store.reading() as tx:
-        stale = await tx.broadcasts.expired(sandbox.clock(), limit=1)
+    with sandbox.herald.store.begin(Access.READ) as tx:
+        stale = tx.broadcasts.expired(sandbox.clock(), limit=1)
     await sandbox.herald.service.reject(sandbox.actor("Lena"), 1, revision=1, reason="No.")
 
     async def as_read_before(*_: object, **__: object) -> list[Broadcast]:
@@ -162,5 +163,5 @@ async def test_a_review_decided_in_the_moment_it_expires_keeps_the_decision(
 
     monkeypatch.setattr("bot.store.broadcasts.Broadcasts.expired", as_read_before)
     await sandbox.herald.dispatcher.tick()
-    async with sandbox.herald.store.reading() as tx:
-        assert (await tx.broadcasts.get(1)).status == "cancelled"
+    with sandbox.herald.store.begin(Access.READ) as tx:
+        assert (tx.broadcasts.get(1)).status == "cancelled"

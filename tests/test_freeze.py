@@ -9,6 +9,7 @@ from bot.delivery import Unknown
 from bot.errors import Conflict, NotAllowed, NotReady
 from bot.sandbox.sandbox import UNDONE, Sandbox, answer, readable, response
 from bot.sandbox.whop import Fault
+from bot.store import Access
 
 
 async def freeze(sandbox: Sandbox, name: str = "Lena") -> str:
@@ -79,8 +80,8 @@ async def test_a_request_under_way_when_it_freezes_is_finished_and_the_next_does
 async def test_who_froze_it_cannot_lift_it_and_the_refusal_is_recorded(sandbox: Sandbox) -> None:
     await freeze(sandbox)
     assert await lift(sandbox, "Lena") == "You froze it, so somebody else has to lift the freeze."
-    async with sandbox.herald.store.reading() as tx:
-        actions = [event.entry.action for event in await tx.audit.of_guild(sandbox.world.guild.id)]
+    with sandbox.herald.store.begin(Access.READ) as tx:
+        actions = [event.entry.action for event in tx.audit.of_guild(sandbox.world.guild.id)]
     assert actions == ["freeze", "refused unfreeze"]
 
 
@@ -154,11 +155,11 @@ async def test_three_unknown_answers_in_a_row_freeze_everything_two_do_not(sandb
 
     faults = [Fault.DROP_AFTER_ACCEPT] * 2 + [Fault.NONE] + [Fault.DROP_AFTER_ACCEPT] * 3
     for number, fault in enumerate(faults, start=1):
-        async with sandbox.herald.store.reading() as tx:
-            assert await tx.freezes.standing() == []
+        with sandbox.herald.store.begin(Access.READ) as tx:
+            assert tx.freezes.standing() == []
         await one_more(number, fault)
-    async with sandbox.herald.store.reading() as tx:
-        [standing] = await tx.freezes.standing()
+    with sandbox.herald.store.begin(Access.READ) as tx:
+        [standing] = tx.freezes.standing()
     assert standing.reason == "3 sends in a row got no known answer from Whop"
 
 
@@ -187,14 +188,14 @@ async def test_an_approved_card_does_not_promise_a_time_while_sending_is_frozen(
 async def test_a_reason_too_long_for_the_record_freezes_nothing_and_says_so(v5: Sandbox) -> None:
     with pytest.raises(NotReady, match="At most 500 characters fit; yours has 501"):
         await v5.herald.service.freeze(v5.actor("Lena"), "x" * 501)
-    async with v5.herald.store.reading() as tx:
-        assert await tx.freezes.standing() == []
+    with v5.herald.store.begin(Access.READ) as tx:
+        assert tx.freezes.standing() == []
 
 
 async def test_a_freeze_that_is_refused_stands_in_the_record_too(sandbox: Sandbox) -> None:
     await sandbox.herald.service.freeze(sandbox.actor("Lena"), "Look into it")
     with pytest.raises(Conflict, match="is frozen by Lena: Look into it"):
         await sandbox.herald.service.freeze(sandbox.actor("Omar"), "Me too")
-    async with sandbox.herald.store.reading() as tx:
-        events = await tx.audit.of_guild(sandbox.world.guild.id)
+    with sandbox.herald.store.begin(Access.READ) as tx:
+        events = tx.audit.of_guild(sandbox.world.guild.id)
     assert [event.entry.action for event in events] == ["freeze", "refused freeze"]

@@ -10,6 +10,7 @@ import pytest
 from bot.broadcast import Status
 from bot.errors import Conflict, NotAllowed
 from bot.sandbox.sandbox import UNDONE, Sandbox, answer, readable, response
+from bot.store import Access
 from cogs.buttons import ActionButton
 from tests.conftest import OpenSandbox
 
@@ -19,8 +20,8 @@ async def submitted(sandbox: Sandbox, **words: str) -> None:
 
 
 async def last_refusal(sandbox: Sandbox) -> str:
-    async with sandbox.herald.store.reading() as tx:
-        events = await tx.audit.of_guild(sandbox.world.guild.id)
+    with sandbox.herald.store.begin(Access.READ) as tx:
+        events = tx.audit.of_guild(sandbox.world.guild.id)
     return next(event.entry.detail for event in reversed(events) if event.entry.action.startswith("refused"))
 
 
@@ -338,8 +339,8 @@ async def test_a_changed_audience_voids_approvals_and_holds_what_was_approved(sa
     )
     await sandbox.herald.startup.begin()
     await sandbox.settle()
-    async with sandbox.herald.store.reading() as tx:
-        first, second = await tx.broadcasts.get(1), await tx.broadcasts.get(2)
+    with sandbox.herald.store.begin(Access.READ) as tx:
+        first, second = tx.broadcasts.get(1), tx.broadcasts.get(2)
     assert (first.status, first.approvals) == (Status.REVIEW, ())
     assert second.status is Status.HELD
     assert "no approval counts" in "\n".join(sandbox.texts("review"))
@@ -351,8 +352,8 @@ async def test_what_nobody_could_approve_is_refused_at_once_and_the_draft_stays(
     await sandbox.restart(edit_policy=lambda text: text.replace("approvals = 2", "approvals = 3"))
     told = answer(await sandbox.submit(await sandbox.compose(audience="Everyone")))
     assert "Nobody could ever approve this: it needs 3 approval(s), and 2 member(s)" in told
-    async with sandbox.herald.store.reading() as tx:
-        assert (await tx.broadcasts.get(1)).status is Status.DRAFT
+    with sandbox.herald.store.begin(Access.READ) as tx:
+        assert (tx.broadcasts.get(1)).status is Status.DRAFT
 
 
 async def test_the_card_and_who_name_those_who_could_approve_it_now(sandbox: Sandbox) -> None:

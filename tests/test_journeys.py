@@ -7,11 +7,12 @@ import pytest
 from bot.audit.chain import first_broken
 from bot.sandbox.sandbox import UNDONE, Sandbox, answer, readable, response
 from bot.sandbox.whop import Fault
+from bot.store import Access
 
 
 async def actions(sandbox: Sandbox) -> list[str]:
-    async with sandbox.herald.store.reading() as tx:
-        events = await tx.audit.of_guild(sandbox.world.guild.id)
+    with sandbox.herald.store.begin(Access.READ) as tx:
+        events = tx.audit.of_guild(sandbox.world.guild.id)
     assert first_broken(events) is None
     return [event.entry.action for event in events]
 

@@ -13,12 +13,12 @@ import pytest
 from pydantic import SecretStr
 
 from bot.clock import utc_now
+from bot.key_trust import Credential, Verdict, keep, prove, recall, trial
 from bot.policy.model import UsersInExperience
 from bot.preflight import look_up_proof
 from bot.sandbox.sandbox import API_KEY, UNDONE, Sandbox, readable
 from bot.sandbox.whop import Fault, SimulatedWhop
-from bot.sending.key_trust import Credential, Verdict, keep, prove, recall, trial
-from bot.store import Store
+from bot.store import Access, Store
 from bot.whop import Transport, gateway_for
 from tests.conftest import MakeSettings, OpenSandbox
 
@@ -84,10 +84,10 @@ async def test_anything_but_two_acceptances_proves_nothing(
 async def test_a_proof_holds_for_one_key_one_address_and_one_version_only(tmp_path: Path) -> None:
     proven = credential()
     async with Store.open(f"sqlite:///{tmp_path / 'herald.db'}") as store:
-        async with store.transaction() as tx:
-            await keep(tx, proven, Verdict(honoured=True, words=""), at=NOW)
-        async with store.reading() as tx:
-            found = await recall(tx, proven)
+        with store.begin() as tx:
+            keep(tx, proven, Verdict(honoured=True, words=""), at=NOW)
+        with store.begin(Access.READ) as tx:
+            found = recall(tx, proven)
             others = [
                 credential(key="another"),
                 credential(origin="https://sandbox-api.whop.com"),
@@ -96,12 +96,12 @@ async def test_a_proof_holds_for_one_key_one_address_and_one_version_only(tmp_pa
             ]
             assert found is not None
             assert found.at == NOW
-            assert [await recall(tx, other) for other in others] == [None] * 4
-        async with store.transaction() as tx:
-            await keep(tx, proven, Verdict(honoured=None, words=""), at=NOW)
-            assert await recall(tx, proven)
-            await keep(tx, proven, Verdict(honoured=False, words=""), at=NOW)
-            assert await recall(tx, proven) is None
+            assert [recall(tx, other) for other in others] == [None] * 4
+        with store.begin() as tx:
+            keep(tx, proven, Verdict(honoured=None, words=""), at=NOW)
+            assert recall(tx, proven)
+            keep(tx, proven, Verdict(honoured=False, words=""), at=NOW)
+            assert recall(tx, proven) is None
 
 
 async def herald(
@@ -240,5 +240,5 @@ async def proven(sandbox: Sandbox) -> None:
         origin=settings.whop_base_url,
         api_key=settings.whop_api_key,
     )
-    async with sandbox.herald.store.transaction() as tx:
-        await keep(tx, mine, Verdict(honoured=True, words=""), at=sandbox.clock())
+    with sandbox.herald.store.begin() as tx:
+        keep(tx, mine, Verdict(honoured=True, words=""), at=sandbox.clock())

@@ -7,6 +7,7 @@ from bot.errors import NotReady
 from bot.policy.loading import parse_policy
 from bot.policy.model import Audience, Policy
 from bot.sandbox.sandbox import Sandbox, answer, readable
+from bot.store import Access
 from tests.conftest import OpenSandbox
 
 LARGE = "Everyone"
@@ -17,8 +18,8 @@ async def large(sandbox: Sandbox) -> None:
 
 
 async def approvals(sandbox: Sandbox) -> tuple[Status, list[str]]:
-    async with sandbox.herald.store.reading() as tx:
-        broadcast = await tx.broadcasts.get(1)
+    with sandbox.herald.store.begin(Access.READ) as tx:
+        broadcast = tx.broadcasts.get(1)
     return broadcast.status, [one.approver.name for one in broadcast.approvals]
 
 
@@ -31,8 +32,8 @@ async def test_approving_a_large_audience_asks_for_its_name(sandbox: Sandbox) ->
     said = answer(await sandbox.person("Omar").submit_modal(shown, {"audience": " everyone"}))
     assert "Your approval of #1 counts" in said
     assert await approvals(sandbox) == (Status.REVIEW, ["Omar"])
-    async with sandbox.herald.store.reading() as tx:
-        events = await tx.audit.of_guild(sandbox.world.guild.id)
+    with sandbox.herald.store.begin(Access.READ) as tx:
+        events = tx.audit.of_guild(sandbox.world.guild.id)
     assert [one.entry.detail for one in events if one.entry.action == "approve"] == [
         "typed the audience's name"
     ]
@@ -46,8 +47,8 @@ async def test_another_name_approves_nothing_and_stands_in_the_record(v5: Sandbo
     refused = answer(await v5.press("Omar", "Approve", audience=typed))
     assert f"type its name, “{LARGE}”, and not “{typed}”" in refused
     assert await approvals(v5) == (Status.REVIEW, [])
-    async with v5.herald.store.reading() as tx:
-        events = await tx.audit.of_guild(v5.world.guild.id)
+    with v5.herald.store.begin(Access.READ) as tx:
+        events = tx.audit.of_guild(v5.world.guild.id)
     assert events[-1].entry.action == "refused approve"
 
 

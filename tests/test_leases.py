@@ -9,6 +9,7 @@ import pytest
 
 from bot.broadcast import Status
 from bot.delivery import DeliveryStatus
+from bot.permissions import Action
 from bot.sandbox.whop import Fault
 from bot.sending import dispatcher
 from bot.store import Transaction
@@ -276,7 +277,9 @@ async def test_a_late_answer_does_not_undo_what_a_person_said_but_stands_in_the_
 ) -> None:
     anywhere.whop.fail_next(Fault.REJECT if went_out else Fault.NONE)
     _, other, ticking, opened = await swept(anywhere)
-    await other.service.resolve(LENA, 1, revision=1, went_out=went_out, reason="I looked")
+    await other.service.act_with_reason(
+        LENA, Action.CONFIRM if went_out else Action.DENY, 1, revision=1, reason="I looked"
+    )
     opened.set()
     await ticking
     assert await other.status() is (Status.SENT if went_out else Status.FAILED)
@@ -286,7 +289,7 @@ async def test_a_late_answer_does_not_undo_what_a_person_said_but_stands_in_the_
 
 async def test_a_late_answer_that_says_what_a_person_said_needs_no_line(office: Office) -> None:
     _, other, ticking, opened = await swept(office)
-    await other.service.resolve(LENA, 1, revision=1, went_out=True, reason="I looked")
+    await other.service.confirm(LENA, 1, revision=1, reason="I looked")
     opened.set()
     await ticking
     assert await other.status() is Status.SENT
@@ -405,17 +408,16 @@ async def test_two_that_count_at_the_same_time_do_not_find_the_same_room(
     office, (one, other, _) = busy
     await one.dispatcher._start_due()  # pyright: ignore[reportPrivateUsage]
 
-    async def room(tx: Transaction) -> int:
-        return await one.dispatcher._rate_limit.room(tx)  # pyright: ignore[reportPrivateUsage]
+    limiter = one.dispatcher._settlement.rate_limit  # pyright: ignore[reportPrivateUsage]
 
-    async def count() -> int:
-        async with other.store.transaction() as tx:
-            return await room(tx)
+    def room(tx: Transaction) -> int:
+        tx.claim_alone()
+        return limiter.room(tx)
 
-    async with one.store.transaction() as tx:
-        for delivery in await tx.deliveries.due(office.time(), limit=await room(tx)):
-            await tx.deliveries.claim(delivery, owner="one", at=office.time())
-        counting = asyncio.create_task(count())
+    with one.store.begin() as tx:
+        due = tx.deliveries.due(office.time(), limit=room(tx))
+        tx.deliveries.claim(due, owner="one", at=office.time())
+        counting = asyncio.create_task(other.store.write(room))
         done, _ = await asyncio.wait({counting}, timeout=0.2)
         assert not done
     assert await counting == 0

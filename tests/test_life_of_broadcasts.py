@@ -30,17 +30,17 @@ from bot.broadcast import Broadcast, Status
 from bot.delivery import Delivery, DeliveryStatus, NoAnswer, Request, Response
 from bot.errors import Refused, Unreachable
 from bot.freeze import Freeze
+from bot.key_trust import Credential, Verdict, keep
 from bot.lifecycle import Lifecycle
 from bot.notification import Notification, Text
 from bot.permissions import Action, Actor
 from bot.policy.loading import parse_policy
 from bot.policy.model import Policy
 from bot.sending.dispatcher import Dispatcher
-from bot.sending.key_trust import Credential, Verdict, keep
 from bot.sending.restore_guard import RestoreGuard
 from bot.sending.startup import Startup
 from bot.service import Service
-from bot.store import Store
+from bot.store import Access, Store
 from bot.wakeup import Wakeup
 from bot.whop import Transport, gateway_for
 from tests.database import new_file
@@ -217,8 +217,8 @@ class World:
         gateway = gateway_for(self.mode.generation, origin=ORIGIN)
         self.credential = Credential.of(gateway, origin=ORIGIN, api_key=KEY)
         if self.mode is Mode.PROVEN:
-            async with self.store.transaction() as tx:
-                await keep(tx, self.credential, Verdict(honoured=True, words=""), at=self.now)
+            with self.store.begin() as tx:
+                keep(tx, self.credential, Verdict(honoured=True, words=""), at=self.now)
         await self.start()
 
     async def start(self, *, in_order: bool = True) -> None:
@@ -230,10 +230,9 @@ class World:
             gateway=gateway_for(self.mode.generation, origin=ORIGIN),
             destination=ORIGIN,
             clock=self.clock,
-            wakeup=wakeup,
         )
         self.service = Service(
-            store=self.store, lifecycle=lifecycle, clock=self.clock, wakeup=wakeup, credential=self.credential
+            store=self.store, lifecycle=lifecycle, clock=self.clock, credential=self.credential
         )
         if in_order:
             await Startup(
@@ -241,7 +240,7 @@ class World:
             ).begin()
         self.dispatcher = Dispatcher(
             store=self.store,
-            service=self.service,
+            lifecycle=lifecycle,
             transport=cast("Transport", self),
             role_source=self,
             restore_guard=restore_guard,
@@ -323,12 +322,12 @@ class World:
         task, pushed = asyncio.current_task(), _seen(request.body)
         assert task
         complaints: list[str] = []
-        async with self.store.reading() as tx:
+        with self.store.begin(Access.READ) as tx:
             for story in self.stories.values():
-                claims = [one for one in await tx.deliveries.of(story.id) if _is_claim_of(one, request)]
+                claims = [one for one in tx.deliveries.of(story.id) if _is_claim_of(one, request)]
                 if not claims:
                     continue
-                broadcast = await tx.broadcasts.get(story.id)
+                broadcast = tx.broadcasts.get(story.id)
                 complaint = self._complaint(story, broadcast, pushed)
                 if not complaint:
                     self.claims[task] = claims[0]
@@ -357,15 +356,15 @@ class World:
         if abs(self.moved) > LARGEST_STEP:
             self.quiet_until = self.seconds + QUIET_SECONDS
         self.moved = timedelta()
-        async with self.store.reading() as tx:
-            self.standing = await tx.freezes.standing()
-            before = {one: (await tx.broadcasts.get(one)).status for one in self.stories}
+        with self.store.begin(Access.READ) as tx:
+            self.standing = tx.freezes.standing()
+            before = {one: (tx.broadcasts.get(one)).status for one in self.stories}
         at = self.now
         await self.dispatcher._round()  # pyright: ignore[reportPrivateUsage]
         await self.settle_down()
-        async with self.store.reading() as tx:
+        with self.store.begin(Access.READ) as tx:
             for story in self.stories.values():
-                status = (await tx.broadcasts.get(story.id)).status
+                status = (tx.broadcasts.get(story.id)).status
                 if before[story.id] is Status.APPROVED and status not in CALM:
                     self._look_at_start(story, at)
                 if status is Status.DRAFT:
@@ -412,9 +411,9 @@ class World:
 
     async def _look_at_late_answer(self, claim: Delivery) -> None:
         """Expect that a yes counts, or stands in the record if a person has said otherwise."""
-        async with self.store.reading() as tx:
-            now = await tx.deliveries.get(claim.id)
-            lines = [one.entry for one in await tx.audit.of_guild(self.stories[claim.broadcast_id].guild)]
+        with self.store.begin(Access.READ) as tx:
+            now = tx.deliveries.get(claim.id)
+            lines = [one.entry for one in tx.audit.of_guild(self.stories[claim.broadcast_id].guild)]
         if now.attempts != claim.attempts:
             return
         if now.status is DeliveryStatus.REJECTED:
@@ -459,8 +458,8 @@ class World:
         return story
 
     async def get(self, number: int) -> Broadcast:
-        async with self.store.reading() as tx:
-            return await tx.broadcasts.get(number)
+        with self.store.begin(Access.READ) as tx:
+            return tx.broadcasts.get(number)
 
     async def act(self, name: str, action: Action, story: Story, *, stale: bool = False) -> bool:
         """Let someone press a button, on the newest card or an old one; return whether they could."""
@@ -578,8 +577,8 @@ class World:
     async def unfreeze(self, name: str) -> None:
         actor = self.actor(name)
         guild = actor.guild_id or 0
-        async with self.store.reading() as tx:
-            over = await tx.freezes.over(guild)
+        with self.store.begin(Access.READ) as tx:
+            over = tx.freezes.over(guild)
         try:
             await self.service.unfreeze(actor)
         except Refused:
@@ -595,20 +594,20 @@ class World:
 
     async def check(self) -> None:
         assert self.wrongs == []
-        async with self.store.reading() as tx:
+        with self.store.begin(Access.READ) as tx:
             rows: list[Delivery] = []
             for story in self.stories.values():
-                broadcast = await tx.broadcasts.get(story.id)
-                deliveries = await tx.deliveries.of(story.id)
+                broadcast = tx.broadcasts.get(story.id)
+                deliveries = tx.deliveries.of(story.id)
                 rows += deliveries
                 self._check_story(story, broadcast)
                 self._check_end(story, broadcast, deliveries)
             for guild in (HERE, ELSEWHERE):
-                events = await tx.audit.of_guild(guild)
+                events = tx.audit.of_guild(guild)
                 assert first_broken(events) is None, "the record is whole"
                 refused = sum(one.entry.action.startswith("refused ") for one in events)
                 assert refused == self.refusals[guild], "refusals stand in the record"
-            standing = {one.guild_id: one.by.id for one in await tx.freezes.standing()}
+            standing = {one.guild_id: one.by.id for one in tx.freezes.standing()}
         assert self.frozen.items() <= standing.items(), "a freeze stands until a second person lifts it"
         claimed = Counter(one.request.body for one in rows if one.attempts)
         pushed = Counter(body for _, body in self.pushes)

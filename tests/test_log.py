@@ -19,6 +19,7 @@ from bot.policy.loading import parse_policy
 from bot.redaction import HIDDEN
 from bot.sandbox.sandbox import API_KEY, Sandbox, answer, readable
 from bot.sandbox.whop import Fault
+from bot.store import Access
 from tests.conftest import MakeSettings, OpenSandbox
 
 SHORT = "key-that-must-not-show"
@@ -302,9 +303,9 @@ async def test_one_proof_code_stands_everywhere_from_the_draft_to_the_result(san
     await sandbox.wait(timedelta(seconds=11))
     said += [readable(sandbox.review_card()), sandbox.texts("moderators")[-1], *sandbox.texts("audit")]
 
-    async with sandbox.herald.store.reading() as tx:
-        proof = (await tx.broadcasts.get(1)).proof
-        events = await tx.audit.of_guild(sandbox.world.guild.id)
+    with sandbox.herald.store.begin(Access.READ) as tx:
+        proof = (tx.broadcasts.get(1)).proof
+        events = tx.audit.of_guild(sandbox.world.guild.id)
     assert [one for one in said if f"proof {proof}" not in one] == []
     assert {event.entry.proof for event in events} == {proof}
     logged = [json.loads(line) for line in output.getvalue().splitlines()]

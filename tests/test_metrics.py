@@ -119,10 +119,10 @@ async def test_the_page_stands_beside_the_health_page_and_prometheus_can_read_it
 async def test_a_database_in_trouble_is_503_and_one_sentence_without_its_words(
     v5: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken() -> None:
+    async def broken(*_: object) -> None:
         raise StoreError("The database is in trouble (no route to db.internal); nothing was changed.")
 
-    monkeypatch.setattr(v5.herald.store, "reading", broken)
+    monkeypatch.setattr(v5.herald.store, "read", broken)
     async with Health("127.0.0.1:0", {}, v5.herald.metrics) as health:
         assert await get(health) == (
             503,

@@ -18,7 +18,7 @@ from bot.chat.channels import NO_CHANNEL
 from bot.cli.commands import main
 from bot.preflight import look_at_mirror
 from bot.sandbox.sandbox import UNDONE, Sandbox, readable
-from bot.store import Store
+from bot.store import Access, Store
 from bot.store.outbox import PostKind
 from tests.test_app import POLICY
 from tests.test_audit import make_entry
@@ -44,12 +44,12 @@ def card(sandbox: Sandbox) -> str:
 
 
 async def condition(sandbox: Sandbox) -> Condition:
-    async with sandbox.herald.store.reading() as tx:
-        return await tx.mirror.condition(sandbox.world.guild.id)
+    with sandbox.herald.store.begin(Access.READ) as tx:
+        return tx.mirror.condition(sandbox.world.guild.id)
 
 
 async def look(sandbox: Sandbox, *, after: timedelta = timedelta()) -> Sequence[str]:
-    return await look_at_mirror(sandbox.settings, sandbox.policy, now=sandbox.clock() + after)
+    return look_at_mirror(sandbox.settings, sandbox.policy, now=sandbox.clock() + after)
 
 
 def forbid(sandbox: Sandbox, **rights: bool) -> None:
@@ -163,7 +163,7 @@ async def test_check_says_when_nothing_posts_what_waits(v5: Sandbox) -> None:
 
 async def test_check_makes_no_database_to_look_into(v5: Sandbox) -> None:
     elsewhere = v5.settings.model_copy(update={"database_url": SecretStr("sqlite:///no/herald.db")})
-    assert await look_at_mirror(elsewhere, v5.policy, now=v5.clock()) == []
+    assert look_at_mirror(elsewhere, v5.policy, now=v5.clock()) == []
 
 
 def test_herald_check_says_what_waits_and_leaves_its_status_to_what_has_to_be_mended_before_a_start(
@@ -172,11 +172,12 @@ def test_herald_check_says_what_waits_and_leaves_its_status_to_what_has_to_be_me
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     async def fill() -> None:
-        async with Store.open(f"sqlite:///{tmp_path}/data/herald.db") as store, store.transaction() as tx:
-            event = await tx.audit.append(make_entry(1, guild_id=GUILD))
-            await tx.outbox.add_post(
-                PostKind.AUDIT, guild_id=GUILD, channel_id=5, sequence=event.sequence, at=event.entry.at
-            )
+        async with Store.open(f"sqlite:///{tmp_path}/data/herald.db") as store:
+            with store.begin() as tx:
+                event = tx.audit.append(make_entry(1, guild_id=GUILD))
+                tx.outbox.add_post(
+                    PostKind.AUDIT, guild_id=GUILD, channel_id=5, sequence=event.sequence, at=event.entry.at
+                )
 
     def no_log(**_: object) -> None:
         """Leave the log of the other tests as it is."""

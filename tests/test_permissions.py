@@ -224,8 +224,8 @@ async def test_what_discord_sends_twice_is_done_once_and_the_second_is_recorded(
             way = next(way for way in WAYS if way.what == row.what and not way.asks)
             who = next(who for who in Who if row.mark(who, status) is Mark.ALLOWED)
             actor = replace(PEOPLE[who], interaction=7)
-            async with scene.service._store.transaction() as tx:
-                assert await tx.use_interaction(7, at=scene.it.updated_at)
+            with scene.service.store.begin() as tx:
+                assert tx.use_interaction(7, at=scene.it.updated_at)
             if way.first:
                 await way.first(scene.service, actor, scene.it)
             before, length = scene.rows(), scene.length()

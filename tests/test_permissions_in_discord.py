@@ -13,6 +13,7 @@ from bot.broadcast import Broadcast, Status
 from bot.sandbox.discord import PEOPLE
 from bot.sandbox.sandbox import UNDONE, Sandbox, answer
 from bot.sandbox.whop import Fault
+from bot.store import Access
 from cogs.audit import PageButton
 from cogs.buttons import LOOKS, ActionButton
 from tests.permissions.table import DOOR, NO_SUCH, OLD_CARD, TABLE
@@ -56,13 +57,13 @@ def row_of(custom_id: str) -> Any:
 
 
 async def record(sandbox: Sandbox, guild: int | None = None) -> list[NewEvent]:
-    async with sandbox.herald.store.reading() as tx:
-        return [one.entry for one in await tx.audit.of_guild(guild or sandbox.world.guild.id)]
+    with sandbox.herald.store.begin(Access.READ) as tx:
+        return [one.entry for one in tx.audit.of_guild(guild or sandbox.world.guild.id)]
 
 
 async def broadcast(sandbox: Sandbox) -> Broadcast:
-    async with sandbox.herald.store.reading() as tx:
-        return await tx.broadcasts.get(1)
+    with sandbox.herald.store.begin(Access.READ) as tx:
+        return tx.broadcasts.get(1)
 
 
 def role_sentence(sandbox: Sandbox, row: Any) -> str:

@@ -22,11 +22,15 @@ from bot.policy.loading import parse_policy
 from bot.sending.dispatcher import Dispatcher
 from bot.sending.restore_guard import RestoreGuard
 from bot.service import Service
-from bot.store import Store
+from bot.store import Access, Store
+from bot.store.facts import Fact
 from bot.value import Person
 from bot.wakeup import Wakeup
 from bot.whop import Transport, gateway_for
 from tests.conftest import Silent
+
+NAME: Final = Fact("name", str, str)
+
 
 GUILD: Final = 104900000000000001
 COMPOSERS: Final = 104900000000000021
@@ -116,13 +120,13 @@ class Two:
         return await self.now(broadcast)
 
     async def now(self, broadcast: Broadcast) -> Broadcast:
-        async with self.one.store.reading() as tx:
-            return await tx.broadcasts.get(broadcast.id)
+        with self.one.store.begin(Access.READ) as tx:
+            return tx.broadcasts.get(broadcast.id)
 
     async def is_whole(self) -> bool:
         """Tell whether the record has neither a fork nor a gap, and says each quorum once."""
-        async with self.one.store.reading() as tx:
-            events = await tx.audit.of_guild(GUILD)
+        with self.one.store.begin(Access.READ) as tx:
+            events = tx.audit.of_guild(GUILD)
         quorums = Counter(event.entry.broadcast_id for event in events if event.entry.action == "quorum")
         return first_broken(events) is None and max(quorums.values(), default=1) == 1
 
@@ -149,12 +153,11 @@ def _desk(store: Store, transport: Counting, time: Time, folder: Path) -> Desk:
         gateway=gateway_for("v1", origin=ORIGIN),
         destination=ORIGIN,
         clock=time,
-        wakeup=wakeup,
     )
-    service = Service(store=store, lifecycle=lifecycle, clock=time, wakeup=wakeup)
+    service = Service(store=store, lifecycle=lifecycle, clock=time)
     dispatcher = Dispatcher(
         store=store,
-        service=service,
+        lifecycle=lifecycle,
         transport=cast("Transport", transport),
         role_source=Silent(),
         restore_guard=RestoreGuard(folder / f"{id(store)}.witness"),
@@ -269,14 +272,18 @@ async def test_two_edits_at_once_make_one_revision(two: Two) -> None:
         assert (await two.now(waiting)).revision == 2
 
 
+async def expire(desk: Desk) -> None:
+    await desk.dispatcher._expire_reviews()  # pyright: ignore[reportPrivateUsage]
+
+
 async def test_a_review_that_expires_while_somebody_approves_is_one_of_the_two(two: Two) -> None:
     for _ in range(TIMES):
         waiting = await two.under_review("One")
         two.time.now += timedelta(hours=25)
         approved, _, _ = await at_once(
             two.one.service.approve(OMAR, waiting.id, revision=1),
-            two.other.service.expire_reviews(),
-            two.one.service.expire_reviews(),
+            expire(two.other),
+            expire(two.one),
         )
         after = await two.now(waiting)
         lost = isinstance(approved, Refused)
@@ -334,16 +341,13 @@ async def test_two_who_claim_at_once_get_different_deliveries(two: Two) -> None:
     requests = [
         Request(method="POST", url=ORIGIN, headers={}, body=str(number).encode()) for number in range(8)
     ]
-    async with two.one.store.transaction() as tx:
-        await tx.deliveries.add(broadcast.id, requests, at=two.time())
+    with two.one.store.begin() as tx:
+        tx.deliveries.add(broadcast.id, requests, at=two.time())
 
     async def claim(store: Store) -> list[Delivery]:
-        async with store.transaction() as tx:
-            taken = [
-                await tx.deliveries.claim(one, owner="me", at=two.time())
-                for one in await tx.deliveries.due(two.time(), limit=4)
-            ]
-        return [one for one in taken if one is not None]
+        with store.begin() as tx:
+            due = tx.deliveries.due(two.time(), limit=4)
+            return tx.deliveries.claim(due, owner="me", at=two.time())
 
     claims: list[Delivery] = []
     for _ in range(3):
@@ -355,9 +359,9 @@ async def test_two_who_claim_at_once_get_different_deliveries(two: Two) -> None:
 
 async def test_what_another_transaction_claims_is_left_out_and_not_waited_for(postgres_url: str) -> None:
     async with Store.open(postgres_url, alone=False) as one, Store.open(postgres_url, alone=False) as other:
-        async with one.transaction() as tx:
+        with one.begin() as tx:
             notification = Notification(topic="news", all=Text(subject="A", content="B"))
-            broadcast = await tx.broadcasts.add(
+            broadcast = tx.broadcasts.add(
                 guild_id=GUILD,
                 author=Person(101, "Maya"),
                 audience="One",
@@ -367,12 +371,12 @@ async def test_what_another_transaction_claims_is_left_out_and_not_waited_for(po
                 at=Time().now,
             )
             request = Request(method="POST", url=ORIGIN, headers={}, body=b"")
-            await tx.deliveries.add(broadcast.id, [request], at=Time().now)
-        async with one.transaction() as first, other.transaction() as second:
-            assert len(await first.deliveries.due(Time().now, limit=9)) == 1
-            assert await second.deliveries.due(Time().now, limit=9) == []
-            async with other.reading() as reading:
-                assert len(await reading.deliveries.due(Time().now, limit=9)) == 1
+            tx.deliveries.add(broadcast.id, [request], at=Time().now)
+        with one.begin() as first, other.begin() as second:
+            assert len(first.deliveries.due(Time().now, limit=9)) == 1
+            assert second.deliveries.due(Time().now, limit=9) == []
+            with other.begin(Access.READ) as reading:
+                assert len(reading.deliveries.due(Time().now, limit=9)) == 1
 
 
 # --- the record ------------------------------------------------------------------------------------
@@ -380,43 +384,43 @@ async def test_what_another_transaction_claims_is_left_out_and_not_waited_for(po
 
 async def test_lines_that_are_written_at_once_make_one_chain_without_a_gap(two: Two) -> None:
     async def append(desk: Desk, number: int) -> None:
-        async with desk.store.transaction() as tx:
+        with desk.store.begin() as tx:
             entry = NewEvent(
                 guild_id=GUILD, at=two.time(), actor=HERALD, action="composed", detail=str(number)
             )
-            await tx.audit.append(entry)
+            tx.audit.append(entry)
 
     await asyncio.gather(*(append((two.one, two.other)[number % 2], number) for number in range(30)))
-    async with two.one.store.reading() as tx:
-        events = await tx.audit.of_guild(GUILD)
+    with two.one.store.begin(Access.READ) as tx:
+        events = tx.audit.of_guild(GUILD)
     assert [event.sequence for event in events] == list(range(1, 31))
     assert {event.entry.detail for event in events} == {str(number) for number in range(30)}
     assert first_broken(events) is None
 
 
 async def test_the_records_of_two_servers_do_not_wait_for_each_other(postgres_url: str) -> None:
-    async with Store.open(postgres_url) as store, store.transaction() as one, store.transaction() as other:
-        for guild, tx in ((1, one), (2, other)):
-            entry = NewEvent(guild_id=guild, at=Time().now, actor=HERALD, action="composed")
-            async with asyncio.timeout(5):
-                await tx.audit.append(entry)
+    async with Store.open(postgres_url) as store:
+        with store.begin() as one, store.begin() as other:
+            for guild, tx in ((1, one), (2, other)):
+                # One that waited would be refused after the server's own time-out.
+                tx.audit.append(NewEvent(guild_id=guild, at=Time().now, actor=HERALD, action="composed"))
 
 
 async def test_refusals_at_once_are_each_in_the_record(two: Two) -> None:
     waiting = await two.under_review("One")
     works = [desk.service.approve(MAYA, waiting.id, revision=1) for desk in (two.one, two.other) * 4]
     assert refusals(await at_once(*works)) == 8
-    async with two.one.store.reading() as tx:
-        events = await tx.audit.of_guild(GUILD)
+    with two.one.store.begin(Access.READ) as tx:
+        events = tx.audit.of_guild(GUILD)
     assert sum(event.entry.action == "refused approve" for event in events) == 8
     assert await two.is_whole()
 
 
 async def test_a_value_that_two_remember_at_once_is_one_of_the_two(two: Two) -> None:
     async def remember(store: Store, value: str) -> None:
-        async with store.transaction() as tx:
-            await tx.remember("name", value)
+        with store.begin() as tx:
+            tx.facts.set(NAME, value)
 
     await at_once(remember(two.one.store, "one"), remember(two.other.store, "other"))
-    async with two.one.store.reading() as tx:
-        assert await tx.fact("name") in {"one", "other"}
+    with two.one.store.begin(Access.READ) as tx:
+        assert tx.facts.get(NAME) in {"one", "other"}

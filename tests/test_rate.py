@@ -5,10 +5,10 @@ from typing import Final
 
 import pytest
 
+from bot.key_trust import Credential, Verdict, keep
 from bot.notification import Notification, Text
 from bot.sandbox.sandbox import UNDONE, Sandbox
 from bot.sandbox.whop import Fault
-from bot.sending.key_trust import Credential, Verdict, keep
 
 NARROW: Final = 4
 
@@ -95,8 +95,8 @@ async def test_one_that_fails_again_and_again_does_not_keep_the_others_from_bein
     credential = Credential.of(
         service.lifecycle.gateway, origin=v1.whop.origin, api_key=v1.settings.whop_api_key
     )
-    async with v1.herald.store.transaction() as tx:
-        await keep(tx, credential, Verdict(honoured=True, words=""), at=v1.clock())
+    with v1.herald.store.begin() as tx:
+        keep(tx, credential, Verdict(honoured=True, words=""), at=v1.clock())
     await approve_many(v1, 2)
     await v1.world.env.advance_time(UNDONE.total_seconds())
     v1.whop.fault = Fault.SERVER_ERROR

@@ -8,6 +8,7 @@ import pytest
 from bot.delivery import DeliveryStatus
 from bot.sandbox.sandbox import UNDONE, Sandbox, answer, readable
 from bot.sandbox.whop import Fault
+from bot.store import Access
 from tests.database import close_what_was_killed
 
 
@@ -72,8 +73,8 @@ async def test_an_attempt_is_written_down_before_its_first_byte(sandbox: Sandbox
     sandbox.whop.fail_next(Fault.SLOW)
     ticking = asyncio.create_task(sandbox.herald.dispatcher.tick())
     await sandbox.whop.slow_held()
-    async with sandbox.herald.store.reading() as tx:
-        [delivery] = await tx.deliveries.of(1)
+    with sandbox.herald.store.begin(Access.READ) as tx:
+        [delivery] = tx.deliveries.of(1)
     sandbox.whop.release_slow()
     await ticking
 

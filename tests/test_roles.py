@@ -11,6 +11,7 @@ from bot.broadcast import Status
 from bot.permissions import Actor
 from bot.policy.loading import parse_policy
 from bot.sandbox.sandbox import UNDONE, Sandbox, readable
+from bot.store import Access
 from bot.store.tables import members
 from tests.desk import APPROVE, COMPOSE, LENA, MAYA, OMAR, POLICY, Desk, Office, labels, words
 
@@ -71,8 +72,8 @@ async def test_one_of_two_approvers_who_lost_the_role_is_enough_to_hold_it(
 async def test_a_role_that_was_regained_before_the_send_starts_counts(office: Office) -> None:
     desk = await office.join()
     await desk.due()
-    async with desk.store.transaction() as tx:
-        await tx.members.saw(OMAR.guild_id or 0, OMAR.id, None, at=office.time())
+    with desk.store.begin() as tx:
+        tx.members.saw(OMAR.guild_id or 0, OMAR.id, None, at=office.time())
     await desk.tick()
     assert await desk.status() is Status.SENT
 
@@ -141,8 +142,8 @@ async def test_an_answer_of_61_minutes_ago_does_not_count_and_it_is_held(office:
 
 async def test_an_answer_from_the_time_before_the_clock_was_set_back_does_not_count(office: Office) -> None:
     desk = await due_after(office, 59 * MINUTE)
-    async with desk.store.transaction() as tx:
-        await tx.members.saw(MAYA.guild_id or 0, MAYA.id, MAYA.roles, at=office.time() + 61 * MINUTE)
+    with desk.store.begin() as tx:
+        tx.members.saw(MAYA.guild_id or 0, MAYA.id, MAYA.roles, at=office.time() + 61 * MINUTE)
     await desk.tick()
     assert await desk.status() is Status.HELD
 
@@ -150,8 +151,8 @@ async def test_an_answer_from_the_time_before_the_clock_was_set_back_does_not_co
 async def test_of_whom_nothing_was_ever_known_nothing_is_assumed(office: Office) -> None:
     desk = await office.join()
     await desk.due()
-    async with desk.store.transaction() as tx:
-        await tx._connection.execute(delete(members))  # pyright: ignore[reportPrivateUsage]
+    with desk.store.begin() as tx:
+        tx._connection.execute(delete(members))  # pyright: ignore[reportPrivateUsage]
     office.members.away = True
     await desk.tick()
     assert await desk.status() is Status.HELD
@@ -160,8 +161,8 @@ async def test_of_whom_nothing_was_ever_known_nothing_is_assumed(office: Office)
 async def test_what_discord_said_last_counts_though_it_is_away_now(office: Office) -> None:
     desk = await office.join()
     await desk.due()
-    async with desk.store.transaction() as tx:
-        await tx.members.saw(OMAR.guild_id or 0, OMAR.id, {COMPOSE}, at=office.time())
+    with desk.store.begin() as tx:
+        tx.members.saw(OMAR.guild_id or 0, OMAR.id, {COMPOSE}, at=office.time())
     office.members.away = True
     await desk.tick()
     assert (await desk.get()).reason == "Omar, who approved it, has lost the role for that since"
@@ -175,7 +176,7 @@ async def test_discord_is_asked_outside_any_transaction(
 ) -> None:
     desk = await office.join()
     await desk.due()
-    pool = desk.store._engine.sync_engine.pool  # pyright: ignore[reportPrivateUsage]
+    pool = desk.store._engines[Access.WRITE].pool  # pyright: ignore[reportPrivateUsage]
     open_meanwhile: list[str] = []
     roles_of = office.members.roles_of
 

@@ -36,13 +36,13 @@ from bot.clock import utc_now
 from bot.delivery import Response
 from bot.errors import StoreError
 from bot.health import Health
+from bot.key_trust import Credential
 from bot.metrics import Metrics
 from bot.policy.loading import parse_policy
 from bot.redaction import HIDDEN, Redaction
 from bot.sandbox.sandbox import UNDONE, Sandbox, answer
-from bot.sending.key_trust import Credential
 from bot.settings import Settings
-from bot.store import Store
+from bot.store import Access, Store
 from bot.whop import Transport, gateway_for
 from tests.conftest import MakeSettings, OpenSandbox
 from tests.database import new_file
@@ -461,8 +461,8 @@ def everything_seen(sandbox: Sandbox) -> list[str]:
 async def exported(sandbox: Sandbox) -> list[str]:
     header = Header(at="", servers={}, filters={})
     address = sandbox.settings.database_url.get_secret_value()
-    async with Store.open_to_read(address) as store, store.reading() as tx:
-        lines = [line async for some in tx.audit.lines() for line in some]
+    with Store.open_to_read(address) as store, store.begin(Access.READ) as tx:
+        lines = [line for some in tx.audit.lines() for line in some]
     return [form.lines(header, lines) for form in FORMATS.values()]
 
 

@@ -20,6 +20,7 @@ from bot.errors import StoreError
 from bot.sandbox.whop import Fault
 from bot.sending import startup
 from bot.sending.restore_guard import Mark, RestoreGuard
+from bot.store import Access
 from tests.desk import LENA, OMAR, Desk, Office, labels, words
 
 RESTORED = "the database was restored from a copy; it may have gone out since that was made"
@@ -344,13 +345,13 @@ async def test_a_database_from_before_there_was_a_witness_is_no_alarm(office: Of
 async def test_a_kill_between_the_commit_and_the_witness_is_no_alarm(office: Office) -> None:
     await used(office)
     desk = await begun(office)
-    async with desk.store.transaction() as tx:
-        await desk.restore_guard.advance(tx)
+    with desk.store.begin() as tx:
+        desk.restore_guard.advance(tx)
     await desk.leave()
     again = await begun(office)
     assert await why_frozen(again) == []
-    async with again.store.reading() as tx:
-        assert await again.restore_guard.doubt(tx, newcomer=False) == ""
+    with again.store.begin(Access.READ) as tx:
+        assert again.restore_guard.doubt(tx, newcomer=False) == ""
 
 
 async def test_without_a_witness_that_can_be_written_nothing_is_sent_until_that_is_mended(

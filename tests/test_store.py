@@ -10,7 +10,7 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Final
 
 import pytest
 import pytest_asyncio
@@ -26,12 +26,15 @@ from bot.broadcast import Approval, Broadcast, Status
 from bot.delivery import Delivery, DeliveryStatus, Request
 from bot.errors import ConfigurationError, StoreError
 from bot.notification import Notification, Text
-from bot.store import Store, Transaction, postgresql
-from bot.store import store as module
-from bot.store.store import migrate
+from bot.store import Access, Changes, Store, Transaction, migrating, postgresql, sqlite
+from bot.store.facts import Fact
 from bot.store.tables import approvals, metadata, revisions
 from bot.value import Person
 from tests.conftest import Postgres
+
+NAME: Final = Fact("name", str, str)
+OTHER: Final = Fact("other", str, str)
+
 
 NOW = datetime(2026, 11, 23, 9, 41, tzinfo=UTC)
 MAYA, OMAR, LENA = Person(101, "Maya"), Person(102, "Omar"), Person(103, "Lena")
@@ -79,8 +82,8 @@ def words(subject: str = "We are live") -> Notification:
 async def add_draft(
     store: Store, *, fingerprint: str = "a" * 64, at: datetime = NOW, subject: str = "We are live"
 ) -> Broadcast:
-    async with store.transaction() as tx:
-        return await tx.broadcasts.add(
+    with store.begin() as tx:
+        return tx.broadcasts.add(
             guild_id=1,
             author=MAYA,
             audience="Gold",
@@ -92,21 +95,21 @@ async def add_draft(
 
 
 async def reload(store: Store, broadcast: Broadcast) -> Broadcast:
-    async with store.reading() as tx:
-        return await tx.broadcasts.get(broadcast.id)
+    with store.begin(Access.READ) as tx:
+        return tx.broadcasts.get(broadcast.id)
 
 
 async def add_delivery(store: Store) -> Delivery:
     broadcast = await add_draft(store)
     request = Request(method="POST", url="https://api.whop.com/x", headers={"A": "b"}, body=b"\x00\xff")
-    async with store.transaction() as tx:
-        await tx.deliveries.add(broadcast.id, [request], at=NOW)
-        return (await tx.deliveries.of(broadcast.id))[0]
+    with store.begin() as tx:
+        tx.deliveries.add(broadcast.id, [request], at=NOW)
+        return (tx.deliveries.of(broadcast.id))[0]
 
 
 async def claim(store: Store, delivery: Delivery) -> Delivery | None:
-    async with store.transaction() as tx:
-        return await tx.deliveries.claim(delivery, owner="me", at=NOW)
+    with store.begin() as tx:
+        return next(iter(tx.deliveries.claim([delivery], owner="me", at=NOW)), None)
 
 
 async def claimed(store: Store) -> Delivery:
@@ -116,8 +119,8 @@ async def claimed(store: Store) -> Delivery:
 
 
 async def settle(store: Store, delivery: Delivery, status: DeliveryStatus) -> bool:
-    async with store.transaction() as tx:
-        return await tx.deliveries.settle(delivery, status=status, detail="", at=NOW)
+    with store.begin() as tx:
+        return tx.deliveries.settle(delivery, status=status, detail="", at=NOW)
 
 
 async def refusal(file: Path) -> str:
@@ -144,7 +147,7 @@ def test_the_migrations_make_exactly_the_tables(database_url: str) -> None:
 
     engine = create_engine(database_url)
     with engine.connect() as connection:
-        migrate(connection)
+        migrating.migrate(connection)
         assert differences(connection) == []
     engine.dispose()
 
@@ -158,18 +161,18 @@ async def test_opening_again_keeps_what_is_there(database_url: str) -> None:
 
 async def test_every_connection_to_a_file_is_durable_and_checks_its_keys(file_store: Store) -> None:
     # Several at once, so that the second is a new connection and not the first again.
-    async with file_store.transaction() as writing, file_store.reading() as reading:
+    with file_store.begin() as writing, file_store.begin(Access.READ) as reading:
         for tx in (writing, reading):
             connection = tx.broadcasts._connection  # pyright: ignore[reportPrivateUsage]
             pragmas = {
-                name: (await connection.exec_driver_sql(f"PRAGMA {name}")).scalar()
+                name: (connection.exec_driver_sql(f"PRAGMA {name}")).scalar()
                 for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
             }
             assert pragmas == {
                 "journal_mode": "wal",
                 "synchronous": 2,
                 "foreign_keys": 1,
-                "busy_timeout": module.BUSY_SECONDS * 1000,
+                "busy_timeout": sqlite.BUSY_SECONDS * 1000,
             }
 
 
@@ -179,72 +182,69 @@ async def test_a_process_that_is_suspended_inside_a_transaction_lets_go_of_its_l
     monkeypatch.setitem(postgresql._OPTIONS, "idle_in_transaction_session_timeout", "300ms")  # pyright: ignore[reportPrivateUsage]
     async with Store.open(postgres_url, alone=False) as one, Store.open(postgres_url, alone=False) as other:
 
-        async def suspended() -> None:
-            async with one.transaction() as held:
-                await held.claim_alone()
+        def be_suspended() -> None:
+            with one.begin() as held:
+                held.claim_alone()
                 # It goes on only when the other has had its turn.
-                async with other.transaction() as tx:
-                    await tx.claim_alone()
-                await held.fact("anything")
+                with other.begin() as tx:
+                    tx.claim_alone()
+                held.facts.get(NAME)
 
         with pytest.raises(StoreError):
-            await suspended()
+            be_suspended()
 
 
 async def test_every_connection_to_a_server_is_durable_and_waits_for_nothing_for_ever(
     postgres_url: str,
 ) -> None:
-    async with (
-        Store.open(postgres_url) as store,
-        store.transaction() as writing,
-        store.reading() as reading,
-    ):
-        for tx, isolation, read_only in (
-            (writing, "read committed", "off"),
-            (reading, "repeatable read", "on"),
-        ):
-            connection = tx.broadcasts._connection  # pyright: ignore[reportPrivateUsage]
-            settings = {
-                name: (await connection.exec_driver_sql(f"SHOW {name}")).scalar()
-                for name in (
-                    "synchronous_commit", "statement_timeout", "lock_timeout",
-                    "idle_in_transaction_session_timeout", "transaction_isolation", "transaction_read_only",
-                )
-            }  # fmt: skip
-            assert settings == {
-                "synchronous_commit": "on",
-                "statement_timeout": "15s",
-                "lock_timeout": "15s",
-                "idle_in_transaction_session_timeout": "10s",
-                "transaction_isolation": isolation,
-                "transaction_read_only": read_only,
-            }
+    async with Store.open(postgres_url) as store:
+        with store.begin() as writing, store.begin(Access.READ) as reading:
+            assert_bounded(writing, "read committed", "off")
+            assert_bounded(reading, "repeatable read", "on")
+
+
+def assert_bounded(tx: Transaction, isolation: str, read_only: str) -> None:
+    connection = tx.broadcasts._connection  # pyright: ignore[reportPrivateUsage]
+    settings = {
+        name: connection.exec_driver_sql(f"SHOW {name}").scalar()
+        for name in (
+            "synchronous_commit", "statement_timeout", "lock_timeout",
+            "idle_in_transaction_session_timeout", "transaction_isolation", "transaction_read_only",
+        )
+    }  # fmt: skip
+    assert settings == {
+        "synchronous_commit": "on",
+        "statement_timeout": "15s",
+        "lock_timeout": "15s",
+        "idle_in_transaction_session_timeout": "10s",
+        "transaction_isolation": isolation,
+        "transaction_read_only": read_only,
+    }
 
 
 def test_a_busy_database_is_waited_for_at_least_fifteen_seconds() -> None:
-    assert module.BUSY_SECONDS >= 15
+    assert sqlite.BUSY_SECONDS >= 15
 
 
 async def test_what_only_reads_cannot_write(postgres_url: str) -> None:
     async with Store.open(postgres_url) as store:
-        with pytest.raises(StoreError, match="read-only transaction"):
-            async with store.reading() as tx:
-                await tx.remember("name", "value")
+        with pytest.raises(StoreError, match="read-only transaction"), store.begin(Access.READ) as tx:
+            tx.facts.set(NAME, "value")
 
 
 async def test_a_reader_sees_one_state_of_everything(store: Store) -> None:
-    async with store.reading() as reading:
-        assert await reading.fact("one") is None
-        async with store.transaction() as tx:
-            await tx.remember("other", "value")
-        assert await reading.fact("other") is None
+    with store.begin(Access.READ) as reading:
+        assert reading.facts.get(NAME) is None
+        with store.begin() as tx:
+            tx.facts.set(OTHER, "value")
+        assert reading.facts.get(OTHER) is None
 
 
 async def test_what_is_remembered_again_replaces_what_was(store: Store) -> None:
-    async with store.transaction() as tx:
-        await tx.remember("name", "value")
-        await tx.remember("name", "another")
-        assert await tx.fact("name") == "another"
+    with store.begin() as tx:
+        tx.facts.set(NAME, "value")
+        tx.facts.set(NAME, "another")
+        assert tx.facts.get(NAME) == "another"
 
 
 # --- all or nothing --------------------------------------------------------------------------------
@@ -252,22 +252,22 @@ async def test_what_is_remembered_again_replaces_what_was(store: Store) -> None:
 
 async def test_a_transaction_that_raises_leaves_nothing(store: Store) -> None:
     async def fail() -> None:
-        async with store.transaction() as tx:
-            await tx.remember("name", "value")
+        with store.begin() as tx:
+            tx.facts.set(NAME, "value")
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
         await fail()
-    async with store.reading() as tx:
-        assert await tx.fact("name") is None
+    with store.begin(Access.READ) as tx:
+        assert tx.facts.get(NAME) is None
 
 
 async def test_a_transaction_that_is_cancelled_leaves_nothing_and_no_lock(store: Store) -> None:
     inside = asyncio.Event()
 
     async def write() -> None:
-        async with store.transaction() as tx:
-            await tx.remember("name", "value")
+        with store.begin() as tx:
+            tx.facts.set(NAME, "value")
             inside.set()
             await asyncio.Event().wait()
 
@@ -275,39 +275,37 @@ async def test_a_transaction_that_is_cancelled_leaves_nothing_and_no_lock(store:
     await inside.wait()
     task.cancel()
     await asyncio.wait({task})
-    async with store.transaction() as tx:
-        assert await tx.fact("name") is None
-        await tx.remember("name", "another")
+    with store.begin() as tx:
+        assert tx.facts.get(NAME) is None
+        tx.facts.set(NAME, "another")
 
 
 async def test_readers_see_no_half_of_a_transaction(store: Store) -> None:
-    async with store.transaction() as writing:
-        await writing.remember("name", "value")
-        async with store.reading() as reading:
-            assert await reading.fact("name") is None
+    with store.begin() as writing:
+        writing.facts.set(NAME, "value")
+        with store.begin(Access.READ) as reading:
+            assert reading.facts.get(NAME) is None
 
 
 async def test_a_row_without_its_broadcast_is_refused(store: Store) -> None:
     request = Request(method="POST", url="https://api.whop.com/x", headers={}, body=b"")
-    with pytest.raises(StoreError):
-        async with store.transaction() as tx:
-            await tx.deliveries.add(404, [request], at=NOW)
+    with pytest.raises(StoreError), store.begin() as tx:
+        tx.deliveries.add(404, [request], at=NOW)
 
 
 async def test_a_database_that_another_program_locks_raises_and_nothing_changes(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "BUSY_SECONDS", 0.05)
+    monkeypatch.setattr(sqlite, "BUSY_SECONDS", 0.05)
     async with Store.open(url(file)) as store:
         with closing(sqlite3.connect(file, isolation_level=None)) as foreign:
             foreign.execute("BEGIN IMMEDIATE")
-            with pytest.raises(StoreError, match="database is locked"):
-                async with store.transaction() as tx:
-                    await tx.remember("name", "value")
+            with pytest.raises(StoreError, match="database is locked"), store.begin() as tx:
+                tx.facts.set(NAME, "value")
             foreign.execute("ROLLBACK")
-        async with store.transaction() as tx:
-            assert await tx.fact("name") is None
-            await tx.remember("name", "value")
+        with store.begin() as tx:
+            assert tx.facts.get(NAME) is None
+            tx.facts.set(NAME, "value")
 
 
 # --- one process -----------------------------------------------------------------------------------
@@ -435,7 +433,7 @@ async def test_a_database_of_another_program_is_refused_and_left_alone(file: Pat
 async def test_a_database_that_stays_locked_at_the_start_is_not_called_broken(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "BUSY_SECONDS", 0.05)
+    monkeypatch.setattr(sqlite, "BUSY_SECONDS", 0.05)
     async with Store.open(url(file)):
         pass
     with closing(sqlite3.connect(file, isolation_level=None)) as foreign:
@@ -451,18 +449,18 @@ async def test_a_database_that_stays_locked_at_the_start_is_not_called_broken(
 
 async def test_change_succeeds_only_from_the_expected_status(store: Store) -> None:
     draft = await add_draft(store)
-    async with store.transaction() as tx:
-        assert await tx.broadcasts.change(draft, status=Status.REVIEW, at=NOW)
-        assert not await tx.broadcasts.change(draft, status=Status.CANCELLED, at=NOW)
+    with store.begin() as tx:
+        assert tx.broadcasts.change(draft, status=Status.REVIEW, at=NOW)
+        assert not tx.broadcasts.change(draft, status=Status.CANCELLED, at=NOW)
     assert (await reload(store, draft)).status is Status.REVIEW
 
 
 async def test_change_succeeds_only_from_the_expected_revision(store: Store) -> None:
     draft = await add_draft(store)
-    edit = {"revision": 2, "notification": words("Edited"), "fingerprint": "b" * 64}
-    async with store.transaction() as tx:
-        assert await tx.broadcasts.change(draft, status=Status.DRAFT, at=NOW, **edit)
-        assert not await tx.broadcasts.change(draft, status=Status.REVIEW, at=NOW)
+    edit = Changes(revision=2, notification=words("Edited"), fingerprint="b" * 64)
+    with store.begin() as tx:
+        assert tx.broadcasts.change(draft, status=Status.DRAFT, at=NOW, **edit)
+        assert not tx.broadcasts.change(draft, status=Status.REVIEW, at=NOW)
     after = await reload(store, draft)
     assert (after.status, after.title) == (Status.DRAFT, "Edited")
 
@@ -485,32 +483,32 @@ async def test_an_attempt_is_settled_once(store: Store) -> None:
     taken = await claimed(store)
     assert await settle(store, taken, DeliveryStatus.UNKNOWN)
     assert not await settle(store, taken, DeliveryStatus.ACCEPTED)
-    async with store.reading() as tx:
-        assert [one.status for one in await tx.deliveries.of(taken.broadcast_id)] == [DeliveryStatus.UNKNOWN]
+    with store.begin(Access.READ) as tx:
+        assert [one.status for one in tx.deliveries.of(taken.broadcast_id)] == [DeliveryStatus.UNKNOWN]
 
 
 async def test_an_answer_to_an_older_attempt_settles_nothing(store: Store) -> None:
     first = await claimed(store)
     assert await settle(store, first, DeliveryStatus.PENDING)
-    async with store.reading() as tx:
-        pending = (await tx.deliveries.of(first.broadcast_id))[0]
+    with store.begin(Access.READ) as tx:
+        pending = (tx.deliveries.of(first.broadcast_id))[0]
     assert await claim(store, pending) is not None
     assert not await settle(store, first, DeliveryStatus.ACCEPTED)
 
 
 async def test_an_unclaimed_delivery_is_due_only_when_its_time_has_come(store: Store) -> None:
     await add_delivery(store)
-    async with store.reading() as tx:
-        assert await tx.deliveries.due(NOW - timedelta(microseconds=1), limit=9) == []
-        assert len(await tx.deliveries.due(NOW, limit=9)) == 1
+    with store.begin(Access.READ) as tx:
+        assert tx.deliveries.due(NOW - timedelta(microseconds=1), limit=9) == []
+        assert len(tx.deliveries.due(NOW, limit=9)) == 1
 
 
 # --- approvals -------------------------------------------------------------------------------------
 
 
 async def approve(store: Store, broadcast: Broadcast, approver: Person) -> None:
-    async with store.transaction() as tx:
-        await tx.broadcasts.approve(broadcast, approver=approver, at=NOW)
+    with store.begin() as tx:
+        tx.broadcasts.approve(broadcast, approver=approver, at=NOW)
 
 
 async def approvers(store: Store, broadcast: Broadcast) -> list[Person]:
@@ -521,15 +519,14 @@ async def approvers(store: Store, broadcast: Broadcast) -> list[Person]:
 async def test_nothing_changes_under_a_standing_approval(store: Store, change: dict[str, Any]) -> None:
     draft = await add_draft(store)
     await approve(store, draft, OMAR)
-    with pytest.raises(StoreError):
-        async with store.transaction() as tx:
-            await tx.broadcasts.change(draft, status=Status.DRAFT, at=NOW, **change)
+    with pytest.raises(StoreError), store.begin() as tx:
+        tx.broadcasts.change(draft, status=Status.DRAFT, at=NOW, **change)
     assert await reload(store, draft) == draft.model_copy(
         update={"approvals": (Approval(approver=OMAR, at=NOW),)}
     )
-    async with store.transaction() as tx:
-        await tx.broadcasts.void_approvals(draft.id)
-        assert await tx.broadcasts.change(draft, status=Status.DRAFT, at=NOW, **change)
+    with store.begin() as tx:
+        tx.broadcasts.void_approvals(tx.broadcasts.get(draft.id))
+        assert tx.broadcasts.change(draft, status=Status.DRAFT, at=NOW, **change)
 
 
 @pytest.mark.parametrize("change", ["revision = 2", f"fingerprint = '{'b' * 64}'"])
@@ -572,22 +569,22 @@ async def test_times_come_back_as_the_same_moment_in_utc(store: Store) -> None:
 
 
 async def _clash(tx: Transaction) -> None:
-    await tx.broadcasts.add_revision(1, 1, editor=MAYA, notification=words(TYPED), at=NOW)
+    tx.broadcasts.add_revision(1, 1, editor=MAYA, notification=words(TYPED), at=NOW)
 
 
 async def _dangle(tx: Transaction) -> None:
-    await tx.broadcasts.add_revision(404, 1, editor=MAYA, notification=words(TYPED), at=NOW)
+    tx.broadcasts.add_revision(404, 1, editor=MAYA, notification=words(TYPED), at=NOW)
 
 
 async def _vanish(tx: Transaction) -> None:
     connection = tx.broadcasts._connection  # pyright: ignore[reportPrivateUsage]
-    await connection.exec_driver_sql("DROP TABLE audit_events")
-    await tx.audit.append(NewEvent(guild_id=1, at=NOW, actor=HERALD, action="submit", detail=TYPED))
+    connection.exec_driver_sql("DROP TABLE audit_events")
+    tx.audit.append(NewEvent(guild_id=1, at=NOW, actor=HERALD, action="submit", detail=TYPED))
 
 
 async def _refuse_row(tx: Transaction) -> None:
     connection = tx.broadcasts._connection  # pyright: ignore[reportPrivateUsage]
-    await connection.execute(
+    connection.execute(
         revisions.insert().values(broadcast_id=1, revision=2, editor_name=TYPED, notification=TYPED)
     )
 
@@ -597,9 +594,8 @@ async def test_errors_of_the_database_do_not_quote_what_people_typed(
     store: Store, fault: Callable[[Transaction], Any]
 ) -> None:
     await add_draft(store, subject=TYPED)
-    with pytest.raises(StoreError) as caught:
-        async with store.transaction() as tx:
-            await fault(tx)
+    with pytest.raises(StoreError) as caught, store.begin() as tx:
+        await fault(tx)
     whole = "".join(traceback.format_exception(caught.value))
     assert "The database is in trouble" in whole
     assert TYPED not in whole + repr(caught.value) + repr(caught.value.__cause__)
@@ -663,26 +659,26 @@ ATTACKS_ON = {
 async def approved(store: Store) -> Broadcast:
     """A broadcast of two revisions with an approval, a claimed delivery and a line in the record."""
     draft = await add_draft(store, fingerprint=FIRST)
-    async with store.transaction() as tx:
-        await tx.broadcasts.add_revision(draft.id, 2, editor=LENA, notification=words(), at=NOW)
-        await tx.broadcasts.change(draft, status=Status.DRAFT, at=NOW, revision=2, fingerprint=SECOND)
-        edited = await tx.broadcasts.get(draft.id)
-        await tx.broadcasts.approve(edited, approver=OMAR, at=NOW)
+    with store.begin() as tx:
+        tx.broadcasts.add_revision(draft.id, 2, editor=LENA, notification=words(), at=NOW)
+        tx.broadcasts.change(draft, status=Status.DRAFT, at=NOW, revision=2, fingerprint=SECOND)
+        edited = tx.broadcasts.get(draft.id)
+        tx.broadcasts.approve(edited, approver=OMAR, at=NOW)
         request = Request(method="POST", url="https://api.whop.com/x", headers={}, body=b"")
-        await tx.deliveries.add(draft.id, [request], at=NOW)
-        assert await tx.deliveries.claim((await tx.deliveries.of(draft.id))[0], owner="me", at=NOW)
-        await execute(tx, f"INSERT {EVENT.format(1, 'before')}")
-        return await tx.broadcasts.get(draft.id)
+        tx.deliveries.add(draft.id, [request], at=NOW)
+        assert tx.deliveries.claim(tx.deliveries.of(draft.id), owner="me", at=NOW)
+        execute(tx, f"INSERT {EVENT.format(1, 'before')}")
+        return tx.broadcasts.get(draft.id)
 
 
-async def execute(tx: Transaction, statement: str) -> None:
-    await tx.broadcasts._connection.exec_driver_sql(statement)  # pyright: ignore[reportPrivateUsage]
+def execute(tx: Transaction, statement: str) -> None:
+    tx.broadcasts._connection.exec_driver_sql(statement)  # pyright: ignore[reportPrivateUsage]
 
 
 async def is_refused(store: Store, statement: str) -> bool:
     try:
-        async with store.transaction() as tx:
-            await execute(tx, statement)
+        with store.begin() as tx:
+            execute(tx, statement)
     except StoreError:
         return True
     return False
@@ -732,12 +728,13 @@ async def test_a_database_of_an_older_herald_keeps_what_is_in_it(database_url: s
         ):
             connection.exec_driver_sql(statement)
     engine.dispose()
-    async with Store.open(database_url) as store, store.reading() as tx:
-        rows = await tx.broadcasts._connection.execute(select(approvals))  # pyright: ignore[reportPrivateUsage]
-        [kept] = rows.mappings()
-        assert (kept["approver_id"], kept["fingerprint"], kept["at"]) == (102, FIRST, NOW)
-        assert len(await tx.audit.of_guild(1)) == 1
-        assert (await tx.broadcasts.get(1)).author == MAYA
+    async with Store.open(database_url) as store:
+        with store.begin(Access.READ) as tx:
+            rows = tx.broadcasts._connection.execute(select(approvals))  # pyright: ignore[reportPrivateUsage]
+            [kept] = rows.mappings()
+            assert (kept["approver_id"], kept["fingerprint"], kept["at"]) == (102, FIRST, NOW)
+            assert len(tx.audit.of_guild(1)) == 1
+            assert (tx.broadcasts.get(1)).author == MAYA
 
 
 DRAFT_OF_OLD = (
@@ -755,7 +752,7 @@ def to_first_version(connection: Connection) -> None:
             connection.exec_driver_sql(f"DROP FUNCTION herald_{function} CASCADE")
     connection.exec_driver_sql("DROP TABLE IF EXISTS alembic_version")
     config = Config()
-    config.set_main_option("script_location", str(module.MIGRATIONS))
+    config.set_main_option("script_location", str(migrating.MIGRATIONS))
     config.attributes["connection"] = connection
     command.upgrade(config, "0001")
 

@@ -15,6 +15,7 @@ from bot.errors import NotFound, NotReady
 from bot.policy.model import Template
 from bot.sandbox.sandbox import UNDONE, Sandbox, answer, readable, response
 from bot.sandbox.whop import Fault
+from bot.store import Access
 from bot.template import BLANK_LIMIT, fill, fits, skeleton
 from cogs.buttons import ActionButton
 from tests.conftest import OpenSandbox
@@ -57,13 +58,13 @@ async def submitted(sandbox: Sandbox, who: str = "Maya") -> str:
 
 
 async def get(sandbox: Sandbox, number: int = 1) -> Broadcast:
-    async with sandbox.herald.store.reading() as tx:
-        return await tx.broadcasts.get(number)
+    with sandbox.herald.store.begin(Access.READ) as tx:
+        return tx.broadcasts.get(number)
 
 
 async def record(sandbox: Sandbox) -> list[tuple[str, str, str]]:
-    async with sandbox.herald.store.reading() as tx:
-        events = await tx.audit.of_guild(sandbox.world.guild.id)
+    with sandbox.herald.store.begin(Access.READ) as tx:
+        events = tx.audit.of_guild(sandbox.world.guild.id)
     return [(one.entry.actor.name, one.entry.action, one.entry.detail) for one in events]
 
 

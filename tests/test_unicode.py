@@ -23,7 +23,7 @@ from bot.chat.client import typed_in
 from bot.freeze import Freeze
 from bot.notification import Notification, Text, is_storable, problems, reveal
 from bot.sandbox.sandbox import UNDONE, Sandbox, answer, response
-from bot.store import Store
+from bot.store import Access, Store
 from bot.value import Person
 from cogs.text import units
 from tests.test_audit import make_entry
@@ -133,8 +133,8 @@ def typed_words(body: dict[str, Any]) -> tuple[str, str]:
 
 async def recorded(sandbox: Sandbox) -> list[StoredEvent]:
     address = sandbox.settings.database_url.get_secret_value()
-    async with Store.open_to_read(address) as store, store.reading() as tx:
-        return [line async for some in tx.audit.lines() for line in some]
+    with Store.open_to_read(address) as store, store.begin(Access.READ) as tx:
+        return [line for some in tx.audit.lines() for line in some]
 
 
 async def assert_exports(sandbox: Sandbox, lines: Sequence[StoredEvent]) -> None:

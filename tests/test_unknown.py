@@ -12,10 +12,12 @@ from sqlalchemy import func, select
 
 from bot.broadcast import Broadcast, Status
 from bot.errors import Conflict, NotAllowed, NotReady, Refused
+from bot.key_trust import Verdict, keep
 from bot.notification import Notification, Text
-from bot.permissions import Actor
+from bot.permissions import Action, Actor
 from bot.sandbox.sandbox import UNDONE, Sandbox, answer, readable, response
 from bot.sandbox.whop import Fault
+from bot.store import Access
 from bot.store.tables import interactions
 from cogs.cards import Cards
 from tests.desk import (
@@ -291,9 +293,9 @@ async def test_while_it_is_checked_nobody_can_check_again_or_say_what_became_of_
     ticking, gate = await desk.stopped_after_the_answer() if in_flight else (None, None)
     with pytest.raises(Conflict, match=WHILE):
         await check(desk)
-    for went_out in (True, False):
+    for action in (Action.CONFIRM, Action.DENY):
         with pytest.raises(Conflict, match=WHILE):
-            await desk.service.resolve(LENA, 1, revision=1, went_out=went_out, reason="I looked")
+            await desk.service.act_with_reason(LENA, action, 1, revision=1, reason="I looked")
     assert labels(await desk.card()) == []
     if ticking and gate:
         gate.opened.set()
@@ -356,8 +358,8 @@ async def test_whoever_wrote_the_old_words_cannot_approve_them_after_an_edit_eit
 async def test_whoever_wrote_the_words_twice_ago_cannot_approve_them(office: Office) -> None:
     desk = await unknown(office, author=OMAR, approver=LENA)
     second = await again(desk, NOOR)
-    async with desk.store.transaction() as tx:
-        assert await tx.broadcasts.change(second, status=Status.UNKNOWN, at=NOW)
+    with desk.store.begin() as tx:
+        assert tx.broadcasts.change(second, status=Status.UNKNOWN, at=NOW)
     third = await desk.service.send_again(MAYA, second.id, revision=second.revision, channel_id=77)
     assert set(third.editors) == {OMAR.id, NOOR.id}
     await desk.service.submit(MAYA, third.id, revision=third.revision)
@@ -381,7 +383,7 @@ async def test_only_what_is_unknown_can_be_sent_again_and_only_from_its_newest_c
     desk = await unknown(office)
     with pytest.raises(Conflict, match="This card is out of date"):
         await again(desk, revision=2)
-    await desk.service.resolve(LENA, 1, revision=1, went_out=True, reason="I looked")
+    await desk.service.confirm(LENA, 1, revision=1, reason="I looked")
     with pytest.raises(Conflict, match="has moved on"):
         await again(desk)
     waiting = await desk.submitted()
@@ -415,22 +417,18 @@ async def test_in_discord_both_buttons_do_what_they_say(v1: Sandbox) -> None:
     await v1.settle()
     assert "⚠️ May be a second push" in readable(v1.review_card())
 
-    credential = v1.herald.service._credential  # pyright: ignore[reportPrivateUsage]
+    credential = v1.herald.service.gate.credential  # pyright: ignore[reportPrivateUsage]
     assert credential is not None
     queue = await v1.person("Lena").slash(v1.channel("moderators"), "notify show", broadcast="1")
     assert "Check again" not in button_labels(response(queue))
-    async with v1.herald.store.transaction() as tx:
-        await tx.remember(
-            "proof of the key",
-            f'{{"digest": "{credential.digest}", "version_date": "{credential.version_date}",'
-            f' "at": "{(v1.clock() - HOUR).isoformat()}"}}',
-        )
+    with v1.herald.store.begin() as tx:
+        keep(tx, credential, Verdict(honoured=True, words=""), at=v1.clock() - HOUR)
     queue = await v1.person("Lena").slash(v1.channel("moderators"), "notify show", broadcast="1")
     done = await v1.person("Lena").click(response(queue), label="Check again")
     assert answer(done) == "Whop is being asked about #1: see its card."
     await v1.settle()
-    async with v1.herald.store.reading() as tx:
-        assert (await tx.broadcasts.get(1)).status is Status.SENT
+    with v1.herald.store.begin(Access.READ) as tx:
+        assert (tx.broadcasts.get(1)).status is Status.SENT
     assert len(v1.whop.pushes) == 1
 
 
@@ -511,8 +509,8 @@ async def test_what_was_refused_may_come_again_by_the_same_interaction(office: O
 async def test_what_people_do_in_discord_carries_its_interaction(v5: Sandbox) -> None:
     await v5.submit(await v5.compose())
     await v5.press("Omar", "Approve")
-    async with v5.herald.store.reading() as tx:
-        used = await tx._connection.scalar(  # pyright: ignore[reportPrivateUsage]
+    with v5.herald.store.begin(Access.READ) as tx:
+        used = tx._connection.scalar(  # pyright: ignore[reportPrivateUsage]
             select(func.count()).select_from(interactions)
         )
     assert used == 3

@@ -197,9 +197,10 @@ async def test_the_command_ends_with_0_1_or_2_and_says_which_line_differs(
     (tmp_path / ".env").write_text(f"DISCORD_TOKEN={TOKEN}\nWHOP_API_KEY=fake\nWHOP_API=v5\n")
     policy = POLICY.replace("TARGETS", 'products = ["prod_Gold"]')
     (tmp_path / "herald.toml").write_text(policy, encoding="utf-8")
-    async with Store.open(f"sqlite:///{tmp_path}/data/herald.db") as store, store.transaction() as tx:
-        event = await tx.audit.append(make_entry(1, guild_id=GUILD))
-        await tx.audit.append(make_entry(2, guild_id=GUILD))
+    async with Store.open(f"sqlite:///{tmp_path}/data/herald.db") as store:
+        with store.begin() as tx:
+            event = tx.audit.append(make_entry(1, guild_id=GUILD))
+            tx.audit.append(make_entry(2, guild_id=GUILD))
     assert await asyncio.to_thread(verify) == 2
     written = capsys.readouterr()
     assert "✓ Sunrise: 2 line(s), none changed" in written.out

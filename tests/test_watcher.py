@@ -17,6 +17,7 @@ from bot.audit.watcher import Watcher
 from bot.chat.channels import MAY_NOT_READ, NO_CHANNEL, Channels
 from bot.errors import StoreError, Unreachable
 from bot.sandbox.sandbox import UNDONE, Sandbox, readable
+from bot.store import Access
 
 
 @pytest.fixture
@@ -68,8 +69,8 @@ def rewrite_unheard(sandbox: Sandbox, message: discord.Message, content: str) ->
 
 async def noticed(sandbox: Sandbox, action: str) -> list[str]:
     """Return the lines that the record says were tampered with."""
-    async with sandbox.herald.store.reading() as tx:
-        events = await tx.audit.of_guild(sandbox.world.guild.id)
+    with sandbox.herald.store.begin(Access.READ) as tx:
+        events = tx.audit.of_guild(sandbox.world.guild.id)
     found = [event.entry for event in events if event.entry.action == action]
     assert all(entry.actor == HERALD for entry in found)
     return [entry.detail for entry in found]
@@ -204,11 +205,11 @@ async def test_a_deletion_that_the_database_cannot_take_is_found_by_comparing(
     first = (await mirrored(v5))[0]
     v5.herald.watcher._woken.clear()  # pyright: ignore[reportPrivateUsage]
 
-    def broken() -> None:
+    async def broken(*_: object, **__: object) -> None:
         raise StoreError("The database is in trouble.")
 
     with monkeypatch.context() as patch:
-        patch.setattr(v5.herald.store, "reading", broken)
+        patch.setattr(v5.herald.store, "read", broken)
         with capture_logs() as logged:
             delete(v5, first)
             await v5.world.env.settle()
@@ -268,9 +269,9 @@ async def test_a_post_of_an_older_herald_counts_as_edited_only_if_its_number_or_
     v5: Sandbox,
 ) -> None:
     there = await mirrored(v5)
-    async with v5.herald.store.transaction() as tx:
+    with v5.herald.store.begin() as tx:
         connection = tx.mirror._connection  # pyright: ignore[reportPrivateUsage]
-        await connection.exec_driver_sql("UPDATE posts SET words = NULL")
+        connection.exec_driver_sql("UPDATE posts SET words = NULL")
     await compare(v5)
     assert len(posts(v5)) == 6
     rewrite(v5, there[2], there[2].content[:-1])

@@ -16,6 +16,8 @@ from bot.broadcast import Status
 from bot.clock import utc_now
 from bot.policy.loading import parse_policy
 from bot.settings import Settings
+from bot.store import Access
+from bot.store.facts import STARTS
 from tests.desk import GUILD, KEY, LENA, Desk, Office
 from tests.fake_discord import FakeDiscord
 
@@ -117,13 +119,13 @@ async def test_a_worker_sends_what_is_approved_leaves_the_messages_to_a_run_and_
         assert status == 0, said
         assert "Traceback" not in said
         assert len(office.whop.pushes) == 2
-        async with desk.store.reading() as tx:
+        with desk.store.begin(Access.READ) as tx:
             later = utc_now() + timedelta(days=1)
-            kinds = [one.kind.value for one in await tx.outbox.posts_to_make(later, limit=99)]
+            kinds = [one.kind.value for one in tx.outbox.posts_to_make(later, limit=99)]
             assert kinds.count("echo") == 2
-            assert len(kinds) - 2 == len(await tx.audit.of_guild(GUILD))
-            assert len(await tx.outbox.cards_to_draw(later, limit=99)) == 2
-            assert await tx.fact("starts without an end") == "[]"
+            assert len(kinds) - 2 == len(tx.audit.of_guild(GUILD))
+            assert len(tx.outbox.cards_to_draw(later, limit=99)) == 2
+            assert tx.facts.get(STARTS) == []
 
 
 async def test_a_second_process_on_the_same_file_ends_with_its_sentence(
@@ -167,8 +169,8 @@ async def test_a_token_that_discord_refuses_delays_nothing_while_the_roles_it_to
     async with open_office(sqlite_url, tmp_path) as office:
         desk = await due(office, 1)
         old = await desk.approved(approver=LENA)
-        async with desk.store.transaction() as tx:
-            await tx.members.saw(GUILD, LENA.id, LENA.roles, at=utc_now() - timedelta(minutes=61))
+        with desk.store.begin() as tx:
+            tx.members.saw(GUILD, LENA.id, LENA.roles, at=utc_now() - timedelta(minutes=61))
         async with worker(office, unused_tcp_port, token="not-the-token") as process:
             await sent(desk, 1)
 

@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 import discord.http
 
 import bot.cli.commands
-import bot.store.store
+import bot.store.sqlite
 
 PATIENCE_SECONDS = 30.0
 
@@ -40,7 +40,7 @@ def _become(run: dict[str, Any]) -> NoReturn:
         os.dup2(os.open(run[name], os.O_RDWR | os.O_CREAT | os.O_TRUNC), number)
     sys.argv = ["herald", *run["arguments"]]
     discord.http.Route.BASE = run["discord"]
-    bot.store.store.BUSY_SECONDS = 0.1
+    bot.store.sqlite.BUSY_SECONDS = 0.1
     if place := run["broken"]:
         _break(place, run["words"])
     status: Any = 0

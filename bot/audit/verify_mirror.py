@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 from bot.audit.mirror import Difference, Expected, Seen, compare
 from bot.errors import NoChannel, Unreachable, Unreadable
 from bot.policy.model import Policy
-from bot.store import Store
+from bot.store import Store, Transaction
 
 
 class Channels(Protocol):
@@ -46,8 +46,7 @@ class MirrorReader:
 
     async def count(self, guilds: Iterable[int]) -> int:
         """Return how many posts there are to read."""
-        async with self._store.reading() as tx:
-            return sum([len(await tx.mirror.message_ids(guild)) for guild in guilds])
+        return await self._store.read(_count, tuple(guilds))
 
     async def compare(self, guild_id: int, advance: Callable[[int], None]) -> Comparison:
         """Read and compare; raise Unreadable or Unreachable if Discord does not show all of it.
@@ -55,9 +54,7 @@ class MirrorReader:
         A Herald that runs may post meanwhile: what it posted before has to be there, and what it knows
         afterwards is no stranger.
         """
-        async with self._store.reading() as tx:
-            since = await tx.mirror.message_ids(guild_id)
-            places = await tx.mirror.channels(guild_id)
+        since, places = await self._store.read(_posted, guild_id)
         if server := self._policy.server(guild_id):
             places.add(server.channels.audit)
         seen: list[Seen] = []
@@ -69,8 +66,7 @@ class MirrorReader:
                 lost.add(place)
             except Unreadable as error:
                 raise Unreadable(f"The channel {place} could not be compared: {error}.") from None
-        async with self._store.reading() as tx:
-            expected = await tx.mirror.expected(guild_id)
+        expected = await self._store.read(_expected, guild_id)
         there = {message.id for message in seen}
         await self._confirm(expected, since - there, lost)
         differences = compare(expected, seen, own=self._channels.own_id, since=since)
@@ -98,3 +94,15 @@ class MirrorReader:
                 raise Unreadable(f"The channel {place} could not be compared: {error}.") from None
             if not gone:
                 raise Unreachable(f"Discord does not show all of the channel {place}: try again later.")
+
+
+def _count(tx: Transaction, guilds: Iterable[int]) -> int:
+    return sum(len(tx.mirror.message_ids(guild)) for guild in guilds)
+
+
+def _posted(tx: Transaction, guild_id: int) -> tuple[set[int], set[int]]:
+    return tx.mirror.message_ids(guild_id), tx.mirror.channels(guild_id)
+
+
+def _expected(tx: Transaction, guild_id: int) -> Expected:
+    return tx.mirror.expected(guild_id)

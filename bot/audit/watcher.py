@@ -15,7 +15,7 @@ from bot.errors import HeraldError, StoreError, Unreachable, Unreadable
 from bot.lifecycle import Lifecycle
 from bot.policy.model import Server
 from bot.store import Store, Transaction
-from bot.store.mirror_posts import unread_fact
+from bot.store.facts import mirror_unread
 
 log = structlog.get_logger()
 
@@ -90,15 +90,13 @@ class Watcher:
             except Unreachable as error:
                 unanswered.append(error)
                 continue
-            async with self._store.transaction() as tx:
-                await self._note_unread(tx, server.guild, unread)
+            await self._store.write(self._note_unread, server.guild, unread)
         if unanswered:
             raise unanswered[0]
 
     async def _compare_server(self, channels: Channels, server: Server) -> str:
         """Return why the channel cannot be read, or nothing."""
-        async with self._store.reading() as tx:
-            newest = await tx.mirror.newest(server.guild, limit=NEWEST)
+        newest = await self._store.read(_newest, server.guild)
         unread = ""
         for channel_id, posts in _by_channel(newest).items():
             try:
@@ -124,34 +122,38 @@ class Watcher:
 
     async def _tell_deleted(self, message_ids: Collection[int]) -> None:
         # Most of what is deleted in a server is none of the record's: for that nothing is written.
-        async with self._store.reading() as tx:
-            posts = await tx.mirror.untold(message_ids, gone=True)
-        if posts:
-            await self._tell(message_ids, gone=True)
+        if await self._store.read(_untold, message_ids, gone=True):
+            await self._store.write(self._tell, message_ids, gone=True)
 
     async def _tell_edited(self, contents: Mapping[int, str]) -> None:
-        async with self._store.reading() as tx:
-            posts = await tx.mirror.untold(contents, gone=False)
+        posts = await self._store.read(_untold, contents, gone=False)
         changed = [post.message_id for post in posts if is_changed(post, contents[post.message_id])]
         if changed:
-            await self._tell(changed, gone=False)
+            await self._store.write(self._tell, changed, gone=False)
 
-    async def _tell(self, message_ids: Collection[int], *, gone: bool) -> None:
-        async with self._store.transaction() as tx:
-            untold: dict[int, list[Posted]] = defaultdict(list)
-            for post in await tx.mirror.untold(message_ids, gone=gone):
-                untold[post.guild_id].append(post)
-            for guild_id, posts in untold.items():
-                detail = name_lines(post.sequence for post in posts)
-                log.warning("the mirror was tampered with", guild=guild_id, gone=gone, lines=detail)
-                event = await self._lifecycle.note_in(tx, guild_id, DELETED if gone else EDITED, detail)
-                await tx.mirror.tell(posts, gone=gone, sequence=event.sequence)
+    def _tell(self, tx: Transaction, message_ids: Collection[int], *, gone: bool) -> None:
+        untold: dict[int, list[Posted]] = defaultdict(list)
+        for post in tx.mirror.untold(message_ids, gone=gone):
+            untold[post.guild_id].append(post)
+        for guild_id, posts in untold.items():
+            detail = name_lines(post.sequence for post in posts)
+            log.warning("the mirror was tampered with", guild=guild_id, gone=gone, lines=detail)
+            event = self._lifecycle.note_in(tx, guild_id, DELETED if gone else EDITED, detail)
+            tx.mirror.tell(posts, gone=gone, sequence=event.sequence)
 
-    async def _note_unread(self, tx: Transaction, guild_id: int, unread: str) -> None:
-        fact = unread_fact(guild_id)
-        if (await tx.fact(fact) or "") != unread:
-            await tx.outbox.redraw_open_cards(guild_id, at=self._clock())
-            await tx.remember(fact, unread)
+    def _note_unread(self, tx: Transaction, guild_id: int, unread: str) -> None:
+        fact = mirror_unread(guild_id)
+        if (tx.facts.get(fact) or "") != unread:
+            tx.outbox.redraw_open_cards(guild_id, at=self._clock())
+            tx.facts.set(fact, unread)
+
+
+def _newest(tx: Transaction, guild_id: int) -> Sequence[Posted]:
+    return tx.mirror.newest(guild_id, limit=NEWEST)
+
+
+def _untold(tx: Transaction, message_ids: Collection[int], *, gone: bool) -> Sequence[Posted]:
+    return tx.mirror.untold(message_ids, gone=gone)
 
 
 def _by_channel(posts: Sequence[Posted]) -> dict[int, list[Posted]]:

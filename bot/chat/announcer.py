@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import timedelta
-from typing import Final, Protocol
+from datetime import datetime, timedelta
+from typing import Final, NamedTuple, Protocol, assert_never
 
 import aiohttp
 import discord
@@ -13,14 +13,14 @@ import structlog
 
 from bot.audit.chain import Event
 from bot.audit.mirror import DELETED, EDITED, LASTING, Condition, hash_words
-from bot.broadcast import Broadcast, Status, Step
+from bot.broadcast import BEFORE_SENDING, Broadcast, Status, Step
 from bot.chat.channels import NO_CHANNEL
 from bot.clock import Clock
 from bot.delivery import Delivery
 from bot.errors import StoreError, Unreachable
 from bot.freeze import Freeze
 from bot.permissions import Actor
-from bot.service import Service, Standing
+from bot.service import Service, Standing, lending, unknowns
 from bot.store import Card, Post, Store, Transaction
 from bot.store.outbox import PostKind
 from bot.wakeup import Wakeup
@@ -49,13 +49,23 @@ class Rendered:
     mentions: discord.AllowedMentions = field(default_factory=discord.AllowedMentions.none)
 
 
+class OnCard(NamedTuple):
+    """All that stands in the database of what a card shows."""
+
+    broadcast: Broadcast
+    deliveries: Sequence[Delivery]
+    freeze: Freeze | None
+    mirror: Condition
+    checkable: bool
+
+
 class Cards(Protocol):
     """How things look: given by the extension that draws them."""
 
     def review(
         self,
         broadcast: Broadcast,
-        deliveries: list[Delivery],
+        deliveries: Sequence[Delivery],
         *,
         current: bool = True,
         freeze: Freeze | None = None,
@@ -149,9 +159,8 @@ class Announcer:
 
     async def drain(self, *, ahead: timedelta = timedelta()) -> None:
         """Show all that may be tried now, and the cards whose turn comes in the time ahead."""
-        async with self._store.reading() as tx:
-            cards = await tx.outbox.cards_to_draw(self._clock() + ahead, limit=BATCH)
-            posts = await tx.outbox.posts_to_make(self._clock(), limit=BATCH)
+        cards = await self._store.glance(_cards, until=self._clock() + ahead)
+        posts = await self._store.glance(_posts, until=self._clock())
         for card in cards:
             await self._draw(card)
         waiting: set[int] = set()
@@ -169,28 +178,22 @@ class Announcer:
             await self._lose(card)
         except Exception as error:  # noqa: BLE001 - one card that cannot be drawn must not silence the rest
             wait = self._report(error, what=f"card of #{card.broadcast_id}", failures=card.failures)
-            async with self._store.transaction() as tx:
-                await tx.outbox.card_failed(card, next_at=self._clock() + wait)
+            await self._store.write(_card_failed, card, next_at=self._clock() + wait)
         else:
-            async with self._store.transaction() as tx:
-                await tx.outbox.card_drawn(
-                    card, message_id=message_id, next_at=self._clock() + PROGRESS_EVERY
-                )
+            await self._store.write(
+                _card_drawn, card, message_id=message_id, next_at=self._clock() + PROGRESS_EVERY
+            )
 
     async def _show_card(self, card: Card) -> int:
-        async with self._store.reading() as tx:
-            broadcast = await tx.broadcasts.get(card.broadcast_id)
-            deliveries = await tx.deliveries.of(card.broadcast_id)
-            freeze = await tx.freezes.over(broadcast.guild_id)
-            mirror = await tx.mirror.condition(broadcast.guild_id)
+        facts = await self._store.read(self._shown_on, card)
         shown = self._client.cards.review(
-            broadcast,
-            deliveries,
+            facts.broadcast,
+            facts.deliveries,
             current=card.current,
-            freeze=freeze,
-            checkable=await self._service.can_check(broadcast),
-            members=await self._members(broadcast),
-            mirror=mirror,
+            freeze=facts.freeze,
+            checkable=facts.checkable,
+            members=await self._members(facts.broadcast),
+            mirror=facts.mirror,
         )
         channel = self._channel(card.channel_id)
         if card.message_id is None:
@@ -198,6 +201,17 @@ class Announcer:
         message = channel.get_partial_message(card.message_id)
         await message.edit(content=shown.content, embeds=shown.embeds, view=shown.view)
         return card.message_id
+
+    def _shown_on(self, tx: Transaction, card: Card) -> "OnCard":
+        broadcast = tx.broadcasts.get(card.broadcast_id)
+        started = broadcast.status not in BEFORE_SENDING
+        return OnCard(
+            broadcast,
+            tx.deliveries.of(broadcast.id) if started else [],
+            tx.freezes.over(broadcast.guild_id),
+            tx.mirror.condition(broadcast.guild_id),
+            unknowns.can_check(tx, self._service.gate, broadcast),
+        )
 
     async def _members(self, broadcast: Broadcast) -> Sequence[Actor] | None:
         if broadcast.status is not Status.REVIEW:
@@ -209,38 +223,45 @@ class Announcer:
 
     async def _lose(self, card: Card) -> None:
         """Post a new card in place of a deleted one; an old card that is gone is no loss."""
-        async with self._store.transaction() as tx:
-            if card.current and card.message_id is not None:
-                await tx.outbox.card_lost(card)
-            elif card.current:
-                # The channel itself is gone: `herald check` says so, and the card waits for a new one.
-                await tx.outbox.card_failed(card, next_at=self._clock() + LONGEST_WAIT)
-            else:
-                await tx.outbox.card_drawn(card, message_id=card.message_id or 0, next_at=self._clock())
         if card.current and card.message_id is not None:
-            self._wakeup.wake()
+            await self._store.write(_card_lost, card)
+        elif card.current:
+            # The channel itself is gone: `herald check` says so, and the card waits for a new one.
+            await self._store.write(_card_failed, card, next_at=self._clock() + LONGEST_WAIT)
+        else:
+            await self._store.write(_card_drawn, card, message_id=card.message_id or 0, next_at=self._clock())
 
     async def _post(self, post: Post) -> bool:
         channel_id = self._place(post)
         try:
-            shown = await self._render(post)
+            shown = await self._store.read(self._rendered, post)
             channel = self._channel(channel_id)
             message = await self._find(post, channel, shown)
             message = message or await _send(channel, shown, nonce=f"post-{post.id}")
         except Exception as error:  # noqa: BLE001 - what cannot be posted waits; the rest goes on
             wait = self._report(error, what=f"{post.kind} post {post.id}", failures=post.failures)
-            async with self._store.transaction() as tx:
-                if post.failures + 1 == LASTING:
-                    await self._show_trouble(tx, post)
-                await tx.outbox.post_failed(post, next_at=self._clock() + wait, trouble=_why(error))
+            await self._store.write(
+                self._post_failed, post, next_at=self._clock() + wait, trouble=_why(error)
+            )
             return False
-        async with self._store.transaction() as tx:
-            if post.failures >= LASTING:
-                await self._show_trouble(tx, post)
-            # As Discord took them: what it trimmed was changed by nobody.
-            words = hash_words(message.content)
-            await tx.outbox.post_made(post, message_id=message.id, channel_id=channel_id, words=words)
+        # As Discord took them: what it trimmed was changed by nobody.
+        words = hash_words(message.content)
+        await self._store.write(
+            self._post_made, post, message_id=message.id, channel_id=channel_id, words=words
+        )
         return True
+
+    def _post_failed(self, tx: Transaction, post: Post, *, next_at: datetime, trouble: str) -> None:
+        if post.failures + 1 == LASTING:
+            self._show_trouble(tx, post)
+        tx.outbox.post_failed(post, next_at=next_at, trouble=trouble)
+
+    def _post_made(
+        self, tx: Transaction, post: Post, *, message_id: int, channel_id: int, words: str
+    ) -> None:
+        if post.failures >= LASTING:
+            self._show_trouble(tx, post)
+        tx.outbox.post_made(post, message_id=message_id, channel_id=channel_id, words=words)
 
     async def _find(
         self, post: Post, channel: discord.PartialMessageable, shown: Rendered
@@ -264,24 +285,27 @@ class Announcer:
         server = self._service.policy.server(post.guild_id)
         return server.channels.audit if server and post.kind is PostKind.AUDIT else post.channel_id
 
-    async def _show_trouble(self, tx: Transaction, post: Post) -> None:
+    def _show_trouble(self, tx: Transaction, post: Post) -> None:
         """Let the open cards show that the mirror's trouble has begun, or ended."""
         if post.kind is PostKind.AUDIT:
-            await tx.outbox.redraw_open_cards(post.guild_id, at=self._clock())
-            self._wakeup.wake()
+            tx.outbox.redraw_open_cards(post.guild_id, at=self._clock())
 
-    async def _render(self, post: Post) -> Rendered:
-        async with self._store.reading() as tx:
-            if post.kind is PostKind.AUDIT:
-                event = await tx.audit.get(post.guild_id, post.sequence or 0)
-                return self._client.cards.audit(event, about=await _only_one_told_of(tx, event))
-            if post.kind is PostKind.TEMPLATE:
-                return self._client.cards.template(
-                    await self._service.find_template(tx, post.guild_id, int(post.step))
+    def _rendered(self, tx: Transaction, post: Post) -> Rendered:
+        cards = self._client.cards
+        match post.kind:
+            case PostKind.AUDIT:
+                event = tx.audit.get(post.guild_id, post.sequence or 0)
+                return cards.audit(event, about=_only_one_told_of(tx, event))
+            case PostKind.TEMPLATE:
+                return cards.template(
+                    lending.find_template(tx, self._service.lifecycle, post.guild_id, int(post.step))
                 )
-            if post.kind is PostKind.FREEZE:
-                return self._client.cards.freeze(await tx.freezes.over(post.guild_id))
-            return self._client.cards.echo(await tx.broadcasts.get(post.broadcast_id or 0), Step(post.step))
+            case PostKind.FREEZE:
+                return cards.freeze(tx.freezes.over(post.guild_id))
+            case PostKind.ECHO:
+                return cards.echo(tx.broadcasts.get(post.broadcast_id or 0), Step(post.step))
+            case _:
+                assert_never(post.kind)
 
     def _channel(self, channel_id: int) -> discord.PartialMessageable:
         return self._client.get_partial_messageable(channel_id)
@@ -299,12 +323,32 @@ class Announcer:
         return wait
 
 
-async def _only_one_told_of(tx: Transaction, event: Event) -> Event | None:
+def _cards(tx: Transaction, *, until: datetime) -> list[Card]:
+    return tx.outbox.cards_to_draw(until, limit=BATCH)
+
+
+def _posts(tx: Transaction, *, until: datetime) -> list[Post]:
+    return tx.outbox.posts_to_make(until, limit=BATCH)
+
+
+def _card_drawn(tx: Transaction, card: Card, *, message_id: int, next_at: datetime) -> None:
+    tx.outbox.card_drawn(card, message_id=message_id, next_at=next_at)
+
+
+def _card_failed(tx: Transaction, card: Card, *, next_at: datetime) -> None:
+    tx.outbox.card_failed(card, next_at=next_at)
+
+
+def _card_lost(tx: Transaction, card: Card) -> None:
+    tx.outbox.card_lost(card)
+
+
+def _only_one_told_of(tx: Transaction, event: Event) -> Event | None:
     """Return the line whose post is gone or edited, if that is what the event tells of a single one."""
     if event.entry.action not in {DELETED, EDITED}:
         return None
-    numbers = await tx.mirror.told_in(event.entry.guild_id, event.sequence)
-    return await tx.audit.get(event.entry.guild_id, numbers[0]) if len(numbers) == 1 else None
+    numbers = tx.mirror.told_in(event.entry.guild_id, event.sequence)
+    return tx.audit.get(event.entry.guild_id, numbers[0]) if len(numbers) == 1 else None
 
 
 def _why(error: BaseException) -> str:

@@ -26,6 +26,7 @@ from bot.notification import reveal, storable
 from bot.permissions import Actor
 from bot.service import Service
 from bot.store import Store
+from bot.store.facts import commands_digest
 
 log = structlog.get_logger()
 
@@ -198,10 +199,9 @@ class HeraldBot(commands.Bot):
         self.tree.copy_global_to(guild=guild)
         payload = [command.to_dict(self.tree) for command in self.tree.get_commands(guild=guild)]
         digest = hashlib.sha256(json.dumps(payload, sort_keys=True).encode()).hexdigest()
-        fact = f"commands of {self.application_id} in {guild.id}"
-        async with self._store.reading() as tx:
-            if await tx.fact(fact) == digest:
-                return
+        installed = commands_digest(self.application_id, guild.id)
+        if await self._store.glance(lambda tx: tx.facts.get(installed)) == digest:
+            return
         try:
             await self.tree.sync(guild=guild)
         except (discord.HTTPException, aiohttp.ClientError, OSError) as error:
@@ -213,8 +213,7 @@ class HeraldBot(commands.Bot):
                 code=getattr(error, "code", None),
             )
             return
-        async with self._store.transaction() as tx:
-            await tx.remember(fact, digest)
+        await self._store.write(lambda tx: tx.facts.set(installed, digest))
 
 
 Interaction = discord.Interaction[HeraldBot]

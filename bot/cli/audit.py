@@ -2,8 +2,8 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Mapping
-from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
+from collections.abc import Callable, Coroutine, Generator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from io import TextIOWrapper
 from pathlib import Path
 from typing import IO, Annotated, Any, Final, Literal
@@ -24,7 +24,7 @@ from bot.errors import ConfigurationError
 from bot.policy.loading import load_policy
 from bot.policy.model import Policy
 from bot.settings import Settings
-from bot.store import Store, Transaction
+from bot.store import Access, Store, Transaction
 
 audit: Final = typer.Typer(
     name="audit", help="Verify the record, export it, and anchor it elsewhere.", no_args_is_help=True
@@ -69,7 +69,7 @@ def verify(
     anchors = [_anchor(text) for text in anchor or []]
     if file is None:
         settings, policy = _load(env_file)
-        whole = _complete(_verify_database(settings, policy, server, anchors))
+        whole = _verify_database(settings, policy, server, anchors)
         if mirror:
             whole &= _complete(_verify_mirror(settings, policy, server))
     elif mirror:
@@ -88,7 +88,7 @@ def verify(
 def anchor(env_file: EnvFile = Path(".env"), server: ServerName = None) -> None:
     """Print the number and digest of each server's last line, to be kept where nobody here can change it."""
     settings, policy = _load(env_file)
-    heads: Mapping[int, Anchor] = _complete(_heads(settings, policy, server))
+    heads: Mapping[int, Anchor] = _heads(settings, policy, server)
     for guild_id, head in heads.items():
         out.print(f"{head}  {_name(policy, guild_id)}", markup=False)
     if not heads:
@@ -126,7 +126,7 @@ def export(
     encoding = FORMATS[form].encoding
     to_stdout = str(output) == "-"
     place = _standard_output(encoding) if to_stdout else written_whole(output, encoding=encoding, force=force)
-    count = _complete(_export(settings, policy, server, typed, form=form, place=place))
+    count = _export(settings, policy, server, typed, form=form, place=place)
     aside.print(f"[green]✓[/] {count} line(s) written to {escape(str(output))}.")
 
 
@@ -140,15 +140,13 @@ def _standard_output(encoding: str) -> Generator[IO[str], None, None]:
         stream.detach()
 
 
-async def _verify_database(
-    settings: Settings, policy: Policy, server: str | None, anchors: list[Anchor]
-) -> bool:
+def _verify_database(settings: Settings, policy: Policy, server: str | None, anchors: list[Anchor]) -> bool:
     verifier, search = Verifier(anchors=anchors), Search(guild_id=_guild(policy, server))
-    async with _record(settings) as tx:
-        total = await tx.audit.count(search)
+    with _record(settings) as tx:
+        total = tx.audit.count(search)
         with _progress() as bar:
             task = bar.add_task("Verifying", total=total)
-            async for lines in tx.audit.lines(search):
+            for lines in tx.audit.lines(search):
                 for line in lines:
                     verifier.read(line)
                 bar.advance(task, len(lines))
@@ -159,14 +157,14 @@ async def _verify_mirror(settings: Settings, policy: Policy, server: str | None)
     wanted = _guild(policy, server)
     guilds = [one.guild for one in policy.servers] if wanted is None else [wanted]
     address = settings.database_url.get_secret_value()
-    async with (
-        Store.open_to_read(address) as store,
-        Channels.logged_in(settings.discord_token) as channels,
-    ):
-        reader = MirrorReader(store=store, channels=channels, policy=policy)
-        with _progress() as bar:
-            task = bar.add_task("Reading Discord", total=await reader.count(guilds))
-            read = [(guild, await reader.compare(guild, lambda n: bar.advance(task, n))) for guild in guilds]
+    with Store.open_to_read(address) as store:
+        async with Channels.logged_in(settings.discord_token) as channels:
+            reader = MirrorReader(store=store, channels=channels, policy=policy)
+            with _progress() as bar:
+                task = bar.add_task("Reading Discord", total=await reader.count(guilds))
+                read = [
+                    (guild, await reader.compare(guild, lambda n: bar.advance(task, n))) for guild in guilds
+                ]
     # Each has to be told, whatever the one before was like.
     agreed = [_tell_of_mirror(_name(policy, guild), one) for guild, one in read]
     return all(agreed)
@@ -228,12 +226,12 @@ def _tell(verifier: Verifier, name: Callable[[int], str], *, told: bool = False)
     return verifier.holds
 
 
-async def _heads(settings: Settings, policy: Policy, server: str | None) -> Mapping[int, Anchor]:
-    async with _record(settings) as tx:
-        return await tx.audit.heads(_guild(policy, server))
+def _heads(settings: Settings, policy: Policy, server: str | None) -> Mapping[int, Anchor]:
+    with _record(settings) as tx:
+        return tx.audit.heads(_guild(policy, server))
 
 
-async def _export(
+def _export(
     settings: Settings,
     policy: Policy,
     server: str | None,
@@ -243,10 +241,10 @@ async def _export(
     place: AbstractContextManager[IO[str]],
 ) -> int:
     written, guild_id = 0, _guild(policy, server)
-    async with _record(settings) as tx:
-        known = {*await tx.audit.audiences(guild_id), *_audiences(policy, guild_id)}
+    with _record(settings) as tx:
+        known = {*tx.audit.audiences(guild_id), *_audiences(policy, guild_id)}
         search = read_search(typed, guild_id=guild_id, audiences=known, now=utc_now())
-        heads = await tx.audit.heads(guild_id)
+        heads = tx.audit.heads(guild_id)
         header = Header(
             at=utc_now().isoformat(timespec="seconds"),
             servers={
@@ -255,11 +253,11 @@ async def _export(
             },
             filters=search.filters,
         )
-        total = await tx.audit.count(search)
+        total = tx.audit.count(search)
         with place as stream, _progress() as bar:
             task = bar.add_task("Exporting", total=total)
             stream.write(FORMATS[form].begin(header))
-            async for lines in tx.audit.lines(search):
+            for lines in tx.audit.lines(search):
                 stream.write(FORMATS[form].lines(header, lines))
                 written += len(lines)
                 bar.advance(task, len(lines))
@@ -267,10 +265,10 @@ async def _export(
     return written
 
 
-@asynccontextmanager
-async def _record(settings: Settings) -> AsyncGenerator[Transaction, None]:
+@contextmanager
+def _record(settings: Settings) -> Generator[Transaction, None, None]:
     address = settings.database_url.get_secret_value()
-    async with Store.open_to_read(address) as store, store.reading() as tx:
+    with Store.open_to_read(address) as store, store.begin(Access.READ) as tx:
         yield tx
 
 

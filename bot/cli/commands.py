@@ -19,17 +19,16 @@ from bot.cli.audit import audit
 from bot.clock import utc_now
 from bot.errors import ConfigurationError, HeraldError, NotAllowed
 from bot.freeze import Freeze
+from bot.key_trust import Credential, Verdict, keep, prove, trial
 from bot.lifecycle import Lifecycle
 from bot.notification import storable
 from bot.policy.loading import load_policy
 from bot.policy.model import Policy, UsersInExperience
 from bot.preflight import ask_discord, check_whop, look_at_mirror, look_up_proof, nothing_to_prove
-from bot.sending.key_trust import Credential, Verdict, keep, prove, trial
 from bot.service import REASON_LIMIT
 from bot.settings import Settings
-from bot.store import Store
+from bot.store import Store, Transaction
 from bot.value import Person
-from bot.wakeup import Wakeup
 from bot.whop import Transport, gateway_for
 
 cli: Final = typer.Typer(
@@ -107,7 +106,7 @@ def check(
         target = None
         out.print(_shown(f"- {_complete(look_up_proof(settings, gateway))}"))
     # What waits is no mistake in the files: it does not keep a script from starting what would post it.
-    for sentence in _complete(look_at_mirror(settings, policy, now=utc_now())):
+    for sentence in look_at_mirror(settings, policy, now=utc_now()):
         out.print(f"[yellow]![/] {_shown(sentence)}")
     problems = _complete(_ask(settings, policy))
     for sentence in problems:
@@ -280,8 +279,7 @@ async def _prove(settings: Settings, target: UsersInExperience) -> Verdict:
         Transport(api_key=settings.whop_api_key) as transport,
     ):
         verdict = await prove(request, transport)
-        async with store.transaction() as tx:
-            await keep(tx, credential, verdict, at=utc_now())
+        await store.write(keep, credential, verdict, at=utc_now())
     return verdict
 
 
@@ -303,7 +301,6 @@ def _lifecycle(settings: Settings, policy: Policy) -> Lifecycle:
         gateway=gateway_for(settings.whop_api, origin=settings.whop_base_url),
         destination=settings.whop_base_url,
         clock=utc_now,
-        wakeup=Wakeup(),
     )
 
 
@@ -311,20 +308,24 @@ async def _freeze(settings: Settings, policy: Policy, reason: str) -> None:
     # A terminal gives halves of characters for bytes that are no text.
     wanted = Freeze(guild_id=None, by=HOST, at=utc_now(), reason=storable(reason[:REASON_LIMIT]))
     address = settings.database_url.get_secret_value()
-    async with Store.open(address, alone=False) as store, store.transaction() as tx:
-        await _lifecycle(settings, policy).freeze(tx, wanted)
+    async with Store.open(address, alone=False) as store:
+        await store.write(_lifecycle(settings, policy).freeze, wanted)
 
 
 async def _unfreeze(settings: Settings, policy: Policy) -> int:
     address = settings.database_url.get_secret_value()
-    async with Store.open(address, alone=False) as store, store.transaction() as tx:
-        standing = await tx.freezes.standing()
-        others = [freeze for freeze in standing if freeze.by != HOST]
-        if standing and not others:
-            raise NotAllowed("The host froze it, so somebody in Discord has to lift it: /notify unfreeze.")
-        for one in others:
-            await _lifecycle(settings, policy).unfreeze(tx, one, HOST)
-        return len(others)
+    async with Store.open(address, alone=False) as store:
+        return await store.write(_lift, _lifecycle(settings, policy))
+
+
+def _lift(tx: Transaction, lifecycle: Lifecycle) -> int:
+    standing = tx.freezes.standing()
+    others = [freeze for freeze in standing if freeze.by != HOST]
+    if standing and not others:
+        raise NotAllowed("The host froze it, so somebody in Discord has to lift it: /notify unfreeze.")
+    for one in others:
+        lifecycle.unfreeze(tx, one, HOST)
+    return len(others)
 
 
 async def _migrate(settings: Settings) -> None:
@@ -338,7 +339,3 @@ def _summary(settings: Settings, policy: Policy) -> str:
         f"{len(policy.servers)} server(s), {audiences} audience(s), Whop API {settings.whop_api},"
         f" sends go to {settings.environment} ({settings.whop_base_url})"
     )
-
-
-if __name__ == "__main__":
-    main()

@@ -14,6 +14,7 @@ from bot.sandbox.discord import SimulatedDiscord
 from bot.sandbox.folder import data_folder, recorder
 from bot.sandbox.sandbox import Sandbox, answer, readable
 from bot.sandbox.whop import Fault
+from bot.store import Access
 
 PATH: Final = {"v5": "/api/v5/app/notifications", "v1": "/api/v1/notifications"}
 
@@ -140,8 +141,8 @@ async def _close(story: Story, sandbox: Sandbox) -> None:
     lines = sandbox.texts("audit")
     for line in lines:
         _seen(story, sandbox.world, "", line)
-    async with sandbox.herald.store.reading() as tx:
-        events = await tx.audit.of_guild(sandbox.world.guild.id)
+    with sandbox.herald.store.begin(Access.READ) as tx:
+        events = tx.audit.of_guild(sandbox.world.guild.id)
     story.expects(f"all {len(events)} events of the record are posted", true=len(lines) == len(events))
     story.expects("the record's chain is unbroken", true=first_broken(events) is None)
     actions = [event.entry.action for event in events]

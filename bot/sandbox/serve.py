@@ -146,8 +146,7 @@ def _posts(world: SimulatedDiscord) -> int:
 
 
 async def _counting_down(herald: Herald) -> bool:
-    async with herald.store.reading() as tx:
-        return await tx.broadcasts.next_moment() is not None
+    return await herald.store.glance(lambda tx: tx.broadcasts.next_moment()) is not None
 
 
 async def _catch_up(world: SimulatedDiscord) -> None:

@@ -2,20 +2,11 @@
 
 import json
 from pathlib import Path
-from typing import Final, NamedTuple
 from uuid import uuid4
 
 from bot.errors import StoreError
 from bot.store import Transaction
-
-_FACT: Final = "instance"
-
-
-class Mark(NamedTuple):
-    """Which database it is, and how many times it has let something go out."""
-
-    instance: str
-    counter: int
+from bot.store.facts import INSTANCE, Mark
 
 
 class RestoreGuard:
@@ -26,11 +17,11 @@ class RestoreGuard:
         # Others of the same folder may write theirs at the same time.
         self._own = uuid4().hex
 
-    async def advance(self, tx: Transaction) -> Mark:
+    def advance(self, tx: Transaction) -> Mark:
         """Count on in the database, in the transaction that lets something go out."""
-        before = await _marked(tx)
+        before = tx.facts.get(INSTANCE)
         mark = Mark(before.instance, before.counter + 1) if before else Mark(uuid4().hex, 1)
-        await tx.remember(_FACT, json.dumps(mark))
+        tx.facts.set(INSTANCE, mark)
         return mark
 
     def keep(self, mark: Mark) -> None:
@@ -49,12 +40,12 @@ class RestoreGuard:
                 f"{self.file} cannot be written ({error.strerror}), so nothing is sent: mend its folder."
             ) from None
 
-    async def doubt(self, tx: Transaction, *, newcomer: bool) -> str:
+    def doubt(self, tx: Transaction, *, newcomer: bool) -> str:
         """Return why the database may be a copy from earlier times, or nothing.
 
         A `newcomer` is one of several processes, for which it is no surprise that it has no file yet.
         """
-        mark, known = await _marked(tx), self._read()
+        mark, known = tx.facts.get(INSTANCE), self._read()
         if mark == known or (known is None and (newcomer or mark is None)):
             return ""
         if mark is None or known is None or mark.instance != known.instance:
@@ -73,8 +64,3 @@ class RestoreGuard:
         except (OSError, ValueError, TypeError):
             # It is there and tells nothing: as good as one of another database.
             return Mark("", 0)
-
-
-async def _marked(tx: Transaction) -> Mark | None:
-    kept = await tx.fact(_FACT)
-    return Mark(*json.loads(kept)) if kept else None

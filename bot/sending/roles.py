@@ -1,7 +1,7 @@
 """Who holds which role now: asked of Discord when a send starts, and remembered for an hour."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from typing import Final, Protocol
 
@@ -10,7 +10,8 @@ from bot.clock import Clock
 from bot.errors import Unreachable
 from bot.permissions import Action, Actor, decide
 from bot.policy.model import Policy
-from bot.store import Store, Transaction
+from bot.store import Transaction
+from bot.store.members import Answer, Seen
 from bot.value import Person
 
 # How old an answer of Discord's may be while it cannot be asked.
@@ -28,13 +29,12 @@ class RoleSource(Protocol):
 class RoleCheck:
     """Whether those who wrote and approved a broadcast still may."""
 
-    def __init__(self, *, store: Store, role_source: RoleSource, policy: Policy, clock: Clock) -> None:
-        self._store = store
+    def __init__(self, *, role_source: RoleSource, policy: Policy, clock: Clock) -> None:
         self._role_source = role_source
         self._policy = policy
         self._clock = clock
 
-    async def ask(self, broadcasts: Iterable[Broadcast]) -> None:
+    async def ask(self, broadcasts: Iterable[Broadcast]) -> Sequence[Answer]:
         """Ask Discord about the people of these broadcasts, before the transaction in which it counts."""
         people = {
             (broadcast.guild_id, person.id)
@@ -44,31 +44,39 @@ class RoleCheck:
                 *(one.approver for one in broadcast.lent),
             )
         }
-        await asyncio.gather(*(self._ask(guild_id, user_id) for guild_id, user_id in sorted(people)))
+        asked = await asyncio.gather(*(self._ask(guild_id, user_id) for guild_id, user_id in sorted(people)))
+        return [answer for answer in asked if answer is not None]
 
-    async def _ask(self, guild_id: int, user_id: int) -> None:
+    async def _ask(self, guild_id: int, user_id: int) -> Answer | None:
         try:
             roles = await self._role_source.roles_of(guild_id, user_id)
         except Unreachable:
-            return
-        async with self._store.transaction() as tx:
-            await tx.members.saw(guild_id, user_id, roles, at=self._clock())
+            return None
+        return Answer(guild_id, user_id, roles, self._clock())
 
-    async def doubt(self, tx: Transaction, broadcast: Broadcast) -> str:
+    def doubt(self, tx: Transaction, broadcast: Broadcast, answers: Sequence[Answer]) -> str:
         """Return who of them may not do any more what they did, or of whom that is not known; or nothing."""
+        people = {person.id for person, _ in _concerned(broadcast)}
+        people |= {one.approver.id for one in broadcast.lent}
+        told = [one for one in answers if one.guild_id == broadcast.guild_id]
+        seen = {one.user_id: Seen(one.roles, one.at) for one in told}
+        if unanswered := people - seen.keys():
+            seen |= tx.members.of(broadcast.guild_id, unanswered)
         for person, action in _concerned(broadcast):
-            if said := await self._doubt_of(tx, broadcast, person, action):
+            if said := self._doubt_of(seen.get(person.id), broadcast, person, action):
                 return said
         server = self._policy.server(broadcast.guild_id)
         if server is None or len(broadcast.approvals) >= server.quorum(broadcast.audience):
             return ""
         # One of those who lend it an approval is enough.
-        doubts = [await self._doubt_of(tx, broadcast, one.approver, Action.APPROVE) for one in broadcast.lent]
+        doubts = [
+            self._doubt_of(seen.get(one.approver.id), broadcast, one.approver, Action.APPROVE)
+            for one in broadcast.lent
+        ]
         return doubts[0] if doubts and all(doubts) else ""
 
-    async def _doubt_of(self, tx: Transaction, broadcast: Broadcast, person: Person, action: Action) -> str:
+    def _doubt_of(self, seen: Seen | None, broadcast: Broadcast, person: Person, action: Action) -> str:
         did = "approved it" if action is Action.APPROVE else "wrote it"
-        seen = await tx.members.of(broadcast.guild_id, person.id)
         if seen is None or abs(self._clock() - seen.at) > OLDEST:
             return f"Discord could not be asked which roles {person.name}, who {did}, holds now"
         if seen.roles is None:

@@ -1,12 +1,10 @@
 """What is settled before a process sends anything: a crash loop, or a database from a backup, freezes."""
 
-import json
 import os
 import platform
-from collections.abc import Mapping
 from contextlib import suppress
-from datetime import datetime, timedelta
-from typing import Any, Final
+from datetime import timedelta
+from typing import Final
 
 import structlog
 
@@ -19,16 +17,16 @@ from bot.freeze import Freeze
 from bot.lifecycle import CHANGED, Lifecycle
 from bot.sending.restore_guard import RestoreGuard
 from bot.store import Store, Transaction
+from bot.store.facts import STARTS, Mark, Start, template_asked
 from bot.store.outbox import PostKind
 
 log = structlog.get_logger()
 
 # More starts than that in this time, each after a crash, and something is badly wrong.
-STARTS: Final = 5
+MOST_STARTS: Final = 5
 WITHIN: Final = timedelta(minutes=10)
 TRIES: Final = 3
 
-_FACT: Final = "starts without an end"
 _RESTORED: Final = "the database was restored from a copy; it may have gone out since that was made"
 
 
@@ -42,103 +40,93 @@ class Startup:
         self._lifecycle = lifecycle
         self._restore_guard = restore_guard
         self._clock = clock
-        self._me: Mapping[str, Any] = {
-            "at": clock().isoformat(),
-            "host": platform.node(),
-            "pid": os.getpid(),
-        }
+        self._me = Start(clock(), platform.node(), os.getpid())
 
     async def begin(self) -> None:
         """Freeze where going on would be wrong; raise StoreError if the database cannot say."""
         for _ in range(TRIES - 1):
             # Others that are at work may be in the way for a moment.
             with suppress(StoreError):
-                return await self._begin()
-        return await self._begin()
+                return self._restore_guard.keep(await self._store.write(self._begin))
+        return self._restore_guard.keep(await self._store.write(self._begin))
 
-    async def _begin(self) -> None:
-        async with self._store.transaction() as tx:
-            if doubt := await self._restore_guard.doubt(tx, newcomer=self._store.outlived is None):
-                await self._distrust(tx, doubt)
-            crashes = [one for one in await _starts(tx) if self._crashed(one)]
-            if len(crashes) >= STARTS:
-                await self._freeze(tx, f"Herald was started {len(crashes) + 1} times within ten minutes")
-            others = [one for one in await _starts(tx) if self._is_recent(one)]
-            await tx.remember(_FACT, json.dumps([*others, self._me]))
-            await self._heed_policy(tx)
-            await self._ask_for_templates(tx)
-            mark = await self._restore_guard.advance(tx)
-        self._restore_guard.keep(mark)
+    def _begin(self, tx: Transaction) -> Mark:
+        if doubt := self._restore_guard.doubt(tx, newcomer=self._store.outlived is None):
+            self._distrust(tx, doubt)
+        starts = tx.facts.get(STARTS) or ()
+        crashes = [one for one in starts if self._crashed(one)]
+        if len(crashes) >= MOST_STARTS:
+            self._freeze(tx, f"Herald was started {len(crashes) + 1} times within ten minutes")
+        tx.facts.set(STARTS, [*(one for one in starts if self._is_recent(one)), self._me])
+        self._heed_policy(tx)
+        self._ask_for_templates(tx)
+        return self._restore_guard.advance(tx)
 
     async def end(self) -> None:
         """Note that this process ended in order."""
-        async with self._store.transaction() as tx:
-            await tx.remember(_FACT, json.dumps([one for one in await _starts(tx) if one != self._me]))
+        await self._store.write(self._end)
 
-    async def _distrust(self, tx: Transaction, doubt: str) -> None:
+    def _end(self, tx: Transaction) -> None:
+        tx.facts.set(STARTS, [one for one in tx.facts.get(STARTS) or () if one != self._me])
+
+    def _distrust(self, tx: Transaction, doubt: str) -> None:
         """Keep a copy of the database from sending once more what has gone out since it was made."""
-        if await tx.broadcasts.is_empty():
+        if tx.broadcasts.is_empty():
             return
-        await self._freeze(tx, doubt)
-        for broadcast in await tx.broadcasts.everywhere(Status.APPROVED):
-            await self._lifecycle.advance(tx, broadcast, Step.HOLD, detail=_RESTORED)
-        for broadcast in await tx.broadcasts.everywhere(Status.SENDING):
-            for delivery in await tx.deliveries.of(broadcast.id):
+        self._freeze(tx, doubt)
+        for broadcast in tx.broadcasts.everywhere(Status.APPROVED):
+            self._lifecycle.advance(tx, broadcast, Step.HOLD, detail=_RESTORED)
+        for broadcast in tx.broadcasts.everywhere(Status.SENDING):
+            for delivery in tx.deliveries.of(broadcast.id):
                 if delivery.status in {DeliveryStatus.PENDING, DeliveryStatus.IN_FLIGHT}:
-                    await tx.deliveries.settle(
+                    tx.deliveries.settle(
                         delivery, status=DeliveryStatus.UNKNOWN, detail=_RESTORED, at=self._clock()
                     )
-            step = conclude(one.status for one in await tx.deliveries.of(broadcast.id))
-            await self._lifecycle.advance(tx, broadcast, step or Step.UNANSWERED, detail=_RESTORED)
+            step = conclude(one.status for one in tx.deliveries.of(broadcast.id))
+            self._lifecycle.advance(tx, broadcast, step or Step.UNANSWERED, detail=_RESTORED)
 
-    async def _heed_policy(self, tx: Transaction) -> None:
+    def _heed_policy(self, tx: Transaction) -> None:
         """Void what was agreed to under another policy: it would send something else now."""
-        for broadcast in await tx.broadcasts.everywhere(Status.REVIEW):
+        for broadcast in tx.broadcasts.everywhere(Status.REVIEW):
             if broadcast.agreed and not self._lifecycle.is_unchanged(broadcast):
-                await tx.broadcasts.void_approvals(broadcast.id)
-                await tx.outbox.redraw_card(broadcast.id, at=self._clock())
-                await self._lifecycle.note(tx, broadcast, HERALD, "approvals void", CHANGED)
-        for broadcast in await tx.broadcasts.everywhere(Status.APPROVED):
+                tx.broadcasts.void_approvals(broadcast)
+                tx.outbox.redraw_card(broadcast.id, at=self._clock())
+                self._lifecycle.note(tx, broadcast, HERALD, "approvals void", CHANGED)
+        for broadcast in tx.broadcasts.everywhere(Status.APPROVED):
             if not self._lifecycle.is_unchanged(broadcast):
-                await self._lifecycle.advance(tx, broadcast, Step.HOLD, detail=CHANGED)
+                self._lifecycle.advance(tx, broadcast, Step.HOLD, detail=CHANGED)
 
-    async def _ask_for_templates(self, tx: Transaction) -> None:
+    def _ask_for_templates(self, tx: Transaction) -> None:
         """Put each template that is new, or says something else now, before its approvers once."""
         for server in self._lifecycle.policy.servers:
             for template in server.templates:
-                number = str(template_number(self._lifecycle.template_fingerprint(server, template)))
-                fact = f"template {number} of {server.guild} was asked for"
-                if await tx.fact(fact) is None:
-                    await tx.remember(fact, self._clock().isoformat())
-                    await tx.outbox.add_post(
+                number = template_number(self._lifecycle.template_fingerprint(server, template))
+                asked = template_asked(number, server.guild)
+                if tx.facts.get(asked) is None:
+                    tx.facts.set(asked, self._clock())
+                    tx.outbox.add_post(
                         PostKind.TEMPLATE,
                         guild_id=server.guild,
                         channel_id=server.channels.review,
-                        step=number,
+                        step=str(number),
                         at=self._clock(),
                     )
 
-    async def _freeze(self, tx: Transaction, reason: str) -> None:
+    def _freeze(self, tx: Transaction, reason: str) -> None:
         log.error("sending is frozen", reason=reason)
         # Conflict: it is frozen already, which is all that is wanted.
         with suppress(Conflict):
-            await self._lifecycle.freeze(
-                tx, Freeze(guild_id=None, by=HERALD, at=self._clock(), reason=reason)
-            )
+            self._lifecycle.freeze(tx, Freeze(guild_id=None, by=HERALD, at=self._clock(), reason=reason))
 
-    def _is_recent(self, start: Mapping[str, Any]) -> bool:
-        return self._clock() - datetime.fromisoformat(start["at"]) <= WITHIN
+    def _is_recent(self, start: Start) -> bool:
+        return self._clock() - start.at <= WITHIN
 
-    def _crashed(self, start: Mapping[str, Any]) -> bool:
+    def _crashed(self, start: Start) -> bool:
         """Tell whether it began lately, here, and is gone without having ended."""
-        if not self._is_recent(start) or start["host"] != self._me["host"]:
+        if not self._is_recent(start) or start.host != self._me.host:
             return False
         # In a container every process has the same number, and the one before is gone for certain.
-        return start["pid"] == self._me["pid"] or not _is_alive(start["pid"])
-
-
-async def _starts(tx: Transaction) -> list[Mapping[str, Any]]:
-    return json.loads(await tx.fact(_FACT) or "[]")
+        return start.pid == self._me.pid or not _is_alive(start.pid)
 
 
 def _is_alive(pid: int) -> bool:

@@ -1,32 +1,124 @@
-"""The use cases: each loads, decides, advances, stores and records in one transaction."""
+"""The use cases: each a function that loads, decides, advances, stores and records in one transaction."""
 
-from bot.broadcast import Broadcast
-from bot.permissions import Action, Actor
-from bot.service.freezing import Freezing
-from bot.service.gate import REASON_LIMIT
+from collections.abc import Mapping, Sequence
+
+from bot.audit.search import Search, read_search
+from bot.broadcast import Approval, Broadcast
+from bot.clock import Clock
+from bot.key_trust import Credential
+from bot.lifecycle import Lifecycle
+from bot.permissions import Action, Actor, decide
+from bot.policy.model import Audience, Policy, Topic
+from bot.service import drafting, freezing, gate, lending, looking, review, templates, unknowns
+from bot.service.gate import REASON_LIMIT, Gate
 from bot.service.lending import Standing
-from bot.service.looking import Looking
-from bot.service.review import Review
-from bot.service.templates import Templates
-from bot.service.unknowns import Unknowns
+from bot.service.use_case import UseCase
+from bot.store import Store
+from bot.whop import Form
 
-__all__ = ["REASON_LIMIT", "Service", "Standing"]
+__all__ = ["REASON_LIMIT", "Gate", "Service", "Standing"]
 
 
-class Service(Looking, Templates, Review, Unknowns, Freezing):
+class Service:
     """What people can do with broadcasts; every refusal is a sentence and stands in the record."""
+
+    may_compose = UseCase(drafting.may_compose, Action.COMPOSE, writes=False)
+    editable = UseCase(drafting.editable, Action.EDIT, writes=False)
+    compose = UseCase(drafting.compose, Action.COMPOSE)
+    edit = UseCase(drafting.edit, Action.EDIT)
+    submit = UseCase(drafting.submit, Action.SUBMIT)
+
+    ask = UseCase(gate.ask, writes=False)
+    approve = UseCase(review.approve, Action.APPROVE)
+    retract = UseCase(review.retract, Action.RETRACT)
+    withdraw = UseCase(review.withdraw, Action.WITHDRAW)
+    request_changes = UseCase(review.request_changes, Action.REQUEST_CHANGES)
+    stop = UseCase(review.stop, Action.STOP)
+    take_back = UseCase(review.take_back, Action.RETURN)
+    release = UseCase(review.release, Action.RELEASE)
+    reject = UseCase(review.reject, Action.REJECT)
+    cancel = UseCase(review.cancel, Action.CANCEL)
+
+    confirm = UseCase(unknowns.confirm, Action.CONFIRM)
+    deny = UseCase(unknowns.deny, Action.DENY)
+    check_again = UseCase(unknowns.check_again, Action.CHECK)
+    send_again = UseCase(unknowns.send_again, Action.SEND_AGAIN)
+
+    ask_template = UseCase(templates.ask_template, writes=False)
+    compose_from = UseCase(templates.compose_from, Action.COMPOSE)
+    approve_template = UseCase(templates.approve_template, Action.APPROVE_TEMPLATE)
+    retract_template = UseCase(templates.retract_template, Action.RETRACT_TEMPLATE)
+    templates = UseCase(templates.templates, Action.LIST, writes=False)
+
+    freeze = UseCase(freezing.freeze, Action.FREEZE)
+    frozen = UseCase(freezing.frozen, Action.LIST, writes=False)
+    unfreeze = UseCase(freezing.unfreeze, Action.UNFREEZE)
+
+    look = UseCase(looking.look, Action.LIST, writes=False)
+    drafts = UseCase(looking.drafts, Action.COMPOSE, writes=False)
+    queue = UseCase(looking.queue, Action.LIST, writes=False)
+    history = UseCase(looking.history, Action.LIST, writes=False)
+    who = UseCase(looking.who, Action.LIST, writes=False)
+    audit = UseCase(looking.audit, Action.AUDIT, writes=False)
+    recorded_audiences = UseCase(looking.recorded_audiences, Action.AUDIT, writes=False)
+    _searchable_audiences = UseCase(looking.searchable_audiences, Action.AUDIT, writes=False)
+
+    def __init__(
+        self, *, store: Store, lifecycle: Lifecycle, clock: Clock, credential: Credential | None = None
+    ) -> None:
+        self.store = store
+        self.lifecycle = lifecycle
+        self.gate = Gate(lifecycle=lifecycle, clock=clock, credential=credential)
+
+    @property
+    def policy(self) -> Policy:
+        """Return the policy that all of them go by."""
+        return self.lifecycle.policy
+
+    @property
+    def form(self) -> Form:
+        """Return what composing asks for."""
+        return self.lifecycle.gateway.form
+
+    def permits(self, actor: Actor, action: Action) -> bool:
+        """Tell whether the actor could do this at all, without recording the question."""
+        return decide(self.policy, actor, action) is None
+
+    def choices(self, actor: Actor, action: Action) -> tuple[Sequence[Audience], Sequence[Topic]]:
+        """Return the audiences and topics the actor may choose from; nothing for those who may not."""
+        server = self.policy.server(actor.guild_id)
+        if server is None or not self.permits(actor, action):
+            return (), ()
+        return server.audiences, server.topics
+
+    def approve_roles(self, actor: Actor) -> Sequence[int]:
+        """Return the Discord roles that may approve in the actor's server."""
+        server = self.policy.server(actor.guild_id)
+        return server.roles.approve if server else ()
+
+    async def lent_to(self, broadcast: Broadcast) -> Sequence[Approval]:
+        """Return the approvals that submitting the draft would let count as one."""
+        return await self.store.read(lending.lenders, self.lifecycle, broadcast)
+
+    async def can_check(self, broadcast: Broadcast) -> bool:
+        """Tell whether Whop can be asked again about an unknown broadcast without pushing twice."""
+        return await self.store.read(unknowns.can_check, self.gate, broadcast)
+
+    async def read_search(self, actor: Actor, typed: Mapping[str, str | None]) -> Search:
+        """Return what is looked for in the record of the actor's server; raise Refused with what to mend."""
+        known = await self._searchable_audiences(actor)
+        guild_id = self.gate.server(actor).guild
+        return read_search(typed, guild_id=guild_id, audiences=known, now=self.gate.clock())
 
     async def act_with_reason(
         self, actor: Actor, action: Action, broadcast_id: int, *, revision: int, reason: str
     ) -> Broadcast:
         """Take the action that a reason was given for."""
-        match action:
-            case Action.CONFIRM | Action.DENY:
-                went_out = action is Action.CONFIRM
-                return await self.resolve(
-                    actor, broadcast_id, revision=revision, went_out=went_out, reason=reason
-                )
-            case Action.REQUEST_CHANGES:
-                return await self._back(actor, action, broadcast_id, revision, reason)
-            case _:
-                return await self._end(actor, action, broadcast_id, revision, reason)
+        reasoned = {
+            Action.CONFIRM: self.confirm,
+            Action.DENY: self.deny,
+            Action.REQUEST_CHANGES: self.request_changes,
+            Action.REJECT: self.reject,
+            Action.CANCEL: self.cancel,
+        }
+        return await reasoned[action](actor, broadcast_id, revision=revision, reason=reason)

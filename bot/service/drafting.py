@@ -1,122 +1,131 @@
 """What authors do with their drafts."""
 
 from collections.abc import Sequence
-from typing import Any
 
-from bot.broadcast import Approval, Broadcast
-from bot.errors import NotReady, Refused
+from bot.broadcast import Broadcast, Step
+from bot.errors import NotReady
 from bot.notification import Notification
 from bot.permissions import Action, Actor, approvers
-from bot.policy.model import Server
-from bot.service.lending import Lending
+from bot.service import lending
+from bot.service.gate import Gate, limit
 from bot.store import Transaction
 
 
-class Drafting(Lending):
-    """Compose, edit, submit."""
+def may_compose(tx: Transaction, gate: Gate, actor: Actor, *, audience: str, topic: str) -> None:
+    """Raise Refused if composing this could only be refused later, before anything is typed."""
+    _ = tx
+    gate.decide(actor, Action.COMPOSE)
+    gate.choose(actor, audience, topic)
 
-    async def may_compose(self, actor: Actor, *, audience: str, topic: str) -> None:
-        """Raise Refused if composing this could only be refused later, before anything is typed."""
-        await self._authorise(actor, Action.COMPOSE)
-        await self._choose(actor, audience, topic)
 
-    async def editable(self, actor: Actor, broadcast_id: int) -> Broadcast:
-        """Return the newest words of the actor's own draft."""
-        return await self.ask(actor, Action.EDIT, broadcast_id)
+def editable(tx: Transaction, gate: Gate, actor: Actor, broadcast_id: int) -> Broadcast:
+    """Return the newest words of the actor's own draft."""
+    return gate.admit(tx, actor, Action.EDIT, broadcast_id, None)
 
-    async def compose(
-        self, actor: Actor, *, audience: str, notification: Notification, channel_id: int
-    ) -> Broadcast:
-        """Store a new draft, fit to be sent or not: nothing typed is lost."""
-        await self._authorise(actor, Action.COMPOSE)
-        server = self._server(actor)
-        await self._choose(actor, audience, notification.topic)
-        try:
-            async with self._store.transaction() as tx:
-                await self._meet(tx, actor)
-                draft = await tx.broadcasts.add(
-                    guild_id=server.guild,
-                    author=actor.person,
-                    audience=audience,
-                    notification=notification,
-                    fingerprint=self.lifecycle.fingerprint(server, audience, notification),
-                    origin_channel_id=channel_id,
-                    at=self._clock(),
-                )
-                await self.lifecycle.note(tx, draft, actor.person, "composed", f"for {audience}")
-        except Refused as refusal:
-            await self._refuse(actor, Action.COMPOSE, refusal, None)
-            raise
-        return draft
 
-    async def edit(
-        self, actor: Actor, broadcast_id: int, *, revision: int, notification: Notification
-    ) -> Broadcast:
-        """Replace the words of a draft by a new revision."""
+def compose(
+    tx: Transaction,
+    gate: Gate,
+    actor: Actor,
+    *,
+    audience: str,
+    notification: Notification,
+    channel_id: int,
+) -> Broadcast:
+    """Store a new draft, fit to be sent or not: nothing typed is lost."""
+    gate.decide(actor, Action.COMPOSE)
+    gate.choose(actor, audience, notification.topic)
+    gate.meet(tx, actor)
+    server = gate.server(actor)
+    draft = tx.broadcasts.add(
+        guild_id=server.guild,
+        author=actor.person,
+        audience=audience,
+        notification=notification,
+        fingerprint=gate.lifecycle.fingerprint(server, audience, notification),
+        origin_channel_id=channel_id,
+        at=gate.clock(),
+    )
+    gate.lifecycle.note(tx, draft, actor.person, "composed", f"for {audience}")
+    return draft
 
-        async def effect(tx: Transaction, before: Broadcast) -> dict[str, Any]:
-            number = before.revision + 1
-            await tx.broadcasts.add_revision(
-                before.id, number, editor=actor.person, notification=notification, at=self._clock()
-            )
-            new = self.lifecycle.fingerprint(self.lifecycle.server_of(before), before.audience, notification)
-            return {"revision": number, "notification": notification, "fingerprint": new, "reason": ""}
 
-        return await self._act(actor, Action.EDIT, broadcast_id, revision=revision, effect=effect)
+def edit(
+    tx: Transaction,
+    gate: Gate,
+    actor: Actor,
+    broadcast_id: int,
+    *,
+    revision: int,
+    notification: Notification,
+) -> Broadcast:
+    """Replace the words of a draft by a new revision."""
+    before = gate.admit(tx, actor, Action.EDIT, broadcast_id, revision)
+    gate.meet(tx, actor)
+    number = before.revision + 1
+    tx.broadcasts.add_revision(
+        before.id, number, editor=actor.person, notification=notification, at=gate.clock()
+    )
+    server = gate.lifecycle.server_of(before)
+    return gate.lifecycle.advance(
+        tx,
+        before,
+        Step.EDIT,
+        actor=actor.person,
+        revision=number,
+        notification=notification,
+        fingerprint=gate.lifecycle.fingerprint(server, before.audience, notification),
+        reason="",
+    )
 
-    async def submit(
-        self,
-        actor: Actor,
-        broadcast_id: int,
-        *,
-        revision: int,
-        note: str = "",
-        members: Sequence[Actor] | None = None,
-    ) -> Broadcast:
-        """Lock a draft and put it before the approvers.
 
-        Where Discord tells who the server's members are, what not enough of them could approve is refused.
-        """
+def submit(
+    tx: Transaction,
+    gate: Gate,
+    actor: Actor,
+    broadcast_id: int,
+    *,
+    revision: int,
+    note: str = "",
+    members: Sequence[Actor] | None = None,
+) -> Broadcast:
+    """Lock a draft and put it before the approvers.
 
-        async def effect(tx: Transaction, before: Broadcast) -> dict[str, Any]:
-            lacking = self.lifecycle.shortcomings(before)
-            if lacking:
-                raise NotReady(lacking[0])
-            server = self.lifecycle.server_of(before)
-            lenders.extend(await self._lenders(tx, before))
-            self._reachable(server, before.model_copy(update={"lent": tuple(lenders)}), members)
-            now = self._clock()
-            await tx.outbox.open_card(before.id, channel_id=server.channels.review, at=now)
-            return {
-                "note": note,
-                "reason": "",
-                # The policy may have changed since the words were typed.
-                "fingerprint": self.lifecycle.fingerprint(server, before.audience, before.notification),
-                "review_expires_at": now + server.rules.review_expires,
-            }
+    Where Discord tells who the server's members are, what not enough of them could approve is refused.
+    """
+    before = gate.admit(tx, actor, Action.SUBMIT, broadcast_id, revision)
+    limit(note)
+    gate.meet(tx, actor)
+    if lacking := gate.lifecycle.shortcomings(before):
+        raise NotReady(lacking[0])
+    server, now = gate.lifecycle.server_of(before), gate.clock()
+    lenders = lending.lenders(tx, gate.lifecycle, before)
+    _refuse_unreachable(gate, before.model_copy(update={"lent": lenders}), members)
+    tx.outbox.open_card(before.id, channel_id=server.channels.review, at=now)
+    submitted = gate.lifecycle.advance(
+        tx,
+        before,
+        Step.SUBMIT,
+        actor=actor.person,
+        detail=note,
+        note=note,
+        reason="",
+        # The policy may have changed since the words were typed.
+        fingerprint=gate.lifecycle.fingerprint(server, before.audience, before.notification),
+        review_expires_at=now + server.rules.review_expires,
+    )
+    return lending.lend(tx, gate.lifecycle, submitted, lenders, at=now)
 
-        async def then(tx: Transaction, submitted: Broadcast) -> Broadcast:
-            return await self._lend(tx, submitted, tuple(lenders))
 
-        lenders: list[Approval] = []
-        return await self._act(
-            actor,
-            Action.SUBMIT,
-            broadcast_id,
-            revision=revision,
-            effect=effect,
-            then=then,
-            detail=note,
+def _refuse_unreachable(gate: Gate, broadcast: Broadcast, members: Sequence[Actor] | None) -> None:
+    if members is None:
+        return
+    server = gate.lifecycle.server_of(broadcast)
+    needed = server.quorum(broadcast.audience) - broadcast.agreed
+    able = approvers(gate.policy, broadcast, members)
+    if len(able) < needed:
+        holders = " or ".join(f"<@&{role}>" for role in server.roles.approve)
+        raise NotReady(
+            f"Nobody could ever approve this: it needs {needed} approval(s), and {len(able)} member(s)"
+            f" other than its author hold the role {holders}. Give the role to more people first."
         )
-
-    def _reachable(self, server: Server, broadcast: Broadcast, members: Sequence[Actor] | None) -> None:
-        if members is None:
-            return
-        needed = server.quorum(broadcast.audience) - broadcast.agreed
-        able = approvers(self.policy, broadcast, members)
-        if len(able) < needed:
-            holders = " or ".join(f"<@&{role}>" for role in server.roles.approve)
-            raise NotReady(
-                f"Nobody could ever approve this: it needs {needed} approval(s), and {len(able)} member(s)"
-                f" other than its author hold the role {holders}. Give the role to more people first."
-            )

@@ -1,12 +1,14 @@
 """What a template lends to a broadcast that is made of it: the approval it was given beforehand."""
 
+from collections.abc import Sequence
+from datetime import datetime
 from typing import NamedTuple
 
 from bot.audit.chain import HERALD
 from bot.broadcast import Approval, Broadcast, Step, template_number
+from bot.lifecycle import Lifecycle
 from bot.notification import proof_code
 from bot.policy.model import Server, Template
-from bot.service.gate import Gate
 from bot.store import Transaction
 from bot.template import fits
 
@@ -35,58 +37,65 @@ class Standing(NamedTuple):
         return template_number(self.fingerprint)
 
 
-class Lending(Gate):
-    """Lend an approval, once, to what a template's approvers have read but for its blanks."""
+def standing_of(tx: Transaction, lifecycle: Lifecycle, server: Server) -> list[Standing]:
+    """Return all templates of a server with who approved what they say now."""
+    printed = {one.name: lifecycle.template_fingerprint(server, one) for one in server.templates}
+    given = tx.templates.approvals(server.guild, printed)
+    return [
+        Standing(one, printed[one.name], given[one.name], server.quorum(one.audience))
+        for one in server.templates
+    ]
 
-    async def lent_to(self, broadcast: Broadcast) -> tuple[Approval, ...]:
-        """Return the approvals that submitting the draft would let count as one."""
-        async with self._store.reading() as tx:
-            return await self._lenders(tx, broadcast)
 
-    async def find_template(self, tx: Transaction, guild_id: int, number: int) -> Standing | None:
-        """Return the template that says what the number stands for, if one still does."""
-        server = self.policy.server(guild_id)
-        standings = [await self._standing(tx, server, one) for one in server.templates] if server else []
-        return next((one for one in standings if one.number == number), None)
+def find_template(tx: Transaction, lifecycle: Lifecycle, guild_id: int, number: int) -> Standing | None:
+    """Return the template that says what the number stands for, if one still does."""
+    server = lifecycle.policy.server(guild_id)
+    standings = standing_of(tx, lifecycle, server) if server else []
+    return next((one for one in standings if one.number == number), None)
 
-    async def _standing(self, tx: Transaction, server: Server, template: Template) -> Standing:
-        fingerprint = self.lifecycle.template_fingerprint(server, template)
-        approvals = await tx.templates.approvals(server.guild, fingerprint, name=template.name)
-        return Standing(template, fingerprint, approvals, server.quorum(template.audience))
 
-    async def _lenders(self, tx: Transaction, broadcast: Broadcast) -> tuple[Approval, ...]:
-        """Return who approved the template that it is made of, but for whoever wrote the broadcast."""
-        server = self.lifecycle.server_of(broadcast)
-        # Nobody could say yes beforehand to a second push, or after someone stopped it or sent it back.
-        if broadcast.repeats is not None or await tx.outbox.has_card(broadcast.id):
-            return ()
-        for template in server.templates:
-            if template.audience == broadcast.audience and fits(template, broadcast.notification):
-                standing = await self._standing(tx, server, template)
-                wrote = {broadcast.author.id, *broadcast.editors}
-                if standing.is_approved:
-                    return tuple(one for one in standing.approvals if one.approver.id not in wrote)
+def lenders(tx: Transaction, lifecycle: Lifecycle, broadcast: Broadcast) -> tuple[Approval, ...]:
+    """Return who approved the template that it is made of, but for whoever wrote the broadcast."""
+    server = lifecycle.server_of(broadcast)
+    made_of = {
+        one.name
+        for one in server.templates
+        if one.audience == broadcast.audience and fits(one, broadcast.notification)
+    }
+    # Nobody could say yes beforehand to a second push, or after someone stopped it or sent it back.
+    if not made_of or broadcast.repeats is not None or tx.outbox.has_card(broadcast.id):
         return ()
+    wrote = {broadcast.author.id, *broadcast.editors}
+    for standing in standing_of(tx, lifecycle, server):
+        if standing.template.name in made_of and standing.is_approved:
+            return tuple(one for one in standing.approvals if one.approver.id not in wrote)
+    return ()
 
-    async def _lend(self, tx: Transaction, submitted: Broadcast, lenders: tuple[Approval, ...]) -> Broadcast:
-        """Let what was approved beforehand count as one approval, which may be the last one needed."""
-        if not lenders:
-            return submitted
-        for one in lenders:
-            await tx.broadcasts.approve(submitted, approver=one.approver, at=one.at, template=one.template)
-        names = " and ".join(one.approver.name for one in lenders)
-        said = f"“{lenders[0].template}”, approved beforehand by {names}, counts as one approval"
-        await self.lifecycle.note(tx, submitted, HERALD, "template", said)
-        lent = await tx.broadcasts.get(submitted.id)
-        server = self.lifecycle.server_of(lent)
-        if lent.agreed < server.quorum(lent.audience):
-            return lent
-        return await self.lifecycle.advance(
-            tx,
-            lent,
-            Step.QUORUM,
-            detail="enough approvals",
-            reason="",
-            due_at=self._clock() + server.rules.undo_window,
-            review_expires_at=None,
-        )
+
+def lend(
+    tx: Transaction,
+    lifecycle: Lifecycle,
+    submitted: Broadcast,
+    approvals: Sequence[Approval],
+    *,
+    at: datetime,
+) -> Broadcast:
+    """Let what was approved beforehand count as one approval, which may be the last one needed."""
+    if not approvals:
+        return submitted
+    lent = tx.broadcasts.approve_all(submitted, approvals)
+    names = " and ".join(one.approver.name for one in approvals)
+    said = f"“{approvals[0].template}”, approved beforehand by {names}, counts as one approval"
+    lifecycle.note(tx, submitted, HERALD, "template", said)
+    server = lifecycle.server_of(lent)
+    if lent.agreed < server.quorum(lent.audience):
+        return lent
+    return lifecycle.advance(
+        tx,
+        lent,
+        Step.QUORUM,
+        detail="enough approvals",
+        reason="",
+        due_at=at + server.rules.undo_window,
+        review_expires_at=None,
+    )

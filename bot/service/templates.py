@@ -1,101 +1,74 @@
 """Templates for emergencies: approved beforehand, they lend a broadcast one approval."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 
-from bot.broadcast import Broadcast
-from bot.errors import Conflict, NotFound, Refused
+from bot.broadcast import Approval, Broadcast
+from bot.errors import Conflict, NotFound
 from bot.permissions import Action, Actor
-from bot.service.drafting import Drafting
-from bot.service.gate import require_name
+from bot.service import drafting, lending
+from bot.service.gate import Gate, require_name
 from bot.service.lending import Standing
 from bot.store import Transaction
 from bot.template import fill
 
 
-class Templates(Drafting):
-    """Look at templates, approve them, compose from them."""
+def templates(tx: Transaction, gate: Gate, actor: Actor) -> list[Standing]:
+    """Return the templates of the actor's server."""
+    gate.decide(actor, Action.LIST)
+    return lending.standing_of(tx, gate.lifecycle, gate.server(actor))
 
-    async def templates(self, actor: Actor) -> list[Standing]:
-        """Return the templates of the actor's server."""
-        await self._authorise(actor, Action.LIST)
-        server = self._server(actor)
-        async with self._store.reading() as tx:
-            return [await self._standing(tx, server, template) for template in server.templates]
 
-    async def ask_template(self, actor: Actor, action: Action, number: int) -> Standing:
-        """Return the template if the actor could do this now; raise Refused before anything is typed."""
-        try:
-            self._decide(actor, action, None)
-            async with self._store.reading() as tx:
-                return await self._known(tx, self._server(actor).guild, number)
-        except Refused as refusal:
-            await self._refuse(actor, action, refusal, None)
-            raise
+def ask_template(tx: Transaction, gate: Gate, actor: Actor, action: Action, number: int) -> Standing:
+    """Return the template if the actor could do this now; raise Refused before anything is typed."""
+    gate.decide(actor, action)
+    return _known(tx, gate, actor, number)
 
-    async def compose_from(
-        self, actor: Actor, number: int, values: Mapping[str, str], *, channel_id: int
-    ) -> Broadcast:
-        """Store a new draft with the words of a template and its blanks filled."""
-        template = (await self.ask_template(actor, Action.COMPOSE, number)).template
-        try:
-            notification = fill(template, values)
-        except Refused as refusal:
-            await self._refuse(actor, Action.COMPOSE, refusal, None)
-            raise
-        return await self.compose(
-            actor, audience=template.audience, notification=notification, channel_id=channel_id
-        )
 
-    async def approve_template(self, actor: Actor, number: int, *, typed: str = "") -> Standing:
-        """Count the actor's yes to what a template says now."""
+def compose_from(
+    tx: Transaction, gate: Gate, actor: Actor, number: int, values: Mapping[str, str], *, channel_id: int
+) -> Broadcast:
+    """Store a new draft with the words of a template and its blanks filled."""
+    template = ask_template(tx, gate, actor, Action.COMPOSE, number).template
+    words = fill(template, values)
+    return drafting.compose(
+        tx, gate, actor, audience=template.audience, notification=words, channel_id=channel_id
+    )
 
-        async def effect(tx: Transaction, before: Standing) -> str:
-            server = self._server(actor)
-            said = require_name(server, before.template.audience, typed)
-            new = await tx.templates.approve(
-                server.guild, before.fingerprint, approver=actor.person, at=self._clock()
-            )
-            if not new:
-                raise Conflict("You have approved this template already.")
-            return said
 
-        return await self._decide_on(actor, Action.APPROVE_TEMPLATE, number, effect)
+def approve_template(tx: Transaction, gate: Gate, actor: Actor, number: int, *, typed: str = "") -> Standing:
+    """Count the actor's yes to what a template says now."""
+    gate.decide(actor, Action.APPROVE_TEMPLATE)
+    server, now = gate.server(actor), gate.clock()
+    gate.meet(tx, actor)
+    before = _known(tx, gate, actor, number)
+    said = require_name(server, before.template.audience, typed)
+    if not tx.templates.approve(server.guild, before.fingerprint, approver=actor.person, at=now):
+        raise Conflict("You have approved this template already.")
+    given = Approval(approver=actor.person, at=now, template=before.template.name)
+    _note(tx, gate, actor, Action.APPROVE_TEMPLATE, before, said)
+    return before._replace(approvals=(*before.approvals, given))
 
-    async def retract_template(self, actor: Actor, number: int) -> Standing:
-        """Take back one's approval of a template."""
 
-        async def effect(tx: Transaction, before: Standing) -> str:
-            if not await tx.templates.retract(self._server(actor).guild, before.fingerprint, actor.id):
-                raise Conflict("You have not approved this template, so there is nothing to withdraw.")
-            return ""
+def retract_template(tx: Transaction, gate: Gate, actor: Actor, number: int) -> Standing:
+    """Take back one's approval of a template."""
+    gate.decide(actor, Action.RETRACT_TEMPLATE)
+    server = gate.server(actor)
+    gate.meet(tx, actor)
+    before = _known(tx, gate, actor, number)
+    if not tx.templates.retract(server.guild, before.fingerprint, actor.id):
+        raise Conflict("You have not approved this template, so there is nothing to withdraw.")
+    _note(tx, gate, actor, Action.RETRACT_TEMPLATE, before, "")
+    return before._replace(approvals=tuple(one for one in before.approvals if one.approver.id != actor.id))
 
-        return await self._decide_on(actor, Action.RETRACT_TEMPLATE, number, effect)
 
-    async def _decide_on(
-        self,
-        actor: Actor,
-        action: Action,
-        number: int,
-        effect: Callable[[Transaction, Standing], Awaitable[str]],
-    ) -> Standing:
-        try:
-            self._decide(actor, action, None)
-            server = self._server(actor)
-            async with self._store.transaction() as tx:
-                await self._meet(tx, actor)
-                before = await self._known(tx, server.guild, number)
-                said = await effect(tx, before)
-                detail = f"template “{before.template.name}”" + (f": {said}" if said else "")
-                await self.lifecycle.note_template(
-                    tx, server.guild, actor.person, action.value, detail, proof=before.proof
-                )
-                return await self._standing(tx, server, before.template)
-        except Refused as refusal:
-            await self._refuse(actor, action, refusal, None)
-            raise
+def _known(tx: Transaction, gate: Gate, actor: Actor, number: int) -> Standing:
+    standing = lending.find_template(tx, gate.lifecycle, gate.server(actor).guild, number)
+    if standing is None:
+        raise NotFound("This template says something else by now, or is gone: see `/notify template`.")
+    return standing
 
-    async def _known(self, tx: Transaction, guild_id: int, number: int) -> Standing:
-        standing = await self.find_template(tx, guild_id, number)
-        if standing is None:
-            raise NotFound("This template says something else by now, or is gone: see `/notify template`.")
-        return standing
+
+def _note(tx: Transaction, gate: Gate, actor: Actor, action: Action, standing: Standing, said: str) -> None:
+    detail = f"template “{standing.template.name}”" + (f": {said}" if said else "")
+    guild_id = gate.server(actor).guild
+    gate.lifecycle.note_template(tx, guild_id, actor.person, action.value, detail, proof=standing.proof)

@@ -1,12 +1,11 @@
 """The audit events: appended, read, never changed."""
 
 import re
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, RowMapping, String, and_, func, insert, select, type_coerce
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import ColumnElement, Connection, RowMapping, String, and_, func, insert, select, type_coerce
 
 from bot.audit.chain import Anchor, Event, NewEvent, StoredEvent, chain
 from bot.audit.search import EVERYTHING, Search
@@ -26,15 +25,15 @@ _AS_IT_STANDS: Final = [
 class AuditLog:
     """One hash chain for each server."""
 
-    def __init__(self, connection: AsyncConnection) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    async def append(self, entry: NewEvent) -> Event:
+    def append(self, entry: NewEvent) -> Event:
         """Add what happened to the end of its server's chain."""
         if self._connection.dialect.name == "postgresql":
-            await postgresql.lock_guild(self._connection, entry.guild_id)
+            postgresql.lock_guild(self._connection, entry.guild_id)
         row = (
-            await self._connection.execute(
+            self._connection.execute(
                 select(audit_events)
                 .where(audit_events.c.guild_id == entry.guild_id)
                 .order_by(audit_events.c.sequence.desc())
@@ -43,28 +42,28 @@ class AuditLog:
         ).mappings()
         last = row.first()
         event = chain(entry, previous=_event(last) if last else None)
-        await self._connection.execute(insert(audit_events).values(event.line._asdict() | {"at": entry.at}))
+        self._connection.execute(insert(audit_events).values(event.line._asdict() | {"at": entry.at}))
         return event
 
-    async def get(self, guild_id: int, sequence: int) -> Event:
+    def get(self, guild_id: int, sequence: int) -> Event:
         """Return one line."""
-        rows = await self._connection.execute(
+        rows = self._connection.execute(
             select(audit_events).where(
                 audit_events.c.guild_id == guild_id, audit_events.c.sequence == sequence
             )
         )
         return _event(rows.mappings().one())
 
-    async def of_guild(self, guild_id: int) -> list[Event]:
+    def of_guild(self, guild_id: int) -> list[Event]:
         """Return a server's whole chain in order."""
-        rows = await self._connection.execute(
+        rows = self._connection.execute(
             select(audit_events).where(audit_events.c.guild_id == guild_id).order_by(audit_events.c.sequence)
         )
         return [_event(row) for row in rows.mappings()]
 
-    async def of_broadcast(self, broadcast_id: int, *, limit: int) -> list[Event]:
+    def of_broadcast(self, broadcast_id: int, *, limit: int) -> list[Event]:
         """Return what happened to one broadcast, newest first."""
-        rows = await self._connection.execute(
+        rows = self._connection.execute(
             select(audit_events)
             .where(audit_events.c.broadcast_id == broadcast_id)
             .order_by(audit_events.c.sequence.desc())
@@ -72,31 +71,31 @@ class AuditLog:
         )
         return [_event(row) for row in rows.mappings()]
 
-    async def newest(self, search: Search, *, before: int | None = None, limit: int) -> list[Event]:
+    def newest(self, search: Search, *, before: int | None = None, limit: int) -> list[Event]:
         """Return what was found, newest first, of the lines with a number below `before`."""
         query = select(audit_events).where(*_conditions(search))
         if before is not None:
             query = query.where(audit_events.c.sequence < before)
         query = query.order_by(audit_events.c.sequence.desc(), audit_events.c.guild_id).limit(limit)
-        return [_event(row) for row in (await self._connection.execute(query)).mappings()]
+        return [_event(row) for row in (self._connection.execute(query)).mappings()]
 
-    async def count(self, search: Search = EVERYTHING) -> int:
+    def count(self, search: Search = EVERYTHING) -> int:
         """Return how many lines `lines` would yield."""
         query = select(func.count()).select_from(audit_events).where(*_conditions(search))
-        return await self._connection.scalar(query) or 0
+        return self._connection.scalar(query) or 0
 
-    async def lines(self, search: Search = EVERYTHING) -> AsyncIterator[Sequence[StoredEvent]]:
+    def lines(self, search: Search = EVERYTHING) -> Iterator[Sequence[StoredEvent]]:
         """Yield the lines that were found exactly as they stand, server by server, some at a time."""
         query = (
             select(*_AS_IT_STANDS)
             .where(*_conditions(search))
             .order_by(audit_events.c.guild_id, audit_events.c.sequence)
         )
-        result = await self._connection.stream(query, execution_options={"yield_per": BATCH})
-        async for rows in result.partitions():
+        result = self._connection.execute(query, execution_options={"yield_per": BATCH})
+        for rows in result.partitions():
             yield [_line(*row) for row in rows]
 
-    async def heads(self, guild_id: int | None = None) -> dict[int, Anchor]:
+    def heads(self, guild_id: int | None = None) -> dict[int, Anchor]:
         """Return the last line of each server's chain."""
         last = (
             select(audit_events.c.guild_id, func.max(audit_events.c.sequence).label("sequence"))
@@ -104,7 +103,7 @@ class AuditLog:
             .group_by(audit_events.c.guild_id)
             .subquery()
         )
-        rows = await self._connection.execute(
+        rows = self._connection.execute(
             select(audit_events.c.guild_id, audit_events.c.sequence, audit_events.c.digest)
             .join(
                 last,
@@ -114,12 +113,12 @@ class AuditLog:
         )
         return {guild: Anchor(sequence, digest) for guild, sequence, digest in rows}
 
-    async def audiences(self, guild_id: int | None = None) -> list[str]:
+    def audiences(self, guild_id: int | None = None) -> list[str]:
         """Return the names of all audiences that a broadcast was ever meant for."""
         query = select(broadcasts.c.audience).distinct().order_by(broadcasts.c.audience)
         if guild_id is not None:
             query = query.where(broadcasts.c.guild_id == guild_id)
-        return list(await self._connection.scalars(query))
+        return list(self._connection.scalars(query))
 
 
 def _by_person(person: int | str) -> ColumnElement[bool]:

@@ -1,11 +1,11 @@
 """Broadcasts, their revisions and approvals."""
 
-from collections.abc import Sequence
-from datetime import datetime
-from typing import Any
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final, TypedDict, Unpack
 
-from sqlalchemy import RowMapping, delete, func, insert, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, RowMapping, String, bindparam, cast, delete, func, insert, select, update
 
 from bot.broadcast import Approval, Broadcast, Status
 from bot.notification import Notification
@@ -13,14 +13,26 @@ from bot.store.tables import approvals, broadcasts, revisions
 from bot.value import Person
 
 
+class Changes(TypedDict, total=False):
+    """What a step may change of a broadcast, beside its status."""
+
+    revision: int
+    notification: Notification
+    fingerprint: str
+    note: str
+    reason: str
+    due_at: datetime | None
+    review_expires_at: datetime | None
+
+
 class Broadcasts:
     """Broadcasts as rows; every change names the status and revision it expects."""
 
-    def __init__(self, connection: AsyncConnection, *, locking: bool) -> None:
+    def __init__(self, connection: Connection, *, locking: bool) -> None:
         self._connection = connection
         self._locking = locking
 
-    async def add(
+    def add(
         self,
         *,
         guild_id: int,
@@ -35,50 +47,51 @@ class Broadcasts:
     ) -> Broadcast:
         """Store a new draft and return it with its number; `writers` are whose words it takes over."""
         editors = writers or (author,)
-        row = await self._connection.execute(
-            insert(broadcasts)
-            .values(
-                guild_id=guild_id,
-                author_id=author.id,
-                author_name=author.name,
-                audience=audience,
-                notification=notification.model_dump_json(),
-                status=Status.DRAFT,
-                revision=len(editors),
-                fingerprint=fingerprint,
-                origin_channel_id=origin_channel_id,
-                note="",
-                reason="",
-                created_at=at,
-                updated_at=at,
-                repeats=repeats,
-            )
-            .returning(broadcasts.c.id)
+        draft: dict[str, Any] = {
+            "guild_id": guild_id,
+            "audience": audience,
+            "revision": len(editors),
+            "fingerprint": fingerprint,
+            "origin_channel_id": origin_channel_id,
+            "created_at": at.astimezone(UTC),
+            "updated_at": at.astimezone(UTC),
+            "repeats": repeats,
+        }
+        words = notification.model_dump_json()
+        added = insert(broadcasts).values(
+            **draft,
+            author_id=author.id,
+            author_name=author.name,
+            notification=words,
+            status=Status.DRAFT,
+            note="",
+            reason="",
         )
-        identifier = row.scalar_one()
+        identifier = self._connection.execute(added.returning(broadcasts.c.id)).scalar_one()
         # A revision for each of them: none may approve what is theirs.
-        for number, editor in enumerate(editors, start=1):
-            await self.add_revision(identifier, number, editor=editor, notification=notification, at=at)
-        return await self.get(identifier)
+        numbered = enumerate(editors, start=1)
+        self._connection.execute(
+            insert(revisions), [_revision(identifier, number, one, words, at) for number, one in numbered]
+        )
+        return Broadcast(
+            **draft,
+            id=identifier,
+            author=author,
+            editors=tuple(sorted({one.id for one in editors})),
+            notification=notification,
+            status=Status.DRAFT,
+        )
 
-    async def add_revision(
+    def add_revision(
         self, broadcast_id: int, revision: int, *, editor: Person, notification: Notification, at: datetime
     ) -> None:
         """Keep what an editor wrote; a revision is never changed afterwards."""
-        await self._connection.execute(
-            insert(revisions).values(
-                broadcast_id=broadcast_id,
-                revision=revision,
-                editor_id=editor.id,
-                editor_name=editor.name,
-                notification=notification.model_dump_json(),
-                at=at,
-            )
-        )
+        words = notification.model_dump_json()
+        self._connection.execute(insert(revisions), [_revision(broadcast_id, revision, editor, words, at)])
 
-    async def writers(self, broadcast: Broadcast) -> list[Person]:
+    def writers(self, broadcast: Broadcast) -> list[Person]:
         """Return everyone whose words may be in it, its author included."""
-        rows = await self._connection.execute(
+        rows = self._connection.execute(
             select(revisions.c.editor_id, revisions.c.editor_name)
             .where(revisions.c.broadcast_id == broadcast.id)
             .order_by(revisions.c.revision)
@@ -86,158 +99,227 @@ class Broadcasts:
         named = {person.id: person for person in (Person(*row) for row in rows)}
         return list((named | {broadcast.author.id: broadcast.author}).values())
 
-    async def find(self, broadcast_id: int) -> Broadcast | None:
+    def find(self, broadcast_id: int) -> Broadcast | None:
         """Return the broadcast with that number, if there is one.
 
         In a transaction that may write, nobody else changes or approves it until the end of it.
         """
-        found = await self._load(broadcasts.c.id == broadcast_id, locked=self._locking)
+        found = self._load(broadcasts.c.id == broadcast_id, locked=self._locking)
         return found[0] if found else None
 
-    async def get(self, broadcast_id: int) -> Broadcast:
+    def get(self, broadcast_id: int) -> Broadcast:
         """Return the broadcast with a number that is known to exist."""
-        found = await self.find(broadcast_id)
+        found = self.find(broadcast_id)
         if found is None:
             raise LookupError(f"no broadcast {broadcast_id}")
         return found
 
-    async def change(self, before: Broadcast, *, status: Status, at: datetime, **values: Any) -> bool:
-        """Change a broadcast that is still as `before` says; return whether it was."""
-        if "notification" in values:
-            values["notification"] = values["notification"].model_dump_json()
-        done = await self._connection.execute(
+    def head(self, broadcast_id: int) -> Broadcast:
+        """Return a broadcast without who approved it, for what only moves it on; nobody else changes it."""
+        return self.heads([broadcast_id])[broadcast_id]
+
+    def heads(self, broadcast_ids: Iterable[int]) -> dict[int, Broadcast]:
+        """Return broadcasts by their numbers, without who approved them."""
+        wanted = broadcasts.c.id.in_(sorted(set(broadcast_ids)))
+        found = self._load(wanted, limit=None, oldest=True, locked=self._locking, approved=False)
+        return {one.id: one for one in found}
+
+    def change(
+        self, before: Broadcast, *, status: Status, at: datetime, **changes: Unpack[Changes]
+    ) -> Broadcast | None:
+        """Change a broadcast that is still as `before` says; return it changed, or None if it was not."""
+        done = self._connection.execute(
             update(broadcasts)
             .where(
                 broadcasts.c.id == before.id,
                 broadcasts.c.status == before.status,
                 broadcasts.c.revision == before.revision,
             )
-            .values(status=status, updated_at=at, **values)
+            .values(status=status, updated_at=at, **_written(changes))
         )
-        return done.rowcount == 1
+        if done.rowcount != 1:
+            return None
+        after = before.model_copy(update={"status": status, "updated_at": at, **changes})
+        if (after.revision, after.fingerprint) == (before.revision, before.fingerprint):
+            return after
+        # An approval counts only for the very revision and fingerprint it was given to.
+        return after.model_copy(update={"approvals": (), "lent": ()})
 
-    async def approve(
+    def approve(
         self, broadcast: Broadcast, *, approver: Person, at: datetime, template: str | None = None
-    ) -> None:
-        """Add an approval of what stands there now, or one that a template lends it."""
-        await self._connection.execute(
-            insert(approvals).values(
-                broadcast_id=broadcast.id,
-                approver_id=approver.id,
-                approver_name=approver.name,
-                revision=broadcast.revision,
-                fingerprint=broadcast.fingerprint,
-                at=at,
-                template=template,
-            )
-        )
+    ) -> Broadcast:
+        """Add an approval of what stands there now, or one that a template lends it; return it with that."""
+        return self.approve_all(broadcast, [Approval(approver=approver, at=at, template=template)])
 
-    async def retract(self, broadcast_id: int, approver_id: int) -> bool:
-        """Drop one person's approval; return False if there is none."""
-        done = await self._connection.execute(
+    def approve_all(self, broadcast: Broadcast, given: Sequence[Approval]) -> Broadcast:
+        """Add approvals of what stands there now; return it with them."""
+        self._connection.execute(
+            insert(approvals),
+            [
+                {
+                    "broadcast_id": broadcast.id,
+                    "approver_id": one.approver.id,
+                    "approver_name": one.approver.name,
+                    "revision": broadcast.revision,
+                    "fingerprint": broadcast.fingerprint,
+                    "at": one.at,
+                    "template": one.template,
+                }
+                for one in given
+            ],
+        )
+        return _with_approvals(broadcast, [*broadcast.approvals, *broadcast.lent, *given])
+
+    def retract(self, broadcast: Broadcast, approver_id: int) -> Broadcast | None:
+        """Drop one person's approval and return it without; None if there is none."""
+        done = self._connection.execute(
             delete(approvals).where(
-                approvals.c.broadcast_id == broadcast_id, approvals.c.approver_id == approver_id
+                approvals.c.broadcast_id == broadcast.id, approvals.c.approver_id == approver_id
             )
         )
-        return done.rowcount == 1
+        if done.rowcount != 1:
+            return None
+        left = [*broadcast.approvals, *broadcast.lent]
+        return _with_approvals(broadcast, [one for one in left if one.approver.id != approver_id])
 
-    async def void_approvals(self, broadcast_id: int) -> None:
+    def void_approvals(self, broadcast: Broadcast) -> Broadcast:
         """Drop the approvals: what they were given to is no longer under review. The record keeps them."""
-        await self._connection.execute(delete(approvals).where(approvals.c.broadcast_id == broadcast_id))
+        if not broadcast.agreed:
+            return broadcast
+        self._connection.execute(delete(approvals).where(approvals.c.broadcast_id == broadcast.id))
+        return _with_approvals(broadcast, ())
 
-    async def of_author(
-        self, guild_id: int, author_id: int, status: Status, *, limit: int
-    ) -> list[Broadcast]:
+    def of_author(self, guild_id: int, author_id: int, status: Status, *, limit: int) -> list[Broadcast]:
         """Return an author's broadcasts in one status, newest first."""
-        return await self._load(
+        return self._load(
             broadcasts.c.guild_id == guild_id,
             broadcasts.c.author_id == author_id,
             broadcasts.c.status == status,
             limit=limit,
         )
 
-    async def in_status(self, guild_id: int, statuses: Sequence[Status], *, limit: int) -> list[Broadcast]:
+    def in_status(self, guild_id: int, statuses: Sequence[Status], *, limit: int) -> list[Broadcast]:
         """Return a server's broadcasts in any of the statuses, newest first."""
-        return await self._load(
-            broadcasts.c.guild_id == guild_id, broadcasts.c.status.in_(statuses), limit=limit
-        )
+        return self._load(broadcasts.c.guild_id == guild_id, broadcasts.c.status.in_(statuses), limit=limit)
 
-    async def everywhere(self, status: Status) -> list[Broadcast]:
+    def everywhere(self, status: Status) -> list[Broadcast]:
         """Return all servers' broadcasts in one status, oldest first."""
-        return await self._load(broadcasts.c.status == status, limit=None, oldest=True)
+        return self._load(broadcasts.c.status == status, limit=None, oldest=True)
 
-    async def count(self, guild_id: int) -> dict[str, int]:
+    def count(self, guild_id: int) -> dict[str, int]:
         """Return how many broadcasts of a server have each status."""
         query = select(broadcasts.c.status, func.count()).where(broadcasts.c.guild_id == guild_id)
-        rows = await self._connection.execute(query.group_by(broadcasts.c.status))
+        rows = self._connection.execute(query.group_by(broadcasts.c.status))
         return {status: number for status, number in rows}  # noqa: C416 - a row is no pair to the type checker
 
-    async def is_empty(self) -> bool:
+    def is_empty(self) -> bool:
         """Tell whether there has never been a broadcast."""
-        return await self._connection.scalar(select(broadcasts.c.id).limit(1)) is None
+        return self._connection.scalar(select(broadcasts.c.id).limit(1)) is None
 
-    async def due(self, now: datetime, *, limit: int) -> list[Broadcast]:
+    def due(self, now: datetime, *, limit: int) -> list[Broadcast]:
         """Return approved broadcasts whose time has come, oldest first."""
-        return await self._load(
+        return self._load(
             broadcasts.c.status == Status.APPROVED, broadcasts.c.due_at <= now, limit=limit, oldest=True
         )
 
-    async def expired(self, now: datetime, *, limit: int) -> list[Broadcast]:
+    def expired(self, now: datetime, *, limit: int) -> list[Broadcast]:
         """Return broadcasts that waited too long for a review."""
-        return await self._load(
+        return self._load(
             broadcasts.c.status == Status.REVIEW,
             broadcasts.c.review_expires_at <= now,
             limit=limit,
             oldest=True,
         )
 
-    async def next_moment(self) -> datetime | None:
+    def next_moment(self) -> datetime | None:
         """Return when the next approved broadcast falls due."""
-        return await self._connection.scalar(
+        return self._connection.scalar(
             select(func.min(broadcasts.c.due_at)).where(broadcasts.c.status == Status.APPROVED)
         )
 
-    async def _load(
-        self, *where: Any, limit: int | None = 1, oldest: bool = False, locked: bool = False
+    def _load(
+        self,
+        *where: Any,
+        limit: int | None = 1,
+        oldest: bool = False,
+        locked: bool = False,
+        approved: bool = True,
     ) -> list[Broadcast]:
         order = broadcasts.c.id if oldest else broadcasts.c.id.desc()
-        query = select(broadcasts).where(*where).order_by(order).limit(limit)
+        query = select(broadcasts, _EDITORS).where(*where).order_by(order).limit(limit)
         # SQLite has one writer at a time and passes the lock over.
-        rows = await self._connection.execute(query.with_for_update() if locked else query)
-        return [await self._assemble(row) for row in rows.mappings().all()]
+        rows = self._connection.execute(query.with_for_update() if locked else query).mappings().all()
+        if not rows:
+            return []
+        given: dict[int, list[RowMapping]] = defaultdict(list)
+        if approved:
+            for one in self._connection.execute(_GIVEN, {"ids": [row["id"] for row in rows]}).mappings():
+                given[one["broadcast_id"]].append(one)
+        return [_assembled(row, given[row["id"]]) for row in rows]
 
-    async def _assemble(self, row: RowMapping) -> Broadcast:
-        editors = await self._connection.scalars(
-            select(revisions.c.editor_id).distinct().where(revisions.c.broadcast_id == row["id"])
-        )
-        # An approval counts only for the very revision and fingerprint it was given to.
-        given = await self._connection.execute(
-            select(approvals)
-            .where(
-                approvals.c.broadcast_id == row["id"],
-                approvals.c.revision == row["revision"],
-                approvals.c.fingerprint == row["fingerprint"],
-            )
-            .order_by(approvals.c.at)
-        )
-        agreed = [
+
+_EDITORS: Final = (
+    select(func.aggregate_strings(cast(revisions.c.editor_id, String), ","))
+    .where(revisions.c.broadcast_id == broadcasts.c.id)
+    .correlate(broadcasts)
+    .scalar_subquery()
+    .label("editors")
+)
+_GIVEN: Final = (
+    select(approvals)
+    .where(approvals.c.broadcast_id.in_(bindparam("ids", expanding=True)))
+    .order_by(approvals.c.at)
+)
+
+
+def _assembled(row: RowMapping, given: Iterable[RowMapping]) -> Broadcast:
+    broadcast = Broadcast(
+        **{name: row[name] for name in _PLAIN},
+        status=Status(row["status"]),
+        author=Person(row["author_id"], row["author_name"]),
+        editors=tuple(sorted({int(editor) for editor in (row["editors"] or "").split(",") if editor})),
+        notification=Notification.model_validate_json(row["notification"]),
+    )
+    return _with_approvals(
+        broadcast,
+        [
             Approval(
                 approver=Person(one["approver_id"], one["approver_name"]),
                 at=one["at"],
                 template=one["template"],
             )
-            for one in given.mappings()
-        ]
-        plain = {name: row[name] for name in _PLAIN}
-        return Broadcast(
-            **plain,
-            status=Status(row["status"]),
-            author=Person(row["author_id"], row["author_name"]),
-            editors=tuple(sorted(editors)),
-            notification=Notification.model_validate_json(row["notification"]),
-            approvals=tuple(one for one in agreed if one.template is None),
-            lent=tuple(one for one in agreed if one.template is not None),
-        )
+            for one in given
+            # An approval counts only for the very revision and fingerprint it was given to.
+            if (one["revision"], one["fingerprint"]) == (row["revision"], row["fingerprint"])
+        ],
+    )
+
+
+def _with_approvals(broadcast: Broadcast, agreed: Sequence[Approval]) -> Broadcast:
+    return broadcast.model_copy(
+        update={
+            "approvals": tuple(one for one in agreed if one.template is None),
+            "lent": tuple(one for one in agreed if one.template is not None),
+        }
+    )
+
+
+def _revision(broadcast_id: int, number: int, editor: Person, words: str, at: datetime) -> dict[str, object]:
+    return {
+        "broadcast_id": broadcast_id,
+        "revision": number,
+        "editor_id": editor.id,
+        "editor_name": editor.name,
+        "notification": words,
+        "at": at,
+    }
+
+
+def _written(changes: Changes) -> dict[str, object]:
+    written: dict[str, object] = {**changes}
+    if "notification" in changes:
+        written["notification"] = changes["notification"].model_dump_json()
+    return written
 
 
 _PLAIN = (

@@ -1,12 +1,13 @@
 """Deliveries and their attempts."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
-from typing import Any, Final, cast
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any, Final, NamedTuple
 
-from sqlalchemy import RowMapping, func, insert, or_, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import ColumnElement, Connection, RowMapping, case, exists, func, insert, or_, select, update
 
+from bot.broadcast import Status
 from bot.delivery import Attempt, Delivery, DeliveryStatus, Request
 from bot.store.tables import attempts, broadcasts, deliveries
 
@@ -14,16 +15,32 @@ from bot.store.tables import attempts, broadcasts, deliveries
 LEASE: Final = timedelta(seconds=60)
 
 
+class Work(NamedTuple):
+    """What waits for a process that sends."""
+
+    abandoned: bool
+    expired: bool
+    due: bool
+    pending: bool
+
+
+class Results(NamedTuple):
+    """What became of a broadcast's deliveries, and each different trouble once."""
+
+    statuses: frozenset[DeliveryStatus]
+    troubles: tuple[str, ...]
+
+
 class Deliveries:
     """Deliveries as rows; an attempt is written down before its first byte."""
 
-    def __init__(self, connection: AsyncConnection, *, locking: bool) -> None:
+    def __init__(self, connection: Connection, *, locking: bool) -> None:
         self._connection = connection
         self._locking = locking
 
-    async def add(self, broadcast_id: int, requests: Sequence[Request], *, at: datetime) -> None:
+    def add(self, broadcast_id: int, requests: Sequence[Request], *, at: datetime) -> None:
         """Store the frozen requests of a broadcast."""
-        await self._connection.execute(
+        self._connection.execute(
             insert(deliveries),
             [
                 {
@@ -42,17 +59,17 @@ class Deliveries:
             ],
         )
 
-    async def of(self, broadcast_id: int) -> list[Delivery]:
+    def of(self, broadcast_id: int) -> list[Delivery]:
         """Return a broadcast's deliveries in order."""
-        return await self._load(deliveries.c.broadcast_id == broadcast_id, limit=None)
+        return self._load(deliveries.c.broadcast_id == broadcast_id, limit=None)
 
-    async def due(self, now: datetime, *, limit: int) -> list[Delivery]:
+    def due(self, now: datetime, *, limit: int) -> list[Delivery]:
         """Return deliveries that may be claimed, those that have waited longest first.
 
         In a transaction that may write, they and their broadcasts are nobody else's until the end of it;
         those that another transaction has are left out.
         """
-        return await self._load(
+        return self._load(
             deliveries.c.status == DeliveryStatus.PENDING,
             deliveries.c.next_at <= now,
             limit=limit,
@@ -61,77 +78,99 @@ class Deliveries:
             order=[deliveries.c.next_at],
         )
 
-    async def abandoned(self, *, owner: str, outlived: str | None) -> list[Delivery]:
+    def abandoned(self, *, owner: str, outlived: str | None) -> list[Delivery]:
         """Return deliveries that were claimed by somebody else who will not tell what became of them.
 
         Their lease is over, or their owner's name begins with that of processes which are certainly gone.
         """
-        gone = deliveries.c.lease_until.is_(None) | (deliveries.c.lease_until <= await self._database_time())
+        return self._load(*self._is_abandoned(owner, outlived), limit=None)
+
+    def work(self, now: datetime, *, owner: str, outlived: str | None) -> Work:
+        """Return what there is to do, by one question that an index answers."""
+        asked = (
+            exists().where(*self._is_abandoned(owner, outlived)),
+            exists().where(broadcasts.c.status == Status.REVIEW, broadcasts.c.review_expires_at <= now),
+            exists().where(broadcasts.c.status == Status.APPROVED, broadcasts.c.due_at <= now),
+            exists().where(deliveries.c.status == DeliveryStatus.PENDING, deliveries.c.next_at <= now),
+        )
+        return Work(*map(bool, self._connection.execute(select(*asked)).one()))
+
+    def _is_abandoned(self, owner: str, outlived: str | None) -> Sequence[ColumnElement[bool]]:
+        gone = deliveries.c.lease_until.is_(None) | (deliveries.c.lease_until <= self._database_time())
         if outlived is not None:
             gone = or_(gone, deliveries.c.owner.startswith(outlived))
-        return await self._load(
+        return (
             deliveries.c.status == DeliveryStatus.IN_FLIGHT,
             or_(deliveries.c.owner.is_(None), deliveries.c.owner != owner),
             gone,
-            limit=None,
         )
 
-    async def arrived_since(self, moment: datetime) -> int:
+    def arrived_since(self, moment: datetime) -> int:
         """Return how many attempts may have reached Whop after that moment: it took them until their end."""
         counted = (
             select(func.count())
             .select_from(attempts)
             .where(or_(attempts.c.finished_at.is_(None), attempts.c.finished_at > moment))
         )
-        return await self._connection.scalar(counted) or 0
+        return self._connection.scalar(counted) or 0
 
-    async def under_way_since(self, moment: datetime) -> int:
+    def under_way_since(self, moment: datetime) -> int:
         """Return how many attempts that were started at that moment or later have no outcome yet."""
         counted = (
             select(func.count())
             .select_from(attempts)
             .where(attempts.c.started_at >= moment, attempts.c.finished_at.is_(None))
         )
-        return await self._connection.scalar(counted) or 0
+        return self._connection.scalar(counted) or 0
 
-    async def claim(self, delivery: Delivery, *, owner: str, at: datetime) -> Delivery | None:
-        """Take a pending delivery and write its attempt down; return None if it is no longer pending."""
-        number = delivery.attempts + 1
-        done = await self._connection.execute(
+    def claim(self, wanted: Sequence[Delivery], *, owner: str, at: datetime) -> list[Delivery]:
+        """Take those that are still pending and write their attempts down; return them as they are then."""
+        if not wanted:
+            return []
+        # As many as were read: a claim of another process in between has counted on.
+        attempted = case({one.id: one.attempts for one in wanted}, value=deliveries.c.id)
+        taken = self._connection.execute(
             update(deliveries)
             .where(
-                deliveries.c.id == delivery.id,
+                deliveries.c.id.in_([one.id for one in wanted]),
                 deliveries.c.status == DeliveryStatus.PENDING,
-                deliveries.c.attempts == delivery.attempts,
+                # As many as were read; a claim of another process in between has counted on.
+                deliveries.c.attempts == attempted,
             )
             .values(
                 status=DeliveryStatus.IN_FLIGHT,
-                attempts=number,
+                attempts=deliveries.c.attempts + 1,
                 owner=owner,
-                lease_until=await self._database_time() + LEASE,
+                lease_until=self._database_time(LEASE),
             )
+            .returning(deliveries.c.id)
         )
-        if done.rowcount != 1:
-            return None
-        await self._connection.execute(
-            insert(attempts).values(delivery_id=delivery.id, number=number, started_at=at, detail="")
-        )
-        return await self.get(delivery.id)
+        won = {row.id for row in taken}
+        claimed = [_claimed(one, owner=owner, at=at) for one in wanted if one.id in won]
+        if claimed:
+            self._connection.execute(
+                insert(attempts),
+                [
+                    {"delivery_id": one.id, "number": one.attempts, "started_at": at, "detail": ""}
+                    for one in claimed
+                ],
+            )
+        return claimed
 
-    async def get(self, delivery_id: int) -> Delivery:
+    def get(self, delivery_id: int) -> Delivery:
         """Return one delivery as it stands now."""
-        return (await self._load(deliveries.c.id == delivery_id, limit=1))[0]
+        return (self._load(deliveries.c.id == delivery_id, limit=1))[0]
 
-    async def check_again(self, delivery: Delivery, *, at: datetime) -> bool:
+    def check_again(self, delivery: Delivery, *, at: datetime) -> bool:
         """Let an unknown delivery be sent once more; return False if it is no longer unknown."""
-        done = await self._connection.execute(
+        done = self._connection.execute(
             update(deliveries)
             .where(deliveries.c.id == delivery.id, deliveries.c.status == DeliveryStatus.UNKNOWN)
             .values(status=DeliveryStatus.PENDING, next_at=at)
         )
         return done.rowcount == 1
 
-    async def settle(
+    def settle(
         self,
         delivery: Delivery,
         *,
@@ -144,7 +183,7 @@ class Deliveries:
         late: bool = False,
     ) -> bool:
         """Write what became of a delivery; return False if it is no longer as it is given."""
-        done = await self._connection.execute(
+        done = self._connection.execute(
             update(deliveries)
             .where(
                 deliveries.c.id == delivery.id,
@@ -158,7 +197,7 @@ class Deliveries:
             return False
         # What became of an attempt is written once, unless its true answer came after all.
         open_or_late = attempts.c.outcome.is_not(None) if late else attempts.c.finished_at.is_(None)
-        await self._connection.execute(
+        self._connection.execute(
             update(attempts)
             .where(
                 attempts.c.delivery_id == delivery.id,
@@ -171,17 +210,36 @@ class Deliveries:
         )
         return True
 
-    async def _database_time(self) -> datetime:
-        """Return the time by the database's clock, which all processes share."""
-        if self._connection.dialect.name == "postgresql":
-            moment = await self._connection.scalar(select(func.timezone("UTC", func.clock_timestamp())))
-        else:
-            moment = datetime.fromisoformat(
-                await self._connection.scalar(select(func.strftime("%Y-%m-%d %H:%M:%f", "now"))) or ""
-            )
-        return cast("datetime", moment).replace(tzinfo=UTC)
+    def is_under_way(self, broadcast_id: int) -> bool:
+        """Tell whether any of a broadcast has no outcome yet: as fast for the thousandth as for one."""
+        left = select(deliveries.c.id).where(
+            deliveries.c.broadcast_id == broadcast_id,
+            deliveries.c.status.in_([DeliveryStatus.PENDING, DeliveryStatus.IN_FLIGHT]),
+        )
+        return self._connection.scalar(left.limit(1)) is not None
 
-    async def _load(
+    def results(self, broadcast_id: int) -> Results:
+        """Return what became of a broadcast's deliveries: each status, and each trouble in their order."""
+        rows = self._connection.execute(
+            select(deliveries.c.status, deliveries.c.detail, func.min(deliveries.c.position).label("first"))
+            .where(deliveries.c.broadcast_id == broadcast_id)
+            .group_by(deliveries.c.status, deliveries.c.detail)
+            .order_by(func.min(deliveries.c.position))
+        ).all()
+        return Results(
+            statuses=frozenset(DeliveryStatus(row.status) for row in rows),
+            troubles=tuple(dict.fromkeys(row.detail for row in rows if row.detail)),
+        )
+
+    def _database_time(self, after: timedelta = timedelta()) -> ColumnElement[datetime]:
+        """Return the time by the database's clock, which all processes share, or so much after it."""
+        if self._connection.dialect.name == "postgresql":
+            return func.timezone("UTC", func.clock_timestamp()) + after
+        # As the driver writes a moment, down to the microsecond.
+        later = f"{after.total_seconds():+.3f} seconds"
+        return func.strftime("%Y-%m-%d %H:%M:%f000", "now", later)
+
+    def _load(
         self, *where: object, limit: int | None, locked: bool = False, order: Sequence[Any] = ()
     ) -> list[Delivery]:
         query = (
@@ -192,14 +250,15 @@ class Deliveries:
         )
         if locked:
             query = query.join(broadcasts).with_for_update(skip_locked=True)
-        rows = await self._connection.execute(query)
-        found = rows.mappings().all()
-        past = await self._attempts_of([row["id"] for row in found])
-        return [_delivery(row, past[row["id"]]) for row in found]
+        found = self._connection.execute(query).mappings().all()
+        past = self._attempts_of([row["id"] for row in found if row["attempts"]])
+        return [_delivery(row, past.get(row["id"], ())) for row in found]
 
-    async def _attempts_of(self, delivery_ids: Sequence[int]) -> dict[int, list[Attempt]]:
+    def _attempts_of(self, delivery_ids: Sequence[int]) -> dict[int, list[Attempt]]:
         """Return the attempts of each of these deliveries, oldest first."""
-        rows = await self._connection.execute(
+        if not delivery_ids:
+            return {}
+        rows = self._connection.execute(
             select(attempts)
             .where(attempts.c.delivery_id.in_(delivery_ids))
             .order_by(attempts.c.delivery_id, attempts.c.number)
@@ -215,6 +274,16 @@ class Deliveries:
                 )
             )
         return found
+
+
+def _claimed(delivery: Delivery, *, owner: str, at: datetime) -> Delivery:
+    return replace(
+        delivery,
+        status=DeliveryStatus.IN_FLIGHT,
+        attempts=delivery.attempts + 1,
+        owner=owner,
+        past=(*delivery.past, Attempt(started_at=at)),
+    )
 
 
 def _delivery(row: RowMapping, past: Sequence[Attempt]) -> Delivery:

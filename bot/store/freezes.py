@@ -2,8 +2,7 @@
 
 from typing import Final
 
-from sqlalchemy import delete, insert, select
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, delete, insert, select
 
 from bot.freeze import Freeze, first_over
 from bot.store.tables import facts
@@ -14,28 +13,28 @@ _PREFIX: Final = "freeze of "
 class Freezes:
     """Freezes as facts: read inside the transaction that claims, so that none is overlooked."""
 
-    def __init__(self, connection: AsyncConnection) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    async def standing(self) -> list[Freeze]:
+    def standing(self) -> list[Freeze]:
         """Return all freezes, that of everything first."""
-        rows = await self._connection.scalars(select(facts.c.value).where(facts.c.name.startswith(_PREFIX)))
+        rows = self._connection.scalars(select(facts.c.value).where(facts.c.name.startswith(_PREFIX)))
         found = [Freeze.model_validate_json(row) for row in rows]
         return sorted(found, key=lambda freeze: freeze.guild_id or 0)
 
-    async def over(self, guild_id: int) -> Freeze | None:
+    def over(self, guild_id: int) -> Freeze | None:
         """Return the freeze that halts this server's sending, if there is one."""
-        return first_over(await self.standing(), guild_id)
+        return first_over(self.standing(), guild_id)
 
-    async def add(self, freeze: Freeze) -> None:
+    def add(self, freeze: Freeze) -> None:
         """Keep a freeze where there is none yet."""
-        await self._connection.execute(
+        self._connection.execute(
             insert(facts).values(name=_name(freeze.guild_id), value=freeze.model_dump_json())
         )
 
-    async def remove(self, freeze: Freeze) -> bool:
+    def remove(self, freeze: Freeze) -> bool:
         """Drop a freeze; return False if someone was faster."""
-        done = await self._connection.execute(delete(facts).where(facts.c.name == _name(freeze.guild_id)))
+        done = self._connection.execute(delete(facts).where(facts.c.name == _name(freeze.guild_id)))
         return done.rowcount == 1
 
 

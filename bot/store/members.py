@@ -1,13 +1,12 @@
 """What Discord last said of people's roles."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.store.tables import members
 
@@ -17,9 +16,18 @@ _INSERT: Final[Mapping[str, Any]] = MappingProxyType(
 )
 
 
-def insert_of(connection: AsyncConnection) -> Any:
+def insert_of(connection: Connection) -> Any:
     """Return the insert of the connection's dialect, which can say what to do about a conflict."""
     return _INSERT[connection.dialect.name]
+
+
+class Answer(NamedTuple):
+    """What Discord said of someone's roles; None if they were no member of the server."""
+
+    guild_id: int
+    user_id: int
+    roles: frozenset[int] | None
+    at: datetime
 
 
 class Seen(NamedTuple):
@@ -32,31 +40,43 @@ class Seen(NamedTuple):
 class Members:
     """Answers of Discord's, kept for the time in which it cannot be asked."""
 
-    def __init__(self, connection: AsyncConnection) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    async def saw(self, guild_id: int, user_id: int, roles: Iterable[int] | None, *, at: datetime) -> None:
+    def saw(self, guild_id: int, user_id: int, roles: Iterable[int] | None, *, at: datetime) -> None:
         """Keep an answer in place of the one before."""
-        values = {
-            "guild_id": guild_id,
-            "user_id": user_id,
-            "roles": None if roles is None else sorted(roles),
-            "at": at,
-        }
-        new = insert_of(self._connection)(members).values(values)
-        await self._connection.execute(
+        self.saw_all([Answer(guild_id, user_id, None if roles is None else frozenset(roles), at)])
+
+    def saw_all(self, answers: Sequence[Answer]) -> None:
+        """Keep answers in place of those before."""
+        if not answers:
+            return
+        new = insert_of(self._connection)(members)
+        self._connection.execute(
             new.on_conflict_do_update(
                 index_elements=["guild_id", "user_id"],
                 set_={"roles": new.excluded.roles, "at": new.excluded.at},
-            )
+            ),
+            [
+                {
+                    "guild_id": one.guild_id,
+                    "user_id": one.user_id,
+                    "roles": None if one.roles is None else sorted(one.roles),
+                    "at": one.at,
+                }
+                # Two that keep the same answers do so in the same order.
+                for one in sorted(answers, key=lambda one: (one.guild_id, one.user_id))
+            ],
         )
 
-    async def of(self, guild_id: int, user_id: int) -> Seen | None:
-        """Return the newest answer, if there ever was one."""
-        rows = await self._connection.execute(
-            select(members).where(members.c.guild_id == guild_id, members.c.user_id == user_id)
+    def of(self, guild_id: int, user_ids: Iterable[int]) -> Mapping[int, Seen]:
+        """Return the newest answer about each of these people, where there ever was one."""
+        rows = self._connection.execute(
+            select(members).where(
+                members.c.guild_id == guild_id, members.c.user_id.in_(sorted(set(user_ids)))
+            )
         )
-        row = rows.mappings().first()
-        if row is None:
-            return None
-        return Seen(None if row["roles"] is None else frozenset(row["roles"]), row["at"])
+        return {
+            row["user_id"]: Seen(None if row["roles"] is None else frozenset(row["roles"]), row["at"])
+            for row in rows.mappings()
+        }

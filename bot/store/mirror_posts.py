@@ -3,10 +3,10 @@
 from collections.abc import Collection, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Select, and_, func, or_, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, Select, and_, func, or_, select, update
 
 from bot.audit.mirror import Condition, Expected, Posted
+from bot.store.facts import mirror_unread
 from bot.store.outbox import PostKind
 from bot.store.tables import audit_events, cards, facts, posts
 
@@ -16,19 +16,14 @@ _ITS_EVENT: Final = and_(
 )
 
 
-def unread_fact(guild_id: int) -> str:
-    """Return under which name it is remembered why a server's mirror cannot be read."""
-    return f"mirror of {guild_id} cannot be read"
-
-
 class MirrorPosts:
     """The posts of the record's lines."""
 
-    def __init__(self, connection: AsyncConnection, *, locking: bool) -> None:
+    def __init__(self, connection: Connection, *, locking: bool) -> None:
         self._connection = connection
         self._locking = locking
 
-    async def untold(self, message_ids: Collection[int], *, gone: bool) -> list[Posted]:
+    def untold(self, message_ids: Collection[int], *, gone: bool) -> list[Posted]:
         """Return those lines of which nobody has told yet that they are gone, or edited.
 
         Where it may be told in this transaction, everybody else who would tell of them waits for it.
@@ -37,44 +32,44 @@ class MirrorPosts:
         if not gone:
             query = query.where(posts.c.edited_in.is_(None))
         query = query.order_by(posts.c.id)
-        return await self._posts(query.with_for_update(of=posts) if self._locking else query)
+        return self._posts(query.with_for_update(of=posts) if self._locking else query)
 
-    async def tell(self, told: Sequence[Posted], *, gone: bool, sequence: int) -> None:
+    def tell(self, told: Sequence[Posted], *, gone: bool, sequence: int) -> None:
         """Note in which line of the record it is told that they are gone, or edited."""
-        await self._connection.execute(
+        self._connection.execute(
             update(posts)
             .where(_IS_LINE, posts.c.message_id.in_([post.message_id for post in told]))
             .values({"gone_in" if gone else "edited_in": sequence})
         )
 
-    async def told_in(self, guild_id: int, sequence: int) -> list[int]:
+    def told_in(self, guild_id: int, sequence: int) -> list[int]:
         """Return of which lines' posts a line of the record tells."""
         told = or_(posts.c.gone_in == sequence, posts.c.edited_in == sequence)
         query = select(posts.c.sequence).where(posts.c.guild_id == guild_id, _IS_LINE, told)
-        return list(await self._connection.scalars(query.order_by(posts.c.sequence)))
+        return list(self._connection.scalars(query.order_by(posts.c.sequence)))
 
-    async def newest(self, guild_id: int, *, limit: int) -> list[Posted]:
+    def newest(self, guild_id: int, *, limit: int) -> list[Posted]:
         """Return the last lines that were posted and of which nobody has told that they are gone."""
         query = _posted().where(posts.c.guild_id == guild_id, posts.c.gone_in.is_(None))
-        return await self._posts(query.order_by(posts.c.sequence.desc()).limit(limit))
+        return self._posts(query.order_by(posts.c.sequence.desc()).limit(limit))
 
-    async def message_ids(self, guild_id: int) -> set[int]:
+    def message_ids(self, guild_id: int) -> set[int]:
         """Return the messages of all lines that were posted."""
         query = select(posts.c.message_id).where(posts.c.guild_id == guild_id, _IS_LINE, posts.c.done)
-        return {one for one in await self._connection.scalars(query) if one is not None}
+        return {one for one in self._connection.scalars(query) if one is not None}
 
-    async def channels(self, guild_id: int) -> set[int]:
+    def channels(self, guild_id: int) -> set[int]:
         """Return where lines were posted."""
         query = select(posts.c.channel_id).where(posts.c.guild_id == guild_id, _IS_LINE, posts.c.done)
-        return set(await self._connection.scalars(query.distinct()))
+        return set(self._connection.scalars(query.distinct()))
 
-    async def tampered(self, guild_id: int) -> int:
+    def tampered(self, guild_id: int) -> int:
         """Return how many posts were found gone or edited."""
         found = or_(posts.c.gone_in.is_not(None), posts.c.edited_in.is_not(None))
         query = select(func.count()).select_from(posts).where(posts.c.guild_id == guild_id, _IS_LINE, found)
-        return await self._connection.scalar(query) or 0
+        return self._connection.scalar(query) or 0
 
-    async def expected(self, guild_id: int) -> Expected:
+    def expected(self, guild_id: int) -> Expected:
         """Return all that the server's channels are compared with."""
         execute, scalars = self._connection.execute, self._connection.scalars
         chain = select(audit_events.c.sequence, audit_events.c.digest).where(
@@ -83,25 +78,25 @@ class MirrorPosts:
         lines = select(posts.c.sequence, posts.c.gone_in, posts.c.edited_in, posts.c.done).where(
             posts.c.guild_id == guild_id, _IS_LINE
         )
-        rows = (await execute(lines)).all()
+        rows = (execute(lines)).all()
         others = [
-            *await scalars(select(posts.c.message_id).where(~_IS_LINE, posts.c.message_id.is_not(None))),
-            *await scalars(select(cards.c.message_id).where(cards.c.message_id.is_not(None))),
+            *scalars(select(posts.c.message_id).where(~_IS_LINE, posts.c.message_id.is_not(None))),
+            *scalars(select(cards.c.message_id).where(cards.c.message_id.is_not(None))),
         ]
         return Expected(
-            lines={row.sequence: row.digest for row in await execute(chain)},
-            posts=await self._posts(_posted().where(posts.c.guild_id == guild_id)),
+            lines={row.sequence: row.digest for row in execute(chain)},
+            posts=self._posts(_posted().where(posts.c.guild_id == guild_id)),
             waiting={sequence for sequence, _, _, done in rows if not done},
             others=frozenset(others),
             told={sequence: gone or edited for sequence, gone, edited, _ in rows if gone or edited},
         )
 
-    async def condition(self, guild_id: int) -> Condition:
+    def condition(self, guild_id: int) -> Condition:
         """Return how the server's mirror fares."""
         undone = (posts.c.guild_id == guild_id, _IS_LINE, posts.c.done.is_(False))
-        waiting = await self._connection.scalar(select(func.count()).select_from(posts).where(*undone))
-        fact = select(facts.c.value).where(facts.c.name == unread_fact(guild_id))
-        unread = await self._connection.scalar(fact)
+        waiting = self._connection.scalar(select(func.count()).select_from(posts).where(*undone))
+        fact = select(facts.c.value).where(facts.c.name == mirror_unread(guild_id).name)
+        unread = self._connection.scalar(fact)
         if not waiting:
             return Condition(unread=unread or "")
         head = select(func.min(posts.c.id)).where(*undone).scalar_subquery()
@@ -111,13 +106,13 @@ class MirrorPosts:
             .outerjoin(audit_events, _ITS_EVENT)
             .where(posts.c.id == head)
         )
-        failures, trouble, since = (await self._connection.execute(query)).one()
+        failures, trouble, since = (self._connection.execute(query)).one()
         return Condition(
             waiting=waiting, since=since, failures=failures, why=trouble or "", unread=unread or ""
         )
 
-    async def _posts(self, query: Select[Any]) -> list[Posted]:
-        return [Posted(*row) for row in await self._connection.execute(query)]
+    def _posts(self, query: Select[Any]) -> list[Posted]:
+        return [Posted(*row) for row in self._connection.execute(query)]
 
 
 def _posted() -> Select[*tuple[Any, ...]]:

@@ -4,8 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import case, func, insert, or_, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, case, func, insert, or_, select, update
 
 from bot.broadcast import OPEN
 from bot.store.tables import broadcasts, cards, posts
@@ -52,17 +51,20 @@ class Post:
 class Outbox:
     """The outbox: written in the transaction that changes the state, emptied by the announcer."""
 
-    def __init__(self, connection: AsyncConnection) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        # Whether there is something new to show.
+        self.is_filled = False
 
-    async def open_card(self, broadcast_id: int, *, channel_id: int, at: datetime) -> None:
+    def open_card(self, broadcast_id: int, *, channel_id: int, at: datetime) -> None:
         """Ask for a fresh card and let the older ones say that they are out of date."""
-        await self._connection.execute(
+        self.is_filled = True
+        self._connection.execute(
             update(cards)
             .where(cards.c.broadcast_id == broadcast_id, cards.c.current)
             .values(current=False, wanted=cards.c.wanted + 1, next_at=at)
         )
-        await self._connection.execute(
+        self._connection.execute(
             insert(cards).values(
                 broadcast_id=broadcast_id,
                 channel_id=channel_id,
@@ -74,35 +76,35 @@ class Outbox:
             )
         )
 
-    async def has_card(self, broadcast_id: int) -> bool:
+    def has_card(self, broadcast_id: int) -> bool:
         """Tell whether a broadcast was ever put before its approvers."""
         return (
-            await self._connection.scalar(
-                select(cards.c.id).where(cards.c.broadcast_id == broadcast_id).limit(1)
-            )
+            self._connection.scalar(select(cards.c.id).where(cards.c.broadcast_id == broadcast_id).limit(1))
             is not None
         )
 
-    async def redraw_card(self, broadcast_id: int, *, at: datetime | None = None) -> None:
+    def redraw_card(self, broadcast_id: int, *, at: datetime | None = None) -> None:
         """Ask that the broadcast's card shows where it stands at that time, or when its turn comes."""
-        await self._connection.execute(
+        self.is_filled = True
+        self._connection.execute(
             update(cards)
             .where(cards.c.broadcast_id == broadcast_id, cards.c.current)
             .values(wanted=cards.c.wanted + 1, **({"next_at": at} if at else {}))
         )
 
-    async def redraw_open_cards(self, guild_id: int, *, at: datetime) -> None:
+    def redraw_open_cards(self, guild_id: int, *, at: datetime) -> None:
         """Ask that all cards of a server which still wait for something are drawn again."""
+        self.is_filled = True
         waiting = select(broadcasts.c.id).where(
             broadcasts.c.guild_id == guild_id, broadcasts.c.status.in_(sorted(OPEN))
         )
-        await self._connection.execute(
+        self._connection.execute(
             update(cards)
             .where(cards.c.broadcast_id.in_(waiting), cards.c.current)
             .values(wanted=cards.c.wanted + 1, next_at=at)
         )
 
-    async def add_post(
+    def add_post(
         self,
         kind: PostKind,
         *,
@@ -114,7 +116,8 @@ class Outbox:
         step: str = "",
     ) -> None:
         """Ask for one message."""
-        await self._connection.execute(
+        self.is_filled = True
+        self._connection.execute(
             insert(posts).values(
                 guild_id=guild_id,
                 channel_id=channel_id,
@@ -128,9 +131,9 @@ class Outbox:
             )
         )
 
-    async def cards_to_draw(self, now: datetime, *, limit: int) -> list[Card]:
+    def cards_to_draw(self, now: datetime, *, limit: int) -> list[Card]:
         """Return cards that do not show what they should and may be tried now."""
-        rows = await self._connection.execute(
+        rows = self._connection.execute(
             select(cards)
             .where(cards.c.shown < cards.c.wanted, cards.c.next_at <= now)
             .order_by(cards.c.id)
@@ -138,7 +141,7 @@ class Outbox:
         )
         return [Card(**{name: row[name] for name in Card.__slots__}) for row in rows.mappings()]
 
-    async def cards_waiting(self, guild_id: int) -> int:
+    def cards_waiting(self, guild_id: int) -> int:
         """Return how many cards of a server do not show what they should."""
         query = (
             select(func.count())
@@ -146,9 +149,9 @@ class Outbox:
             .join(broadcasts, broadcasts.c.id == cards.c.broadcast_id)
             .where(broadcasts.c.guild_id == guild_id, cards.c.shown < cards.c.wanted)
         )
-        return await self._connection.scalar(query) or 0
+        return self._connection.scalar(query) or 0
 
-    async def posts_to_make(self, now: datetime, *, limit: int) -> list[Post]:
+    def posts_to_make(self, now: datetime, *, limit: int) -> list[Post]:
         """Return what may be posted now, oldest first; nothing of a record whose next line has to wait."""
         undone = posts.c.done.is_(False)
         heads = (
@@ -157,7 +160,7 @@ class Outbox:
             .group_by(posts.c.guild_id)
         )
         waiting = select(posts.c.guild_id).where(posts.c.id.in_(heads), posts.c.next_at > now)
-        rows = await self._connection.execute(
+        rows = self._connection.execute(
             select(posts)
             .where(
                 undone,
@@ -172,9 +175,9 @@ class Outbox:
             for row in rows.mappings()
         ]
 
-    async def card_drawn(self, card: Card, *, message_id: int, next_at: datetime) -> None:
+    def card_drawn(self, card: Card, *, message_id: int, next_at: datetime) -> None:
         """Note that the card shows all that was wanted when it was read, and when its next turn comes."""
-        await self._connection.execute(
+        self._connection.execute(
             update(cards)
             .where(cards.c.id == card.id)
             .values(
@@ -186,27 +189,28 @@ class Outbox:
             )
         )
 
-    async def card_lost(self, card: Card) -> None:
+    def card_lost(self, card: Card) -> None:
         """Note that the card's message is gone, so that a new one is posted."""
-        await self._connection.execute(update(cards).where(cards.c.id == card.id).values(message_id=None))
+        self.is_filled = True
+        self._connection.execute(update(cards).where(cards.c.id == card.id).values(message_id=None))
 
-    async def card_failed(self, card: Card, *, next_at: datetime) -> None:
+    def card_failed(self, card: Card, *, next_at: datetime) -> None:
         """Note that Discord did not take the card, and when to try again."""
-        await self._connection.execute(
+        self._connection.execute(
             update(cards).where(cards.c.id == card.id).values(failures=card.failures + 1, next_at=next_at)
         )
 
-    async def post_made(self, post: Post, *, message_id: int, channel_id: int, words: str) -> None:
+    def post_made(self, post: Post, *, message_id: int, channel_id: int, words: str) -> None:
         """Note where the post stands, and the hash of what it says."""
-        await self._connection.execute(
+        self._connection.execute(
             update(posts)
             .where(posts.c.id == post.id)
             .values(done=True, message_id=message_id, channel_id=channel_id, words=words, trouble=None)
         )
 
-    async def post_failed(self, post: Post, *, next_at: datetime, trouble: str) -> None:
+    def post_failed(self, post: Post, *, next_at: datetime, trouble: str) -> None:
         """Note that Discord did not take the post, why, and when to try again."""
-        await self._connection.execute(
+        self._connection.execute(
             update(posts)
             .where(posts.c.id == post.id)
             .values(failures=post.failures + 1, next_at=next_at, trouble=trouble)

@@ -1,12 +1,11 @@
 """PostgreSQL: how Herald connects to it, has it for itself, and tells of its troubles."""
 
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import Any, Final
 
-from sqlalchemy import URL, func, select, text
+from sqlalchemy import URL, Connection, Engine, create_engine, func, select, text
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from bot.errors import ConfigurationError
 
@@ -31,34 +30,34 @@ _OPTIONS: Final = {
 }
 
 
-@asynccontextmanager
-async def opened(url: URL, *, alone: bool) -> AsyncGenerator[AsyncEngine, None]:
+@contextmanager
+def opened(url: URL, *, alone: bool) -> Generator[Engine, None, None]:
     """Connect, make sure that commits last, and that no other Herald is running if it has to be `alone`."""
     engine = _create_engine(url)
     try:
-        async with engine.connect() as session:
-            await session.execution_options(isolation_level="AUTOCOMMIT")
-            await _check(session, url, alone=alone)
+        with engine.connect() as session:
+            session.execution_options(isolation_level="AUTOCOMMIT")
+            _check(session, url, alone=alone)
             yield engine
     finally:
-        await engine.dispose()
+        engine.dispose()
 
 
-async def let_one_migrate(connection: AsyncConnection) -> None:
+def let_one_migrate(connection: Connection) -> None:
     """Wait until no other process migrates, and let this transaction take all the time it needs."""
-    await connection.scalar(select(func.pg_advisory_xact_lock(_HERALD, _MIGRATING)))
-    await connection.execute(text("SET LOCAL statement_timeout = 0"))
+    connection.scalar(select(func.pg_advisory_xact_lock(_HERALD, _MIGRATING)))
+    connection.execute(text("SET LOCAL statement_timeout = 0"))
 
 
-async def lock_claiming(connection: AsyncConnection) -> None:
+def lock_claiming(connection: Connection) -> None:
     """Wait until no other transaction claims; the lock goes with the transaction."""
-    await connection.scalar(select(func.pg_advisory_xact_lock(_HERALD, _CLAIMING)))
+    connection.scalar(select(func.pg_advisory_xact_lock(_HERALD, _CLAIMING)))
 
 
-async def lock_guild(connection: AsyncConnection, guild_id: int) -> None:
+def lock_guild(connection: Connection, guild_id: int) -> None:
     """Wait until no other transaction writes into the server's record; the lock goes with the transaction."""
     # One number instead of two: these never meet the locks above.
-    await connection.scalar(select(func.pg_advisory_xact_lock(guild_id)))
+    connection.scalar(select(func.pg_advisory_xact_lock(guild_id)))
 
 
 def words(error: DBAPIError) -> str:
@@ -67,14 +66,14 @@ def words(error: DBAPIError) -> str:
     return primary or " ".join(str(error.orig).split("\n", 1)[0].split())
 
 
-def _create_engine(url: URL) -> AsyncEngine:
+def _create_engine(url: URL) -> Engine:
     arguments: dict[str, Any] = {
         "connect_timeout": CONNECT_SECONDS,
         "options": " ".join(f"-c {name}={value}" for name, value in _OPTIONS.items()),
         "application_name": "herald",
     }
     try:
-        return create_async_engine(
+        return create_engine(
             url,
             hide_parameters=True,
             pool_pre_ping=True,
@@ -87,25 +86,25 @@ def _create_engine(url: URL) -> AsyncEngine:
         ) from None
 
 
-async def _check(session: AsyncConnection, url: URL, *, alone: bool) -> None:
+def _check(session: Connection, url: URL, *, alone: bool) -> None:
     place = url.render_as_string(hide_password=True)
-    if await session.scalar(text("SHOW synchronous_commit")) != "on":
+    if session.scalar(text("SHOW synchronous_commit")) != "on":
         raise ConfigurationError(
             f"DATABASE_URL: {place} confirms what it may still forget: connect to the server itself,"
             " with synchronous_commit on."
         )
-    if alone and not await _lock_running(session):
+    if alone and not _lock_running(session):
         raise ConfigurationError(
             f"DATABASE_URL: another Herald is running on {place}: stop it first, or name another database."
         )
 
 
-async def _lock_running(session: AsyncConnection) -> bool:
+def _lock_running(session: Connection) -> bool:
     """Take the lock of the one that runs; return False if another process keeps it."""
     # The server needs a moment to notice that the process before, which was just restarted, is gone.
-    await session.execute(text(f"SET lock_timeout = '{RESTART_SECONDS}s'"))
+    session.execute(text(f"SET lock_timeout = '{RESTART_SECONDS}s'"))
     try:
-        await session.execute(select(func.pg_advisory_lock(_HERALD, _RUNNING)))
+        session.execute(select(func.pg_advisory_lock(_HERALD, _RUNNING)))
     except DBAPIError as error:
         if getattr(error.orig, "sqlstate", None) not in BUSY:
             raise

@@ -1,95 +1,49 @@
-"""The database: opening it, bringing it up to date, and its transactions."""
+"""The database: opening it, bringing it up to date, and running whole transactions in threads of its own."""
 
+import asyncio
 import sqlite3
-from collections.abc import AsyncGenerator, Generator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, nullcontext
-from datetime import datetime
-from pathlib import Path
-from typing import Any, Final, Self
+from collections.abc import AsyncGenerator, Callable, Generator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from enum import Enum
+from types import MappingProxyType
+from typing import Concatenate, Final, ParamSpec, Self, TypeVar
 from uuid import uuid4
 
-from alembic import command
-from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from alembic.util import CommandError
-from filelock import FileLock
-from filelock import Timeout as LockTimeout
-from sqlalchemy import URL, Connection, event, insert, make_url, select, text
+from sqlalchemy import URL, Engine, make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
-from sqlalchemy.pool import ConnectionPoolEntry
 
 from bot.errors import ConfigurationError, StoreError
-from bot.store import postgresql
-from bot.store.audit_log import AuditLog
-from bot.store.broadcasts import Broadcasts
-from bot.store.deliveries import Deliveries
-from bot.store.freezes import Freezes
-from bot.store.members import Members
-from bot.store.mirror_posts import MirrorPosts
-from bot.store.outbox import Outbox
-from bot.store.tables import facts, interactions
-from bot.store.template_approvals import TemplateApprovals
+from bot.store import migrating, postgresql, sqlite
+from bot.store.migrating import NewerDatabase
+from bot.store.transaction import Transaction
+from bot.wakeup import Wakeup
 
-MIGRATIONS: Final = Path(__file__).with_name("migrations")
-BUSY_SECONDS: Final = 15
-_BEGIN: Final = "herald_begin"
-# A reader sees one state of everything, however many questions it asks.
-_READING: Final[Mapping[str, Mapping[str, Any]]] = {
-    "sqlite": {_BEGIN: "BEGIN"},
-    "postgresql": {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True},
-}
-_WRITING: Final[Mapping[str, Mapping[str, Any]]] = {
-    "sqlite": {_BEGIN: "BEGIN IMMEDIATE"},
-    "postgresql": {},
-}
+# SQLite has one writer at a time: in one thread they take turns without asking the file again and again.
+SQLITE_WRITERS: Final = 1
+READERS: Final = 3
+POSTGRESQL_WRITERS: Final = 4
 
 
-class Transaction:
-    """Everything that can be read and written, on one connection, to be kept or dropped as one."""
+class Access(Enum):
+    """How a transaction begins, on each database."""
 
-    def __init__(self, connection: AsyncConnection, *, writing: bool) -> None:
-        self._connection = connection
-        self._writing = writing
-        self.broadcasts = Broadcasts(connection, locking=writing)
-        self.deliveries = Deliveries(connection, locking=writing)
-        self.audit = AuditLog(connection)
-        self.outbox = Outbox(connection)
-        self.freezes = Freezes(connection)
-        self.members = Members(connection)
-        self.templates = TemplateApprovals(connection)
-        self.mirror = MirrorPosts(connection, locking=writing)
-
-    async def fact(self, name: str) -> str | None:
-        """Return a remembered value; where it may be written anew, nobody else changes it in between."""
-        wanted = select(facts.c.value).where(facts.c.name == name)
-        return await self._connection.scalar(wanted.with_for_update() if self._writing else wanted)
-
-    async def remember(self, name: str, value: str) -> None:
-        """Keep a value under a name."""
-        await self._connection.execute(_REMEMBER, {"name": name, "value": value})
-
-    async def use_interaction(self, interaction_id: int, *, at: datetime) -> bool:
-        """Note that an interaction changes something; return False if it already has."""
-        known = select(interactions.c.id).where(interactions.c.id == interaction_id)
-        if await self._connection.scalar(known) is not None:
-            return False
-        # Two at once: the table's key refuses the second, and with it all that it would have changed.
-        await self._connection.execute(insert(interactions).values(id=interaction_id, at=at))
-        return True
-
-    async def claim_alone(self) -> None:
-        """Wait until no other process claims, so that all together keep to one rate."""
-        if self._connection.dialect.name == "postgresql":
-            await postgresql.lock_claiming(self._connection)
+    WRITE = MappingProxyType({"sqlite": {sqlite.BEGIN: "BEGIN IMMEDIATE"}, "postgresql": {}})
+    # A reader sees one state of everything, however many questions it asks.
+    READ = MappingProxyType(
+        {
+            "sqlite": {sqlite.BEGIN: "BEGIN"},
+            "postgresql": {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True},
+        }
+    )
+    # One question needs no transaction around it.
+    GLANCE = MappingProxyType({"sqlite": {sqlite.BEGIN: ""}, "postgresql": {"isolation_level": "AUTOCOMMIT"}})
 
 
-_REMEMBER: Final = text(
-    "INSERT INTO facts (name, value) VALUES (:name, :value)"
-    " ON CONFLICT (name) DO UPDATE SET value = excluded.value"
-)
+P = ParamSpec("P")
+T = TypeVar("T")
+Work = Callable[Concatenate[Transaction, P], T]
 
 
 class Store:
@@ -99,160 +53,127 @@ class Store:
     `outlived` all processes whose names begin so; None if others may be at work.
     """
 
-    def __init__(self, engine: AsyncEngine, *, alone: bool = True) -> None:
-        self._engine = engine
+    def __init__(self, engine: Engine, *, alone: bool = True, wakeup: Wakeup | None = None) -> None:
         role = "run" if alone else "worker"
         self.name = f"{role}-{uuid4()}"
         self.outlived: str | None = None
+        is_file = engine.dialect.name == "sqlite"
         if alone:
             # A file has one process; beside the one `run` of a server there may be workers.
-            self.outlived = "" if engine.dialect.name == "sqlite" else role
+            self.outlived = "" if is_file else role
+        self._engines = {mode: engine.execution_options(**mode.value[engine.dialect.name]) for mode in Access}
+        writers = ThreadPoolExecutor(SQLITE_WRITERS if is_file else POSTGRESQL_WRITERS, "herald-writer")
+        readers = ThreadPoolExecutor(READERS, "herald-reader")
+        self._threads = {Access.WRITE: writers, Access.READ: readers, Access.GLANCE: readers}
+        self._wakeup = wakeup
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, database_url: str, *, alone: bool = True) -> AsyncGenerator[Self, None]:
+    async def open(
+        cls, database_url: str, *, alone: bool = True, wakeup: Wakeup | None = None
+    ) -> AsyncGenerator[Self, None]:
         """Take the database, apply the migrations, and close everything at the end.
 
         Raises ConfigurationError if another process has it or it cannot be used. Stores that need not be
-        `alone` may be open beside the one that runs, for a short word from the host.
+        `alone` may be open beside the one that runs, for a short word from the host. Whatever is written for
+        people to see, or to be sent, wakes those who listen to `wakeup`.
         """
         url = make_url(database_url)
-        async with AsyncExitStack() as stack:
-            with _explained(url):
-                if url.get_backend_name() == "postgresql":
-                    opened = postgresql.opened(url, alone=alone)
-                else:
-                    opened = _file_opened(url, alone=alone)
-                engine = await stack.enter_async_context(opened)
-                async with engine.begin() as connection:
-                    if engine.dialect.name == "postgresql":
-                        await postgresql.let_one_migrate(connection)
-                    await connection.run_sync(migrate)
-            yield cls(engine, alone=alone)
+        stack = ExitStack()
+        try:
+            yield await asyncio.to_thread(cls._opened, stack, url, alone=alone, wakeup=wakeup)
+        finally:
+            await asyncio.to_thread(stack.close)
 
     @classmethod
-    @asynccontextmanager
-    async def open_to_read(cls, database_url: str) -> AsyncGenerator[Self, None]:
+    def _opened(cls, stack: ExitStack, url: URL, *, alone: bool, wakeup: Wakeup | None) -> Self:
+        with _explained(url):
+            if url.get_backend_name() == "postgresql":
+                engine = stack.enter_context(postgresql.opened(url, alone=alone))
+            else:
+                engine = stack.enter_context(sqlite.opened(url, alone=alone))
+            with engine.begin() as connection:
+                if engine.dialect.name == "postgresql":
+                    postgresql.let_one_migrate(connection)
+                migrating.migrate(connection)
+        return stack.enter_context(cls(engine, alone=alone, wakeup=wakeup))
+
+    @classmethod
+    @contextmanager
+    def open_to_read(cls, database_url: str) -> Generator[Self, None, None]:
         """Open a database as it is, beside whoever has it: nothing in it is made, migrated or changed.
 
         Raises ConfigurationError if there is none, or if it is of another version.
         """
         url = make_url(database_url)
-        async with AsyncExitStack() as stack:
+        with ExitStack() as stack:
             with _explained(url):
                 if url.get_backend_name() == "postgresql":
-                    opened = postgresql.opened(url, alone=False)
+                    engine = stack.enter_context(postgresql.opened(url, alone=False))
                 else:
-                    opened = _file_opened(_existing(url), alone=False, to_read=True)
-                engine = await stack.enter_async_context(opened)
-                reading = engine.execution_options(**_READING[engine.dialect.name])
-                async with reading.begin() as connection:
-                    current = await connection.run_sync(is_current)
+                    engine = stack.enter_context(
+                        sqlite.opened(sqlite.existing(url), alone=False, to_read=True)
+                    )
+                reading = engine.execution_options(**Access.READ.value[engine.dialect.name])
+                with reading.begin() as connection:
+                    current = migrating.is_current(connection)
             if not current:
                 raise ConfigurationError(
                     "DATABASE_URL: the database was written by an older Herald: `herald migrate` brings it up"
                     " to date, and so does the next start."
                 )
-            yield cls(engine, alone=False)
+            yield stack.enter_context(cls(engine, alone=False))
 
-    @asynccontextmanager
-    async def transaction(self) -> AsyncGenerator[Transaction, None]:
-        """Open a transaction that may write: committed at the end, rolled back on an error.
+    def __enter__(self) -> Self:
+        return self
 
+    def __exit__(self, *_: object) -> None:
+        # Whatever was begun is finished, also when whoever asked for it no longer waits.
+        for threads in self._threads.values():
+            threads.shutdown(wait=True)
+
+    async def write(self, work: Work[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run `work` as one transaction in a thread: committed if it returns, dropped if it raises.
+
+        Raises StoreError if the database does not take it; then nothing of it has happened. Whoever is
+        cancelled while waiting leaves it either wholly done or not begun.
+        """
+        return await self._run(Access.WRITE, lambda tx: work(tx, *args, **kwargs))
+
+    async def read(self, work: Work[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run `work` in a thread on one state of the database, beside whatever is being written."""
+        return await self._run(Access.READ, lambda tx: work(tx, *args, **kwargs))
+
+    async def glance(self, work: Work[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run `work`, which asks a single question, in a thread."""
+        return await self._run(Access.GLANCE, lambda tx: work(tx, *args, **kwargs))
+
+    async def _run(self, mode: Access, work: Callable[[Transaction], T]) -> T:
+        loop = asyncio.get_running_loop()
+        result, announces = await loop.run_in_executor(self._threads[mode], self._whole, mode, work)
+        if announces and self._wakeup is not None:
+            self._wakeup.wake()
+        return result
+
+    def _whole(self, mode: Access, work: Callable[[Transaction], T]) -> tuple[T, bool]:
+        with self.begin(mode) as tx:
+            result = work(tx)
+        return result, tx.outbox.is_filled
+
+    @contextmanager
+    def begin(self, mode: Access = Access.WRITE) -> Generator[Transaction, None, None]:
+        """Open a transaction in the calling thread: committed at the end, rolled back on an error.
+
+        For whoever has a thread to spare, such as a command; a loop's own thread uses `write` and `read`.
         Raises StoreError if the database does not take it; then nothing of it has happened.
         """
-        async with self._begin(writing=True) as transaction:
-            yield transaction
-
-    @asynccontextmanager
-    async def reading(self) -> AsyncGenerator[Transaction, None]:
-        """Open a transaction that only reads, beside whatever is being written."""
-        async with self._begin(writing=False) as transaction:
-            yield transaction
-
-    @asynccontextmanager
-    async def _begin(self, *, writing: bool) -> AsyncGenerator[Transaction, None]:
-        options = (_WRITING if writing else _READING)[self._engine.dialect.name]
-        engine = self._engine.execution_options(**options)
         try:
-            async with engine.begin() as connection:
-                yield Transaction(connection, writing=writing)
+            with self._engines[mode].begin() as connection:
+                yield Transaction(connection, writing=mode is Access.WRITE)
         except (DBAPIError, PoolTimeout) as error:
             # PostgreSQL's own error quotes the row: neither it nor what was made of it may go on from here.
             why = postgresql.words(error) if isinstance(error, DBAPIError) else "all connections are in use"
             raise StoreError(f"The database is in trouble ({why}); nothing was changed.") from None
-
-
-@asynccontextmanager
-async def _file_opened(url: URL, *, alone: bool, to_read: bool = False) -> AsyncGenerator[AsyncEngine, None]:
-    with _sole_use(Path(url.database or "")) if alone else nullcontext():
-        engine = _create_engine(url.set(drivername="sqlite+aiosqlite"), to_read=to_read)
-        try:
-            yield engine
-        finally:
-            await engine.dispose()
-
-
-def _existing(url: URL) -> URL:
-    # SQLite would make what is not there.
-    if not Path(url.database or "").is_file():
-        raise ConfigurationError(
-            f"DATABASE_URL: there is no file {url.database}: mend the path, or start Herald once."
-        )
-    return url
-
-
-@contextmanager
-def _sole_use(file: Path) -> Generator[None, None, None]:
-    lock = FileLock(file.with_name(f"{file.name}.lock"))
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        lock.acquire(timeout=0)
-        # SQLite would open a file that it cannot write, and fail only at the first change.
-        file.open("ab").close()
-    except LockTimeout:
-        raise ConfigurationError(
-            f"DATABASE_URL: another Herald is running on {file}: stop it first, or name another file."
-        ) from None
-    except OSError as error:
-        lock.release()
-        raise ConfigurationError(
-            f"DATABASE_URL: {file} cannot be written ({error.strerror}): mend its rights or its folder's,"
-            " or name another file."
-        ) from None
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def _create_engine(url: Any, *, to_read: bool = False) -> AsyncEngine:
-    engine = create_async_engine(url, hide_parameters=True, connect_args={"timeout": BUSY_SECONDS})
-
-    def on_connect(connection: Any, _entry: ConnectionPoolEntry) -> None:
-        # The driver would begin by itself, too late and without IMMEDIATE: that is ours to do.
-        connection.isolation_level = None
-        cursor = connection.cursor()
-        cursor.execute("PRAGMA journal_mode = WAL")
-        # NORMAL may forget a committed claim at power loss; then a restart would push again.
-        cursor.execute("PRAGMA synchronous = FULL")
-        cursor.execute("PRAGMA foreign_keys = ON")
-        if to_read:
-            cursor.execute("PRAGMA query_only = ON")
-            # Whoever changed a text to what is none must not keep the rest from being read.
-            connection.driver_connection.text_factory = _decoded
-        cursor.close()
-
-    def on_begin(connection: Connection) -> None:
-        connection.exec_driver_sql(connection.get_execution_options().get(_BEGIN, "BEGIN IMMEDIATE"))
-
-    event.listen(engine.sync_engine, "connect", on_connect)
-    event.listen(engine.sync_engine, "begin", on_begin)
-    return engine
-
-
-def _decoded(text: bytes) -> str:
-    return text.decode("utf-8", "surrogateescape")
 
 
 @contextmanager
@@ -263,7 +184,7 @@ def _explained(url: URL) -> Generator[None, None, None]:
     another = "name another database" if server else "name another file"
     try:
         yield
-    except CommandError:
+    except NewerDatabase:
         raise ConfigurationError(
             f"DATABASE_URL: {place} was written by a newer Herald: update Herald, or {another}."
         ) from None
@@ -280,32 +201,3 @@ def _explained(url: URL) -> Generator[None, None, None]:
         else:
             problem = f"is not a database that Herald can use ({why}): {another}, or restore a backup"
         raise ConfigurationError(f"DATABASE_URL: {place} {problem}.") from None
-
-
-def migrate(connection: Connection) -> None:
-    """Apply the migrations that the database does not have yet."""
-    if MigrationContext.configure(connection).get_current_heads() == (_newest(),):
-        # Alembic would read all of them to find that there is nothing to do.
-        return
-    config = _configuration()
-    config.attributes["connection"] = connection
-    command.upgrade(config, "head")
-
-
-def is_current(connection: Connection) -> bool:
-    """Tell whether the database has all migrations; raise CommandError if it has one of a newer Herald."""
-    script = ScriptDirectory.from_config(_configuration())
-    found = MigrationContext.configure(connection).get_current_heads()
-    script.get_revisions(found)
-    return set(found) == set(script.get_heads())
-
-
-def _newest() -> str:
-    return max(path.name for path in (MIGRATIONS / "versions").glob("[0-9]*.py"))[:4]
-
-
-def _configuration() -> Config:
-    config = Config()
-    # A percent sign would be taken for the beginning of a variable.
-    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
-    return config

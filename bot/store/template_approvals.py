@@ -1,9 +1,10 @@
 """Who approved which template, by what it says."""
 
+from collections import defaultdict
+from collections.abc import Mapping
 from datetime import datetime
 
-from sqlalchemy import delete, select
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, RowMapping, delete, select
 
 from bot.broadcast import Approval
 from bot.store.members import insert_of
@@ -14,24 +15,40 @@ from bot.value import Person
 class TemplateApprovals:
     """Approvals of templates: of a fingerprint, so that a changed template has none."""
 
-    def __init__(self, connection: AsyncConnection) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    async def approvals(self, guild_id: int, fingerprint: str, *, name: str) -> tuple[Approval, ...]:
-        """Return the approvals of what a template says now, oldest first."""
-        rows = await self._connection.execute(
+    def approvals(self, guild_id: int, named: Mapping[str, str]) -> Mapping[str, tuple[Approval, ...]]:
+        """Return the approvals of what each template says now, oldest first, by the template's name.
+
+        `named` has the fingerprint of each.
+        """
+        if not named:
+            return {}
+        rows = self._connection.execute(
             select(template_approvals)
-            .where(template_approvals.c.guild_id == guild_id, template_approvals.c.fingerprint == fingerprint)
+            .where(
+                template_approvals.c.guild_id == guild_id,
+                template_approvals.c.fingerprint.in_(sorted(named.values())),
+            )
             .order_by(template_approvals.c.at, template_approvals.c.approver_id)
         )
-        return tuple(
-            Approval(approver=Person(row["approver_id"], row["approver_name"]), at=row["at"], template=name)
-            for row in rows.mappings()
-        )
+        given: dict[str, list[RowMapping]] = defaultdict(list)
+        for row in rows.mappings():
+            given[row["fingerprint"]].append(row)
+        return {
+            name: tuple(
+                Approval(
+                    approver=Person(row["approver_id"], row["approver_name"]), at=row["at"], template=name
+                )
+                for row in given[fingerprint]
+            )
+            for name, fingerprint in named.items()
+        }
 
-    async def approve(self, guild_id: int, fingerprint: str, *, approver: Person, at: datetime) -> bool:
+    def approve(self, guild_id: int, fingerprint: str, *, approver: Person, at: datetime) -> bool:
         """Add an approval; return False if the person has given it already."""
-        new = await self._connection.scalar(
+        new = self._connection.scalar(
             insert_of(self._connection)(template_approvals)
             .values(
                 guild_id=guild_id,
@@ -45,9 +62,9 @@ class TemplateApprovals:
         )
         return new is not None
 
-    async def retract(self, guild_id: int, fingerprint: str, approver_id: int) -> bool:
+    def retract(self, guild_id: int, fingerprint: str, approver_id: int) -> bool:
         """Drop one person's approval; return False if there is none."""
-        done = await self._connection.execute(
+        done = self._connection.execute(
             delete(template_approvals).where(
                 template_approvals.c.guild_id == guild_id,
                 template_approvals.c.fingerprint == fingerprint,

@@ -16,14 +16,14 @@ from pydantic import SecretStr
 from bot.broadcast import Broadcast, Status
 from bot.clock import utc_now
 from bot.delivery import Delivery, DeliveryStatus
+from bot.key_trust import Credential, Verdict, keep
 from bot.lifecycle import Lifecycle
 from bot.notification import Notification, Text
 from bot.permissions import Actor
 from bot.policy.loading import parse_policy
-from bot.sending.key_trust import Credential, Verdict, keep
 from bot.service import Service
-from bot.store import Store
-from bot.wakeup import Wakeup
+from bot.store import Access, Store
+from bot.store.facts import STARTS, UNKNOWN_STREAK
 from bot.whop import gateway_for
 from tests.crash.fault_server import identity, pushes
 from tests.crash.faults import SILENT_SECONDS, written
@@ -114,22 +114,20 @@ class Bench:
         origin = f"http://127.0.0.1:{whop.port}"
         gateway = gateway_for(mode.generation, origin=origin)
         credential = Credential.of(gateway, origin=origin, api_key=SecretStr(KEY))
-        wakeup = Wakeup()
         lifecycle = Lifecycle(
             policy=parse_policy(POLICY, name="herald.toml"),
             gateway=gateway,
             destination=origin,
             clock=utc_now,
-            wakeup=wakeup,
         )
         async with AsyncExitStack() as stack:
             async with _MIGRATING:
                 store = await stack.enter_async_context(Store.open(url, alone=False))
-            service = Service(store=store, lifecycle=lifecycle, clock=utc_now, wakeup=wakeup)
+            service = Service(store=store, lifecycle=lifecycle, clock=utc_now)
             bench = cls(mode, folder=folder, url=url, store=store, service=service, whop=whop)
             if mode.is_proven:
-                async with store.transaction() as tx:
-                    await keep(tx, credential, Verdict(honoured=True, words=""), at=utc_now())
+                with store.begin() as tx:
+                    keep(tx, credential, Verdict(honoured=True, words=""), at=utc_now())
             await whop.start()
             try:
                 yield bench
@@ -150,20 +148,21 @@ class Bench:
 
     async def under_way(self) -> list[Broadcast]:
         """Return what has not come to its end."""
-        async with self.store.reading() as tx:
-            return [one for status in sorted(UNDER_WAY) for one in await tx.broadcasts.everywhere(status)]
+        with self.store.begin(Access.READ) as tx:
+            return [one for status in sorted(UNDER_WAY) for one in tx.broadcasts.everywhere(status)]
 
     async def soothe(self) -> None:
         """Take back what so much trouble sets off: it would hide from the trial what is tried."""
         # One thing at a time: the trial must not hold what workers take in another order.
-        for fact, nothing in (("starts without an end", "[]"), ("unknown answers in a row", "0")):
-            async with self.store.transaction() as tx:
-                await tx.remember(fact, nothing)
-        async with self.store.reading() as tx:
-            standing = await tx.freezes.standing()
+        with self.store.begin() as tx:
+            tx.facts.set(STARTS, [])
+        with self.store.begin() as tx:
+            tx.facts.set(UNKNOWN_STREAK, 0)
+        with self.store.begin(Access.READ) as tx:
+            standing = tx.freezes.standing()
         for freeze in standing:
-            async with self.store.transaction() as tx:
-                await tx.freezes.remove(freeze)
+            with self.store.begin() as tx:
+                tx.freezes.remove(freeze)
 
     async def settle(self) -> bool:
         """Let time pass until everything has an end; return False if something certainly gets none."""
@@ -225,10 +224,10 @@ class Bench:
         await asyncio.sleep(SILENT_SECONDS / 2)
         pushed = pushes(self.whop.journal)
         tally = Tally(kills=self.kills, zombies=self.zombies, pushed=len(pushed))
-        async with self.store.reading() as tx:
+        with self.store.begin(Access.READ) as tx:
             for status in Status:
-                for broadcast in await tx.broadcasts.everywhere(status):
-                    deliveries = await tx.deliveries.of(broadcast.id)
+                for broadcast in tx.broadcasts.everywhere(status):
+                    deliveries = tx.deliveries.of(broadcast.id)
                     tally += _of(broadcast, [(one, pushed.pop(_name(one), 0)) for one in deliveries])
         # Nobody approved what is left.
         tally += Tally(doubled=len(pushed))

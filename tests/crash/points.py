@@ -4,6 +4,7 @@ import os
 import signal
 from collections.abc import Callable
 from multiprocessing.connection import Connection
+from threading import Lock
 from typing import Any
 
 import aiohttp
@@ -33,6 +34,7 @@ class Points:
         self._kill_at = kill_at
         self._tells = tells
         self._reached = 0
+        self._one_by_one = Lock()
         self._armed = False
         self._claiming = False
 
@@ -49,11 +51,13 @@ class Points:
 
     def reach(self, name: str) -> None:
         """Come to a point."""
-        self._reached += 1
-        if self._tells:
-            self._said.send_bytes(name.encode())
-        if self._reached == self._kill_at:
-            os.kill(os.getpid(), signal.SIGKILL)
+        # The store's threads come here, too.
+        with self._one_by_one:
+            self._reached += 1
+            if self._tells:
+                self._said.send_bytes(name.encode())
+            if self._reached == self._kill_at:
+                os.kill(os.getpid(), signal.SIGKILL)
 
     def _before_statement(self, _connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
         self.reach(f"before {_words(statement)}")

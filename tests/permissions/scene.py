@@ -12,14 +12,13 @@ from pydantic import SecretStr
 
 from bot.broadcast import Broadcast, Status, Step
 from bot.delivery import DeliveryStatus
+from bot.key_trust import Credential, Verdict, keep
 from bot.lifecycle import Lifecycle
 from bot.notification import Notification, Text
 from bot.policy.loading import parse_policy
-from bot.sending.key_trust import Credential, Verdict, keep
 from bot.service import Service
-from bot.store import Store, Transaction
+from bot.store import Access, Store, Transaction
 from bot.store.tables import metadata
-from bot.wakeup import Wakeup
 from bot.whop import gateway_for
 from tests.database import new_file
 from tests.permissions.people import (
@@ -74,8 +73,8 @@ class Scene:
             service = _service(store)
             number = await _composed_again(store, service)
             await _bring(store, service, number, status)
-            async with store.reading() as tx:
-                it = await tx.broadcasts.get(number)
+            with store.begin(Access.READ) as tx:
+                it = tx.broadcasts.get(number)
             assert it.status is status
             await _hurry(store)
             with closing(sqlite3.connect(path)) as file, closing(sqlite3.connect(":memory:")) as copy:
@@ -90,8 +89,8 @@ class Scene:
 
     async def now(self) -> Broadcast:
         """Return the broadcast as it stands."""
-        async with self._store.reading() as tx:
-            return await tx.broadcasts.get(self.it.id)
+        with self._store.begin(Access.READ) as tx:
+            return tx.broadcasts.get(self.it.id)
 
     def rows(self) -> Rows:
         """Return everything that a refusal may not change: all rows but the record's and its mirror's."""
@@ -118,23 +117,20 @@ _ROWS: Final = {name: name for name in metadata.tables if name != "audit_events"
 
 async def _hurry(store: Store) -> None:
     # What a cell wrote need not outlive the machine.
-    async with store._engine.connect() as connection:
-        raw = (await connection.get_raw_connection()).driver_connection
-        assert raw is not None
-        await raw.execute("PRAGMA synchronous = OFF")
+    with store.begin(Access.GLANCE) as tx:
+        tx._connection.exec_driver_sql("PRAGMA synchronous = OFF")
 
 
 def _service(store: Store) -> Service:
-    gateway, wakeup = gateway_for("v1", origin=ORIGIN), Wakeup()
+    gateway = gateway_for("v1", origin=ORIGIN)
     lifecycle = Lifecycle(
         policy=parse_policy(POLICY, name="herald.toml"),
         gateway=gateway,
         destination=ORIGIN,
         clock=lambda: NOW,
-        wakeup=wakeup,
     )
     credential = Credential.of(gateway, origin=ORIGIN, api_key=SecretStr("fake-whop-key"))
-    return Service(store=store, lifecycle=lifecycle, clock=lambda: NOW, wakeup=wakeup, credential=credential)
+    return Service(store=store, lifecycle=lifecycle, clock=lambda: NOW, credential=credential)
 
 
 async def _composed_again(store: Store, service: Service) -> int:
@@ -153,9 +149,9 @@ async def _bring(
     """Take the steps that lead a draft to the status, each as whoever takes it in earnest."""
     if status is Status.DRAFT:
         return
-    async with store.transaction() as tx:
-        await tx.members.saw(GUILD, GAINED_BEFORE.id, GAINED_BEFORE.roles, at=NOW)
-        revision = (await tx.broadcasts.get(number)).revision
+    with store.begin() as tx:
+        tx.members.saw(GUILD, GAINED_BEFORE.id, GAINED_BEFORE.roles, at=NOW)
+        revision = (tx.broadcasts.get(number)).revision
     await service.submit(PEOPLE[author], number, revision=revision)
     await service.approve(LOST_BEFORE, number, revision=revision)
     if status is Status.REVIEW:
@@ -164,29 +160,28 @@ async def _bring(
         await service.cancel(PEOPLE[author], number)
         return
     await service.approve(KIM, number, revision=revision)
-    async with store.transaction() as tx:
+    with store.begin() as tx:
         await _after_approval(tx, service, number, status)
 
 
 async def _after_approval(tx: Transaction, service: Service, number: int, status: Status) -> None:
-    before, lifecycle = await tx.broadcasts.get(number), service.lifecycle
+    before, lifecycle = tx.broadcasts.get(number), service.lifecycle
     if status is Status.APPROVED:
         return
     if status is Status.HELD:
-        await lifecycle.advance(tx, before, Step.HOLD, detail="the machine slept")
+        lifecycle.advance(tx, before, Step.HOLD, detail="the machine slept")
         return
-    await keep(tx, _credential(service), Verdict(honoured=True, words=""), at=NOW)
+    keep(tx, _credential(service), Verdict(honoured=True, words=""), at=NOW)
     targets = lifecycle.server_of(before).audiences[0].targets
     requests = lifecycle.gateway.build(before.notification, targets, new_key=lambda: "fake-key")
-    await tx.deliveries.add(number, requests, at=NOW)
-    [delivery] = await tx.deliveries.of(number)
-    claim = await tx.deliveries.claim(delivery, owner="nobody", at=NOW)
-    assert claim is not None
-    sending = await lifecycle.advance(tx, before, Step.START)
+    tx.deliveries.add(number, requests, at=NOW)
+    [delivery] = tx.deliveries.of(number)
+    [claim] = tx.deliveries.claim([delivery], owner="nobody", at=NOW)
+    sending = lifecycle.advance(tx, before, Step.START)
     if status is not Status.SENDING:
         step, outcome = _ENDS[status]
-        await tx.deliveries.settle(claim, status=outcome, detail="", at=NOW)
-        await lifecycle.advance(tx, sending, step)
+        tx.deliveries.settle(claim, status=outcome, detail="", at=NOW)
+        lifecycle.advance(tx, sending, step)
 
 
 # What becomes of the one request; a part of one request cannot be accepted, but the status is what counts.
@@ -199,5 +194,5 @@ _ENDS: Final = {
 
 
 def _credential(service: Service) -> Credential:
-    assert service._credential is not None
-    return service._credential
+    assert service.gate.credential is not None
+    return service.gate.credential

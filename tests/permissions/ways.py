@@ -56,8 +56,8 @@ def _with_reason(action: Action) -> Do:
 async def _own_approval(service: Service, actor: Actor, it: Broadcast) -> None:
     given = {one.approver.id for one in it.approvals}
     if it.status is Status.REVIEW and actor.id not in {*given, it.author.id, *it.editors}:
-        async with service._store.transaction() as tx:
-            await tx.broadcasts.approve(it, approver=actor.person, at=it.updated_at)
+        with service.store.begin() as tx:
+            tx.broadcasts.approve(it, approver=actor.person, at=it.updated_at)
 
 
 def _template(service: Service) -> int:
@@ -67,10 +67,10 @@ def _template(service: Service) -> int:
 
 
 async def _template_approved(service: Service, actor: Actor, it: Broadcast) -> None:
-    async with service._store.transaction() as tx:
+    with service.store.begin() as tx:
         for server in service.policy.servers:
             said = service.lifecycle.template_fingerprint(server, server.templates[0])
-            await tx.templates.approve(server.guild, said, approver=actor.person, at=it.updated_at)
+            tx.templates.approve(server.guild, said, approver=actor.person, at=it.updated_at)
 
 
 async def _compose(service: Service, actor: Actor, it: Broadcast) -> Broadcast:
@@ -87,10 +87,10 @@ async def _search_on(service: Service, actor: Actor, it: Broadcast) -> Any:
 
 def _frozen_by(someone: Actor | None) -> Do:
     async def freeze(service: Service, actor: Actor, it: Broadcast) -> None:
-        async with service._store.transaction() as tx:
+        with service.store.begin() as tx:
             for guild in (GUILD, OTHER_GUILD):
                 by = (someone or actor).person
-                await tx.freezes.add(Freeze(guild_id=guild, by=by, at=it.updated_at, reason=REASON))
+                tx.freezes.add(Freeze(guild_id=guild, by=by, at=it.updated_at, reason=REASON))
 
     return freeze
 

@@ -1,7 +1,6 @@
 """The proof that Whop honours idempotency keys: made with two equal requests, and what it covers."""
 
 import hashlib
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -13,6 +12,7 @@ from bot.delivery import Attempt, NoAnswer, Request, Response
 from bot.notification import Notification, Text
 from bot.policy.model import Targets, UsersInExperience
 from bot.store import Transaction
+from bot.store.facts import HIGHEST_TIME, KEY_TRUST, Trusted
 from bot.whop import Transport, WhopGateway
 from bot.whop.gateway import WORDS_LIMIT, is_replayed, words_of
 
@@ -22,8 +22,6 @@ CONTENT: Final = "Herald tries whether Whop sends a repeated request only once. 
 KEY_LIFE: Final = timedelta(hours=20)
 # Clocks are set right by less; by more, nobody can say how old a key is.
 CLOCK_SLACK: Final = timedelta(seconds=30)
-_FACT: Final = "proof of the key"
-_HIGHEST: Final = "highest time before the clock was set back"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,38 +75,28 @@ class Verdict:
     words: str
 
 
-async def recall(tx: Transaction, credential: Credential) -> KeyTrust | None:
+def recall(tx: Transaction, credential: Credential) -> KeyTrust | None:
     """Return the proof that holds for this credential, if there is one."""
-    kept = json.loads(await tx.fact(_FACT) or "{}")
-    if credential.version_date is None or kept.get("digest") != credential.digest:
+    tx.facts.load(KEY_TRUST, HIGHEST_TIME)
+    kept = tx.facts.get(KEY_TRUST)
+    if kept is None or (kept.digest, kept.version_date) != (credential.digest, credential.version_date):
         return None
-    if kept.get("version_date") != credential.version_date:
-        return None
-    highest = await tx.fact(_HIGHEST)
-    return KeyTrust(
-        at=datetime.fromisoformat(kept["at"]),
-        highest=datetime.fromisoformat(highest) if highest else None,
-    )
+    return KeyTrust(at=kept.at, highest=tx.facts.get(HIGHEST_TIME))
 
 
-async def remember_highest(tx: Transaction, moment: datetime) -> None:
+def remember_highest(tx: Transaction, moment: datetime) -> None:
     """Write down how late it had been when the clock was set back."""
-    known = await tx.fact(_HIGHEST)
-    if not known or datetime.fromisoformat(known) < moment:
-        await tx.remember(_HIGHEST, moment.isoformat())
+    known = tx.facts.get(HIGHEST_TIME)
+    if known is None or known < moment:
+        tx.facts.set(HIGHEST_TIME, moment)
 
 
-async def keep(tx: Transaction, credential: Credential, verdict: Verdict, *, at: datetime) -> None:
+def keep(tx: Transaction, credential: Credential, verdict: Verdict, *, at: datetime) -> None:
     """Write down what was found; only one credential is proven at a time, and only until it is refuted."""
-    if verdict.honoured:
-        value = {
-            "digest": credential.digest,
-            "version_date": credential.version_date,
-            "at": at.isoformat(),
-        }
-        await tx.remember(_FACT, json.dumps(value))
-    elif verdict.honoured is False and await recall(tx, credential):
-        await tx.remember(_FACT, "{}")
+    if verdict.honoured and credential.version_date is not None:
+        tx.facts.set(KEY_TRUST, Trusted(credential.digest, credential.version_date, at))
+    elif verdict.honoured is False and recall(tx, credential):
+        tx.facts.set(KEY_TRUST, None)
 
 
 def trial(gateway: WhopGateway, target: UsersInExperience, *, new_key: Callable[[], str]) -> Request:

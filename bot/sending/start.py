@@ -1,0 +1,98 @@
+"""The start of a broadcast that is due: every reason to hold it instead, and its frozen requests."""
+
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from typing import Final
+
+from bot.broadcast import Broadcast, Step
+from bot.clock import Clock
+from bot.freeze import first_over
+from bot.lifecycle import CHANGED, Lifecycle
+from bot.sending.roles import RoleCheck
+from bot.store import Transaction
+from bot.store.members import Answer
+
+# So many are started in one round: others come in the next.
+BATCH: Final = 100
+
+
+class Start:
+    """Begin to send what is due and still may go out."""
+
+    def __init__(
+        self, *, lifecycle: Lifecycle, role_check: RoleCheck, clock: Clock, new_key: Callable[[], str]
+    ) -> None:
+        self._lifecycle = lifecycle
+        self._role_check = role_check
+        self._clock = clock
+        self._new_key = new_key
+
+    def due(self, tx: Transaction) -> tuple[list[Broadcast], list[Broadcast]]:
+        """Return what is due, and those of it whose people have to be asked for: all that may go out."""
+        due, freezes = tx.broadcasts.due(self._clock(), limit=BATCH), tx.freezes.standing()
+        return due, [one for one in due if not first_over(freezes, one.guild_id) and not self.doubt(one)]
+
+    def overdue(self, tx: Transaction) -> list[Broadcast]:
+        """Return what waited too long for a review, oldest first."""
+        return tx.broadcasts.expired(self._clock(), limit=BATCH)
+
+    def expire(self, tx: Transaction, broadcast: Broadcast) -> None:
+        """Give a broadcast that nobody answered for in time back to its author.
+
+        Raises Conflict if someone decided in this very moment.
+        """
+        # Loaded again, and nobody else's now: it may have been submitted anew meanwhile.
+        if tx.broadcasts.find(broadcast.id) == broadcast:
+            voided = tx.broadcasts.void_approvals(broadcast)
+            self._lifecycle.advance(
+                tx, voided, Step.EXPIRE, detail="nobody decided in time", review_expires_at=None
+            )
+
+    def start(self, tx: Transaction, broadcast: Broadcast, answers: Sequence[Answer]) -> None:
+        """Freeze the requests of a broadcast that is still as it was read, or hold it; raise Conflict.
+
+        `answers` are what Discord said just now of the roles of its people.
+        """
+        # Loaded again, and nobody else's now: it may have been stopped, or started, meanwhile.
+        if tx.broadcasts.find(broadcast.id) != broadcast:
+            return
+        server = self._lifecycle.policy.server(broadcast.guild_id)
+        audience = server.audience(broadcast.audience) if server else None
+        if (doubt := self.doubt(broadcast)) or audience is None:
+            self._lifecycle.advance(tx, broadcast, Step.HOLD, detail=doubt)
+            return
+        if tx.freezes.over(broadcast.guild_id):
+            return
+        tx.members.saw_all(answers)
+        if doubt := self._role_check.doubt(tx, broadcast, answers):
+            self._lifecycle.advance(tx, broadcast, Step.HOLD, detail=doubt)
+            return
+        requests = self._lifecycle.gateway.build(
+            broadcast.notification, audience.targets, new_key=self._new_key
+        )
+        tx.deliveries.add(broadcast.id, requests, at=self._clock())
+        self._lifecycle.advance(tx, broadcast, Step.START)
+
+    def doubt(self, broadcast: Broadcast) -> str:
+        """Return why it must not be sent without a person, or nothing."""
+        server = self._lifecycle.policy.server(broadcast.guild_id)
+        if server is None:
+            return "the policy no longer names this server"
+        late = self._clock() - (broadcast.due_at or self._clock())
+        if late > server.rules.missed_after:
+            return f"it was due {_spoken(late)} ago and has been missed"
+        if not self._lifecycle.is_unchanged(broadcast):
+            return CHANGED
+        if broadcast.agreed < server.quorum(broadcast.audience):
+            return "it has fewer approvals than the policy asks for now"
+        wrote = {broadcast.author.id, *broadcast.editors}
+        if any(one.approver.id in wrote for one in (*broadcast.approvals, *broadcast.lent)):
+            return "it was approved by someone who wrote it"
+        if lacking := self._lifecycle.shortcomings(broadcast):
+            return lacking[0]
+        return ""
+
+
+def _spoken(span: timedelta) -> str:
+    minutes = int(span.total_seconds() // 60)
+    return f"{minutes} minutes" if minutes < 120 else f"{minutes // 60} hours"

@@ -1,0 +1,157 @@
+"""What Herald remembers that is no row of its own: each fact with its name and its type."""
+
+import json
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any, Final, Generic, NamedTuple, TypeVar
+
+from sqlalchemy import Connection, bindparam, select, text
+
+from bot.store.tables import facts
+
+T = TypeVar("T")
+
+
+class Fact(NamedTuple, Generic[T]):
+    """A fact's name in the database, and how its value is read and written as text."""
+
+    name: str
+    read: Callable[[str], T]
+    write: Callable[[T], str]
+
+
+class Mark(NamedTuple):
+    """Which database it is, and how many times it has let something go out."""
+
+    instance: str
+    counter: int
+
+
+class Start(NamedTuple):
+    """The start of a process: when, and where."""
+
+    at: datetime
+    host: str
+    pid: int
+
+
+class Trusted(NamedTuple):
+    """For which credential and version Whop was seen to honour idempotency keys, and when."""
+
+    digest: str
+    version_date: str
+    at: datetime
+
+
+def _moment(name: str) -> Fact[datetime]:
+    return Fact(name, datetime.fromisoformat, datetime.isoformat)
+
+
+def _words(name: str) -> Fact[str]:
+    return Fact(name, str, str)
+
+
+def _read_mark(kept: str) -> Mark:
+    instance, counter = json.loads(kept)
+    return Mark(instance, counter)
+
+
+def _read_pause(kept: str) -> datetime | None:
+    return datetime.fromisoformat(kept) if kept else None
+
+
+def _write_pause(moment: datetime | None) -> str:
+    return moment.isoformat() if moment else ""
+
+
+def _read_starts(kept: str) -> Sequence[Start]:
+    return [Start(datetime.fromisoformat(one["at"]), one["host"], one["pid"]) for one in json.loads(kept)]
+
+
+def _write_starts(starts: Sequence[Start]) -> str:
+    return json.dumps([one._asdict() | {"at": one.at.isoformat()} for one in starts])
+
+
+def _read_trusted(kept: str) -> Trusted | None:
+    found = json.loads(kept)
+    if not found:
+        # It was refuted.
+        return None
+    return Trusted(found["digest"], found["version_date"], datetime.fromisoformat(found["at"]))
+
+
+def _write_trusted(trusted: Trusted | None) -> str:
+    return json.dumps(trusted._asdict() | {"at": trusted.at.isoformat()} if trusted else {})
+
+
+# Which database this is, and how far it had come.
+INSTANCE: Final = Fact("instance", _read_mark, json.dumps)
+# The starts of processes that have not ended in order.
+STARTS: Final = Fact("starts without an end", _read_starts, _write_starts)
+# For which credential Whop was proven to honour idempotency keys.
+KEY_TRUST: Final = Fact("proof of the key", _read_trusted, _write_trusted)
+# The latest time that was seen before the clock was set back.
+HIGHEST_TIME: Final = _moment("highest time before the clock was set back")
+# How many sends in a row got no known answer.
+UNKNOWN_STREAK: Final = Fact("unknown answers in a row", int, str)
+# Until when nothing is sent, after Whop was overloaded.
+NOT_BEFORE: Final = Fact("no request before", _read_pause, _write_pause)
+
+
+def mirror_unread(guild_id: int) -> Fact[str]:
+    """Return the fact of why a server's mirror cannot be read; empty while it can."""
+    return _words(f"mirror of {guild_id} cannot be read")
+
+
+def commands_digest(application_id: int | None, guild_id: int) -> Fact[str]:
+    """Return the fact of which commands were installed in a server."""
+    return _words(f"commands of {application_id} in {guild_id}")
+
+
+def template_asked(number: int, guild_id: int) -> Fact[datetime]:
+    """Return the fact of when a template's approvers were asked."""
+    return _moment(f"template {number} of {guild_id} was asked for")
+
+
+class Facts:
+    """Facts of one transaction: each is asked for once, and written only if it changes."""
+
+    def __init__(self, connection: Connection, *, locking: bool) -> None:
+        self._connection = connection
+        self._locking = locking
+        self._known: dict[str, str | None] = {}
+
+    def load(self, *wanted: Fact[Any]) -> None:
+        """Ask for several facts at once; where they may be written, nobody else changes them meanwhile."""
+        names = sorted({fact.name for fact in wanted} - self._known.keys())
+        if not names:
+            return
+        query = _LOCKED if self._locking else _WANTED
+        found = {row.name: row.value for row in self._connection.execute(query, {"names": names})}
+        self._known |= {name: found.get(name) for name in names}
+
+    def get(self, fact: Fact[T]) -> T | None:
+        """Return a fact, or None if it was never told."""
+        self.load(fact)
+        kept = self._known[fact.name]
+        return None if kept is None else fact.read(kept)
+
+    def set(self, fact: Fact[T], value: T) -> None:
+        """Keep a fact in place of what was known."""
+        written = fact.write(value)
+        if self._known.get(fact.name) != written:
+            self._connection.execute(_KEEP, {"name": fact.name, "value": written})
+            self._known[fact.name] = written
+
+
+_WANTED: Final = (
+    select(facts.c.name, facts.c.value)
+    .where(facts.c.name.in_(bindparam("names", expanding=True)))
+    # Two that lock the same facts do so in the same order.
+    .order_by(facts.c.name)
+)
+_LOCKED: Final = _WANTED.with_for_update()
+_KEEP: Final = text(
+    "INSERT INTO facts (name, value) VALUES (:name, :value)"
+    " ON CONFLICT (name) DO UPDATE SET value = excluded.value"
+)

@@ -1,0 +1,92 @@
+"""SQLite: how Herald opens its file and has it for itself."""
+
+from collections.abc import Generator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import Any, Final
+
+from filelock import FileLock
+from filelock import Timeout as LockTimeout
+from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from bot.errors import ConfigurationError
+
+BUSY_SECONDS: Final = 15
+# The option of a connection that says how its transactions begin.
+BEGIN: Final = "herald_begin"
+
+
+@contextmanager
+def opened(url: URL, *, alone: bool, to_read: bool = False) -> Generator[Engine, None, None]:
+    """Open the file, for this process alone if it has to be; raise ConfigurationError if another has it."""
+    with _sole_use(Path(url.database or "")) if alone else nullcontext():
+        engine = _create_engine(url, to_read=to_read)
+        try:
+            yield engine
+        finally:
+            engine.dispose()
+
+
+def existing(url: URL) -> URL:
+    """Return the address of a file that is there; raise ConfigurationError if it is not."""
+    # SQLite would make what is not there.
+    if not Path(url.database or "").is_file():
+        raise ConfigurationError(
+            f"DATABASE_URL: there is no file {url.database}: mend the path, or start Herald once."
+        )
+    return url
+
+
+@contextmanager
+def _sole_use(file: Path) -> Generator[None, None, None]:
+    lock = FileLock(file.with_name(f"{file.name}.lock"), thread_local=False)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=0)
+        # SQLite would open a file that it cannot write, and fail only at the first change.
+        file.open("ab").close()
+    except LockTimeout:
+        raise ConfigurationError(
+            f"DATABASE_URL: another Herald is running on {file}: stop it first, or name another file."
+        ) from None
+    except OSError as error:
+        lock.release()
+        raise ConfigurationError(
+            f"DATABASE_URL: {file} cannot be written ({error.strerror}): mend its rights or its folder's,"
+            " or name another file."
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _create_engine(url: Any, *, to_read: bool = False) -> Engine:
+    engine = create_engine(url, hide_parameters=True, connect_args={"timeout": BUSY_SECONDS})
+
+    def on_connect(connection: Any, _entry: ConnectionPoolEntry) -> None:
+        # The driver would begin by itself, too late and without IMMEDIATE: that is ours to do.
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA journal_mode = WAL")
+        # NORMAL may forget a committed claim at power loss; then a restart would push again.
+        cursor.execute("PRAGMA synchronous = FULL")
+        cursor.execute("PRAGMA foreign_keys = ON")
+        if to_read:
+            cursor.execute("PRAGMA query_only = ON")
+            # Whoever changed a text to what is none must not keep the rest from being read.
+            connection.text_factory = _decoded
+        cursor.close()
+
+    def on_begin(connection: Connection) -> None:
+        if begin := connection.get_execution_options().get(BEGIN, "BEGIN IMMEDIATE"):
+            connection.exec_driver_sql(begin)
+
+    event.listen(engine, "connect", on_connect)
+    event.listen(engine, "begin", on_begin)
+    return engine
+
+
+def _decoded(text: bytes) -> str:
+    return text.decode("utf-8", "surrogateescape")
