@@ -854,7 +854,7 @@ async def run_sql(database_url: str, statement: str) -> list[Any]:
 async def test_without_the_driver_a_sentence_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "psycopg", None)
     sentence = await refusal_of("postgresql+psycopg://herald@db/herald")
-    assert "install herald[postgresql]" in sentence
+    assert "make install in Herald's folder" in sentence
 
 
 async def test_a_connection_that_the_server_has_closed_is_replaced(postgres_url: str) -> None:

@@ -82,7 +82,8 @@ def _create_engine(url: URL) -> Engine:
         )
     except ImportError:
         raise ConfigurationError(
-            "DATABASE_URL: PostgreSQL needs another package: install herald[postgresql], or name a file."
+            "DATABASE_URL: PostgreSQL needs another package: make install in Herald's folder brings it;"
+            " or name a file."
         ) from None
 
 
