@@ -8,7 +8,7 @@ LOCK   := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-heade
 # Tests wait now and then, for a browser or a process that was killed: half as many more than processors.
 WORKERS ?= $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) * 3 // 2)')
 
-.PHONY: install sandbox play test crash bench permissions check format lock clean
+.PHONY: install sandbox play test properties crash bench permissions check format lock clean
 
 install: $(STAMP)  ## what running needs, and nothing for developers
 
@@ -32,6 +32,9 @@ play: $(STAMP)-sandbox  ## the same story, played by itself in the terminal
 
 test: $(STAMP)-dev
 	$(BIN)/pytest --numprocesses=$(WORKERS) --dist=worksteal
+
+properties: $(STAMP)-dev  ## try every property on many new examples, for about ten minutes
+	HYPOTHESIS_PROFILE=long $(BIN)/pytest -m hypothesis --numprocesses=$(WORKERS) --dist=worksteal
 
 crash: $(STAMP)-dev  ## kill real workers everywhere, for about an hour: make crash CRASH="--kills 1000 --seed 5"
 	$(BIN)/python -m tests.crash $(CRASH)

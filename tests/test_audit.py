@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest_asyncio
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from bot.audit.chain import GENESIS, Event, NewEvent, chain, first_broken
@@ -89,7 +89,6 @@ def test_every_field_is_tampered_with_below() -> None:
     assert {*EVENT_FIELDS, "entry"} == set(Event.model_fields)
 
 
-@settings(deadline=None)
 @given(lengths)
 def test_an_untouched_chain_verifies(length: int) -> None:
     assert first_broken(make_chain(length)) is None
@@ -99,7 +98,6 @@ def test_an_empty_record_verifies() -> None:
     assert first_broken([]) is None
 
 
-@settings(deadline=None)
 @given(st.data(), lengths, st.sampled_from([*ENTRY_FIELDS, *EVENT_FIELDS]))
 def test_a_changed_field_is_found_and_named(data: st.DataObject, length: int, field: str) -> None:
     events = make_chain(length)
@@ -114,7 +112,6 @@ def test_a_changed_field_is_found_and_named(data: st.DataObject, length: int, fi
     assert first_broken(tampered) == index + 1
 
 
-@settings(deadline=None)
 @given(st.data(), st.integers(2, 8))
 def test_a_removed_line_is_found_and_named(data: st.DataObject, length: int) -> None:
     events = make_chain(length)
@@ -122,7 +119,6 @@ def test_a_removed_line_is_found_and_named(data: st.DataObject, length: int) -> 
     assert first_broken(events[:index] + events[index + 1 :]) == index + 1
 
 
-@settings(deadline=None)
 @given(st.data(), lengths)
 def test_an_inserted_line_is_found_and_named(data: st.DataObject, length: int) -> None:
     events = make_chain(length)
@@ -133,7 +129,6 @@ def test_an_inserted_line_is_found_and_named(data: st.DataObject, length: int) -
     assert first_broken(tampered) == first_difference(events, tampered)
 
 
-@settings(deadline=None)
 @given(st.data(), st.integers(2, 8))
 def test_swapped_lines_are_found_and_named(data: st.DataObject, length: int) -> None:
     events = make_chain(length)
@@ -142,7 +137,6 @@ def test_swapped_lines_are_found_and_named(data: st.DataObject, length: int) -> 
     assert first_broken(events) == min(one, other) + 1
 
 
-@settings(deadline=None)
 @given(st.data(), st.integers(2, 8))
 def test_a_forger_who_hashes_the_line_anew_is_found_at_the_next_one(data: st.DataObject, length: int) -> None:
     events = make_chain(length)

@@ -2,7 +2,6 @@
 
 import asyncio
 import csv
-import os
 import sqlite3
 from contextlib import closing
 from io import StringIO
@@ -11,7 +10,7 @@ from shutil import copy
 from tempfile import TemporaryDirectory
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from bot.audit.chain import Anchor, Event, Flaw, StoredEvent, Verifier, chain, read_anchor
@@ -19,12 +18,12 @@ from bot.audit.export import FORMATS, Chapter, Export, Header, from_json, to_jso
 from bot.errors import ConfigurationError
 from bot.store import Access, Store, Transaction
 from bot.value import Person
+from tests.properties import examples
 from tests.test_audit import AWKWARD, make_chain, make_entry
 
 GUILD = 104900000000000001
 NUMBERS = {"guild_id", "sequence", "actor_id", "broadcast_id"}
 LENGTH = 5
-LONG = os.environ.get("HYPOTHESIS_PROFILE") == "long"
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 HEADER = Header(at="2026-11-23T09:41:00+00:00", servers={"1": Chapter(name="Sunrise")}, filters={})
 
@@ -77,7 +76,7 @@ def test_an_untouched_database_is_whole(untouched: Path) -> None:
     assert verifier.chains[GUILD].lines == LENGTH
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(st.data(), st.integers(1, LENGTH), st.sampled_from(StoredEvent._fields))
 def test_any_bit_changed_in_any_column_of_any_line_is_found(
     untouched: Path, data: st.DataObject, number: int, column: str
@@ -109,7 +108,7 @@ def test_any_bit_changed_in_any_column_of_any_line_is_found(
 VALUES = st.integers(-(2**63), 2**63 - 1) | TEXTS | st.binary(max_size=20)
 
 
-@settings(max_examples=1000 if LONG else 30)
+@examples(30)
 @given(st.integers(1, LENGTH), st.sampled_from(StoredEvent._fields), VALUES)
 def test_any_other_value_in_any_column_is_found_and_the_first_bad_line_named(
     untouched: Path, number: int, column: str, value: int | str | bytes
@@ -269,7 +268,7 @@ def checked(file: Path, *anchors: Anchor) -> Export:
     return export
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(st.lists(st.tuples(TEXTS, TEXTS), min_size=1, max_size=4))
 def test_any_letters_come_through_an_export_unchanged(words: list[tuple[str, str]]) -> None:
     events: list[Event] = []
@@ -284,7 +283,7 @@ def test_any_letters_come_through_an_export_unchanged(words: list[tuple[str, str
         assert export.unreadable is None
 
 
-@settings(max_examples=15)
+@examples(15)
 @given(TEXTS)
 def test_any_letters_come_through_the_store_into_an_export_that_verifies(text: str) -> None:
     async def through_the_store(file: Path) -> list[StoredEvent]:
@@ -301,7 +300,6 @@ def test_any_letters_come_through_the_store_into_an_export_that_verifies(text: s
     assert verifier.holds
 
 
-@settings(max_examples=100)
 @given(st.data())
 def test_any_byte_changed_in_an_export_is_found(data: st.DataObject) -> None:
     with TemporaryDirectory() as folder:

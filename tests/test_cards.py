@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import discord
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bot.audit.chain import Event, NewEvent, chain
@@ -414,7 +414,6 @@ def test_a_long_list_of_requests_still_says_how_many_pushes_there_are(scene: Sce
 # --- cutting ---------------------------------------------------------------------------------------
 
 
-@settings(deadline=None)
 @given(st.text(), st.integers(2, 40))
 def test_what_is_cut_keeps_to_its_limit_and_no_half_escape(text: str, limit: int) -> None:
     assert units(shorten(text, limit)) <= limit
@@ -430,7 +429,6 @@ def test_a_cut_never_escapes_its_own_ellipsis(limit: int) -> None:
     assert re.fullmatch(r"(\\\*|\\\\)*…", clip(plain("*\\" * 9), limit))
 
 
-@settings(deadline=None)
 @given(st.lists(st.text("abc", max_size=9), min_size=1, max_size=30), st.integers(40, 90))
 def test_what_does_not_fit_is_counted(parts: list[str], limit: int) -> None:
     shown = fitting(parts, limit, between="; ")
@@ -496,7 +494,6 @@ typed = st.one_of(
 )
 
 
-@settings(deadline=None)
 @given(typed)
 @example("1.\n2)\r3.")
 def test_typed_text_is_shown_exactly_and_does_nothing(text: str) -> None:

@@ -2,7 +2,6 @@
 
 import csv
 import json
-import os
 import re
 import unicodedata
 from collections.abc import Sequence
@@ -12,7 +11,7 @@ from typing import Any, Final
 
 import discord
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import HealthCheck, example, given
 from hypothesis import strategies as st
 
 from bot.audit.chain import NewEvent, StoredEvent, Verifier, chain
@@ -26,17 +25,15 @@ from bot.sandbox.sandbox import UNDONE, Sandbox, answer, response
 from bot.store import Access, Store
 from bot.value import Person
 from cogs.text import units
+from tests.properties import examples
 from tests.test_audit import make_entry
 from tests.test_cards import BREAKS, ESCAPE, NOW, Scene, assert_fits, assert_harmless, unescaped
 
-LONG: Final = os.environ.get("HYPOTHESIS_PROFILE") == "long"
-JOURNEYS: Final = settings(
-    max_examples=150 if LONG else 5,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+JOURNEYS: Final = examples(
+    5, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
-SHEETS: Final = settings(max_examples=5000 if LONG else 150, deadline=None)
-CARDS: Final = settings(max_examples=1000 if LONG else 40, deadline=None)
+SHEETS: Final = examples(150)
+CARDS: Final = examples(40)
 
 TRICKS: Final = [
     "\u202e", "\u2066", "\u200b", "\u200d", "\ufeff", "\u00ad", "\u3164", "\x00", "\x1b[31m", "\ud800",

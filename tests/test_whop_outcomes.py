@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from multidict import CIMultiDict, CIMultiDictProxy
 from pydantic import SecretStr
@@ -16,6 +16,7 @@ from bot.notification import Notification, Text
 from bot.policy.model import Targets
 from bot.sandbox.whop import Fault, SimulatedWhop
 from bot.whop import Transport, gateway_for
+from tests.properties import examples
 
 NOW = datetime(2026, 11, 23, 9, 41, tzinfo=UTC)
 V5_SAYS, V1_SAYS = '{"message":"No such topic"}', '{"error":{"type":"bad","message":"No such topic"}}'
@@ -225,7 +226,7 @@ HEADERS = st.dictionaries(st.text() | st.sampled_from(["Retry-After", "retry-aft
     status=st.integers(-1, 1000) | st.sampled_from([200, 202, 400, 429, 500]), headers=HEADERS, body=BODIES
 )
 @example(status=429, headers={"Retry-After": "9" * 5000}, body=DEEP)
-@settings(max_examples=150, deadline=None, database=None)
+@examples(150)
 def test_whatever_whop_answers_only_2xx_is_accepted_and_only_429_is_tried_again(
     generation: str, status: int, headers: dict[str, str], body: str
 ) -> None:

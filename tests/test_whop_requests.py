@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import pytest
 import pytest_asyncio
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
@@ -20,6 +20,7 @@ from bot.policy.model import Policy, Targets, UsersInExperience
 from bot.sandbox.whop import Push, SimulatedWhop
 from bot.sending.dispatcher import Dispatcher
 from bot.whop import Transport, WhopGateway, gateway_for
+from tests.properties import examples
 
 KEY = "app-key"
 ORIGIN = "https://api.whop.com"
@@ -355,9 +356,7 @@ TYPED = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"
 
 @GENERATIONS
 @given(subject=TYPED, content=TYPED)
-@settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], database=None
-)
+@examples(40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 async def test_customers_read_exactly_what_was_typed(
     whop: SimulatedWhop, transport: Transport, generation: str, subject: str, content: str
 ) -> None:
