@@ -1,13 +1,10 @@
 """Whatever people, Whop, the clocks and crashes do, in whatever order: the promises hold after each step.
 
-The suite plays a few short lives, always the same ones. Many longer and new ones are played by
-
-    HYPOTHESIS_PROFILE=long .venv/bin/pytest tests/test_life_of_broadcasts.py
+The suite plays a few short lives, always the same ones; `make properties` plays many longer and new ones.
 """
 
 import asyncio
 import json
-import os
 import shutil
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Mapping
@@ -20,7 +17,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, Final, NamedTuple, TypeVar, cast
 
 import pytest
-from hypothesis import HealthCheck, Phase, seed, settings
+from hypothesis import HealthCheck, seed
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 from pydantic import SecretStr
@@ -44,17 +41,10 @@ from bot.store import Access, Store
 from bot.wakeup import Wakeup
 from bot.whop import Transport, gateway_for
 from tests.database import new_file
+from tests.properties import examples
 
-PROFILE: Final = os.environ.get("HYPOTHESIS_PROFILE", "")
-LONG: Final = PROFILE == "long"
-LIVES: Final = settings(
-    max_examples=150 if LONG else 6,
-    stateful_step_count=50 if LONG else 25,
-    database=None,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
-    # A bug that was sown has only to be found (tests/seeded.py): what it takes is known.
-    phases=[Phase.generate] if PROFILE == "brief" else [Phase.generate, Phase.shrink],
+LIVES: Final = examples(
+    6, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
 )
 
 # What a life wrote need not outlive the machine.
@@ -904,12 +894,13 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
+@pytest.mark.hypothesis
 @pytest.mark.parametrize("mode", Mode)
 def test_whatever_happens_in_whatever_order_the_promises_hold(mode: Mode, template: Path) -> None:
     def live() -> Life:
         return Life(mode, template)
 
     # Each way of speaking to Whop has lives of its own, in the suite always the same.
-    lives = live if LONG else seed(mode)(live)
+    lives = seed(mode)(live) if LIVES.derandomize else live
     # Hypothesis takes whatever makes a machine, and says that it has to be its class.
     run_state_machine_as_test(cast("type[Life]", lives), settings=LIVES)  # pyright: ignore[reportUnknownMemberType]
