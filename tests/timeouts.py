@@ -27,12 +27,8 @@ def pytest_runtest_makereport(
 @pytest.hookimpl(trylast=True)
 def pytest_exception_interact(call: pytest.CallInfo[None]) -> None:
     if _hung(call):
-        # The process ends then, and pytest-xdist goes on in another one.
+        # pytest has just called its own off, as it does after any failure; it calls this one off at the end.
         faulthandler.dump_traceback_later(SECONDS_TO_END, exit=True)
-
-
-def pytest_runtest_logfinish() -> None:
-    faulthandler.cancel_dump_traceback_later()
 
 
 def _hung(call: pytest.CallInfo[None]) -> bool:
