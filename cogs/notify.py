@@ -12,7 +12,7 @@ from bot.chat.client import HeraldBot, Interaction, actor_of
 from bot.errors import Unreachable
 from bot.freeze import describe
 from bot.notification import reveal
-from bot.permissions import Action, Actor
+from bot.permissions import Action
 from bot.service import Standing
 from cogs.audit import show_record
 from cogs.buttons import OPEN, ActionButton
@@ -219,16 +219,10 @@ class Notify(
     @who.autocomplete("broadcast")
     @cancel.autocomplete("broadcast")
     async def _broadcasts(self, interaction: Interaction, typed: str) -> list[Choice]:
-        found = await self._visible(actor_of(interaction))
+        # Autocomplete runs without a command's checks: those who may see nothing are offered nothing.
+        found = await self._service.suggestions(actor_of(interaction))
         named = ((f"#{one.id} {one.status} · {one.title} · {one.audience}", str(one.id)) for one in found)
         return _matching(typed, named)
-
-    async def _visible(self, actor: Actor) -> list[Broadcast]:
-        # Autocomplete runs without a command's checks, and at every keystroke: no refusal is recorded.
-        if not self._service.permits(actor, Action.LIST):
-            return []
-        drafts = await self._service.drafts(actor) if self._service.permits(actor, Action.COMPOSE) else []
-        return [*await self._service.queue(actor), *drafts, *await self._service.history(actor)]
 
 
 async def _answer_list(

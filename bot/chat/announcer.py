@@ -22,7 +22,7 @@ from bot.freeze import Freeze
 from bot.permissions import Actor
 from bot.service import Service, Standing, lending, unknowns
 from bot.store import Card, Post, Store, Transaction
-from bot.store.outbox import PostKind
+from bot.store.outbox import PostKind, Waiting
 from bot.wakeup import Wakeup
 
 log = structlog.get_logger()
@@ -159,17 +159,19 @@ class Announcer:
 
     async def drain(self, *, ahead: timedelta = timedelta()) -> None:
         """Show all that may be tried now, and the cards whose turn comes in the time ahead."""
-        cards = await self._store.glance(_cards, until=self._clock() + ahead)
-        posts = await self._store.glance(_posts, until=self._clock())
+        now = self._clock()
+        waiting = await self._store.glance(_waiting, cards_until=now + ahead, posts_until=now)
+        cards = await self._store.glance(_cards, until=now + ahead) if waiting.cards else ()
+        posts = await self._store.glance(_posts, until=now) if waiting.posts else ()
         for card in cards:
             await self._draw(card)
-        waiting: set[int] = set()
+        held_up: set[int] = set()
         for post in posts:
             # The mirror keeps the order of the record: what follows a line that waits has to wait too.
-            if post.kind is PostKind.AUDIT and post.guild_id in waiting:
+            if post.kind is PostKind.AUDIT and post.guild_id in held_up:
                 continue
             if not await self._post(post) and post.kind is PostKind.AUDIT:
-                waiting.add(post.guild_id)
+                held_up.add(post.guild_id)
 
     async def _draw(self, card: Card) -> None:
         try:
@@ -323,11 +325,15 @@ class Announcer:
         return wait
 
 
-def _cards(tx: Transaction, *, until: datetime) -> list[Card]:
+def _waiting(tx: Transaction, *, cards_until: datetime, posts_until: datetime) -> Waiting:
+    return tx.outbox.waiting(cards_until=cards_until, posts_until=posts_until)
+
+
+def _cards(tx: Transaction, *, until: datetime) -> Sequence[Card]:
     return tx.outbox.cards_to_draw(until, limit=BATCH)
 
 
-def _posts(tx: Transaction, *, until: datetime) -> list[Post]:
+def _posts(tx: Transaction, *, until: datetime) -> Sequence[Post]:
     return tx.outbox.posts_to_make(until, limit=BATCH)
 
 

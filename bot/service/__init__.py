@@ -56,6 +56,7 @@ class Service:
 
     look = UseCase(looking.look, Action.LIST, writes=False)
     drafts = UseCase(looking.drafts, Action.COMPOSE, writes=False)
+    suggestions = UseCase(looking.suggestions, Action.LIST, writes=False)
     queue = UseCase(looking.queue, Action.LIST, writes=False)
     history = UseCase(looking.history, Action.LIST, writes=False)
     who = UseCase(looking.who, Action.LIST, writes=False)

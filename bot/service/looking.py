@@ -44,6 +44,18 @@ def history(tx: Transaction, gate: Gate, actor: Actor) -> list[Broadcast]:
     return _listed(tx, gate, actor, _HISTORY)
 
 
+def suggestions(tx: Transaction, gate: Gate, actor: Actor) -> list[Broadcast]:
+    """Return what the actor may mean by a number: what is under way, their drafts, and what ended."""
+    server = gate.policy.server(actor.guild_id)
+    # It is asked at every keystroke: no refusal is recorded.
+    if server is None or decide(gate.policy, actor, Action.LIST) is not None:
+        return []
+    found = tx.broadcasts.in_status(server.guild, sorted(OPEN), limit=LISTED)
+    if decide(gate.policy, actor, Action.COMPOSE) is None:
+        found += tx.broadcasts.of_author(server.guild, actor.id, Status.DRAFT, limit=LISTED)
+    return found + tx.broadcasts.in_status(server.guild, _HISTORY, limit=LISTED)
+
+
 def _listed(tx: Transaction, gate: Gate, actor: Actor, statuses: Sequence[Status]) -> list[Broadcast]:
     gate.decide(actor, Action.LIST)
     return tx.broadcasts.in_status(gate.server(actor).guild, statuses, limit=LISTED)

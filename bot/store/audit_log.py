@@ -5,7 +5,18 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, String, and_, func, insert, select, type_coerce
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    RowMapping,
+    String,
+    and_,
+    bindparam,
+    func,
+    insert,
+    select,
+    type_coerce,
+)
 
 from bot.audit.chain import Anchor, Event, NewEvent, StoredEvent, chain
 from bot.audit.search import EVERYTHING, Search
@@ -22,28 +33,37 @@ _AS_IT_STANDS: Final = [
 ]
 
 
+_APPEND: Final = insert(audit_events)
+_LAST: Final = (
+    select(audit_events)
+    .where(audit_events.c.guild_id == bindparam("guild_id"))
+    .order_by(audit_events.c.sequence.desc())
+    .limit(1)
+)
+
+
 class AuditLog:
     """One hash chain for each server."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        # The ends of the chains that nobody else can write to before this transaction is over.
+        self._last: dict[int, Event | None] = {}
 
     def append(self, entry: NewEvent) -> Event:
         """Add what happened to the end of its server's chain."""
-        if self._connection.dialect.name == "postgresql":
-            postgresql.lock_guild(self._connection, entry.guild_id)
-        row = (
-            self._connection.execute(
-                select(audit_events)
-                .where(audit_events.c.guild_id == entry.guild_id)
-                .order_by(audit_events.c.sequence.desc())
-                .limit(1)
-            )
-        ).mappings()
-        last = row.first()
-        event = chain(entry, previous=_event(last) if last else None)
-        self._connection.execute(insert(audit_events).values(event.line._asdict() | {"at": entry.at}))
+        event = chain(entry, previous=self._end(entry.guild_id))
+        self._connection.execute(_APPEND, event.line._asdict() | {"at": entry.at})
+        self._last[entry.guild_id] = event
         return event
+
+    def _end(self, guild_id: int) -> Event | None:
+        if guild_id not in self._last:
+            if self._connection.dialect.name == "postgresql":
+                postgresql.lock_guild(self._connection, guild_id)
+            row = self._connection.execute(_LAST, {"guild_id": guild_id}).mappings().first()
+            self._last[guild_id] = _event(row) if row else None
+        return self._last[guild_id]
 
     def get(self, guild_id: int, sequence: int) -> Event:
         """Return one line."""

@@ -1,11 +1,12 @@
 """Broadcasts, their revisions and approvals."""
 
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, Final, TypedDict, Unpack
 
-from sqlalchemy import Connection, RowMapping, String, bindparam, cast, delete, func, insert, select, update
+from sqlalchemy import Connection, RowMapping, String, cast, delete, func, insert, select, update
 
 from bot.broadcast import Approval, Broadcast, Status
 from bot.notification import Notification
@@ -246,16 +247,31 @@ class Broadcasts:
         approved: bool = True,
     ) -> list[Broadcast]:
         order = broadcasts.c.id if oldest else broadcasts.c.id.desc()
-        query = select(broadcasts, _EDITORS).where(*where).order_by(order).limit(limit)
-        # SQLite has one writer at a time and passes the lock over.
-        rows = self._connection.execute(query.with_for_update() if locked else query).mappings().all()
-        if not rows:
-            return []
-        given: dict[int, list[RowMapping]] = defaultdict(list)
-        if approved:
-            for one in self._connection.execute(_GIVEN, {"ids": [row["id"] for row in rows]}).mappings():
-                given[one["broadcast_id"]].append(one)
-        return [_assembled(row, given[row["id"]]) for row in rows]
+        chosen = select(broadcasts, _EDITORS).where(*where).order_by(order).limit(limit)
+        if locked and self._connection.dialect.name == "postgresql":
+            # Whoever waited for a lock sees what came meanwhile only by another question.
+            rows = self._connection.execute(chosen.with_for_update()).mappings().all()
+            given = self._given([row["id"] for row in rows]) if approved and rows else {}
+            return [_assembled(row, given.get(row["id"], ())) for row in rows]
+        if not approved:
+            return [_assembled(row, ()) for row in self._connection.execute(chosen).mappings()]
+        ids = chosen.with_only_columns(broadcasts.c.id).scalar_subquery()
+        joined = select(broadcasts, _EDITORS, *_GIVEN).outerjoin_from(broadcasts, approvals)
+        rows = self._connection.execute(
+            joined.where(broadcasts.c.id.in_(ids)).order_by(order, approvals.c.at)
+        ).mappings()
+        return [
+            _assembled(some[0], [row for row in some if row["given_approver_id"] is not None])
+            for some in (list(one) for _, one in groupby(rows, key=itemgetter("id")))
+        ]
+
+    def _given(self, broadcast_ids: Sequence[int]) -> Mapping[int, Sequence[RowMapping]]:
+        rows = self._connection.execute(
+            select(approvals.c.broadcast_id, *_GIVEN)
+            .where(approvals.c.broadcast_id.in_(broadcast_ids))
+            .order_by(approvals.c.broadcast_id, approvals.c.at)
+        ).mappings()
+        return {number: list(some) for number, some in groupby(rows, key=itemgetter("broadcast_id"))}
 
 
 _EDITORS: Final = (
@@ -265,10 +281,9 @@ _EDITORS: Final = (
     .scalar_subquery()
     .label("editors")
 )
-_GIVEN: Final = (
-    select(approvals)
-    .where(approvals.c.broadcast_id.in_(bindparam("ids", expanding=True)))
-    .order_by(approvals.c.at)
+_GIVEN: Final = tuple(
+    approvals.c[name].label(f"given_{name}")
+    for name in ("approver_id", "approver_name", "revision", "fingerprint", "at", "template")
 )
 
 
@@ -284,13 +299,13 @@ def _assembled(row: RowMapping, given: Iterable[RowMapping]) -> Broadcast:
         broadcast,
         [
             Approval(
-                approver=Person(one["approver_id"], one["approver_name"]),
-                at=one["at"],
-                template=one["template"],
+                approver=Person(one["given_approver_id"], one["given_approver_name"]),
+                at=one["given_at"],
+                template=one["given_template"],
             )
             for one in given
             # An approval counts only for the very revision and fingerprint it was given to.
-            if (one["revision"], one["fingerprint"]) == (row["revision"], row["fingerprint"])
+            if (one["given_revision"], one["given_fingerprint"]) == (row["revision"], row["fingerprint"])
         ],
     )
 

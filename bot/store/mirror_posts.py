@@ -94,9 +94,9 @@ class MirrorPosts:
     def condition(self, guild_id: int) -> Condition:
         """Return how the server's mirror fares."""
         undone = (posts.c.guild_id == guild_id, _IS_LINE, posts.c.done.is_(False))
-        waiting = self._connection.scalar(select(func.count()).select_from(posts).where(*undone))
-        fact = select(facts.c.value).where(facts.c.name == mirror_unread(guild_id).name)
-        unread = self._connection.scalar(fact)
+        counted = select(func.count()).select_from(posts).where(*undone).scalar_subquery()
+        fact = select(facts.c.value).where(facts.c.name == mirror_unread(guild_id).name).scalar_subquery()
+        waiting, unread = self._connection.execute(select(counted, fact)).one()
         if not waiting:
             return Condition(unread=unread or "")
         head = select(func.min(posts.c.id)).where(*undone).scalar_subquery()

@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, case, func, insert, or_, select, update
+from sqlalchemy import Connection, case, exists, func, insert, or_, select, update
 
 from bot.broadcast import OPEN
 from bot.store.tables import broadcasts, cards, posts
@@ -48,6 +49,16 @@ class Post:
     next_at: datetime
 
 
+class Waiting(NamedTuple):
+    """Whether there are cards to draw, and posts to make."""
+
+    cards: bool
+    posts: bool
+
+
+_UNSHOWN: Final = cards.c.shown < cards.c.wanted
+
+
 class Outbox:
     """The outbox: written in the transaction that changes the state, emptied by the announcer."""
 
@@ -55,6 +66,7 @@ class Outbox:
         self._connection = connection
         # Whether there is something new to show.
         self.is_filled = False
+        self._new_posts: list[dict[str, Any]] = []
 
     def open_card(self, broadcast_id: int, *, channel_id: int, at: datetime) -> None:
         """Ask for a fresh card and let the older ones say that they are out of date."""
@@ -115,29 +127,38 @@ class Outbox:
         sequence: int | None = None,
         step: str = "",
     ) -> None:
-        """Ask for one message."""
+        """Ask for one message; it is written at the end of the transaction, together with its others."""
         self.is_filled = True
-        self._connection.execute(
-            insert(posts).values(
-                guild_id=guild_id,
-                channel_id=channel_id,
-                kind=kind,
-                broadcast_id=broadcast_id,
-                sequence=sequence,
-                step=step,
-                done=False,
-                failures=0,
-                next_at=at,
-            )
+        self._new_posts.append(
+            {
+                "guild_id": guild_id,
+                "channel_id": channel_id,
+                "kind": kind,
+                "broadcast_id": broadcast_id,
+                "sequence": sequence,
+                "step": step,
+                "done": False,
+                "failures": 0,
+                "next_at": at,
+            }
         )
+
+    def finish(self) -> None:
+        """Write what was asked for."""
+        if self._new_posts:
+            self._connection.execute(insert(posts), self._new_posts)
+            self._new_posts = []
+
+    def waiting(self, *, cards_until: datetime, posts_until: datetime) -> Waiting:
+        """Tell whether cards or posts are to be shown by then, by one question that indexes answer."""
+        card = exists().where(_UNSHOWN, cards.c.next_at <= cards_until)
+        post = exists().where(posts.c.done.is_(False), posts.c.next_at <= posts_until)
+        return Waiting(*map(bool, self._connection.execute(select(card, post)).one()))
 
     def cards_to_draw(self, now: datetime, *, limit: int) -> list[Card]:
         """Return cards that do not show what they should and may be tried now."""
         rows = self._connection.execute(
-            select(cards)
-            .where(cards.c.shown < cards.c.wanted, cards.c.next_at <= now)
-            .order_by(cards.c.id)
-            .limit(limit)
+            select(cards).where(_UNSHOWN, cards.c.next_at <= now).order_by(cards.c.id).limit(limit)
         )
         return [Card(**{name: row[name] for name in Card.__slots__}) for row in rows.mappings()]
 

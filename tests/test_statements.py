@@ -1,0 +1,155 @@
+"""What each use case and each turn of a loop asks of the database, counted: none may grow unseen."""
+
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from datetime import timedelta
+from itertools import count
+from typing import Any
+
+from sqlalchemy import Engine, event
+
+from bot.broadcast import Broadcast
+from bot.errors import Refused
+from bot.notification import Notification, Text
+from bot.permissions import Actor
+from bot.sandbox.sandbox import UNDONE, Sandbox
+from tests.conftest import OpenSandbox
+
+WORDS = Notification(topic="announcements", all=Text(subject="We are live", content="Come in"))
+# What opens a transaction asks nothing; PostgreSQL's driver does it unseen.
+BEGINNINGS = ("BEGIN", "SAVEPOINT", "RELEASE")
+REQUESTS = 40
+PRESSES = count(1)
+
+
+@contextmanager
+def counted() -> Generator[list[str]]:
+    """Collect the statements that are executed meanwhile, of all databases."""
+    statements: list[str] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if not statement.startswith(BEGINNINGS):
+            statements.append(" ".join(statement.split())[:160])
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        yield statements
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
+
+
+def assert_at_most(most: int, statements: list[str]) -> None:
+    assert len(statements) <= most, "\n".join([f"{len(statements)} statements, at most {most}:", *statements])
+
+
+async def draft(sandbox: Sandbox, *, audience: str = "Gold members") -> Broadcast:
+    return await sandbox.herald.service.compose(
+        pressing(sandbox, "Maya"), audience=audience, notification=WORDS, channel_id=13
+    )
+
+
+async def under_review(sandbox: Sandbox, *, audience: str = "Gold members") -> Broadcast:
+    one = await draft(sandbox, audience=audience)
+    return await sandbox.herald.service.submit(pressing(sandbox, "Maya"), one.id, revision=1)
+
+
+def pressing(sandbox: Sandbox, name: str) -> Actor:
+    """Return someone whose press is an interaction of its own, as Discord's are."""
+    return replace(sandbox.actor(name), interaction=next(PRESSES))
+
+
+async def test_composing_asks_at_most_fourteen_times(sandbox: Sandbox) -> None:
+    with counted() as statements:
+        await draft(sandbox)
+    assert_at_most(14, statements)
+
+
+async def test_submitting_asks_at_most_fourteen_times(sandbox: Sandbox) -> None:
+    one = await draft(sandbox)
+    with counted() as statements:
+        await sandbox.herald.service.submit(pressing(sandbox, "Maya"), one.id, revision=1)
+    assert_at_most(14, statements)
+
+
+async def test_the_last_approval_asks_at_most_twelve_times(sandbox: Sandbox) -> None:
+    waiting = await under_review(sandbox)
+    with counted() as statements:
+        await sandbox.herald.service.approve(pressing(sandbox, "Omar"), waiting.id, revision=1)
+    assert_at_most(12, statements)
+
+
+async def test_a_refused_press_asks_at_most_eight_times(sandbox: Sandbox) -> None:
+    waiting = await under_review(sandbox)
+    for name in ("Maya", "Sam"):
+        with counted() as statements, suppress(Refused):
+            await sandbox.herald.service.approve(pressing(sandbox, name), waiting.id, revision=1)
+        assert_at_most(8, statements)
+
+
+async def test_from_due_to_sent_one_request_asks_at_most_thirty_six_times(sandbox: Sandbox) -> None:
+    waiting = await under_review(sandbox)
+    await sandbox.herald.service.approve(pressing(sandbox, "Omar"), waiting.id, revision=1)
+    await sandbox.world.env.advance_time(UNDONE.total_seconds())
+    with counted() as statements:
+        await sandbox.herald.dispatcher.tick()
+    assert len(sandbox.whop.pushes) == 1
+    assert_at_most(36, statements)
+
+
+async def test_an_idle_second_asks_at_most_twice(sandbox: Sandbox) -> None:
+    await sandbox.settle()
+    with counted() as statements:
+        await sandbox.herald.dispatcher.tick()
+        await sandbox.herald.announcer.drain()
+    assert_at_most(2, statements)
+
+
+async def test_a_list_of_twenty_five_asks_at_most_four_times(sandbox: Sandbox) -> None:
+    for _ in range(25):
+        await under_review(sandbox)
+    with counted() as statements:
+        assert len(await sandbox.herald.service.queue(sandbox.actor("Omar"))) == 25
+    assert_at_most(4, statements)
+
+
+async def test_a_keystroke_of_autocomplete_asks_at_most_three_times(sandbox: Sandbox) -> None:
+    for _ in range(3):
+        await under_review(sandbox)
+    await draft(sandbox)
+    person, channel = sandbox.person("Maya"), sandbox.channel("moderators")
+    with counted() as statements:
+        offered = await person.autocomplete(channel, "notify show", "broadcast", "")
+    assert len(list(offered)) == 4
+    assert_at_most(3, statements)
+
+
+async def test_a_card_drawn_asks_at_most_six_times(sandbox: Sandbox) -> None:
+    await sandbox.settle()
+    waiting = await under_review(sandbox)
+    await sandbox.settle()
+    with sandbox.herald.store.begin() as tx:
+        tx.outbox.redraw_card(waiting.id, at=sandbox.clock() - timedelta(seconds=1))
+    with counted() as statements:
+        await sandbox.herald.announcer.drain()
+    assert any("UPDATE cards" in statement for statement in statements)
+    # The watcher hears of the edit as of anybody's, and looks whether it is one of the mirror's posts.
+    own = [one for one in statements if not one.startswith("SELECT posts.guild_id, posts.sequence")]
+    assert_at_most(6, own)
+
+
+async def test_each_further_request_asks_at_most_seven_times_however_many_there_are(
+    open_sandbox: OpenSandbox, database_url: str
+) -> None:
+    def many(policy: str) -> str:
+        ids = ", ".join(f'"exp_{number}"' for number in range(REQUESTS))
+        return policy.replace('experiences = ["exp_gold"] }', f"experiences = [{ids}] }}")
+
+    async with open_sandbox("v1", edit_policy=many, database_url=database_url) as sandbox:
+        waiting = await under_review(sandbox)
+        await sandbox.herald.service.approve(pressing(sandbox, "Omar"), waiting.id, revision=1)
+        await sandbox.world.env.advance_time(UNDONE.total_seconds())
+        with counted() as statements:
+            while len(sandbox.whop.exchanges) < REQUESTS:
+                await sandbox.herald.dispatcher.tick()
+    assert_at_most(36 + 7 * (REQUESTS - 1), statements)
