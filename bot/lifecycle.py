@@ -153,9 +153,9 @@ class Lifecycle:
         for server in self.policy.servers:
             if freeze.guild_id not in {None, server.guild}:
                 continue
-            entry = NewEvent(guild_id=server.guild, at=now, actor=by, action=action, detail=detail)
+            event = NewEvent(guild_id=server.guild, at=now, actor=by, action=action, detail=detail)
             tx.outbox.redraw_open_cards(server.guild, at=now)
-            self._append(tx, entry)
+            self._append(tx, event)
             tx.outbox.add_post(
                 PostKind.FREEZE,
                 guild_id=server.guild,
@@ -220,17 +220,17 @@ class Lifecycle:
             ),
         )
 
-    def _append(self, tx: Transaction, entry: NewEvent) -> Event:
+    def _append(self, tx: Transaction, new: NewEvent) -> Event:
         # What cannot be kept must not keep the rest from being recorded, a refusal least of all.
-        event = tx.audit.append(entry.model_copy(update={"detail": storable(entry.detail)}))
-        server = self.policy.server(entry.guild_id)
+        event = tx.audit.append(new.model_copy(update={"detail": storable(new.detail)}))
+        server = self.policy.server(new.guild_id)
         if server is not None:
             tx.outbox.add_post(
                 PostKind.AUDIT,
-                guild_id=entry.guild_id,
+                guild_id=event.guild_id,
                 channel_id=server.channels.audit,
                 sequence=event.sequence,
-                at=entry.at,
+                at=event.at,
             )
         return event
 

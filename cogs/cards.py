@@ -198,7 +198,7 @@ class Cards:
 
     def audit(self, event: Event, *, about: Event | None = None) -> Rendered:
         """Draw one numbered line of the record, and the line that it is about."""
-        guild_id = event.entry.guild_id
+        guild_id = event.guild_id
         return Rendered(content=line_of(event, lambda role: self._role_name(guild_id, role), about=about))
 
     def brief(self, broadcast: Broadcast) -> str:

@@ -68,7 +68,7 @@ def line_of(event: Event, role_name: RoleName, *, about: Event | None = None) ->
 
 
 def _body(event: Event, role_name: RoleName) -> str:
-    entry = event.entry
+    entry = event
     name = clip(inline(entry.actor.name), NAME_LIMIT)
     who = f"<@{entry.actor.id}> ({name})" if entry.actor.id else name
     line = f"`{event.sequence:>5}` {moment(entry.at, 'f')} {who}: **{_spoken(entry.action)}**"

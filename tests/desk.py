@@ -238,7 +238,7 @@ class Desk:
 
     async def lines(self, action: str, guild: int = GUILD) -> list[str]:
         """Return the details of the record's lines about that action."""
-        return [one.entry.detail for one in await self.record(guild) if one.entry.action == action]
+        return [one.detail for one in await self.record(guild) if one.action == action]
 
     async def let_leases_end(self) -> None:
         """Make all claims as old as the database's clock can."""

@@ -256,7 +256,7 @@ async def test_reading_makes_no_database_and_migrates_none(tmp_path: Path) -> No
 def exported(folder: Path, events: list[Event], *, header: Header = HEADER) -> Path:
     file = folder / "record.jsonl"
     form = FORMATS["jsonl"]
-    text = form.begin(header) + form.lines(header, [event.line for event in events])
+    text = form.begin(header) + form.lines(header, [event.stored for event in events])
     file.write_bytes(text.encode(form.encoding))
     return file
 
@@ -276,7 +276,7 @@ def test_any_letters_come_through_an_export_unchanged(words: list[tuple[str, str
         entry = make_entry(actor=Person(2**62, name), detail=detail)
         events.append(chain(entry, previous=events[-1] if events else None))
     for event in events:
-        assert from_json(to_json(event.line)) == event.line
+        assert from_json(to_json(event.stored)) == event.stored
     with TemporaryDirectory() as folder:
         export = checked(exported(Path(folder), events))
         assert export.verifier.holds
@@ -351,7 +351,7 @@ def test_of_an_excerpt_each_line_is_checked_and_neighbours_too(tmp_path: Path) -
     events = make_chain(6)
     header = HEADER.model_copy(update={"filters": {"proof": "ABCD1234"}})
     assert checked(exported(tmp_path, [events[1], events[4], events[5]], header=header)).verifier.holds
-    forged = events[4].model_copy(update={"entry": make_entry(4, detail="other")})
+    forged = events[4].model_copy(update={"detail": "other"})
     export = checked(exported(tmp_path, [events[1], forged], header=header))
     assert export.verifier.chains[1].breach == (5, Flaw.CHANGED)
     swapped = checked(exported(tmp_path, [events[4], events[1]], header=header))
@@ -359,7 +359,7 @@ def test_of_an_excerpt_each_line_is_checked_and_neighbours_too(tmp_path: Path) -
 
 
 def test_a_line_said_in_other_letters_is_not_herald_s(tmp_path: Path) -> None:
-    text = to_json(make_chain(1)[0].line)
+    text = to_json(make_chain(1)[0].stored)
     for other in (text.replace(":", ": ", 1), text[:-1] + ',"action":"approve"}', "[" * 100_000, "1"):
         file = exported(tmp_path, [])
         file.write_text(file.read_text() + other + "\n")
@@ -372,7 +372,7 @@ def test_a_line_said_in_other_letters_is_not_herald_s(tmp_path: Path) -> None:
 @given(st.sampled_from(["=", "+", "-", "@", "\t", "\r", "＝", ""]), TEXTS)
 def test_nothing_typed_becomes_a_formula_and_nothing_of_it_is_lost(begin: str, text: str) -> None:
     typed = begin + text
-    line = chain(make_entry(actor=Person(7, typed), detail=typed), previous=None).line
+    line = chain(make_entry(actor=Person(7, typed), detail=typed), previous=None).stored
     table = FORMATS["csv"].lines(HEADER, [line])
     [cells] = list(csv.reader(StringIO(table, newline="")))
     assert not any(cell.startswith(tuple("=+-@\t\r＝")) for cell in cells)

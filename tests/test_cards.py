@@ -350,7 +350,7 @@ def test_the_longest_line_of_the_record_fits(scene: Scene) -> None:
         proof="ABCD1234",
         detail=f"it takes the role <@&{GUILD}> " + scene.filler * 6000,
     )
-    event = Event(sequence=10**9, entry=entry, previous="0" * 64, digest=chain(entry, previous=None).digest)
+    event = Event(**dict(entry), sequence=10**9, previous="0" * 64, digest=chain(entry, previous=None).digest)
     assert_fits(scene.cards.audit(event))
     assert_fits(scene.cards.audit(event, about=event))
 

@@ -211,7 +211,7 @@ async def go_nowhere(*_: object, **__: object) -> None:
 
 async def last_line(sandbox: Sandbox) -> tuple[str, str]:
     with sandbox.herald.store.begin(Access.READ) as tx:
-        entry = (tx.audit.of_guild(sandbox.world.guild.id))[-1].entry
+        entry = tx.audit.of_guild(sandbox.world.guild.id)[-1]
     return entry.actor.name, entry.action
 
 

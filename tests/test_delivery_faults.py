@@ -225,7 +225,7 @@ class Trial:
 
     async def details(self) -> list[tuple[str, str]]:
         with self.store.begin(Access.READ) as tx:
-            return [(one.entry.action, one.entry.detail) for one in tx.audit.of_guild(GUILD)]
+            return [(one.action, one.detail) for one in tx.audit.of_guild(GUILD)]
 
     async def tick(self, after: timedelta = timedelta()) -> Status:
         self.now += after

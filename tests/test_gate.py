@@ -22,7 +22,7 @@ async def submitted(sandbox: Sandbox, **words: str) -> None:
 async def last_refusal(sandbox: Sandbox) -> str:
     with sandbox.herald.store.begin(Access.READ) as tx:
         events = tx.audit.of_guild(sandbox.world.guild.id)
-    return next(event.entry.detail for event in reversed(events) if event.entry.action.startswith("refused"))
+    return next(event.detail for event in reversed(events) if event.action.startswith("refused"))
 
 
 async def test_the_author_cannot_approve_even_with_the_role(sandbox: Sandbox) -> None:

@@ -14,7 +14,7 @@ async def actions(sandbox: Sandbox) -> list[str]:
     with sandbox.herald.store.begin(Access.READ) as tx:
         events = tx.audit.of_guild(sandbox.world.guild.id)
     assert first_broken(events) is None
-    return [event.entry.action for event in events]
+    return [event.action for event in events]
 
 
 async def test_what_is_composed_and_approved_goes_out_once_exactly_as_typed(sandbox: Sandbox) -> None:

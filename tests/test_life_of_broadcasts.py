@@ -403,7 +403,7 @@ class World:
         """Expect that a yes counts, or stands in the record if a person has said otherwise."""
         with self.store.begin(Access.READ) as tx:
             now = tx.deliveries.get(claim.id)
-            lines = [one.entry for one in tx.audit.of_guild(self.stories[claim.broadcast_id].guild)]
+            lines = tx.audit.of_guild(self.stories[claim.broadcast_id].guild)
         if now.attempts != claim.attempts:
             return
         if now.status is DeliveryStatus.REJECTED:
@@ -595,7 +595,7 @@ class World:
             for guild in (HERE, ELSEWHERE):
                 events = tx.audit.of_guild(guild)
                 assert first_broken(events) is None, "the record is whole"
-                refused = sum(one.entry.action.startswith("refused ") for one in events)
+                refused = sum(one.action.startswith("refused ") for one in events)
                 assert refused == self.refusals[guild], "refusals stand in the record"
             standing = {one.guild_id: one.by.id for one in tx.freezes.standing()}
         assert self.frozen.items() <= standing.items(), "a freeze stands until a second person lifts it"

@@ -307,7 +307,7 @@ async def test_one_proof_code_stands_everywhere_from_the_draft_to_the_result(san
         proof = (tx.broadcasts.get(1)).proof
         events = tx.audit.of_guild(sandbox.world.guild.id)
     assert [one for one in said if f"proof {proof}" not in one] == []
-    assert {event.entry.proof for event in events} == {proof}
+    assert {event.proof for event in events} == {proof}
     logged = [json.loads(line) for line in output.getvalue().splitlines()]
     acted = [(one["event"], one.get("action")) for one in logged if one.get("proof") == proof]
     assert acted == [

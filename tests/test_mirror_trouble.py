@@ -176,7 +176,7 @@ def test_herald_check_says_what_waits_and_leaves_its_status_to_what_has_to_be_me
             with store.begin() as tx:
                 event = tx.audit.append(make_entry(1, guild_id=GUILD))
                 tx.outbox.add_post(
-                    PostKind.AUDIT, guild_id=GUILD, channel_id=5, sequence=event.sequence, at=event.entry.at
+                    PostKind.AUDIT, guild_id=GUILD, channel_id=5, sequence=event.sequence, at=event.at
                 )
 
     def no_log(**_: object) -> None:

@@ -111,7 +111,7 @@ def seen_in(got: Any) -> set[tuple[int, int | None]]:
         case Broadcast():
             return {(got.guild_id, got.id)}
         case Event():
-            return {(got.entry.guild_id, got.entry.broadcast_id)}
+            return {(got.guild_id, got.broadcast_id)}
         case list() | tuple():
             return {one for part in got for one in seen_in(part)}  # pyright: ignore[reportUnknownVariableType]
         case _:

@@ -1,13 +1,13 @@
 """The table of who may do what, where people meet it: each command, button and form in Discord."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
 import discord
 import pytest
 import simcord
 
-from bot.audit.chain import NewEvent
+from bot.audit.chain import Event
 from bot.audit.search import EVERYTHING
 from bot.broadcast import Broadcast, Status
 from bot.sandbox.discord import PEOPLE
@@ -56,9 +56,9 @@ def row_of(custom_id: str) -> Any:
     return WHAT["page button" if kind == "record" else f"button {action}"]
 
 
-async def record(sandbox: Sandbox, guild: int | None = None) -> list[NewEvent]:
+async def record(sandbox: Sandbox, guild: int | None = None) -> Sequence[Event]:
     with sandbox.herald.store.begin(Access.READ) as tx:
-        return [one.entry for one in tx.audit.of_guild(guild or sandbox.world.guild.id)]
+        return tx.audit.of_guild(guild or sandbox.world.guild.id)
 
 
 async def broadcast(sandbox: Sandbox) -> Broadcast:

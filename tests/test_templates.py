@@ -71,7 +71,7 @@ async def get(sandbox: Sandbox, number: int = 1) -> Broadcast:
 async def record(sandbox: Sandbox) -> list[tuple[str, str, str]]:
     with sandbox.herald.store.begin(Access.READ) as tx:
         events = tx.audit.of_guild(sandbox.world.guild.id)
-    return [(one.entry.actor.name, one.entry.action, one.entry.detail) for one in events]
+    return [(one.actor.name, one.action, one.detail) for one in events]
 
 
 def two_approvals(text: str) -> str:

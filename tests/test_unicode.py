@@ -181,7 +181,7 @@ def test_no_cell_becomes_a_formula_whatever_a_spreadsheet_passes_over(
 ) -> None:
     entry = make_entry(actor=Person(0, name), detail=detail, action="submit")
     header = Header(at="", servers={"1": Chapter(name=server)}, filters={})
-    table = to_csv(header, [chain(entry, previous=None).line])
+    table = to_csv(header, [chain(entry, previous=None).stored])
     assert_no_formula(table)
     [cells] = csv.reader(StringIO(table, newline=""))
     for cell, typed in ((cells[0], server), (cells[3], name), (cells[7], detail)):
@@ -191,7 +191,7 @@ def test_no_cell_becomes_a_formula_whatever_a_spreadsheet_passes_over(
 @SHEETS
 @given(texts(60), texts(200))
 def test_a_line_of_any_characters_is_read_from_an_export_as_it_was_written(name: str, detail: str) -> None:
-    line = chain(make_entry(actor=Person(7, name), detail=detail), previous=None).line
+    line = chain(make_entry(actor=Person(7, name), detail=detail), previous=None).stored
     form = FORMATS["jsonl"]
     text = form.lines(Header(at="", servers={}, filters={}), [line]).encode(form.encoding).decode()
     assert text.count("\n") == len(text.splitlines()) == 1

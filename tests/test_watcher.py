@@ -71,7 +71,7 @@ async def noticed(sandbox: Sandbox, action: str) -> list[str]:
     """Return the lines that the record says were tampered with."""
     with sandbox.herald.store.begin(Access.READ) as tx:
         events = tx.audit.of_guild(sandbox.world.guild.id)
-    found = [event.entry for event in events if event.entry.action == action]
+    found = [event for event in events if event.action == action]
     assert all(entry.actor == HERALD for entry in found)
     return [entry.detail for entry in found]
 

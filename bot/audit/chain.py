@@ -32,29 +32,27 @@ class NewEvent(Value):
     detail: str = ""
 
 
-class Event(Value):
-    """One line of the record."""
+class Event(NewEvent):
+    """One line of the audit log: what happened, with its place in the chain."""
 
     sequence: int
-    entry: NewEvent
     previous: str
     digest: str
 
     @property
-    def line(self) -> "StoredEvent":
-        """Return the same, flat."""
-        entry = self.entry
+    def stored(self) -> "StoredEvent":
+        """Return the same, flat, as the database keeps it."""
         return StoredEvent(
-            guild_id=entry.guild_id,
+            guild_id=self.guild_id,
             sequence=self.sequence,
             # The store gives moments back in UTC, whatever zone they were told in.
-            at=entry.at.astimezone(UTC).isoformat(),
-            actor_id=entry.actor.id,
-            actor_name=entry.actor.name,
-            action=entry.action,
-            broadcast_id=entry.broadcast_id,
-            proof=entry.proof,
-            detail=entry.detail,
+            at=self.at.astimezone(UTC).isoformat(),
+            actor_id=self.actor.id,
+            actor_name=self.actor.name,
+            action=self.action,
+            broadcast_id=self.broadcast_id,
+            proof=self.proof,
+            detail=self.detail,
             previous=self.previous,
             digest=self.digest,
         )
@@ -104,19 +102,19 @@ class Breach(NamedTuple):
     flaw: Flaw
 
 
-def chain(entry: NewEvent, *, previous: Event | None) -> Event:
-    """Return the entry as the line that follows `previous`."""
+def chain(new: NewEvent, *, previous: Event | None) -> Event:
+    """Return what happened as the event that follows `previous`."""
     sequence = previous.sequence + 1 if previous else 1
     before = previous.digest if previous else GENESIS
-    event = Event(sequence=sequence, entry=entry, previous=before, digest="")
-    return event.model_copy(update={"digest": _digest(event.line)})
+    event = Event(**dict(new), sequence=sequence, previous=before, digest="")
+    return event.model_copy(update={"digest": _digest(event.stored)})
 
 
 def first_broken(events: Iterable[Event]) -> int | None:
     """Return the sequence number of the first line that was changed, removed or reordered."""
     one = Chain()
     for event in events:
-        one.follow(event.line)
+        one.follow(event.stored)
     return one.breach.sequence if one.breach else None
 
 

@@ -351,10 +351,10 @@ def _card_lost(tx: Transaction, card: Card) -> None:
 
 def _only_one_told_of(tx: Transaction, event: Event) -> Event | None:
     """Return the line whose post is gone or edited, if that is what the event tells of a single one."""
-    if event.entry.action not in {DELETED, EDITED}:
+    if event.action not in {DELETED, EDITED}:
         return None
-    numbers = tx.mirror.told_in(event.entry.guild_id, event.sequence)
-    return tx.audit.get(event.entry.guild_id, numbers[0]) if len(numbers) == 1 else None
+    numbers = tx.mirror.told_in(event.guild_id, event.sequence)
+    return tx.audit.get(event.guild_id, numbers[0]) if len(numbers) == 1 else None
 
 
 def _why(error: BaseException) -> str:

@@ -50,11 +50,11 @@ class AuditLog:
         # The ends of the chains that nobody else can write to before this transaction is over.
         self._last: dict[int, Event | None] = {}
 
-    def append(self, entry: NewEvent) -> Event:
+    def append(self, new: NewEvent) -> Event:
         """Add what happened to the end of its server's chain."""
-        event = chain(entry, previous=self._end(entry.guild_id))
-        self._connection.execute(_APPEND, event.line._asdict() | {"at": entry.at})
-        self._last[entry.guild_id] = event
+        event = chain(new, previous=self._end(new.guild_id))
+        self._connection.execute(_APPEND, event.stored._asdict() | {"at": new.at})
+        self._last[new.guild_id] = event
         return event
 
     def _end(self, guild_id: int) -> Event | None:
@@ -184,7 +184,7 @@ def _line(guild_id: int, sequence: int, at: Any, *rest: Any) -> StoredEvent:
 
 
 def _event(row: RowMapping) -> Event:
-    entry = NewEvent(
+    return Event(
         guild_id=row["guild_id"],
         at=row["at"],
         actor=Person(row["actor_id"], row["actor_name"]),
@@ -192,5 +192,7 @@ def _event(row: RowMapping) -> Event:
         broadcast_id=row["broadcast_id"],
         proof=row["proof"],
         detail=row["detail"],
+        sequence=row["sequence"],
+        previous=row["previous"],
+        digest=row["digest"],
     )
-    return Event(sequence=row["sequence"], entry=entry, previous=row["previous"], digest=row["digest"])

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import groupby
 from operator import itemgetter
+from types import MappingProxyType
 from typing import Any, Final, TypedDict, Unpack
 
 from sqlalchemy import Connection, RowMapping, String, cast, delete, func, insert, select, update
@@ -251,7 +252,7 @@ class Broadcasts:
         if locked and self._connection.dialect.name == "postgresql":
             # Whoever waited for a lock sees what came meanwhile only by another question.
             rows = self._connection.execute(chosen.with_for_update()).mappings().all()
-            given = self._given([row["id"] for row in rows]) if approved and rows else {}
+            given = self._given([row["id"] for row in rows]) if approved else _NONE
             return [_assembled(row, given.get(row["id"], ())) for row in rows]
         if not approved:
             return [_assembled(row, ()) for row in self._connection.execute(chosen).mappings()]
@@ -266,6 +267,8 @@ class Broadcasts:
         ]
 
     def _given(self, broadcast_ids: Sequence[int]) -> Mapping[int, Sequence[RowMapping]]:
+        if not broadcast_ids:
+            return _NONE
         rows = self._connection.execute(
             select(approvals.c.broadcast_id, *_GIVEN)
             .where(approvals.c.broadcast_id.in_(broadcast_ids))
@@ -281,6 +284,7 @@ _EDITORS: Final = (
     .scalar_subquery()
     .label("editors")
 )
+_NONE: Final[Mapping[int, Sequence[RowMapping]]] = MappingProxyType({})
 _GIVEN: Final = tuple(
     approvals.c[name].label(f"given_{name}")
     for name in ("approver_id", "approver_name", "revision", "fingerprint", "at", "template")
