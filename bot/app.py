@@ -10,7 +10,7 @@ import structlog
 
 from bot.audit.watcher import Watcher
 from bot.chat.announcer import Announcer
-from bot.chat.channels import Channels
+from bot.chat.channels import ChannelReader
 from bot.chat.client import HeraldBot, RestRoles
 from bot.clock import Clock, Steady, steady_now, utc_now
 from bot.errors import ConfigurationError
@@ -215,7 +215,7 @@ async def run(herald: Herald, connect: Connect, stop: asyncio.Event) -> None:
             "discord": connect,
             "dispatcher": herald.dispatcher.run,
             "announcer": herald.announcer.run,
-            "watcher": lambda: herald.watcher.run(Channels(herald.client)),
+            "watcher": lambda: herald.watcher.run(ChannelReader(herald.client)),
         },
         checks={"discord": herald.client.is_ready},
         close=close,

@@ -14,7 +14,7 @@ from simcord.enums import OverwriteType
 
 from bot.audit.mirror import CHANGED, DOUBLED, GONE, REWRITTEN
 from bot.audit.verify_mirror import Comparison, MirrorReader
-from bot.chat.channels import Channels
+from bot.chat.channels import ChannelReader
 from bot.cli.commands import main
 from bot.errors import Unreachable, Unreadable
 from bot.sandbox.sandbox import UNDONE, Sandbox
@@ -37,7 +37,7 @@ async def mirrored(sandbox: Sandbox) -> list[discord.Message]:
 
 
 async def compare(sandbox: Sandbox) -> Comparison:
-    channels = Channels(sandbox.herald.client)
+    channels = ChannelReader(sandbox.herald.client)
     reader = MirrorReader(store=sandbox.herald.store, channels=channels, policy=sandbox.policy)
     read: list[int] = []
     compared = await reader.compare(sandbox.world.guild.id, read.append)
@@ -115,7 +115,7 @@ async def test_what_waited_for_a_deleted_channel_is_watched_where_it_was_posted(
     await v5.wait(timedelta(minutes=6))
     assert await compare(v5) == Comparison(2, 0, [])
     v5.world.env.backend.messages[fresh].clear()
-    await v5.herald.watcher.compare(Channels(v5.herald.client))
+    await v5.herald.watcher.compare(ChannelReader(v5.herald.client))
     assert await found(v5) == [f"lines 1-2: {GONE}, which line 3 tells."]
 
 
@@ -139,7 +139,7 @@ async def test_an_outage_is_no_fault_of_the_record(v5: Sandbox) -> None:
 async def test_a_list_that_lacks_a_message_which_is_there_accuses_nobody(v5: Sandbox) -> None:
     await mirrored(v5)
 
-    class Partial(Channels):
+    class Partial(ChannelReader):
         async def read(self, channel_id: int, *, since: int = 0) -> AsyncGenerator[Any, None]:
             async for page in super().read(channel_id, since=since):
                 yield page[1:]
@@ -156,7 +156,7 @@ async def test_a_list_that_lacks_a_message_which_is_there_accuses_nobody(v5: San
 async def test_what_a_running_herald_posts_meanwhile_is_no_difference(v5: Sandbox) -> None:
     await mirrored(v5)
 
-    class Busy(Channels):
+    class Busy(ChannelReader):
         async def read(self, channel_id: int, *, since: int = 0) -> AsyncGenerator[Any, None]:
             async for page in super().read(channel_id, since=since):
                 await v5.compose()

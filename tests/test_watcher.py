@@ -14,7 +14,7 @@ from bot.audit import watcher as watcher_module
 from bot.audit.chain import HERALD
 from bot.audit.mirror import DELETED, EDITED
 from bot.audit.watcher import Watcher
-from bot.chat.channels import MAY_NOT_READ, NO_CHANNEL, Channels
+from bot.chat.channels import MAY_NOT_READ, NO_CHANNEL, ChannelReader
 from bot.errors import StoreError, Unreachable
 from bot.sandbox.sandbox import UNDONE, Sandbox, readable
 from bot.store import Access
@@ -77,7 +77,7 @@ async def noticed(sandbox: Sandbox, action: str) -> list[str]:
 
 
 async def compare(sandbox: Sandbox) -> None:
-    await sandbox.herald.watcher.compare(Channels(sandbox.herald.client))
+    await sandbox.herald.watcher.compare(ChannelReader(sandbox.herald.client))
     await sandbox.settle()
 
 
@@ -313,7 +313,7 @@ async def test_it_compares_once_connected_and_survives_whatever_goes_wrong(
     monkeypatch.setattr(watcher_module, "AFTER_TROUBLE", timedelta())
     v5.world.env.inject_error("GET", "/channels/**", status=403, code=40333, times=1)
     fresh = Watcher(store=v5.herald.store, lifecycle=v5.herald.service.lifecycle, clock=v5.clock)
-    running = asyncio.create_task(fresh.run(Channels(v5.herald.client)))
+    running = asyncio.create_task(fresh.run(ChannelReader(v5.herald.client)))
     await asyncio.sleep(0)
     assert await noticed(v5, DELETED) == []
     fresh.wake()

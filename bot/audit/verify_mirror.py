@@ -11,7 +11,7 @@ from bot.policy.model import Policy
 from bot.store import Store, Transaction
 
 
-class Channels(Protocol):
+class ChannelHistory(Protocol):
     """What is needed of Discord."""
 
     @property
@@ -39,7 +39,7 @@ class Comparison(NamedTuple):
 class MirrorReader:
     """Reads all channels in which a server's lines were ever posted."""
 
-    def __init__(self, *, store: Store, channels: Channels, policy: Policy) -> None:
+    def __init__(self, *, store: Store, channels: ChannelHistory, policy: Policy) -> None:
         self._store = store
         self._channels = channels
         self._policy = policy

@@ -26,7 +26,7 @@ EVERY: Final = timedelta(hours=1)
 AFTER_TROUBLE: Final = timedelta(minutes=1)
 
 
-class Channels(Protocol):
+class ChannelHistory(Protocol):
     """What the watcher needs of Discord."""
 
     def read(self, channel_id: int, *, since: int) -> AsyncGenerator[Sequence[Seen], None]:
@@ -66,7 +66,7 @@ class Watcher:
             log.error("a deleted or edited message waits for the database", error=str(error))
             self.wake()
 
-    async def run(self, channels: Channels) -> None:
+    async def run(self, channels: ChannelHistory) -> None:
         """Compare whenever woken and from time to time, for ever; what goes wrong is tried again."""
         await self._woken.wait()
         while True:
@@ -81,7 +81,7 @@ class Watcher:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._woken.wait(), wait.total_seconds())
 
-    async def compare(self, channels: Channels) -> None:
+    async def compare(self, channels: ChannelHistory) -> None:
         """Compare each server's last posts with its channels; raise Unreachable if one had no answer."""
         unanswered: list[Unreachable] = []
         for server in self._lifecycle.policy.servers:
@@ -94,7 +94,7 @@ class Watcher:
         if unanswered:
             raise unanswered[0]
 
-    async def _compare_server(self, channels: Channels, server: Server) -> str:
+    async def _compare_server(self, channels: ChannelHistory, server: Server) -> str:
         """Return why the channel cannot be read, or nothing."""
         newest = await self._store.read(_newest, server.guild)
         unread = ""
@@ -107,7 +107,7 @@ class Watcher:
                     unread = str(error)
         return unread
 
-    async def _compare(self, channels: Channels, channel_id: int, posts: Sequence[Posted]) -> None:
+    async def _compare(self, channels: ChannelHistory, channel_id: int, posts: Sequence[Posted]) -> None:
         there: dict[int, str] = {}
         wanted = {post.message_id for post in posts}
         async with aclosing(channels.read(channel_id, since=min(wanted))) as pages:

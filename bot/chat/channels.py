@@ -22,7 +22,7 @@ NO_CHANNEL: Final = (
 _UNKNOWN_MESSAGE: Final = 10008
 
 
-class Channels:
+class ChannelReader:
     """What stands in channels, through a client that is logged in."""
 
     def __init__(self, client: discord.Client) -> None:

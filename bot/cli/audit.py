@@ -18,7 +18,7 @@ from bot.audit.chain import Anchor, Verifier, read_anchor
 from bot.audit.export import FORMATS, Chapter, Export, Header, written_whole
 from bot.audit.search import Search, read_search
 from bot.audit.verify_mirror import Comparison, MirrorReader
-from bot.chat.channels import Channels
+from bot.chat.channels import ChannelReader
 from bot.clock import utc_now
 from bot.errors import ConfigurationError
 from bot.policy.loading import load_policy
@@ -158,7 +158,7 @@ async def _verify_mirror(settings: Settings, policy: Policy, server: str | None)
     guilds = [one.guild for one in policy.servers] if wanted is None else [wanted]
     address = settings.database_url.get_secret_value()
     with Store.open_to_read(address) as store:
-        async with Channels.logged_in(settings.discord_token) as channels:
+        async with ChannelReader.logged_in(settings.discord_token) as channels:
             reader = MirrorReader(store=store, channels=channels, policy=policy)
             with _progress() as bar:
                 task = bar.add_task("Reading Discord", total=await reader.count(guilds))
