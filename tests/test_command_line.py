@@ -24,7 +24,6 @@ def herald(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str
         env={"PATH": os.defpath, "PYTHONPATH": str(ROOT), "PYTHONUTF8": "1", "COLUMNS": "200"} | variables,
         capture_output=True,
         text=True,
-        timeout=60,
         check=False,
     )
 

@@ -58,7 +58,6 @@ def test_the_sandbox_reads_neither_env_file_nor_environment(tmp_path: Path) -> N
         env=environment,
         capture_output=True,
         text=True,
-        timeout=60,
         check=False,
     )
     assert played.returncode == 0, played.stderr
@@ -73,7 +72,6 @@ def test_a_data_folder_that_is_not_empty_is_refused_with_one_sentence(tmp_path: 
         [sys.executable, "-m", "bot", "sandbox", "--play", "--data", str(tmp_path)],
         capture_output=True,
         text=True,
-        timeout=60,
         check=False,
     )
     assert refused.returncode == 2

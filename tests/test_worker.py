@@ -30,7 +30,8 @@ discord.http.Route.BASE = sys.argv.pop(1)
 from bot.cli.commands import main
 main()
 """
-PATIENCE = 60
+# Processes of their own are started, and stopped, several times.
+pytestmark = pytest.mark.timeout(240)
 
 
 @pytest.fixture
@@ -82,9 +83,8 @@ async def worker(
 
 
 async def until(done: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(PATIENCE):
-        while not await done():  # noqa: ASYNC110 - another process can only be looked at
-            await asyncio.sleep(0.05)
+    while not await done():  # noqa: ASYNC110 - another process can only be looked at
+        await asyncio.sleep(0.05)
 
 
 async def sent(desk: Desk, count: int) -> None:
@@ -96,8 +96,7 @@ async def sent(desk: Desk, count: int) -> None:
 
 async def stopped(process: Process) -> tuple[int | None, str]:
     process.send_signal(signal.SIGTERM)
-    async with asyncio.timeout(PATIENCE):
-        said, _ = await process.communicate()
+    said, _ = await process.communicate()
     return process.returncode, said.decode()
 
 
@@ -133,7 +132,7 @@ async def test_a_second_process_on_the_same_file_ends_with_its_sentence(
 ) -> None:
     async with open_office(sqlite_url, tmp_path) as office:
         await office.join(alone=True)
-        async with worker(office, unused_tcp_port) as second, asyncio.timeout(PATIENCE):
+        async with worker(office, unused_tcp_port) as second:
             said, _ = await second.communicate()
         assert second.returncode == 2
         assert said.decode() == (
