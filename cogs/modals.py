@@ -24,7 +24,7 @@ from bot.notification import (
     Text,
 )
 from bot.permissions import Action
-from bot.policy.model import NAME_LIMIT
+from bot.policy.fields import NAME_LIMIT
 from bot.service import REASON_LIMIT, Standing
 from bot.template import BLANK_LIMIT
 from bot.whop import Form

@@ -11,6 +11,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from bot.errors import ConfigurationError
+from bot.policy.fields import read_name
 from bot.policy.model import (
     ActionRoles,
     Audience,
@@ -23,7 +24,6 @@ from bot.policy.model import (
     Template,
     Topic,
     UsersInExperience,
-    read_name,
 )
 
 

@@ -1,0 +1,113 @@
+"""What may stand in a field of herald.toml, and the sentence that says so."""
+
+import re
+import unicodedata
+from datetime import timedelta
+from typing import Annotated, Final, TypeVar
+
+from pydantic import AfterValidator, BeforeValidator
+
+_UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+# Discord takes at most so many characters of a choice.
+NAME_LIMIT: Final = 100
+T = TypeVar("T")
+
+
+def _snowflake(value: object) -> object:
+    # Discord's own “Copy ID” gives digits; people paste them with or without quotes.
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20:
+        value = int(value)
+    if not isinstance(value, int) or not 2**22 < value < 2**63:
+        raise ValueError(
+            "write a Discord id, the long number that “Copy ID” gives, such as 104900000000000000"
+        )
+    return value
+
+
+def _span(text: object) -> timedelta | None:
+    match = re.fullmatch(r"([0-9]{1,6})\s*([smhd])", text) if isinstance(text, str) else None
+    return timedelta(**{_UNITS[match[2]]: int(match[1])}) if match else None
+
+
+def duration(least: str, most: str) -> BeforeValidator:
+    """Return what takes a duration between the two, such as "15m", and refuses all else."""
+    low, high = _span(least), _span(most)
+
+    def check(value: object) -> object:
+        span = value if isinstance(value, timedelta) else _span(value)
+        if span is None or low is None or high is None or not low <= span <= high:
+            raise ValueError(
+                f'write a duration from "{least}" to "{most}", such as "60s", "15m", "24h" or "7d"'
+            )
+        return span
+
+    return BeforeValidator(check)
+
+
+def _whole(least: int, most: int) -> BeforeValidator:
+    def check(value: object) -> object:
+        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+            raise ValueError(f"write a whole number from {least} to {most}, without quotes")
+        return value
+
+    return BeforeValidator(check)
+
+
+def read_name(value: object) -> object:
+    """Return a name without spaces around it; raise ValueError if it is none."""
+    text = value.strip() if isinstance(value, str) else ""
+    # Discord counts some emoji as two.
+    units = len(text.encode("utf-16-le", "surrogatepass")) // 2
+    if not 0 < units <= NAME_LIMIT or any(unicodedata.category(ch) in {"Cc", "Zl", "Zp"} for ch in text):
+        raise ValueError(f"write 1 to {NAME_LIMIT} characters in quotes, on one line")
+    return text
+
+
+def _topic_id(value: object) -> object:
+    if not isinstance(value, str) or not re.fullmatch(r"[A-Za-z0-9._-]{1,100}", value):
+        raise ValueError("write 1 to 100 letters, digits, dots, dashes or underscores, in quotes")
+    return value
+
+
+def _whop_id(prefix: str) -> BeforeValidator:
+    def check(value: object) -> object:
+        if not isinstance(value, str) or not re.fullmatch(prefix + r"_[A-Za-z0-9]+", value):
+            raise ValueError(f"write a Whop id that begins with {prefix}_, in quotes")
+        return value
+
+    return BeforeValidator(check)
+
+
+def _words(value: object) -> object:
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError("write what customers are to read, in quotes")
+    return value
+
+
+def _some(values: tuple[T, ...]) -> tuple[T, ...]:
+    if not values:
+        raise ValueError("write at least one entry")
+    return values
+
+
+def _distinct(values: tuple[T, ...]) -> tuple[T, ...]:
+    if len(set(values)) != len(values):
+        raise ValueError("the same value stands in it twice: remove one")
+    return values
+
+
+Snowflake = Annotated[int, BeforeValidator(_snowflake)]
+Approvals = Annotated[int, _whole(1, 20)]
+People = Annotated[int, _whole(0, 1_000_000_000)]
+Name = Annotated[str, BeforeValidator(read_name)]
+UserId = Annotated[str, _whop_id("user")]
+ProductId = Annotated[str, _whop_id("prod")]
+CompanyId = Annotated[str, _whop_id("biz")]
+ExperienceId = Annotated[str, _whop_id("exp")]
+
+TopicId = Annotated[str, BeforeValidator(_topic_id)]
+Words = Annotated[str, BeforeValidator(_words)]
+
+Tables = Annotated[tuple[T, ...], AfterValidator(_some)]
+Several = Annotated[Tables[T], AfterValidator(_distinct)]
+Roles = Several[Snowflake]
