@@ -22,7 +22,6 @@ from bot.sending.dispatcher import Dispatcher
 from bot.sending.restore_guard import RestoreGuard
 from bot.service import Service
 from bot.store import Store
-from bot.wakeup import Wakeup
 from bot.whop import V1, Transport, WhopGateway
 from bot.whop.gateway import Rate
 
@@ -103,7 +102,6 @@ class Desk:
     service: Service
     dispatcher: Dispatcher
     transport: Counted
-    wakeup: Wakeup
 
     async def under_review(self, count: int, *, audience: str = ONE) -> Sequence[Broadcast]:
         """Return broadcasts that wait for their one approval; each says which it is."""
@@ -138,7 +136,6 @@ async def opened(
     database_url: str, folder: Path, gateway: WhopGateway, *, origin: str, undo: int = 0
 ) -> AsyncGenerator[Desk, None]:
     """Open a Herald on the database."""
-    wakeup = Wakeup()
     lifecycle = Lifecycle(
         policy=parse_policy(policy(undo=undo), name="herald.toml"),
         gateway=gateway,
@@ -148,7 +145,7 @@ async def opened(
     async with AsyncExitStack() as stack, Counted() as transport:
         # Alembic migrates one database at a time.
         async with _OPENING:
-            store = await stack.enter_async_context(Store.open(database_url, wakeup=wakeup))
+            store = await stack.enter_async_context(Store.open(database_url))
         service = Service(store=store, lifecycle=lifecycle, clock=utc_now)
         dispatcher = Dispatcher(
             store=store,
@@ -158,6 +155,5 @@ async def opened(
             restore_guard=RestoreGuard(folder / "herald.witness"),
             clock=utc_now,
             steady=steady_now,
-            wakeup=wakeup,
         )
-        yield Desk(service=service, dispatcher=dispatcher, transport=transport, wakeup=wakeup)
+        yield Desk(service=service, dispatcher=dispatcher, transport=transport)

@@ -73,7 +73,7 @@ async def _herald(databases: Databases, kind: Kind, sends: int, *, undo: int) ->
                 # The approval woke the dispatcher, and its rounds are as far apart as the window is long:
                 # whatever else happens meanwhile gives them another beat.
                 await asyncio.sleep(random.uniform(0, 0.9 * undo))
-                herald.wakeup.wake()
+                herald.service.store.wakeup.wake()
             await answered.wait()
         herald.dispatcher.stop()
         await running

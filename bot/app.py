@@ -2,9 +2,9 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypedDict, Unpack
 
 import structlog
 
@@ -28,7 +28,6 @@ from bot.service import Service
 from bot.settings import Settings
 from bot.store import Store
 from bot.template import skeleton
-from bot.wakeup import Wakeup
 from bot.whop import Transport, WhopGateway, gateway_for
 
 log = structlog.get_logger()
@@ -42,6 +41,18 @@ DRAIN_SECONDS: Final = 10.0
 ANNOUNCE_SECONDS: Final = 10.0
 
 
+class Parts(TypedDict, total=False):
+    """What may stand in the place of a process's own; whoever opened it also closes it."""
+
+    store: Store
+    transport: Transport
+    gateway: WhopGateway
+    role_source: RoleSource
+    clock: Clock
+    steady: Steady
+    alone: bool
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Worker:
     """All parts of a process that sends."""
@@ -53,6 +64,31 @@ class Worker:
     startup: Startup
     metrics: Metrics
 
+    @classmethod
+    @asynccontextmanager
+    async def open(
+        cls, settings: Settings, policy: Policy, **parts: Unpack[Parts]
+    ) -> AsyncGenerator[Self, None]:
+        """Build a process that asks Discord for roles without a gateway, and close it in order.
+
+        Several may run on one PostgreSQL server, but a file has one process. Raises ConfigurationError if
+        something does not fit.
+        """
+        parts.setdefault("alone", settings.has_database_file)
+        async with AsyncExitStack() as stack:
+            core = await stack.enter_async_context(_Core.open(settings, policy, **parts))
+            yield cls(
+                settings=settings,
+                store=core.store,
+                service=core.service,
+                dispatcher=core.dispatcher(
+                    parts.get("role_source")
+                    or await stack.enter_async_context(RestRoles(settings.discord_token))
+                ),
+                startup=core.startup(),
+                metrics=core.metrics(),
+            )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Herald(Worker):
@@ -62,88 +98,70 @@ class Herald(Worker):
     watcher: Watcher
     announcer: Announcer
 
+    @classmethod
+    @asynccontextmanager
+    async def open(
+        cls, settings: Settings, policy: Policy, **parts: Unpack[Parts]
+    ) -> AsyncGenerator[Self, None]:
+        """Build a process with a client, which is also asked for roles, and close it in order.
 
-@asynccontextmanager
-async def assemble(
-    settings: Settings, policy: Policy, *, clock: Clock = utc_now, steady: Steady = steady_now
-) -> AsyncGenerator[Herald, None]:
-    """Build a Herald and close it in order; raise ConfigurationError if something does not fit."""
-    async with _Base.open(settings, policy, clock=clock, steady=steady, alone=True) as base:
-        watcher = Watcher(store=base.store, lifecycle=base.service.lifecycle, clock=clock)
-        client = HeraldBot(
-            service=base.service, store=base.store, watcher=watcher, environment=settings.environment
-        )
-        yield Herald(
-            settings=settings,
-            store=base.store,
-            service=base.service,
-            client=client,
-            watcher=watcher,
-            dispatcher=base.dispatcher(client),
-            announcer=Announcer(
-                store=base.store, service=base.service, client=client, clock=clock, wakeup=base.wakeup
-            ),
-            startup=base.startup(),
-            metrics=base.metrics(),
-        )
-
-
-@asynccontextmanager
-async def assemble_worker(settings: Settings, policy: Policy) -> AsyncGenerator[Worker, None]:
-    """Build what only sends; several may run on one PostgreSQL server, but a file has one process."""
-    alone = settings.has_database_file
-    async with (
-        _Base.open(settings, policy, clock=utc_now, steady=steady_now, alone=alone) as base,
-        RestRoles(settings.discord_token) as role_source,
-    ):
-        yield Worker(
-            settings=settings,
-            store=base.store,
-            service=base.service,
-            dispatcher=base.dispatcher(role_source),
-            startup=base.startup(),
-            metrics=base.metrics(),
-        )
+        Raises ConfigurationError if something does not fit.
+        """
+        async with _Core.open(settings, policy, **parts) as core:
+            watcher = Watcher(store=core.store, lifecycle=core.service.lifecycle, clock=core.clock)
+            client = HeraldBot(
+                service=core.service, store=core.store, watcher=watcher, environment=settings.environment
+            )
+            yield cls(
+                settings=settings,
+                store=core.store,
+                service=core.service,
+                client=client,
+                watcher=watcher,
+                dispatcher=core.dispatcher(parts.get("role_source") or client),
+                announcer=Announcer(store=core.store, service=core.service, client=client, clock=core.clock),
+                startup=core.startup(),
+                metrics=core.metrics(),
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Base:
+class _Core:
     """What every process that sends is built of."""
 
-    settings: Settings
     store: Store
     transport: Transport
     service: Service
     restore_guard: RestoreGuard
     clock: Clock
     steady: Steady
-    wakeup: Wakeup
-    credential: Credential
 
     @classmethod
     @asynccontextmanager
     async def open(
-        cls, settings: Settings, policy: Policy, *, clock: Clock, steady: Steady, alone: bool
+        cls, settings: Settings, policy: Policy, **parts: Unpack[Parts]
     ) -> AsyncGenerator[Self, None]:
-        gateway = gateway_for(settings.whop_api, origin=settings.whop_base_url)
+        gateway = parts.get("gateway") or gateway_for(settings.whop_api, origin=settings.whop_base_url)
         check_policy(policy, gateway, file=str(settings.herald_config))
-        wakeup = Wakeup()
-        lifecycle = Lifecycle(policy=policy, gateway=gateway, destination=settings.whop_base_url, clock=clock)
-        credential = Credential.of(gateway, origin=settings.whop_base_url, api_key=settings.whop_api_key)
-        async with (
-            Store.open(settings.database_url.get_secret_value(), alone=alone, wakeup=wakeup) as store,
-            Transport(api_key=settings.whop_api_key) as transport,
-        ):
+        clock = parts.get("clock", utc_now)
+        address, alone = settings.database_url.get_secret_value(), parts.get("alone", True)
+        async with AsyncExitStack() as stack:
+            store = parts.get("store") or await stack.enter_async_context(Store.open(address, alone=alone))
             yield cls(
-                settings=settings,
                 store=store,
-                transport=transport,
-                service=Service(store=store, lifecycle=lifecycle, clock=clock, credential=credential),
-                credential=credential,
+                transport=parts.get("transport")
+                or await stack.enter_async_context(Transport(api_key=settings.whop_api_key)),
+                service=Service(
+                    store=store,
+                    lifecycle=lifecycle_of(settings, policy, gateway, clock=clock),
+                    clock=clock,
+                    credential=Credential.of(
+                        gateway, origin=settings.whop_base_url, api_key=settings.whop_api_key
+                    ),
+                ),
                 restore_guard=RestoreGuard(settings.witness_file),
                 clock=clock,
-                steady=steady,
-                wakeup=wakeup,
+                steady=parts.get("steady", steady_now),
             )
 
     def dispatcher(self, role_source: RoleSource) -> Dispatcher:
@@ -155,8 +173,7 @@ class _Base:
             restore_guard=self.restore_guard,
             clock=self.clock,
             steady=self.steady,
-            wakeup=self.wakeup,
-            credential=self.credential,
+            credential=self.service.gate.credential,
         )
 
     def metrics(self) -> Metrics:
@@ -169,6 +186,13 @@ class _Base:
             restore_guard=self.restore_guard,
             clock=self.clock,
         )
+
+
+def lifecycle_of(
+    settings: Settings, policy: Policy, gateway: WhopGateway, *, clock: Clock = utc_now
+) -> Lifecycle:
+    """Return what each step goes by, in a process with these settings."""
+    return Lifecycle(policy=policy, gateway=gateway, destination=settings.whop_base_url, clock=clock)
 
 
 def check_policy(policy: Policy, gateway: WhopGateway, *, file: str) -> None:

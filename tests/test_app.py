@@ -12,18 +12,15 @@ from typing import Any
 import aiohttp
 import pytest
 
-from bot.app import Herald, assemble, run
+from bot.app import Herald, Worker, run
 from bot.chat import announcer
 from bot.errors import ConfigurationError
 from bot.policy.loading import parse_policy
 from bot.sandbox.sandbox import UNDONE, Sandbox, readable
 from bot.sandbox.whop import Fault
 from bot.sending import dispatcher
-from bot.sending.dispatcher import Dispatcher
-from bot.sending.restore_guard import RestoreGuard
 from bot.settings import Settings
 from bot.store import Access
-from bot.wakeup import Wakeup
 from tests.conftest import MakeSettings
 
 POLICY = """\
@@ -73,7 +70,7 @@ def listening(herald: Herald, address: str) -> Herald:
 async def unconnected(settings: Settings) -> AsyncGenerator[Herald, None]:
     """Give a Herald whose client has never reached Discord."""
     policy = parse_policy(POLICY.replace("TARGETS", 'products = ["prod_Gold"]'), name="herald.toml")
-    async with assemble(settings, policy) as herald:
+    async with Herald.open(settings, policy) as herald:
         yield herald
 
 
@@ -316,7 +313,7 @@ async def test_an_audience_that_the_generation_cannot_reach_refuses_the_start(
 ) -> None:
     policy = parse_policy(POLICY.replace("TARGETS", 'team = "biz_Sunrise"'), name="herald.toml")
     with pytest.raises(ConfigurationError, match="team"):
-        async with assemble(make_settings(), policy):
+        async with Herald.open(make_settings(), policy):
             pass
     assert not (tmp_path / "herald.db").exists()
 
@@ -326,18 +323,9 @@ async def test_a_dispatcher_stopped_before_it_runs_still_sweeps(v5: Sandbox) -> 
     herald = v5.herald
     await herald.dispatcher._start_due()  # pyright: ignore[reportPrivateUsage]
     assert len(await herald.dispatcher._claim_due()) == 1  # pyright: ignore[reportPrivateUsage]
-    fresh = Dispatcher(
-        store=herald.store,
-        lifecycle=herald.service.lifecycle,
-        transport=herald.dispatcher._transport,  # pyright: ignore[reportPrivateUsage]
-        clock=v5.clock,
-        wakeup=Wakeup(),
-        role_source=herald.client,
-        restore_guard=RestoreGuard(v5.settings.witness_file),
-        steady=v5.steady,
-    )
-    fresh.stop()
-    await fresh.run()
+    async with Worker.open(v5.settings, v5.policy, store=herald.store, clock=v5.clock) as fresh:
+        fresh.dispatcher.stop()
+        await fresh.dispatcher.run()
     with herald.store.begin(Access.READ) as tx:
         assert (tx.broadcasts.get(1)).status == "unknown"
     assert v5.whop.exchanges == []

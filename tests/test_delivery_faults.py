@@ -24,7 +24,6 @@ from bot.sending.dispatcher import Dispatcher
 from bot.sending.restore_guard import RestoreGuard
 from bot.service import Service
 from bot.store import Access, Store
-from bot.wakeup import Wakeup
 from bot.whop import Transport, gateway_for
 from tests.conftest import Silent
 from tests.database import new_file
@@ -193,7 +192,6 @@ class Trial:
             lifecycle=self.service.lifecycle,
             transport=self.wire,
             clock=lambda: self.now,
-            wakeup=Wakeup(),
             role_source=Silent(),
             restore_guard=RestoreGuard(self.folder / "herald.witness"),
             steady=self.seconds,

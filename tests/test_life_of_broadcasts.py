@@ -38,7 +38,6 @@ from bot.sending.restore_guard import RestoreGuard
 from bot.sending.startup import Startup
 from bot.service import Service
 from bot.store import Access, Store
-from bot.wakeup import Wakeup
 from bot.whop import Transport, gateway_for
 from tests.database import new_file
 from tests.properties import examples
@@ -214,7 +213,7 @@ class World:
     async def start(self, *, in_order: bool = True) -> None:
         """Take the place of whatever process was there."""
         self.moved, self.quiet_until = timedelta(), 0.0
-        wakeup, restore_guard = Wakeup(), RestoreGuard(self.folder / "herald.witness")
+        restore_guard = RestoreGuard(self.folder / "herald.witness")
         lifecycle = Lifecycle(
             policy=self.mode.policy(changed=self.changed),
             gateway=gateway_for(self.mode.generation, origin=ORIGIN),
@@ -236,7 +235,6 @@ class World:
             restore_guard=restore_guard,
             clock=self.clock,
             steady=lambda: self.seconds,
-            wakeup=wakeup,
             credential=self.credential,
         )
         await self.dispatcher.sweep()

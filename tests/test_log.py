@@ -14,7 +14,7 @@ import structlog
 from pydantic import SecretStr
 
 from bot import log
-from bot.app import assemble
+from bot.app import Herald
 from bot.policy.loading import parse_policy
 from bot.redaction import HIDDEN
 from bot.sandbox.sandbox import API_KEY, Sandbox, answer, readable
@@ -212,7 +212,7 @@ def test_the_level_counts_for_herald_and_the_frames_of_libraries_are_never_logge
 
 async def test_no_object_of_herald_shows_a_secret(make_settings: MakeSettings) -> None:
     settings = make_settings(discord_token=SHORT, whop_api_key=LONG, whop_api="v1")
-    async with assemble(settings, parse_policy(POLICY, name="herald.toml")) as herald:
+    async with Herald.open(settings, parse_policy(POLICY, name="herald.toml")) as herald:
         transport = herald.dispatcher._transport  # pyright: ignore[reportPrivateUsage]
         for thing in (
             settings,

@@ -11,9 +11,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from bot.errors import StoreError
 from bot.health import Health
 from bot.metrics import Metrics
-from bot.policy.loading import parse_policy
 from bot.sandbox.sandbox import UNDONE, Sandbox
-from tests.desk import POLICY
+from tests.harness.policy import POLICY, of_generation, parsed
 
 
 @pytest.fixture
@@ -75,7 +74,7 @@ async def test_trouble_is_counted_and_a_restart_forgets_none_of_it(sandbox: Sand
 
 
 async def test_each_server_has_series_of_its_own_even_before_its_first_line(v5: Sandbox) -> None:
-    policy = parse_policy(POLICY.replace("experiences = ", "products = ").replace("exp_", "prod_"), name="x")
+    policy = parsed(of_generation(POLICY, "v5"))
     found = await scrape(Metrics(store=v5.herald.store, policy=policy, clock=v5.clock))
     assert {one.removeprefix("herald_record_lines ") for one in found if "record_lines" in one} == {
         "Sunrise Trading",

@@ -25,7 +25,6 @@ from bot.service import Service
 from bot.store import Access, Store
 from bot.store.facts import Fact
 from bot.value import Person
-from bot.wakeup import Wakeup
 from bot.whop import Transport, gateway_for
 from tests.conftest import Silent
 
@@ -147,7 +146,7 @@ async def two(database_url: str, tmp_path: Path) -> AsyncIterator[Two]:
 
 
 def _desk(store: Store, transport: Counting, time: Time, folder: Path) -> Desk:
-    wakeup = Wakeup()
+
     lifecycle = Lifecycle(
         policy=parse_policy(POLICY, name="herald.toml"),
         gateway=gateway_for("v1", origin=ORIGIN),
@@ -163,7 +162,6 @@ def _desk(store: Store, transport: Counting, time: Time, folder: Path) -> Desk:
         restore_guard=RestoreGuard(folder / f"{id(store)}.witness"),
         clock=time,
         steady=lambda: time().timestamp(),
-        wakeup=wakeup,
     )
     return Desk(store, service, dispatcher)
 

@@ -28,7 +28,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from bot import log
-from bot.app import assemble
+from bot.app import Herald
 from bot.audit.export import FORMATS, Header
 from bot.chat.client import RestRoles
 from bot.cli.commands import cli
@@ -402,7 +402,7 @@ async def test_no_object_gives_a_secret_away_not_even_pickled(make_settings: Mak
     settings = make_settings(discord_token=TOKEN, whop_api_key=KEY, whop_api="v1")
     remote = make_settings(discord_token=TOKEN, whop_api_key=KEY, database_url=server_at("127.0.0.1:1"))
     gateway = gateway_for("v1", origin=settings.whop_base_url)
-    async with assemble(settings, parse_policy(policy_text("v1"), name="herald.toml")) as herald:
+    async with Herald.open(settings, parse_policy(policy_text("v1"), name="herald.toml")) as herald:
         things = [
             settings, remote, settings.model_copy(), repr(settings.model_dump()), settings.model_dump_json(),
             remote.database, remote.model_dump(mode="json"), Transport(api_key=settings.whop_api_key),

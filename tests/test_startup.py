@@ -21,7 +21,9 @@ from bot.sandbox.whop import Fault
 from bot.sending import startup
 from bot.sending.restore_guard import Mark, RestoreGuard
 from bot.store import Access
-from tests.desk import LENA, OMAR, Desk, Office, labels, words
+from tests.harness.cards import labels, review_card, words
+from tests.harness.people import LENA, OMAR
+from tests.harness.process import Cluster, Process
 
 RESTORED = "the database was restored from a copy; it may have gone out since that was made"
 ALIEN = "the database and herald.witness beside it do not belong together"
@@ -29,68 +31,68 @@ MINUTE = timedelta(minutes=1)
 
 
 @pytest.fixture
-async def office(tmp_path: Path, sqlite_url: str) -> AsyncGenerator[Office, None]:
-    async with Office.open(sqlite_url, tmp_path) as opened:
+async def cluster(tmp_path: Path, sqlite_url: str) -> AsyncGenerator[Cluster, None]:
+    async with Cluster.open(sqlite_url, tmp_path) as opened:
         yield opened
 
 
-async def begun(office: Office) -> Desk:
+async def begun(cluster: Cluster) -> Process:
     """Start a process as `herald run` does."""
-    desk = await office.join(alone=True)
-    await desk.startup.begin()
-    return desk
+    process = await cluster.join(alone=True)
+    await process.startup.begin()
+    return process
 
 
-async def why_frozen(desk: Desk) -> list[str]:
-    return [one.reason for one in await desk.freezes()]
+async def why_frozen(process: Process) -> list[str]:
+    return [one.reason for one in await process.freezes()]
 
 
 # --- a crash loop ----------------------------------------------------------------------------------
 
 
-async def crash(office: Office, times: int, *, every: timedelta = MINUTE) -> None:
+async def crash(cluster: Cluster, times: int, *, every: timedelta = MINUTE) -> None:
     for _ in range(times):
-        await (await begun(office)).leave()
-        office.time.go_on(every)
+        await (await begun(cluster)).leave()
+        cluster.clock.advance(every)
 
 
 async def test_the_sixth_start_after_crashes_within_ten_minutes_freezes_the_fifth_does_not(
-    office: Office,
+    cluster: Cluster,
 ) -> None:
-    await crash(office, 4)
-    fifth = await begun(office)
+    await crash(cluster, 4)
+    fifth = await begun(cluster)
     assert await why_frozen(fifth) == []
     await fifth.leave()
 
-    sixth = await begun(office)
+    sixth = await begun(cluster)
     assert await why_frozen(sixth) == ["Herald was started 6 times within ten minutes"]
     assert await sixth.lines("freeze") == await why_frozen(sixth)
 
 
 async def test_a_freeze_after_crashes_survives_and_holds_everything_until_a_person_lifts_it(
-    office: Office,
+    cluster: Cluster,
 ) -> None:
-    await crash(office, 6)
-    desk = await begun(office)
-    await desk.due()
-    await desk.tick()
-    assert office.whop.exchanges == []
-    await desk.service.unfreeze(OMAR)
-    await desk.tick()
-    assert await desk.status() is Status.SENT
+    await crash(cluster, 6)
+    process = await begun(cluster)
+    await process.due()
+    await process.tick()
+    assert cluster.whop.exchanges == []
+    await process.service.unfreeze(OMAR)
+    await process.tick()
+    assert await process.status() is Status.SENT
 
 
-async def test_crashes_longer_ago_than_ten_minutes_do_not_count(office: Office) -> None:
-    await crash(office, 8, every=timedelta(minutes=2, seconds=1))
-    assert await why_frozen(await begun(office)) == []
+async def test_crashes_longer_ago_than_ten_minutes_do_not_count(cluster: Cluster) -> None:
+    await crash(cluster, 8, every=timedelta(minutes=2, seconds=1))
+    assert await why_frozen(await begun(cluster)) == []
 
 
-async def test_starts_that_ended_in_order_do_not_count(office: Office) -> None:
+async def test_starts_that_ended_in_order_do_not_count(cluster: Cluster) -> None:
     for _ in range(7):
-        desk = await begun(office)
-        await desk.startup.end()
-        await desk.leave()
-    assert await why_frozen(await begun(office)) == []
+        process = await begun(cluster)
+        await process.startup.end()
+        await process.leave()
+    assert await why_frozen(await begun(cluster)) == []
 
 
 @pytest.fixture
@@ -112,38 +114,38 @@ def gone() -> int:
 
 
 async def test_processes_that_still_run_do_not_count(
-    office: Office, running: list[int], monkeypatch: pytest.MonkeyPatch
+    cluster: Cluster, running: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for pid in running:
         monkeypatch.setattr(os, "getpid", lambda pid=pid: pid)
-        await crash(office, 1)
+        await crash(cluster, 1)
     monkeypatch.undo()
-    assert await why_frozen(await begun(office)) == []
+    assert await why_frozen(await begun(cluster)) == []
 
 
 async def test_processes_that_are_gone_count(
-    office: Office, gone: int, monkeypatch: pytest.MonkeyPatch
+    cluster: Cluster, gone: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "getpid", lambda: gone)
-    await crash(office, 5, every=timedelta())
+    await crash(cluster, 5, every=timedelta())
     monkeypatch.undo()
-    assert len(await why_frozen(await begun(office))) == 1
+    assert len(await why_frozen(await begun(cluster))) == 1
 
 
-async def test_crashes_on_other_hosts_do_not_count(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_crashes_on_other_hosts_do_not_count(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(platform, "node", lambda: "elsewhere")
-    await crash(office, 5)
+    await crash(cluster, 5)
     monkeypatch.undo()
-    assert await why_frozen(await begun(office)) == []
+    assert await why_frozen(await begun(cluster)) == []
 
 
-async def test_an_orderly_end_takes_back_only_its_own_start(office: Office) -> None:
-    await crash(office, 4)
-    ended = await begun(office)
+async def test_an_orderly_end_takes_back_only_its_own_start(cluster: Cluster) -> None:
+    await crash(cluster, 4)
+    ended = await begun(cluster)
     await ended.startup.end()
     await ended.leave()
-    await crash(office, 1)
-    assert len(await why_frozen(await begun(office))) == 1
+    await crash(cluster, 1)
+    assert len(await why_frozen(await begun(cluster))) == 1
 
 
 def test_a_process_of_somebody_else_is_alive() -> None:
@@ -154,142 +156,146 @@ def test_a_process_of_somebody_else_is_alive() -> None:
 # --- a database from a backup ----------------------------------------------------------------------
 
 
-def back_up(office: Office, name: str = "backup.db") -> None:
+def back_up(cluster: Cluster, name: str = "backup.db") -> None:
     """Copy the database while it is used, as the README says."""
-    source, target = (sqlite3.connect(office.folder / one) for one in ("herald.db", name))
+    source, target = (sqlite3.connect(cluster.folder / one) for one in ("herald.db", name))
     source.backup(target)
     source.close()
     target.close()
 
 
-def restore(office: Office, name: str = "backup.db") -> None:
+def restore(cluster: Cluster, name: str = "backup.db") -> None:
     for ending in ("-wal", "-shm"):
-        (office.folder / f"herald.db{ending}").unlink(missing_ok=True)
-    shutil.copy(office.folder / name, office.folder / "herald.db")
+        (cluster.folder / f"herald.db{ending}").unlink(missing_ok=True)
+    shutil.copy(cluster.folder / name, cluster.folder / "herald.db")
 
 
-async def restored(office: Office) -> Desk:
+async def restored(cluster: Cluster) -> Process:
     """Send two since the backup, one of which waited for its first try, and restore it."""
-    desk = await begun(office)
-    sending = await desk.due()
-    await desk.dispatcher._start_due()  # pyright: ignore[reportPrivateUsage]
-    assert await desk.status(sending.id) is Status.SENDING
-    approved = await desk.approved()
-    back_up(office)
-    await desk.tick(timedelta(seconds=11))
-    assert {await desk.status(one.id) for one in (approved, sending)} == {Status.SENT}
-    await desk.startup.end()
-    await desk.leave()
-    restore(office)
-    return await begun(office)
+    process = await begun(cluster)
+    sending = await process.due()
+    await process.dispatcher._start_due()  # pyright: ignore[reportPrivateUsage]
+    assert await process.status(sending.id) is Status.SENDING
+    approved = await process.approved()
+    back_up(cluster)
+    await process.tick(timedelta(seconds=11))
+    assert {await process.status(one.id) for one in (approved, sending)} == {Status.SENT}
+    await process.startup.end()
+    await process.leave()
+    restore(cluster)
+    return await begun(cluster)
 
 
-async def test_after_a_restore_nothing_that_may_have_gone_out_since_goes_out_again(office: Office) -> None:
-    desk = await restored(office)
-    assert await why_frozen(desk) == ["the database was restored from a copy"]
-    assert (await desk.status(1), (await desk.get(1)).reason) == (Status.UNKNOWN, RESTORED)
-    assert (await desk.status(2), (await desk.get(2)).reason) == (Status.HELD, RESTORED)
-    assert f"Nobody knows whether customers got it: {RESTORED}." in words(await desk.card(1))
-    assert f"It will **not** go out by itself: {RESTORED}." in words(await desk.card(2))
+async def test_after_a_restore_nothing_that_may_have_gone_out_since_goes_out_again(
+    cluster: Cluster,
+) -> None:
+    process = await restored(cluster)
+    assert await why_frozen(process) == ["the database was restored from a copy"]
+    assert (await process.status(1), (await process.get(1)).reason) == (Status.UNKNOWN, RESTORED)
+    assert (await process.status(2), (await process.get(2)).reason) == (Status.HELD, RESTORED)
+    assert f"Nobody knows whether customers got it: {RESTORED}." in words(await review_card(process, 1))
+    assert f"It will **not** go out by itself: {RESTORED}." in words(await review_card(process, 2))
 
-    await desk.service.unfreeze(LENA)
-    await desk.tick(timedelta(minutes=2))
-    assert len(office.whop.exchanges) == 2
+    await process.service.unfreeze(LENA)
+    await process.tick(timedelta(minutes=2))
+    assert len(cluster.whop.exchanges) == 2
 
 
-async def test_a_restore_is_an_alarm_once(office: Office) -> None:
-    desk = await restored(office)
-    await desk.startup.end()
-    await desk.leave()
-    again = await begun(office)
+async def test_a_restore_is_an_alarm_once(cluster: Cluster) -> None:
+    process = await restored(cluster)
+    await process.startup.end()
+    await process.leave()
+    again = await begun(cluster)
     assert len(await again.lines("freeze")) == 1
     await again.service.unfreeze(LENA)
     await again.startup.end()
     await again.leave()
-    assert await why_frozen(await begun(office)) == []
+    assert await why_frozen(await begun(cluster)) == []
 
 
 async def test_after_a_restore_it_is_not_offered_to_check_what_may_have_been_sent_long_ago(
-    office: Office,
+    cluster: Cluster,
 ) -> None:
-    desk = await office.join(alone=True)
-    await desk.prove()
-    await desk.leave()
-    desk = await restored(office)
-    await desk.service.unfreeze(LENA)
-    office.time.go_on(timedelta(hours=30))
-    assert await desk.status(1) is Status.UNKNOWN
-    assert "Check again" not in labels(await desk.card(1))
+    process = await cluster.join(alone=True)
+    await process.prove()
+    await process.leave()
+    process = await restored(cluster)
+    await process.service.unfreeze(LENA)
+    cluster.clock.advance(timedelta(hours=30))
+    assert await process.status(1) is Status.UNKNOWN
+    assert "Check again" not in labels(await review_card(process, 1))
 
 
 async def test_a_restore_settles_an_answered_request_as_it_was_and_the_other_as_unknown(
-    office: Office,
+    cluster: Cluster,
 ) -> None:
-    office.whop.fail_next(Fault.NONE)
-    office.whop.fail_next(Fault.RATE_LIMITED)
-    desk = await begun(office)
-    await desk.due("Two")
-    await desk.tick()
-    back_up(office)
-    await desk.tick(MINUTE)
-    assert await desk.status() is Status.SENT
-    await desk.leave()
-    restore(office)
-    desk = await begun(office)
-    assert await desk.status() is Status.UNKNOWN
-    statuses = sorted(one.status for one in await desk.deliveries())
+    cluster.whop.fail_next(Fault.NONE)
+    cluster.whop.fail_next(Fault.RATE_LIMITED)
+    process = await begun(cluster)
+    await process.due("Two")
+    await process.tick()
+    back_up(cluster)
+    await process.tick(MINUTE)
+    assert await process.status() is Status.SENT
+    await process.leave()
+    restore(cluster)
+    process = await begun(cluster)
+    assert await process.status() is Status.UNKNOWN
+    statuses = sorted(one.status for one in await process.deliveries())
     assert statuses == [DeliveryStatus.ACCEPTED, DeliveryStatus.UNKNOWN]
 
 
-async def test_drafts_reviews_and_what_has_ended_stay_as_they_are_after_a_restore(office: Office) -> None:
-    desk = await begun(office)
-    sent, waiting = await desk.due(), await desk.submitted()
-    await desk.tick()
-    back_up(office)
-    await desk.due()
-    await desk.tick()
-    await desk.leave()
-    restore(office)
-    desk = await begun(office)
-    assert await desk.status(sent.id) is Status.SENT
-    assert await desk.status(waiting.id) is Status.REVIEW
+async def test_drafts_reviews_and_what_has_ended_stay_as_they_are_after_a_restore(
+    cluster: Cluster,
+) -> None:
+    process = await begun(cluster)
+    sent, waiting = await process.due(), await process.submitted()
+    await process.tick()
+    back_up(cluster)
+    await process.due()
+    await process.tick()
+    await process.leave()
+    restore(cluster)
+    process = await begun(cluster)
+    assert await process.status(sent.id) is Status.SENT
+    assert await process.status(waiting.id) is Status.REVIEW
 
 
 # --- the restore_guard -----------------------------------------------------------------------------------
 
 
-async def used(office: Office) -> None:
+async def used(cluster: Cluster) -> None:
     """Leave a database that has sent something, and its restore_guard."""
-    desk = await begun(office)
-    await desk.due()
-    await desk.tick()
-    await desk.startup.end()
-    await desk.leave()
+    process = await begun(cluster)
+    await process.due()
+    await process.tick()
+    await process.startup.end()
+    await process.leave()
 
 
-def witness(office: Office) -> Path:
-    return office.folder / "herald.witness"
+def witness(cluster: Cluster) -> Path:
+    return cluster.folder / "herald.witness"
 
 
-async def test_the_witness_counts_each_claim_before_the_first_byte(office: Office) -> None:
-    desk = await begun(office)
-    await desk.due()
-    before = Mark(*json.loads(witness(office).read_text()))
-    gate = desk.wire.stop_before()
-    ticking = asyncio.create_task(desk.tick())
-    await gate.reached.wait()
-    after = Mark(*json.loads(witness(office).read_text()))
-    gate.opened.set()
+async def test_the_witness_counts_each_claim_before_the_first_byte(cluster: Cluster) -> None:
+    process = await begun(cluster)
+    await process.due()
+    before = Mark(*json.loads(witness(cluster).read_text()))
+    barrier = process.wire.stop_before()
+    ticking = asyncio.create_task(process.tick())
+    await barrier.reached.wait()
+    after = Mark(*json.loads(witness(cluster).read_text()))
+    barrier.opened.set()
     await ticking
     assert after == Mark(before.instance, before.counter + 1)
-    await desk.tick()
-    assert Mark(*json.loads(witness(office).read_text())) == after
+    await process.tick()
+    assert Mark(*json.loads(witness(cluster).read_text())) == after
 
 
-async def test_an_ordinary_restart_is_no_alarm(office: Office) -> None:
+async def test_an_ordinary_restart_is_no_alarm(cluster: Cluster) -> None:
     for _ in range(3):
-        await used(office)
-    assert await why_frozen(await begun(office)) == []
+        await used(cluster)
+    assert await why_frozen(await begun(cluster)) == []
 
 
 @pytest.mark.parametrize(
@@ -297,92 +303,96 @@ async def test_an_ordinary_restart_is_no_alarm(office: Office) -> None:
     ['["another", 7]', '["another", 1]', "garbage", "", "[]", "7", '{"instance": 1}', '["a", "b"]', "\xff"],
 )
 async def test_the_witness_of_another_database_or_an_unreadable_one_freezes(
-    office: Office, content: str
+    cluster: Cluster, content: str
 ) -> None:
-    await used(office)
-    witness(office).write_text(content, encoding="latin-1")
-    assert await why_frozen(await begun(office)) == [ALIEN]
+    await used(cluster)
+    witness(cluster).write_text(content, encoding="latin-1")
+    assert await why_frozen(await begun(cluster)) == [ALIEN]
 
 
-async def test_a_missing_witness_freezes(office: Office) -> None:
-    await used(office)
-    witness(office).unlink()
-    assert await why_frozen(await begun(office)) == [ALIEN]
+async def test_a_missing_witness_freezes(cluster: Cluster) -> None:
+    await used(cluster)
+    witness(cluster).unlink()
+    assert await why_frozen(await begun(cluster)) == [ALIEN]
 
 
-async def test_one_of_several_processes_may_come_without_a_witness_of_its_own(office: Office) -> None:
-    await used(office)
-    worker = await office.join(restore_guard=office.folder / "elsewhere" / "herald.witness")
+async def test_one_of_several_processes_may_come_without_a_witness_of_its_own(cluster: Cluster) -> None:
+    await used(cluster)
+    worker = await cluster.join(restore_guard=cluster.folder / "elsewhere" / "herald.witness")
     await worker.startup.begin()
     assert await why_frozen(worker) == []
     assert worker.restore_guard.file.exists()
 
 
-async def test_one_of_several_processes_notices_a_restore_by_the_witness_that_it_has(office: Office) -> None:
-    await used(office)
-    mark = Mark(*json.loads(witness(office).read_text()))
-    witness(office).write_text(json.dumps([mark.instance, mark.counter + 1]))
-    worker = await office.join()
+async def test_one_of_several_processes_notices_a_restore_by_the_witness_that_it_has(
+    cluster: Cluster,
+) -> None:
+    await used(cluster)
+    mark = Mark(*json.loads(witness(cluster).read_text()))
+    witness(cluster).write_text(json.dumps([mark.instance, mark.counter + 1]))
+    worker = await cluster.join()
     await worker.startup.begin()
     assert await why_frozen(worker) == ["the database was restored from a copy"]
 
 
-async def test_a_new_database_beside_an_old_witness_is_no_alarm(office: Office) -> None:
-    witness(office).write_text('["another", 7]')
-    desk = await begun(office)
-    assert await why_frozen(desk) == []
-    await desk.leave()
-    assert await why_frozen(await begun(office)) == []
+async def test_a_new_database_beside_an_old_witness_is_no_alarm(cluster: Cluster) -> None:
+    witness(cluster).write_text('["another", 7]')
+    process = await begun(cluster)
+    assert await why_frozen(process) == []
+    await process.leave()
+    assert await why_frozen(await begun(cluster)) == []
 
 
-async def test_a_database_from_before_there_was_a_witness_is_no_alarm(office: Office) -> None:
-    desk = await office.join(alone=True)
-    await desk.approved()
-    await desk.startup.begin()
-    assert await why_frozen(desk) == []
+async def test_a_database_from_before_there_was_a_witness_is_no_alarm(cluster: Cluster) -> None:
+    process = await cluster.join(alone=True)
+    await process.approved()
+    await process.startup.begin()
+    assert await why_frozen(process) == []
 
 
-async def test_a_kill_between_the_commit_and_the_witness_is_no_alarm(office: Office) -> None:
-    await used(office)
-    desk = await begun(office)
-    with desk.store.begin() as tx:
-        desk.restore_guard.advance(tx)
-    await desk.leave()
-    again = await begun(office)
+async def test_a_kill_between_the_commit_and_the_witness_is_no_alarm(cluster: Cluster) -> None:
+    await used(cluster)
+    process = await begun(cluster)
+    with process.store.begin() as tx:
+        process.restore_guard.advance(tx)
+    await process.leave()
+    again = await begun(cluster)
     assert await why_frozen(again) == []
     with again.store.begin(Access.READ) as tx:
         assert again.restore_guard.doubt(tx, newcomer=False) == ""
 
 
 async def test_without_a_witness_that_can_be_written_nothing_is_sent_until_that_is_mended(
-    office: Office,
+    cluster: Cluster,
 ) -> None:
-    desk = await begun(office)
-    await desk.due()
-    in_the_way = witness(office)
+    process = await begun(cluster)
+    await process.due()
+    in_the_way = witness(cluster)
     in_the_way.unlink()
     in_the_way.mkdir()
     for _ in range(2):
-        await desk.tick()
-        [delivery] = await desk.deliveries()
+        await process.tick()
+        [delivery] = await process.deliveries()
         assert delivery.status is DeliveryStatus.PENDING
         assert "herald.witness cannot be written" in delivery.detail
-        office.time.go_on(timedelta(seconds=61))
-    assert office.whop.exchanges == []
-    assert await desk.status() is Status.SENDING
-    assert "herald.witness cannot be written" in words(await desk.card())
+        cluster.clock.advance(timedelta(seconds=61))
+    assert cluster.whop.exchanges == []
+    assert await process.status() is Status.SENDING
+    assert "herald.witness cannot be written" in words(await review_card(process))
 
     in_the_way.rmdir()
-    await desk.tick()
-    assert await desk.status() is Status.SENT
-    assert len(office.whop.exchanges) == 1
+    await process.tick()
+    assert await process.status() is Status.SENT
+    assert len(cluster.whop.exchanges) == 1
 
 
-async def test_a_start_without_a_witness_that_can_be_written_ends_with_a_sentence(office: Office) -> None:
-    witness(office).mkdir()
-    desk = await office.join(alone=True)
+async def test_a_start_without_a_witness_that_can_be_written_ends_with_a_sentence(
+    cluster: Cluster,
+) -> None:
+    witness(cluster).mkdir()
+    process = await cluster.join(alone=True)
     with pytest.raises(StoreError, match=r"herald\.witness cannot be written .* mend its folder"):
-        await desk.startup.begin()
+        await process.startup.begin()
 
 
 def test_two_processes_of_one_folder_can_write_the_witness_at_once(

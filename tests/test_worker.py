@@ -3,7 +3,8 @@
 import asyncio
 import signal
 import sys
-from asyncio.subprocess import PIPE, STDOUT, Process
+from asyncio import subprocess
+from asyncio.subprocess import PIPE, STDOUT
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
@@ -11,15 +12,16 @@ from pathlib import Path
 
 import pytest
 
-from bot.app import assemble_worker, work
+from bot.app import Worker, work
 from bot.broadcast import Status
 from bot.clock import utc_now
-from bot.policy.loading import parse_policy
-from bot.settings import Settings
 from bot.store import Access
 from bot.store.facts import STARTS
-from tests.desk import GUILD, KEY, LENA, Desk, Office
 from tests.fake_discord import FakeDiscord
+from tests.harness.people import LENA
+from tests.harness.policy import GUILD, parsed
+from tests.harness.process import Cluster, Process
+from tests.harness.wire import KEY
 
 ROOT = Path(__file__).parents[1]
 # The real command, with Discord at an address of this machine.
@@ -35,51 +37,51 @@ pytestmark = pytest.mark.timeout(240)
 
 
 @pytest.fixture
-async def office(database_url: str, tmp_path: Path) -> AsyncGenerator[Office, None]:
-    async with open_office(database_url, tmp_path) as opened:
+async def cluster(database_url: str, tmp_path: Path) -> AsyncGenerator[Cluster, None]:
+    async with open_cluster(database_url, tmp_path) as opened:
         yield opened
 
 
 @asynccontextmanager
-async def open_office(url: str, folder: Path) -> AsyncGenerator[Office, None]:
-    async with Office.open(url, folder) as opened:
+async def open_cluster(url: str, folder: Path) -> AsyncGenerator[Cluster, None]:
+    async with Cluster.open(url, folder) as opened:
         # A worker goes by the real time.
-        opened.time.now = utc_now() - timedelta(seconds=30)
+        opened.clock.now = utc_now() - timedelta(seconds=30)
         yield opened
 
 
 @asynccontextmanager
 async def worker(
-    office: Office, port: int, *, name: str = "one", token: str = "token"
-) -> AsyncGenerator[Process]:
+    cluster: Cluster, port: int, *, name: str = "one", token: str = "token"
+) -> AsyncGenerator[subprocess.Process]:
     """Start `herald worker` with an .env file in the folder of that database."""
-    (office.folder / "herald.toml").write_text(office.policy_text(), encoding="utf-8")
-    env_file = office.folder / f"{name}.env"
+    (cluster.folder / "herald.toml").write_text(cluster.policy_text(), encoding="utf-8")
+    env_file = cluster.folder / f"{name}.env"
     lines = {
         "DISCORD_TOKEN": token,
         "WHOP_API_KEY": KEY.get_secret_value(),
         "WHOP_API": "v1",
-        "WHOP_BASE_URL": office.whop.origin,
-        "DATABASE_URL": office.url,
+        "WHOP_BASE_URL": cluster.whop.origin,
+        "DATABASE_URL": cluster.url,
         "HERALD_WITNESS": f"{name}.witness",
         "HEALTH_ADDRESS": "127.0.0.1:0",
         "LOG_FORMAT": "json",
     }
     env_file.write_text("".join(f"{key}={value}\n" for key, value in lines.items()), encoding="utf-8")
     command = ("worker", "--env-file", env_file.name)
-    process = await asyncio.create_subprocess_exec(
+    running = await asyncio.create_subprocess_exec(
         sys.executable, "-c", LAUNCHER, f"http://127.0.0.1:{port}/api/v10", *command,
-        cwd=office.folder,
+        cwd=cluster.folder,
         env={"PYTHONPATH": str(ROOT), "PYTHONUTF8": "1", "COLUMNS": "300"},
         stdout=PIPE,
         stderr=STDOUT,
     )  # fmt: skip
     try:
-        yield process
+        yield running
     finally:
         with suppress(ProcessLookupError):
-            process.kill()
-        await process.communicate()
+            running.kill()
+        await running.communicate()
 
 
 async def until(done: Callable[[], Awaitable[bool]]) -> None:
@@ -87,38 +89,38 @@ async def until(done: Callable[[], Awaitable[bool]]) -> None:
         await asyncio.sleep(0.05)
 
 
-async def sent(desk: Desk, count: int) -> None:
+async def sent(process: Process, count: int) -> None:
     async def all_of_them() -> bool:
-        return {await desk.status(number) for number in range(1, count + 1)} == {Status.SENT}
+        return {await process.status(number) for number in range(1, count + 1)} == {Status.SENT}
 
     await until(all_of_them)
 
 
-async def stopped(process: Process) -> tuple[int | None, str]:
-    process.send_signal(signal.SIGTERM)
-    said, _ = await process.communicate()
-    return process.returncode, said.decode()
+async def stopped(running: subprocess.Process) -> tuple[int | None, str]:
+    running.send_signal(signal.SIGTERM)
+    said, _ = await running.communicate()
+    return running.returncode, said.decode()
 
 
-async def due(office: Office, count: int) -> Desk:
-    desk = await office.join()
+async def due(cluster: Cluster, count: int) -> Process:
+    process = await cluster.join()
     for _ in range(count):
-        await desk.approved()
-    return desk
+        await process.approved()
+    return process
 
 
 async def test_a_worker_sends_what_is_approved_leaves_the_messages_to_a_run_and_ends_in_order(
     tmp_path: Path, unused_tcp_port: int, sqlite_url: str
 ) -> None:
-    async with open_office(sqlite_url, tmp_path) as office:
-        desk = await due(office, 2)
-        async with worker(office, unused_tcp_port) as process:
-            await sent(desk, 2)
-            status, said = await stopped(process)
+    async with open_cluster(sqlite_url, tmp_path) as cluster:
+        process = await due(cluster, 2)
+        async with worker(cluster, unused_tcp_port) as running:
+            await sent(process, 2)
+            status, said = await stopped(running)
         assert status == 0, said
         assert "Traceback" not in said
-        assert len(office.whop.pushes) == 2
-        with desk.store.begin(Access.READ) as tx:
+        assert len(cluster.whop.pushes) == 2
+        with process.store.begin(Access.READ) as tx:
             later = utc_now() + timedelta(days=1)
             kinds = [one.kind.value for one in tx.outbox.posts_to_make(later, limit=99)]
             assert kinds.count("echo") == 2
@@ -130,9 +132,9 @@ async def test_a_worker_sends_what_is_approved_leaves_the_messages_to_a_run_and_
 async def test_a_second_process_on_the_same_file_ends_with_its_sentence(
     tmp_path: Path, unused_tcp_port: int, sqlite_url: str
 ) -> None:
-    async with open_office(sqlite_url, tmp_path) as office:
-        await office.join(alone=True)
-        async with worker(office, unused_tcp_port) as second:
+    async with open_cluster(sqlite_url, tmp_path) as cluster:
+        await cluster.join(alone=True)
+        async with worker(cluster, unused_tcp_port) as second:
             said, _ = await second.communicate()
         assert second.returncode == 2
         assert said.decode() == (
@@ -144,19 +146,22 @@ async def test_a_second_process_on_the_same_file_ends_with_its_sentence(
 async def test_two_workers_on_one_server_share_the_work_and_nothing_goes_out_twice(
     postgres_url: str, tmp_path: Path, unused_tcp_port: int
 ) -> None:
-    async with open_office(postgres_url, tmp_path) as office:
-        desk = await office.join()
-        async with worker(office, unused_tcp_port) as one, worker(office, unused_tcp_port, name="two") as two:
+    async with open_cluster(postgres_url, tmp_path) as cluster:
+        process = await cluster.join()
+        async with (
+            worker(cluster, unused_tcp_port) as one,
+            worker(cluster, unused_tcp_port, name="two") as two,
+        ):
             for _ in range(12):
-                await desk.approved()
-            await sent(desk, 12)
+                await process.approved()
+            await sent(process, 12)
             assert (await stopped(one))[0] == 0
             # The other goes on alone.
-            office.time.now = utc_now() - timedelta(seconds=30)
-            await desk.approved()
-            await sent(desk, 13)
+            cluster.clock.now = utc_now() - timedelta(seconds=30)
+            await process.approved()
+            await sent(process, 13)
             assert (await stopped(two))[0] == 0
-        keys = [exchange.headers["Idempotency-Key"] for exchange in office.whop.exchanges]
+        keys = [exchange.headers["Idempotency-Key"] for exchange in cluster.whop.exchanges]
         assert len(set(keys)) == len(keys) == 13
 
 
@@ -165,22 +170,22 @@ async def test_a_token_that_discord_refuses_delays_nothing_while_the_roles_it_to
 ) -> None:
     discord = FakeDiscord()
     runner = await discord.serve(unused_tcp_port)
-    async with open_office(sqlite_url, tmp_path) as office:
-        desk = await due(office, 1)
-        old = await desk.approved(approver=LENA)
-        with desk.store.begin() as tx:
+    async with open_cluster(sqlite_url, tmp_path) as cluster:
+        process = await due(cluster, 1)
+        old = await process.approved(approver=LENA)
+        with process.store.begin() as tx:
             tx.members.saw(GUILD, LENA.id, LENA.roles, at=utc_now() - timedelta(minutes=61))
-        async with worker(office, unused_tcp_port, token="not-the-token") as process:
-            await sent(desk, 1)
+        async with worker(cluster, unused_tcp_port, token="not-the-token") as running:
+            await sent(process, 1)
 
             async def held() -> bool:
-                return await desk.status(old.id) is Status.HELD
+                return await process.status(old.id) is Status.HELD
 
             await until(held)
-            _, said = await stopped(process)
+            _, said = await stopped(running)
         assert "not-the-token" not in said
-        assert len(office.whop.pushes) == 1
-        assert "Discord could not be asked which roles Lena" in (await desk.get(old.id)).reason
+        assert len(cluster.whop.pushes) == 1
+        assert "Discord could not be asked which roles Lena" in (await process.get(old.id)).reason
         assert discord.asked
     await runner.cleanup()
 
@@ -188,51 +193,39 @@ async def test_a_token_that_discord_refuses_delays_nothing_while_the_roles_it_to
 # --- in this process -------------------------------------------------------------------------------
 
 
-def settings_of(office: Office) -> Settings:
-    return Settings.model_validate(
-        {
-            "discord_token": "token",
-            "whop_api_key": KEY,
-            "whop_api": "v1",
-            "whop_base_url": office.whop.origin,
-            "database_url": office.url,
-            "herald_witness": office.folder / "herald.witness",
-            "health_address": "127.0.0.1:0",
-        }
-    )
-
-
-async def test_a_worker_on_the_copy_of_a_database_freezes_before_it_sends_anything(office: Office) -> None:
-    desk = await office.join()
-    await desk.startup.begin()
-    await desk.approved()
-    office.folder.joinpath("herald.witness").write_text('["another", 7]')
-    policy = parse_policy(office.policy_text(), name="herald.toml")
-    async with assemble_worker(settings_of(office), policy) as parts:
+async def test_a_worker_on_the_copy_of_a_database_freezes_before_it_sends_anything(
+    cluster: Cluster,
+) -> None:
+    process = await cluster.join()
+    await process.startup.begin()
+    await process.approved()
+    cluster.folder.joinpath("herald.witness").write_text('["another", 7]')
+    policy = parsed(cluster.policy_text())
+    async with Worker.open(cluster.settings(), policy) as parts:
         stop = asyncio.Event()
         working = asyncio.create_task(work(parts, stop))
 
         async def frozen() -> bool:
-            return bool(await desk.freezes())
+            return bool(await process.freezes())
 
         await until(frozen)
         stop.set()
         await working
-    assert office.whop.exchanges == []
-    assert await desk.status() is Status.HELD
+    assert cluster.whop.exchanges == []
+    assert await process.status() is Status.HELD
 
 
 async def test_a_worker_never_takes_over_what_another_process_of_a_server_sends(
     postgres_url: str, tmp_path: Path
 ) -> None:
-    async with open_office(postgres_url, tmp_path) as office:
-        desk = await due(office, 1)
-        office.time.go_on(timedelta(seconds=30))
-        ticking, gate = await desk.stopped_after_the_answer()
-        policy = parse_policy(office.policy_text(), name="herald.toml")
-        async with assemble_worker(settings_of(office), policy) as parts:
+    async with open_cluster(postgres_url, tmp_path) as cluster:
+        process = await due(cluster, 1)
+        cluster.clock.advance(timedelta(seconds=30))
+        ticking, barrier = await process.stopped_after_the_answer()
+        policy = parsed(cluster.policy_text())
+        async with Worker.open(cluster.settings(), policy) as parts:
             await parts.dispatcher.sweep()
-            assert await desk.status() is Status.SENDING
-        gate.opened.set()
+            assert await process.status() is Status.SENDING
+        barrier.opened.set()
         await ticking
-        assert await desk.status() is Status.SENT
+        assert await process.status() is Status.SENT

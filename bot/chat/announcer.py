@@ -23,7 +23,6 @@ from bot.permissions import Actor
 from bot.service import Service, Standing, lending, unknowns
 from bot.store import Card, Post, Store, Transaction
 from bot.store.outbox import PostKind, Waiting
-from bot.wakeup import Wakeup
 
 log = structlog.get_logger()
 
@@ -122,15 +121,12 @@ class Client(Protocol):
 class Announcer:
     """Show each thing once, in order, however long Discord is away."""
 
-    def __init__(
-        self, *, store: Store, service: Service, client: Client, clock: Clock, wakeup: Wakeup
-    ) -> None:
+    def __init__(self, *, store: Store, service: Service, client: Client, clock: Clock) -> None:
         self._store = store
         self._service = service
         self._client = client
         self._clock = clock
-        self._wakeup = wakeup
-        self._woken = wakeup.listen()
+        self._woken = store.wakeup.listen()
         # The servers of which every post that may have been lost sight of was looked for.
         self._certain: set[int] = set()
         self._stopping = False
@@ -138,7 +134,7 @@ class Announcer:
     def stop(self) -> None:
         """End after one more round: the last outcome may have come after the present one."""
         self._stopping = True
-        self._wakeup.wake()
+        self._store.wakeup.wake()
 
     async def run(self) -> None:
         """Announce until told to stop; the wakeup only wakes it sooner."""

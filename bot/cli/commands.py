@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from bot import log
-from bot.app import assemble, assemble_worker, check_policy, run, work
+from bot.app import Herald, Worker, check_policy, lifecycle_of, run, work
 from bot.cli.audit import audit
 from bot.clock import utc_now
 from bot.errors import ConfigurationError, HeraldError, NotAllowed
@@ -231,13 +231,13 @@ def _stop_asked() -> asyncio.Event:
 
 async def _work(settings: Settings, policy: Policy) -> None:
     stop = _stop_asked()
-    async with assemble_worker(settings, policy) as parts:
+    async with Worker.open(settings, policy) as parts:
         await work(parts, stop)
 
 
 async def _run(settings: Settings, policy: Policy) -> None:
     stop = _stop_asked()
-    async with assemble(settings, policy) as herald:
+    async with Herald.open(settings, policy) as herald:
         await run(
             herald, lambda: herald.client.keep_connected(settings.discord_token.get_secret_value()), stop
         )
@@ -296,12 +296,7 @@ def _own_user(user_id: str, experience_id: str) -> UsersInExperience:
 
 
 def _lifecycle(settings: Settings, policy: Policy) -> Lifecycle:
-    return Lifecycle(
-        policy=policy,
-        gateway=gateway_for(settings.whop_api, origin=settings.whop_base_url),
-        destination=settings.whop_base_url,
-        clock=utc_now,
-    )
+    return lifecycle_of(settings, policy, gateway_for(settings.whop_api, origin=settings.whop_base_url))
 
 
 async def _freeze(settings: Settings, policy: Policy, reason: str) -> None:

@@ -11,7 +11,7 @@ import discord
 import simcord
 from pydantic import SecretStr
 
-from bot.app import Herald, assemble
+from bot.app import Herald
 from bot.clock import Clock, Steady
 from bot.permissions import Actor
 from bot.policy.loading import parse_policy
@@ -97,7 +97,7 @@ class Sandbox:
             )
             policy = _write_policy(settings, edit_policy(world.policy(generation)))
             inner = await stack.enter_async_context(AsyncExitStack())
-            herald = await inner.enter_async_context(assemble(settings, policy, clock=now, steady=even))
+            herald = await inner.enter_async_context(Herald.open(settings, policy, clock=now, steady=even))
             await world.attach(herald.client)
             yield cls(world, whop, settings, policy, now, even, herald, inner)
 
@@ -108,7 +108,7 @@ class Sandbox:
         self.settings = self.settings.model_copy(update={"whop_api": generation})
         self.policy = _write_policy(self.settings, edit_policy(self.world.policy(generation)))
         self.herald = await self._stack.enter_async_context(
-            assemble(self.settings, self.policy, clock=self.clock, steady=self.steady)
+            Herald.open(self.settings, self.policy, clock=self.clock, steady=self.steady)
         )
         await self.world.attach(self.herald.client)
         await self.herald.dispatcher.sweep()

@@ -14,7 +14,7 @@ from aiohttp import web
 from rich.console import Console
 
 from bot import log
-from bot.app import Herald, assemble, run
+from bot.app import Herald, run
 from bot.clock import utc_now
 from bot.errors import ConfigurationError
 from bot.policy.loading import parse_policy
@@ -116,7 +116,7 @@ async def open_sandbox(
             settings.herald_config.write_text(text, encoding="utf-8")
             policy = parse_policy(text, name=str(settings.herald_config))
             try:
-                async with assemble(settings, policy) as herald:
+                async with Herald.open(settings, policy) as herald:
                     yield herald, pages, whop
             finally:
                 await pages.close()

@@ -22,7 +22,6 @@ from bot.sending.start import BATCH, Start
 from bot.store import Store, Transaction
 from bot.store.deliveries import Work
 from bot.store.facts import HIGHEST_TIME, INSTANCE, KEY_TRUST, NOT_BEFORE, Mark
-from bot.wakeup import Wakeup
 from bot.whop import Transport
 
 log = structlog.get_logger()
@@ -67,7 +66,6 @@ class Dispatcher:
         restore_guard: RestoreGuard,
         clock: Clock,
         steady: Steady,
-        wakeup: Wakeup,
         credential: Credential | None = None,
         new_key: Callable[[], str] = _new_key,
     ) -> None:
@@ -78,7 +76,7 @@ class Dispatcher:
         self._clock = clock
         self._steady = steady
         self._watch = Watch(clock, steady)
-        self._woken = wakeup.listen()
+        self._woken = store.wakeup.listen()
         self._owner = f"{store.name}-{uuid4().hex[:8]}"
         self._role_check = RoleCheck(role_source=role_source, policy=lifecycle.policy, clock=clock)
         self._start = Start(lifecycle=lifecycle, role_check=self._role_check, clock=clock, new_key=new_key)

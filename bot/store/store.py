@@ -53,7 +53,7 @@ class Store:
     `outlived` all processes whose names begin so; None if others may be at work.
     """
 
-    def __init__(self, engine: Engine, *, alone: bool = True, wakeup: Wakeup | None = None) -> None:
+    def __init__(self, engine: Engine, *, alone: bool = True) -> None:
         role = "run" if alone else "worker"
         self.name = f"{role}-{uuid4()}"
         self.outlived: str | None = None
@@ -65,28 +65,26 @@ class Store:
         writers = ThreadPoolExecutor(SQLITE_WRITERS if is_file else POSTGRESQL_WRITERS, "herald-writer")
         readers = ThreadPoolExecutor(READERS, "herald-reader")
         self._threads = {Access.WRITE: writers, Access.READ: readers, Access.GLANCE: readers}
-        self._wakeup = wakeup
+        self.wakeup = Wakeup()
 
     @classmethod
     @asynccontextmanager
-    async def open(
-        cls, database_url: str, *, alone: bool = True, wakeup: Wakeup | None = None
-    ) -> AsyncGenerator[Self, None]:
+    async def open(cls, database_url: str, *, alone: bool = True) -> AsyncGenerator[Self, None]:
         """Take the database, apply the migrations, and close everything at the end.
 
         Raises ConfigurationError if another process has it or it cannot be used. Stores that need not be
         `alone` may be open beside the one that runs, for a short word from the host. Whatever is written for
-        people to see, or to be sent, wakes those who listen to `wakeup`.
+        people to see, or to be sent, wakes those who listen to its `wakeup`.
         """
         url = make_url(database_url)
         stack = ExitStack()
         try:
-            yield await asyncio.to_thread(cls._opened, stack, url, alone=alone, wakeup=wakeup)
+            yield await asyncio.to_thread(cls._opened, stack, url, alone=alone)
         finally:
             await asyncio.to_thread(stack.close)
 
     @classmethod
-    def _opened(cls, stack: ExitStack, url: URL, *, alone: bool, wakeup: Wakeup | None) -> Self:
+    def _opened(cls, stack: ExitStack, url: URL, *, alone: bool) -> Self:
         with _explained(url):
             if url.get_backend_name() == "postgresql":
                 engine = stack.enter_context(postgresql.opened(url, alone=alone))
@@ -96,7 +94,7 @@ class Store:
                 if engine.dialect.name == "postgresql":
                     postgresql.let_one_migrate(connection)
                 migrating.migrate(connection)
-        return stack.enter_context(cls(engine, alone=alone, wakeup=wakeup))
+        return stack.enter_context(cls(engine, alone=alone))
 
     @classmethod
     @contextmanager
@@ -151,8 +149,8 @@ class Store:
     async def _run(self, mode: Access, work: Callable[[Transaction], T]) -> T:
         loop = asyncio.get_running_loop()
         result, announces = await loop.run_in_executor(self._threads[mode], self._whole, mode, work)
-        if announces and self._wakeup is not None:
-            self._wakeup.wake()
+        if announces:
+            self.wakeup.wake()
         return result
 
     def _whole(self, mode: Access, work: Callable[[Transaction], T]) -> tuple[T, bool]:

@@ -1,0 +1,1 @@
+"""What tests, crash trial and benchmarks are built on: policy, people, clock, wire and processes."""
