@@ -39,7 +39,7 @@ properties: $(STAMP)-dev  ## try every property on many new examples, for about 
 crash: $(STAMP)-dev  ## kill real workers everywhere, for about an hour: make crash CRASH="--kills 1000 --seed 5"
 	$(BIN)/python -m tests.crash $(CRASH)
 
-bench: $(STAMP)-dev  ## measure speed, latency, rate and idle cost; some minutes, or make bench ARGS=--quick
+bench: $(STAMP)-dev  ## measure speed, latency, rate, idle cost and more; some minutes, or make bench ARGS=--quick
 	$(BIN)/python -m benchmarks.delivery $(ARGS)
 
 seeded: $(STAMP)-dev  ## sow bugs on purpose: each has to turn tests red

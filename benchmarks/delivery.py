@@ -1,11 +1,12 @@
-"""Measure deliveries: speed, latency, the share of Whop's rate, and what an idle Herald costs."""
+"""Measure Herald: deliveries, what people wait for, the record, and what it costs to start and to idle."""
 
 import argparse
 import asyncio
 import os
 import platform
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
@@ -13,9 +14,12 @@ from typing import Final
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import databases, idle, latency, rate, throughput, whop
+from benchmarks import databases, idle, latency, rate, record, throughput
+from benchmarks.databases import Databases
 from benchmarks.figures import Row
 from bot import log
+
+Measure = Callable[[], Awaitable[list[Row]]]
 
 # Of the table, in characters.
 WIDTH: Final = 128
@@ -41,7 +45,8 @@ def main() -> None:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.delivery", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="under a minute: fewer rounds, v5's rate only")
+    parser.add_argument("--quick", action="store_true", help="a minute: fewer rounds, v5's rate only")
+    parser.add_argument("--only", help="one section, such as idle")
     parser.add_argument("--v5-windows", type=int, default=3, help="of 10 s each, at v5's rate")
     parser.add_argument("--v1-windows", type=int, default=1, help="of 60 s each, at v1's rate")
     options = parser.parse_args()
@@ -51,29 +56,43 @@ def _options() -> argparse.Namespace:
 
 
 async def _measure(folder: Path, options: argparse.Namespace) -> dict[str, list[Row]]:
-    quick: bool = options.quick
     progress = Console(stderr=True)
     sections: dict[str, list[Row]] = {}
     with databases.opened(folder) as stock:
-        progress.print("speed …")
-        async with whop.opened() as server:
-            sections["Speed; ratio to aiohttp alone"] = await throughput.measure(
-                server, stock, posts=40 if quick else 100, rounds=2 if quick else 3
+        for name, (title, measure) in _sections(stock, options).items():
+            if options.only in {None, name}:
+                progress.print(f"{name} …")
+                sections[title] = await measure()
+    return sections
+
+
+def _sections(stock: Databases, options: argparse.Namespace) -> dict[str, tuple[str, Measure]]:
+    quick: bool = options.quick
+    rates: dict[str, int] = {"v5": options.v5_windows, "v1": options.v1_windows}
+    sections: dict[str, tuple[str, Measure]] = {
+        "speed": (
+            "Speed; ratio to aiohttp alone",
+            lambda: throughput.measure(stock, posts=40 if quick else 100, rounds=2 if quick else 3),
+        ),
+        "latency": (
+            "Approval to first byte; ratio to aiohttp alone",
+            lambda: latency.measure(stock, sends=20 if quick else 100, windows=3 if quick else 15),
+        ),
+        "idle": (
+            "Idle, Discord out of reach; ratio to Python asleep",
+            lambda: idle.measure(stock, seconds=6 if quick else 15),
+        ),
+        "record": (
+            "The record; ratio to plain Python",
+            lambda: record.measure(stock, lines=10_000 if quick else 50_000, rounds=3 if quick else 5),
+        ),
+    }
+    for api, windows in rates.items():
+        if windows:
+            sections[f"rate-{api}"] = (
+                f"Share of {api}'s rate, on PostgreSQL; ratio to the documented rate",
+                partial(rate.measure, stock, api=api, windows=windows),
             )
-        progress.print("latency …")
-        sections["Approval to first byte; ratio to aiohttp alone"] = await latency.measure(
-            stock, sends=20 if quick else 100, windows=3 if quick else 15
-        )
-        progress.print("idle …")
-        sections["Idle, Discord out of reach; ratio to Python asleep"] = await idle.measure(
-            stock, seconds=6 if quick else 15
-        )
-        progress.print("rate …")
-        for api, windows in {"v5": options.v5_windows, "v1": options.v1_windows}.items():
-            if windows:
-                sections[
-                    f"Share of {api}'s rate, on PostgreSQL; ratio to the documented rate"
-                ] = await rate.measure(stock, api=api, windows=windows)
     return sections
 
 
@@ -83,7 +102,7 @@ def _table(sections: Mapping[str, Sequence[Row]]) -> Table:
         "median",
         "lowest … highest",
         "ratio",
-        title=f"Herald's deliveries: {os.cpu_count()} cores, Python {platform.python_version()}",
+        title=f"Herald: {os.cpu_count()} cores, Python {platform.python_version()}",
     )
     for title, rows in sections.items():
         table.add_section()

@@ -15,7 +15,7 @@ from benchmarks import desk
 from benchmarks.databases import Databases, Kind
 from benchmarks.desk import KEY, TOPIC, Unlimited, subject
 from benchmarks.figures import Row, over, row
-from benchmarks.whop import Whop
+from benchmarks.whop import Whop, opened
 from bot.delivery import Request
 from bot.notification import Notification, Text
 from bot.policy.model import Targets
@@ -46,8 +46,13 @@ class _Meter:
         return Cost(self._posts, time.monotonic() - self._start, time.process_time() - self._cpu)
 
 
-async def measure(whop: Whop, databases: Databases, *, posts: int, rounds: int) -> list[Row]:
+async def measure(databases: Databases, *, posts: int, rounds: int) -> list[Row]:
     """Return the table's lines; each round measures all of them, one after the other."""
+    async with opened() as whop:
+        return await _measure(whop, databases, posts=posts, rounds=rounds)
+
+
+async def _measure(whop: Whop, databases: Databases, *, posts: int, rounds: int) -> list[Row]:
     ways: dict[str, Callable[[], Awaitable[Cost]]] = {
         BARE: lambda: _bare(whop, posts * 2),
         SDK: lambda: _sdk(whop, posts),

@@ -1,16 +1,18 @@
 """The record is whole: whatever is changed, removed or moved in it is found and named."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
+import pytest
 import pytest_asyncio
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from bot.audit.chain import GENESIS, Event, NewEvent, chain, first_broken
+from bot.audit.chain import GENESIS, Event, NewEvent, chain, first_broken, kept_encoder
 from bot.store import Access, Store
 from bot.value import Person
 from tests.database import new_file
@@ -201,3 +203,17 @@ async def test_an_append_that_was_rolled_back_leaves_no_hole(store: Store) -> No
     await append(store, make_entry(2))
     assert [event.sequence for event in await read(store)] == [1, 2]
     assert first_broken(await read(store)) is None
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+        max_leaves=8,
+    )
+)
+def test_the_encoder_that_is_kept_writes_what_python_s_own_does(value: object) -> None:
+    assert kept_encoder()(value) == json.JSONEncoder(separators=(",", ":")).encode(value)
+    assert kept_encoder(repr)([b"x"]) == "[\"b'x'\"]"
+    with pytest.raises(TypeError):
+        kept_encoder()([b"x"])

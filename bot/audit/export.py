@@ -15,13 +15,11 @@ from typing import IO, Any, Final, Literal, NamedTuple, cast
 import regex
 from pydantic import ValidationError
 
-from bot.audit.chain import Anchor, StoredEvent, Verifier, read_anchor
+from bot.audit.chain import Anchor, StoredEvent, Verifier, kept_encoder, read_anchor
 from bot.errors import ConfigurationError
 from bot.value import Value
 
 BATCH: Final = 2000
-# Eighteen digits are more than many programs keep of a number.
-_IDS: Final = ("guild_id", "actor_id")
 # What a spreadsheet takes for the beginning of a formula, in wide letters and behind what it passes over too;
 # where lists are written with semicolons, it begins a cell behind each of them.
 _FORMULA: Final = regex.compile(
@@ -31,7 +29,8 @@ _COLUMNS: Final = (
     "server", "number", "time (UTC)", "who", "what", "broadcast", "proof", "detail", "previous", "digest",
 )  # fmt: skip
 # All ASCII: no program on a file's way can take its letters for others.
-_canonical: Final = json.JSONEncoder(separators=(",", ":"), default=repr).encode
+_canonical: Final = kept_encoder(default=repr)
+_decode: Final = json.JSONDecoder().raw_decode
 
 
 class Chapter(Value):
@@ -71,16 +70,22 @@ class Format(NamedTuple):
 
 def to_json(line: StoredEvent) -> str:
     """Return a line with all that its digest is made of; ids are texts, as Discord writes them."""
-    return _canonical(line._asdict() | {name: str(getattr(line, name)) for name in _IDS})
+    guild_id, sequence, at, actor_id, *rest = line
+    # Eighteen digits are more than many programs keep of a number.
+    values = (str(guild_id), sequence, at, str(actor_id), *rest)
+    return _canonical(dict(zip(StoredEvent._fields, values, strict=True)))
 
 
 def from_json(text: str) -> StoredEvent:
     """Return the line that was written; raise ValueError unless Herald writes it letter by letter so."""
-    values = json.loads(text)
-    if not isinstance(values, dict) or set(cast("dict[str, Any]", values)) != set(StoredEvent._fields):
+    values, _ = _decode(text)
+    if not isinstance(values, dict) or tuple(cast("dict[str, Any]", values)) != StoredEvent._fields:
         raise ValueError("it is no line of a record")
-    line = StoredEvent(**cast("dict[str, Any]", values))
-    line = line._replace(guild_id=int(line.guild_id), actor_id=int(line.actor_id))
+    guild_id, sequence, at, actor_id, *rest = cast("dict[str, Any]", values).values()
+    if not (isinstance(guild_id, str) and isinstance(actor_id, str)):
+        raise ValueError("its ids are no texts")  # noqa: TRY004 -- whatever stands in a file may be wrong
+    line = StoredEvent(int(guild_id), sequence, at, int(actor_id), *rest)
+    # What stands twice in the text, or behind its end, is not in what is written of the line.
     if to_json(line) != text:
         raise ValueError("it says the same in other letters")
     return line

@@ -113,7 +113,7 @@ class AuditLog:
         )
         result = self._connection.execute(query, execution_options={"yield_per": BATCH})
         for rows in result.partitions():
-            yield [_line(*row) for row in rows]
+            yield [_line(row) for row in rows]
 
     def heads(self, guild_id: int | None = None) -> dict[int, Anchor]:
         """Return the last line of each server's chain."""
@@ -179,8 +179,8 @@ def _told(at: Any) -> str:
     return repr(at)
 
 
-def _line(guild_id: int, sequence: int, at: Any, *rest: Any) -> StoredEvent:
-    return StoredEvent(guild_id, sequence, _told(at), *rest)
+def _line(row: Sequence[Any]) -> StoredEvent:
+    return StoredEvent._make((row[0], row[1], _told(row[2]), *row[3:]))
 
 
 def _event(row: RowMapping) -> Event:
