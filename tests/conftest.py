@@ -16,7 +16,6 @@ import psycopg
 import pytest
 import structlog
 
-from bot.errors import Unreachable
 from bot.sandbox.sandbox import Sandbox
 from bot.settings import Settings
 from bot.store import Store
@@ -149,14 +148,6 @@ def make_settings(tmp_path: Path) -> MakeSettings:
         "health_address": "127.0.0.1:0",
     }
     return lambda **changed: Settings.model_validate(complete | changed)
-
-
-class Silent:
-    """Discord while it cannot be asked: what it last said of people's roles counts for an hour."""
-
-    async def roles_of(self, guild_id: int, user_id: int) -> frozenset[int] | None:
-        _ = guild_id, user_id
-        raise Unreachable("Discord does not answer")
 
 
 class OpenSandbox(Protocol):

@@ -4,56 +4,33 @@ import asyncio
 import socket
 from collections import deque
 from collections.abc import AsyncGenerator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Protocol
 
 import pytest
 from pydantic import SecretStr
 
+from bot.app import Worker
 from bot.broadcast import Broadcast, Status
 from bot.delivery import NoAnswer, Request, Response
-from bot.key_trust import Credential, Verdict, keep
-from bot.lifecycle import Lifecycle
-from bot.notification import Notification, Text
-from bot.permissions import Actor
-from bot.policy.loading import parse_policy
+from bot.key_trust import Verdict, keep
+from bot.policy.model import Policy
 from bot.sending.dispatcher import Dispatcher
-from bot.sending.restore_guard import RestoreGuard
 from bot.service import Service
+from bot.settings import Settings
 from bot.store import Access, Store
-from bot.whop import Transport, gateway_for
-from tests.conftest import Silent
+from bot.whop import Transport
 from tests.database import new_file
+from tests.harness.clock import NOW, ManualClock
+from tests.harness.people import MAYA, Members, approved, member
+from tests.harness.policy import APPROVE, GUILD, ONE, parsed, rules, server
+from tests.harness.process import settings_of
+from tests.harness.wire import KEY
 
-NOW = datetime(2026, 11, 23, 9, 41, tzinfo=UTC)
-KEY = SecretStr("fake-whop-key")
-GUILD, COMPOSE, APPROVE = 104900000000000001, 104900000000000021, 104900000000000022
-MAYA = Actor(id=104900000000000031, name="Maya", guild_id=GUILD, roles=frozenset({COMPOSE}))
-OMAR = Actor(id=104900000000000032, name="Omar", guild_id=GUILD, roles=frozenset({APPROVE}))
-POLICY = f"""\
-[[server]]
-name = "Sunrise"
-guild = {GUILD}
-channels = {{ review = 104900000000000011, audit = 104900000000000012 }}
-[server.roles]
-compose = [{COMPOSE}]
-approve = [{APPROVE}]
-operate = [104900000000000023]
-audit = [104900000000000024]
-[server.rules]
-undo_window = "10s"
-missed_after = "MISSED"
-[[server.topic]]
-id = "announcements"
-name = "Announcements"
-[[server.audience]]
-name = "Gold"
-size = 20
-targets.experiences = ["exp_gold"]
-"""
+OMAR = member(2, "Omar", APPROVE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,43 +156,41 @@ class Trial:
     whop: Whop
     wire: Wire
     store: Store
-    service: Service
-    credential: Credential
-    folder: Path
-    now: datetime = NOW
+    settings: Settings
+    policy: Policy
+    clock: ManualClock
+    processes: AsyncExitStack
+    service: Service = field(init=False)
     dispatcher: Dispatcher = field(init=False)
 
-    def start(self, *, credential: Credential | None = None) -> None:
-        """Take a fresh dispatcher, as a new process does."""
-        self.dispatcher = Dispatcher(
-            store=self.store,
-            lifecycle=self.service.lifecycle,
-            transport=self.wire,
-            clock=lambda: self.now,
-            role_source=Silent(),
-            restore_guard=RestoreGuard(self.folder / "herald.witness"),
-            steady=self.seconds,
-            credential=credential or self.credential,
+    async def start(self) -> None:
+        """Take the place of whatever process was there."""
+        process = await self.processes.enter_async_context(
+            Worker.open(
+                self.settings,
+                self.policy,
+                store=self.store,
+                transport=self.wire,
+                role_source=Members((MAYA, OMAR), away=True),
+                clock=self.clock,
+                steady=self.clock.steady,
+            )
         )
+        self.service, self.dispatcher = process.service, process.dispatcher
 
-    def seconds(self) -> float:
-        return self.now.timestamp()
-
-    async def restart(self, *, credential: Credential | None = None) -> None:
-        self.start(credential=credential)
+    async def restart(self) -> None:
+        await self.start()
         await self.dispatcher.sweep()
 
-    async def prove(self) -> None:
-        with self.store.begin() as tx:
-            keep(tx, self.credential, Verdict(honoured=True, words=""), at=self.now)
+    async def prove(self, *, honoured: bool = True) -> None:
+        credential = self.service.gate.credential
+        assert credential
+        await self.store.write(keep, credential, Verdict(honoured=honoured, words=""), at=self.clock())
 
     async def approve(self) -> None:
         """Bring a broadcast to the moment in which it is due."""
-        hello = Notification(topic="announcements", all=Text(subject="Hello", content="World"))
-        await self.service.compose(MAYA, audience="Gold", notification=hello, channel_id=1)
-        await self.service.submit(MAYA, 1, revision=1)
-        await self.service.approve(OMAR, 1, revision=1)
-        self.now += timedelta(seconds=10)
+        await approved(self.service, author=MAYA, approver=OMAR)
+        self.clock.advance(timedelta(seconds=10))
 
     async def broadcast(self) -> Broadcast:
         with self.store.begin(Access.READ) as tx:
@@ -226,7 +201,7 @@ class Trial:
             return [(one.action, one.detail) for one in tx.audit.of_guild(GUILD)]
 
     async def tick(self, after: timedelta = timedelta()) -> Status:
-        self.now += after
+        self.clock.advance(after)
         await self.dispatcher.tick()
         return (await self.broadcast()).status
 
@@ -235,7 +210,7 @@ class Trial:
         for _ in range(60):
             if await self.tick() is not Status.SENDING:
                 break
-            self.now += step
+            self.clock.advance(step)
         ended, attempts = (await self.broadcast()).status, self.whop.attempts
         await self.restart()
         assert await self.tick(timedelta(hours=2)) is ended
@@ -266,29 +241,18 @@ def open_trial(tmp_path: Path) -> OpenTrial:
             Transport(api_key=KEY, total_seconds=0.03) as hasty,
             Wire(whop, hasty) as wire,
             Store.open(new_file(tmp_path)) as store,
+            AsyncExitStack() as processes,
         ):
-            gateway = gateway_for("v1", origin=whop.origin)
-            made: list[Trial] = []
-
-            def clock() -> datetime:
-                return made[0].now
-
-            lifecycle = Lifecycle(
-                policy=parse_policy(POLICY.replace("MISSED", missed_after), name="herald.toml"),
-                gateway=gateway,
-                destination=whop.origin,
-                clock=clock,
-            )
             trial = Trial(
                 whop=whop,
                 wire=wire,
                 store=store,
-                service=Service(store=store, lifecycle=lifecycle, clock=clock),
-                credential=Credential.of(gateway, origin=whop.origin, api_key=KEY),
-                folder=tmp_path,
+                settings=settings_of("sqlite:///never opened", tmp_path, origin=whop.origin),
+                policy=parsed(server(ONE, rules=rules(missed=missed_after))),
+                clock=ManualClock(),
+                processes=processes,
             )
-            made.append(trial)
-            trial.start()
+            await trial.start()
             yield trial
 
     return open_
@@ -397,7 +361,7 @@ async def test_a_first_try_that_stays_in_progress_for_15_minutes_is_unknown(open
         trial.whop.always = IN_PROGRESS
         assert await trial.end() == ARRIVED
         assert "busy with the first attempt for too long" in (await trial.broadcast()).reason
-        assert timedelta(minutes=15) <= trial.now - NOW - timedelta(hours=2) <= timedelta(minutes=20)
+        assert timedelta(minutes=15) <= trial.clock.now - NOW - timedelta(hours=2) <= timedelta(minutes=20)
 
 
 @pytest.mark.parametrize("fault", [REFUSED, answers(429)], ids=lambda fault: fault.name)
@@ -446,16 +410,20 @@ async def test_a_key_is_trusted_for_less_than_20_hours(open_trial: OpenTrial) ->
     async with open_trial(missed_after="20h") as trial:
         await in_doubt(trial)
         trial.whop.always = answers(503)
-        trial.now += timedelta(hours=19, minutes=59)
+        trial.clock.advance(timedelta(hours=19, minutes=59))
         assert await trial.tick() is Status.SENDING
         trial.whop.always = None
         # Late enough for any wait to be over; by the clock of its due time it would still be in time.
-        trial.now = NOW + timedelta(hours=20, seconds=10)
+        trial.clock.advance(NOW + timedelta(hours=20, seconds=10) - trial.clock.now)
         attempts = trial.whop.attempts
         with trial.store.begin() as tx:
             [delivery] = tx.deliveries.of(1)
             assert tx.deliveries.settle(
-                delivery, status=delivery.status, detail=delivery.detail, at=trial.now, next_at=trial.now
+                delivery,
+                status=delivery.status,
+                detail=delivery.detail,
+                at=trial.clock.now,
+                next_at=trial.clock.now,
             )
         assert await trial.end() == ARRIVED
         assert trial.whop.attempts == attempts
@@ -464,7 +432,7 @@ async def test_a_key_is_trusted_for_less_than_20_hours(open_trial: OpenTrial) ->
 async def test_a_key_is_still_trusted_hours_after_the_first_try(open_trial: OpenTrial) -> None:
     async with open_trial(missed_after="20h") as trial:
         await in_doubt(trial)
-        trial.now += timedelta(hours=19)
+        trial.clock.advance(timedelta(hours=19))
         assert await trial.end() == SENT
 
 
@@ -476,13 +444,17 @@ async def test_a_clock_that_went_back_does_not_make_an_old_key_young(open_trial:
             await trial.tick(timedelta(hours=3))
         trial.whop.always = None
         attempts = trial.whop.attempts
-        trial.now -= timedelta(hours=14)
+        trial.clock.jump(-timedelta(hours=14))
         await trial.restart()
         # It is due again only when the clock has come back, and by then the key may be forgotten.
         with trial.store.begin() as tx:
             [delivery] = tx.deliveries.of(1)
             assert tx.deliveries.settle(
-                delivery, status=delivery.status, detail=delivery.detail, at=trial.now, next_at=trial.now
+                delivery,
+                status=delivery.status,
+                detail=delivery.detail,
+                at=trial.clock.now,
+                next_at=trial.clock.now,
             )
         assert await trial.end() == ARRIVED
         assert trial.whop.attempts == attempts
@@ -490,17 +462,16 @@ async def test_a_clock_that_went_back_does_not_make_an_old_key_young(open_trial:
 
 async def test_what_is_in_doubt_is_not_repeated_once_the_proof_is_gone(trial: Trial) -> None:
     await in_doubt(trial)
-    with trial.store.begin() as tx:
-        keep(tx, trial.credential, Verdict(honoured=False, words=""), at=trial.now)
+    await trial.prove(honoured=False)
     assert await trial.end() == ARRIVED
     assert trial.whop.attempts == 1
 
 
 async def test_what_is_in_doubt_is_not_repeated_with_another_api_key_proven_or_not(trial: Trial) -> None:
     await in_doubt(trial)
-    trial.credential = replace(trial.credential, digest="another")
+    trial.settings = trial.settings.model_copy(update={"whop_api_key": SecretStr("another")})
     await trial.restart()
-    trial.now += timedelta(seconds=1)
+    trial.clock.advance(timedelta(seconds=1))
     await trial.prove()
     assert await trial.end() == ARRIVED
     assert trial.whop.attempts == 1
@@ -508,7 +479,7 @@ async def test_what_is_in_doubt_is_not_repeated_with_another_api_key_proven_or_n
 
 async def test_what_is_in_doubt_and_late_is_unknown_and_what_never_left_is_not_sent(trial: Trial) -> None:
     await in_doubt(trial)
-    trial.now += timedelta(hours=1)
+    trial.clock.advance(timedelta(hours=1))
     assert await trial.end() == ARRIVED
     assert (await trial.broadcast()).reason.startswith("no final answer came in time (no answer from Whop")
 
@@ -557,7 +528,7 @@ async def test_killed_in_each_of_many_tries_it_still_goes_out_once(trial: Trial)
         trial.whop.held.clear()
         await trial.kill_in_flight()
         await trial.restart()
-        trial.now += timedelta(seconds=1)
+        trial.clock.advance(timedelta(seconds=1))
     assert await trial.end() == SENT
 
 
@@ -566,7 +537,7 @@ async def test_a_claim_found_after_a_long_downtime_is_unknown_even_with_a_proven
     trial.whop.script.append(SILENT_AFTER_ACCEPT)
     await trial.approve()
     await trial.kill_in_flight()
-    trial.now += timedelta(hours=1)
+    trial.clock.advance(timedelta(hours=1))
     await trial.restart()
     assert (await trial.broadcast()).status is Status.UNKNOWN
     assert "will try again" not in [action for action, _ in await trial.details()]
@@ -576,7 +547,7 @@ async def test_a_key_that_was_proven_only_after_the_crash_is_of_no_use_to_the_cl
     trial.whop.script.append(SILENT_AFTER_ACCEPT)
     await trial.approve()
     await trial.kill_in_flight()
-    trial.now += timedelta(seconds=1)
+    trial.clock.advance(timedelta(seconds=1))
     await trial.prove()
     await trial.restart()
     assert await trial.end() == ARRIVED

@@ -10,7 +10,7 @@ from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,26 +20,33 @@ import pytest
 from hypothesis import HealthCheck, seed
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
-from pydantic import SecretStr
 
+from bot.app import Worker
 from bot.audit.chain import first_broken
 from bot.broadcast import Broadcast, Status
 from bot.delivery import Delivery, DeliveryStatus, NoAnswer, Request, Response
 from bot.errors import Refused, Unreachable
 from bot.freeze import Freeze
-from bot.key_trust import Credential, Verdict, keep
-from bot.lifecycle import Lifecycle
+from bot.key_trust import Verdict, keep
 from bot.notification import Notification, Text
 from bot.permissions import Action, Actor
-from bot.policy.loading import parse_policy
 from bot.policy.model import Policy
-from bot.sending.dispatcher import Dispatcher
-from bot.sending.restore_guard import RestoreGuard
-from bot.sending.startup import Startup
-from bot.service import Service
 from bot.store import Access, Store
-from bot.whop import Transport, gateway_for
+from bot.whop import Transport
 from tests.database import new_file
+from tests.harness.clock import ManualClock
+from tests.harness.policy import (
+    APPROVE,
+    COMPOSE,
+    GUILD,
+    OPERATE,
+    OTHER_GUILD,
+    audience,
+    of_generation,
+    parsed,
+    server,
+)
+from tests.harness.process import settings_of
 from tests.properties import examples
 
 LIVES: Final = examples(
@@ -48,34 +55,11 @@ LIVES: Final = examples(
 
 # What a life wrote need not outlive the machine.
 MEMORY: Final = Path("/dev/shm")
-NOW: Final = datetime(2026, 11, 23, 9, 41, tzinfo=UTC)
-KEY: Final = SecretStr("fake-whop-key")
-ORIGIN: Final = "https://whop.example"
-HERE, ELSEWHERE = 104900000000000001, 104900000000000002
-COMPOSE, APPROVE, OPERATE, AUDIT = (104900000000000021 + number for number in range(4))
+ORIGIN: Final = "https://sandbox-api.whop.com"
+HERE, ELSEWHERE = GUILD, OTHER_GUILD
 UNDO, MISSED, LARGEST_STEP = timedelta(seconds=10), timedelta(minutes=15), timedelta(seconds=30)
 QUIET_SECONDS, KEY_SECONDS = 60.0, 24 * 3600.0
 QUORUMS: Final = {"One": 1, "Two": 2}
-_SERVER: Final = f"""
-[[server]]
-name = "NAME"
-guild = GUILD
-channels = {{ review = 104900000000000011, audit = 104900000000000012 }}
-roles = {{ compose = [{COMPOSE}], approve = [{APPROVE}], operate = [{OPERATE}], audit = [{AUDIT}] }}
-rules = {{ approvals = 1, undo_window = "10s", review_expires = "24h", missed_after = "15m" }}
-[[server.topic]]
-id = "news"
-name = "News"
-[[server.audience]]
-name = "One"
-size = 20
-targets.KIND = ["ONE"]
-[[server.audience]]
-name = "Two"
-size = 20
-targets.KIND = ["ONE", "TWO"]
-approvals = 2
-"""
 PEOPLE: Final[Mapping[str, tuple[int, int, frozenset[int]]]] = {
     "Maya": (101, HERE, frozenset({COMPOSE})),
     "Noor": (102, HERE, frozenset({COMPOSE, APPROVE})),
@@ -105,14 +89,10 @@ class Mode(StrEnum):
 
     def policy(self, *, changed: bool) -> Policy:
         """Return a policy; a changed one reaches other people under the same names."""
-        kind, one, two = ("products", "prod", "2") if self is Mode.V5 else ("experiences", "exp", "2")
-        first = f"{one}_3" if changed else f"{one}_1"
-        whole = "".join(
-            _SERVER.replace("NAME", name).replace("GUILD", str(guild))
-            for name, guild in (("Sunrise", HERE), ("Moonlight", ELSEWHERE))
-        )
-        text = whole.replace("KIND", kind).replace("ONE", first).replace("TWO", f"{one}_{two}")
-        return parse_policy(text, name="herald.toml")
+        first, second = "exp_3" if changed else "exp_1", "exp_2"
+        audiences = (audience("One", first), audience("Two", first, second, more="approvals = 2\n"))
+        text = server(*audiences) + server(*audiences, name="Moonlight", guild=ELSEWHERE)
+        return parsed(of_generation(text, self.generation))
 
 
 class Fate(StrEnum):
@@ -176,13 +156,13 @@ class Story:
         return len(willing) >= QUORUMS[self.audience] and not willing & self.writers
 
 
-class World:
+class Model:
     """A Herald, its people, its clocks, and a Whop that notices what must not be."""
 
     def __init__(self, mode: Mode, folder: Path) -> None:
         self.mode = mode
         self.folder = folder
-        self.now, self.seconds = NOW, 1000.0
+        self.clock = ManualClock()
         # By how much the wall clock was moved since Herald last looked, and until when it must be quiet.
         self.moved, self.quiet_until = timedelta(), 0.0
         self.roles: dict[int, frozenset[int] | None] = {one: roles for one, _, roles in PEOPLE.values()}
@@ -203,40 +183,31 @@ class World:
 
     async def open(self, stack: AsyncExitStack) -> None:
         self.store = await stack.enter_async_context(Store.open(new_file(self.folder)))
-        gateway = gateway_for(self.mode.generation, origin=ORIGIN)
-        self.credential = Credential.of(gateway, origin=ORIGIN, api_key=KEY)
-        if self.mode is Mode.PROVEN:
-            with self.store.begin() as tx:
-                keep(tx, self.credential, Verdict(honoured=True, words=""), at=self.now)
+        self.processes = await stack.enter_async_context(AsyncExitStack())
         await self.start()
+        credential = self.service.gate.credential
+        assert credential
+        if self.mode is Mode.PROVEN:
+            await self.store.write(keep, credential, Verdict(honoured=True, words=""), at=self.clock())
 
     async def start(self, *, in_order: bool = True) -> None:
         """Take the place of whatever process was there."""
         self.moved, self.quiet_until = timedelta(), 0.0
-        restore_guard = RestoreGuard(self.folder / "herald.witness")
-        lifecycle = Lifecycle(
-            policy=self.mode.policy(changed=self.changed),
-            gateway=gateway_for(self.mode.generation, origin=ORIGIN),
-            destination=ORIGIN,
-            clock=self.clock,
+        generation = self.mode.generation
+        process = await self.processes.enter_async_context(
+            Worker.open(
+                settings_of("sqlite:///never opened", self.folder, origin=ORIGIN, generation=generation),
+                self.mode.policy(changed=self.changed),
+                store=self.store,
+                transport=cast("Transport", self),
+                role_source=self,
+                clock=self.clock,
+                steady=self.clock.steady,
+            )
         )
-        self.service = Service(
-            store=self.store, lifecycle=lifecycle, clock=self.clock, credential=self.credential
-        )
+        self.service, self.dispatcher = process.service, process.dispatcher
         if in_order:
-            await Startup(
-                store=self.store, lifecycle=lifecycle, restore_guard=restore_guard, clock=self.clock
-            ).begin()
-        self.dispatcher = Dispatcher(
-            store=self.store,
-            lifecycle=lifecycle,
-            transport=cast("Transport", self),
-            role_source=self,
-            restore_guard=restore_guard,
-            clock=self.clock,
-            steady=lambda: self.seconds,
-            credential=self.credential,
-        )
+            await process.startup.begin()
         await self.dispatcher.sweep()
         for story in self.stories.values():
             # What was approved for other people may be void as soon as a start notices.
@@ -244,15 +215,8 @@ class World:
                 kept = {one.approver.id for one in (await self.get(story.id)).approvals}
                 story.approvals = story.approvals if kept else {}
 
-    def clock(self) -> datetime:
-        return self.now
-
-    def go_on(self, span: timedelta) -> None:
-        self.now += span
-        self.seconds += span.total_seconds()
-
     def jump(self, span: timedelta) -> None:
-        self.now += span
+        self.clock.jump(span)
         self.moved += span
 
     async def roles_of(self, guild_id: int, user_id: int) -> frozenset[int] | None:
@@ -269,7 +233,7 @@ class World:
         await self._look_at(request)
         fate = self.fates.popleft() if self.fates else Fate.ACCEPTED
         if fate is Fate.SUSPENDED:
-            self.go_on(timedelta(seconds=40))
+            self.clock.advance(timedelta(seconds=40))
         if fate is Fate.REFUSED or not may_leave():
             return NoAnswer(reason=fate.value, bytes_left=False)
         replayed = fate in ACTS and self._act(request)
@@ -289,9 +253,9 @@ class World:
     def _act(self, request: Request) -> bool:
         """Push it, unless its key is known; return whether it is."""
         key = request.headers.get("Idempotency-Key", "")
-        if self.mode is Mode.PROVEN and self.seconds - self._keys.get(key, -KEY_SECONDS) < KEY_SECONDS:
+        if self.mode is Mode.PROVEN and self.clock.seconds - self._keys.get(key, -KEY_SECONDS) < KEY_SECONDS:
             return True
-        self._keys[key] = self.seconds
+        self._keys[key] = self.clock.seconds
         self.pushes.append((key, request.body))
         return False
 
@@ -328,13 +292,13 @@ class World:
             return f"{pushed} was not approved by enough others: {story}"
         if any(one.guild_id in {None, story.guild} for one in self.standing):
             return "sent while frozen"
-        if self.seconds < self.quiet_until:
+        if self.clock.seconds < self.quiet_until:
             return "sent within the minute after the clock was moved"
         # A person who asks Whop again about an unknown one knows that it is late.
         if broadcast.status is Status.UNKNOWN:
             return ""
-        if story.due_at is None or not story.due_at <= self.now <= story.due_at + MISSED:
-            return f"sent at {self.now}, due at {story.due_at}"
+        if story.due_at is None or not story.due_at <= self.clock.now <= story.due_at + MISSED:
+            return f"sent at {self.clock.now}, due at {story.due_at}"
         return ""
 
     # --- the dispatcher --------------------------------------------------------------------------
@@ -342,12 +306,12 @@ class World:
     async def round(self) -> None:
         """Let the dispatcher do all that is due, as far as it comes without those who are held."""
         if abs(self.moved) > LARGEST_STEP:
-            self.quiet_until = self.seconds + QUIET_SECONDS
+            self.quiet_until = self.clock.seconds + QUIET_SECONDS
         self.moved = timedelta()
         with self.store.begin(Access.READ) as tx:
             self.standing = tx.freezes.standing()
             before = {one: (tx.broadcasts.get(one)).status for one in self.stories}
-        at = self.now
+        at = self.clock.now
         await self.dispatcher._round()  # pyright: ignore[reportPrivateUsage]
         await self.settle_down()
         with self.store.begin(Access.READ) as tx:
@@ -364,7 +328,7 @@ class World:
             self.wrongs.append(f"#{story.id} started at {at}, due at {story.due_at}")
         if any(one.guild_id in {None, story.guild} for one in self.standing):
             self.wrongs.append(f"#{story.id} started while frozen")
-        if self.seconds < self.quiet_until:
+        if self.clock.seconds < self.quiet_until:
             self.wrongs.append(f"#{story.id} started within the minute after the clock was moved")
         concerned = {story.author: COMPOSE} | dict.fromkeys(story.approvals, APPROVE)
         for person, role in concerned.items():
@@ -535,7 +499,7 @@ class World:
             case Action.APPROVE:
                 story.approvals[actor.id] = Seen(story.subject, self.targets(story))
                 if len(story.approvals) >= QUORUMS[story.audience]:
-                    story.due_at = self.now + UNDO
+                    story.due_at = self.clock.now + UNDO
             case Action.CONFIRM | Action.DENY:
                 story.decided = True
             case Action.SEND_AGAIN:
@@ -649,10 +613,10 @@ class World:
         self.away = False
         await self.start(in_order=False)
         # A clock that was set back has first to come to where things fall due.
-        last = max((story.due_at for story in self.stories.values() if story.due_at), default=self.now)
-        self.go_on(max(last - self.now, timedelta()))
+        last = max((story.due_at for story in self.stories.values() if story.due_at), default=self.clock.now)
+        self.clock.advance(max(last - self.clock.now, timedelta()))
         for span in (61, 61, 360, 360, 360, 61):
-            self.go_on(timedelta(seconds=span))
+            self.clock.advance(timedelta(seconds=span))
             await self.round()
         for story in self.stories.values():
             status = (await self.get(story.id)).status
@@ -719,8 +683,8 @@ class Life(RuleBasedStateMachine):
         shutil.copy(template, folder / "herald.db")
         self._runner = asyncio.Runner()
         self._stack = AsyncExitStack()
-        self.world = World(mode, folder)
-        self._run(self.world.open(self._stack))
+        self.model = Model(mode, folder)
+        self._run(self.model.open(self._stack))
 
     def _run(self, work: Awaitable[T]) -> T:
         async def wait() -> T:
@@ -730,44 +694,44 @@ class Life(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         try:
-            self._run(self.world.come_to_an_end())
-            self._run(self.world.check())
+            self._run(self.model.come_to_an_end())
+            self._run(self.model.check())
         finally:
-            for task in self.world.held:
+            for task in self.model.held:
                 task.cancel()
             self._run(self._stack.aclose())
             self._runner.close()
             self._folder.cleanup()
 
     def _story(self, place: int) -> Story | None:
-        stories = list(self.world.stories.values())
+        stories = list(self.model.stories.values())
         return stories[-1 - place % len(stories)] if stories else None
 
     # --- people ----------------------------------------------------------------------------------
 
     @rule(name=names, audience=audiences)
     def compose(self, name: str, audience: str) -> None:
-        self._run(self.world.compose(name, audience))
+        self._run(self.model.compose(name, audience))
 
     @rule(audience=audiences, name=st.sampled_from(["Maya", "Noor", "Zoe"]), due=st.booleans())
     def approve_as_intended(self, audience: str, name: str, due: bool) -> None:
         async def go() -> None:
-            story = await self.world.compose(name, audience)
+            story = await self.model.compose(name, audience)
             if story is None:
                 return
-            await self.world.act(name, Action.SUBMIT, story)
+            await self.model.act(name, Action.SUBMIT, story)
             for other in ("Omar", "Lena") if story.guild == HERE else ("Yan", "Xia"):
                 if len(story.approvals) < QUORUMS[audience]:
-                    await self.world.act(other, Action.APPROVE, story)
+                    await self.model.act(other, Action.APPROVE, story)
             if due:
-                self.world.go_on(UNDO)
+                self.model.clock.advance(UNDO)
 
         self._run(go())
 
     @rule(name=names, action=st.sampled_from(PRESSED), place=places, stale=st.booleans())
     def press(self, name: str, action: Action, place: int, stale: bool) -> None:
         if story := self._story(place):
-            self._run(self.world.act(name, action, story, stale=stale))
+            self._run(self.model.act(name, action, story, stale=stale))
 
     @rule(
         place=places, action=st.sampled_from([Action.CONFIRM, Action.DENY, Action.CHECK, Action.SEND_AGAIN])
@@ -775,16 +739,16 @@ class Life(RuleBasedStateMachine):
     def decide_about_the_unknown(self, place: int, action: Action) -> None:
         if story := self._story(place):
             name = "Olga" if story.guild == HERE else "Zoe"
-            self._run(self.world.act(name, action, story))
+            self._run(self.model.act(name, action, story))
 
     @rule(place=places)
     def edit_and_submit_again(self, place: int) -> None:
         async def go(story: Story) -> None:
             author = next(name for name, (number, _, _) in PEOPLE.items() if number == story.author)
             for action in (Action.STOP, Action.RETURN, Action.WITHDRAW):
-                await self.world.act(author, action, story)
-            await self.world.act(author, Action.EDIT, story)
-            await self.world.act(author, Action.SUBMIT, story)
+                await self.model.act(author, action, story)
+            await self.model.act(author, Action.EDIT, story)
+            await self.model.act(author, Action.SUBMIT, story)
 
         if story := self._story(place):
             self._run(go(story))
@@ -792,19 +756,19 @@ class Life(RuleBasedStateMachine):
     @rule(name=names, place=places)
     def approve(self, name: str, place: int) -> None:
         if story := self._story(place):
-            self._run(self.world.act(name, Action.APPROVE, story, stale=False))
+            self._run(self.model.act(name, Action.APPROVE, story, stale=False))
 
     @rule(name=names)
     def freeze(self, name: str) -> None:
-        self._run(self.world.freeze(name))
+        self._run(self.model.freeze(name))
 
     @rule(name=st.sampled_from(["Omar", "Lena", "Yan", "Stan"]))
     def unfreeze(self, name: str) -> None:
-        self._run(self.world.unfreeze(name))
+        self._run(self.model.unfreeze(name))
 
     @rule(name=names, left=st.booleans())
     def lose_roles(self, name: str, left: bool) -> None:
-        self.world.roles[PEOPLE[name][0]] = None if left else frozenset()
+        self.model.roles[PEOPLE[name][0]] = None if left else frozenset()
 
     @rule(name=st.sampled_from(["Maya", "Omar", "Lena"]), audience=audiences, left=st.booleans())
     def lose_roles_before_the_send(self, name: str, audience: str, left: bool) -> None:
@@ -814,53 +778,53 @@ class Life(RuleBasedStateMachine):
 
     @rule()
     def get_roles_back(self) -> None:
-        self.world.roles = {number: roles for number, _, roles in PEOPLE.values()}
+        self.model.roles = {number: roles for number, _, roles in PEOPLE.values()}
 
     @rule()
     def discord_goes_or_comes(self) -> None:
-        self.world.away = not self.world.away
+        self.model.away = not self.model.away
 
     # --- time and trouble ------------------------------------------------------------------------
 
     @rule(span=st.sampled_from(SPANS * 3 + LONG_SPANS))
     def pass_time(self, span: timedelta) -> None:
-        self.world.go_on(span)
+        self.model.clock.advance(span)
 
     @rule(span=st.sampled_from(JUMPS), back=st.booleans())
     def set_the_clock(self, span: timedelta, back: bool) -> None:
-        self.world.jump(-span if back else span)
+        self.model.jump(-span if back else span)
 
     @rule(fates=st.lists(st.sampled_from(Fate), max_size=3))
     def script(self, fates: list[Fate]) -> None:
-        self.world.fates = deque(fates)
+        self.model.fates = deque(fates)
 
     @rule()
     def dispatch(self) -> None:
-        self._run(self.world.round())
+        self._run(self.model.round())
 
     @rule(fate=st.sampled_from([*Fate, *DOUBTFUL]), audience=audiences)
     def send_with(self, fate: Fate, audience: str) -> None:
         self.approve_as_intended(audience, "Maya", due=True)
-        self.world.fates = deque([fate])
+        self.model.fates = deque([fate])
         self.dispatch()
 
     @rule()
     def answer_comes(self) -> None:
-        self._run(self.world.answer_one())
+        self._run(self.model.answer_one())
 
     @rule(in_order=st.booleans(), changed=st.booleans())
     def crash(self, in_order: bool, changed: bool) -> None:
         async def go() -> None:
-            await self.world.kill()
-            self.world.changed = changed
-            await self.world.start(in_order=in_order)
+            await self.model.kill()
+            self.model.changed = changed
+            await self.model.start(in_order=in_order)
 
         self._run(go())
 
     @rule()
     def be_taken_over(self) -> None:
         """Let another process take over what this one still waits for, and has to tell of later."""
-        self._run(self.world.start(in_order=False))
+        self._run(self.model.start(in_order=False))
 
     @rule(
         fate=st.sampled_from([Fate.SILENT, Fate.HELD]),
@@ -876,7 +840,7 @@ class Life(RuleBasedStateMachine):
 
     @invariant()
     def promises_hold(self) -> None:
-        self._run(self.world.check())
+        self._run(self.model.check())
 
 
 @pytest.fixture(scope="module")

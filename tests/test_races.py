@@ -5,64 +5,36 @@ from collections import Counter
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final, cast
 
 import pytest_asyncio
 
+from bot.app import Parts, Worker
 from bot.audit.chain import HERALD, NewEvent, first_broken
 from bot.broadcast import Broadcast, Status
 from bot.delivery import Delivery, Request, Response
 from bot.errors import Refused
-from bot.lifecycle import Lifecycle
 from bot.notification import Notification, Text
-from bot.permissions import Actor
-from bot.policy.loading import parse_policy
-from bot.sending.dispatcher import Dispatcher
-from bot.sending.restore_guard import RestoreGuard
-from bot.service import Service
 from bot.store import Access, Store
 from bot.store.facts import Fact
 from bot.value import Person
-from bot.whop import Transport, gateway_for
-from tests.conftest import Silent
+from bot.whop import Transport
+from tests.harness.clock import NOW, ManualClock
+from tests.harness.people import Members, approved, member, submitted
+from tests.harness.policy import APPROVE, COMPOSE, GUILD, ONE, audience, parsed, server
+from tests.harness.process import settings_of
 
 NAME: Final = Fact("name", str, str)
 
 
-GUILD: Final = 104900000000000001
-COMPOSERS: Final = 104900000000000021
-APPROVERS: Final = 104900000000000022
-ORIGIN: Final = "https://sandbox-api.whop.com"
 # What goes wrong only sometimes has to be tried more than once.
 TIMES: Final = 5
-POLICY: Final = f"""
-[[server]]
-name = "Sunrise Trading"
-guild = {GUILD}
-channels = {{ review = 104900000000000011, audit = 104900000000000012 }}
-roles = {{ compose = [{COMPOSERS}], approve = [{APPROVERS}], operate = [{APPROVERS}], audit = [{APPROVERS}] }}
-rules = {{ approvals = 1, undo_window = "10s", review_expires = "24h", missed_after = "15m" }}
-
-[[server.topic]]
-id = "news"
-name = "News"
-
-[[server.audience]]
-name = "One"
-size = 20
-targets = {{ experiences = ["exp_gold"] }}
-
-[[server.audience]]
-name = "Two"
-size = 20
-targets = {{ experiences = ["exp_gold", "exp_silver"] }}
-approvals = 2
-"""
-MAYA = Actor(id=101, name="Maya", guild_id=GUILD, roles=frozenset({COMPOSERS}))
-OMAR = Actor(id=102, name="Omar", guild_id=GUILD, roles=frozenset({APPROVERS}))
-LENA = Actor(id=103, name="Lena", guild_id=GUILD, roles=frozenset({APPROVERS}))
+POLICY: Final = server(ONE, audience("Two", "exp_gold", "exp_silver", more="approvals = 2\n"))
+MAYA = member(101, "Maya", COMPOSE)
+OMAR = member(102, "Omar", APPROVE)
+LENA = member(103, "Lena", APPROVE)
 
 
 class Counting:
@@ -77,45 +49,21 @@ class Counting:
         return Response(status=200, headers={}, body='{"success": true}')
 
 
-class Time:
-    """A clock that moves when told."""
-
-    def __init__(self) -> None:
-        self.now = datetime(2026, 11, 23, 9, 41, tzinfo=UTC)
-
-    def __call__(self) -> datetime:
-        return self.now
-
-
-@dataclass(frozen=True, slots=True)
-class Desk:
-    """A Herald of its own, without Discord."""
-
-    store: Store
-    service: Service
-    dispatcher: Dispatcher
-
-
 @dataclass(frozen=True, slots=True)
 class Two:
     """Two Heralds on one database: two processes on PostgreSQL, one store for both on SQLite."""
 
-    one: Desk
-    other: Desk
+    one: Worker
+    other: Worker
     transport: Counting
-    time: Time
+    clock: ManualClock
 
     async def under_review(self, audience: str) -> Broadcast:
-        notification = Notification(topic="news", all=Text(subject="We are live", content="Come in"))
-        draft = await self.one.service.compose(
-            MAYA, audience=audience, notification=notification, channel_id=13
-        )
-        return await self.one.service.submit(MAYA, draft.id, revision=1)
+        return await submitted(self.one.service, audience, author=MAYA)
 
     async def due(self) -> Broadcast:
-        broadcast = await self.under_review("One")
-        await self.one.service.approve(OMAR, broadcast.id, revision=1)
-        self.time.now += timedelta(seconds=11)
+        broadcast = await approved(self.one.service, "One", author=MAYA, approver=OMAR)
+        self.clock.advance(timedelta(seconds=11))
         return await self.now(broadcast)
 
     async def now(self, broadcast: Broadcast) -> Broadcast:
@@ -132,38 +80,22 @@ class Two:
 
 @pytest_asyncio.fixture
 async def two(database_url: str, tmp_path: Path) -> AsyncIterator[Two]:
-    transport, time = Counting(), Time()
-    async with AsyncExitStack() as stack:
-        one = await stack.enter_async_context(Store.open(database_url, alone=False))
-        other = (
-            one
-            if database_url.startswith("sqlite")
-            else await stack.enter_async_context(Store.open(database_url, alone=False))
+    transport, clock = Counting(), ManualClock()
+    settings = settings_of(database_url, tmp_path, origin="https://sandbox-api.whop.com")
+    async with Store.open(database_url, alone=False) as store, AsyncExitStack() as stack:
+        parts = Parts(
+            transport=cast("Transport", transport),
+            role_source=Members((MAYA, OMAR, LENA), away=True),
+            clock=clock,
+            steady=clock.steady,
+            alone=False,
         )
-        yield Two(
-            _desk(one, transport, time, tmp_path), _desk(other, transport, time, tmp_path), transport, time
+        beside = parts if not database_url.startswith("sqlite") else parts | Parts(store=store)
+        one = await stack.enter_async_context(
+            Worker.open(settings, parsed(POLICY), **(parts | Parts(store=store)))
         )
-
-
-def _desk(store: Store, transport: Counting, time: Time, folder: Path) -> Desk:
-
-    lifecycle = Lifecycle(
-        policy=parse_policy(POLICY, name="herald.toml"),
-        gateway=gateway_for("v1", origin=ORIGIN),
-        destination=ORIGIN,
-        clock=time,
-    )
-    service = Service(store=store, lifecycle=lifecycle, clock=time)
-    dispatcher = Dispatcher(
-        store=store,
-        lifecycle=lifecycle,
-        transport=cast("Transport", transport),
-        role_source=Silent(),
-        restore_guard=RestoreGuard(folder / f"{id(store)}.witness"),
-        clock=time,
-        steady=lambda: time().timestamp(),
-    )
-    return Desk(store, service, dispatcher)
+        other = await stack.enter_async_context(Worker.open(settings, parsed(POLICY), **beside))
+        yield Two(one, other, transport, clock)
 
 
 async def at_once(*works: Coroutine[Any, Any, Any]) -> list[Any]:
@@ -222,8 +154,8 @@ async def test_one_who_approves_twice_at_once_counts_once(two: Two) -> None:
 
 
 async def test_an_approval_and_a_withdrawal_at_once_leave_no_approval_on_a_draft(two: Two) -> None:
-    for audience in ("One", "Two") * TIMES:
-        waiting = await two.under_review(audience)
+    for name in ("One", "Two") * TIMES:
+        waiting = await two.under_review(name)
         approved, withdrawn = await at_once(
             two.one.service.approve(OMAR, waiting.id, revision=1),
             two.other.service.withdraw(MAYA, waiting.id, revision=1),
@@ -262,22 +194,22 @@ async def test_two_edits_at_once_make_one_revision(two: Two) -> None:
         await two.one.service.withdraw(MAYA, waiting.id, revision=1)
         results = await at_once(
             *(
-                desk.service.edit(MAYA, waiting.id, revision=1, notification=waiting.notification)
-                for desk in (two.one, two.other)
+                worker.service.edit(MAYA, waiting.id, revision=1, notification=waiting.notification)
+                for worker in (two.one, two.other)
             )
         )
         assert refusals(results) == 1
         assert (await two.now(waiting)).revision == 2
 
 
-async def expire(desk: Desk) -> None:
-    await desk.dispatcher._expire_reviews()  # pyright: ignore[reportPrivateUsage]
+async def expire(worker: Worker) -> None:
+    await worker.dispatcher._expire_reviews()  # pyright: ignore[reportPrivateUsage]
 
 
 async def test_a_review_that_expires_while_somebody_approves_is_one_of_the_two(two: Two) -> None:
     for _ in range(TIMES):
         waiting = await two.under_review("One")
-        two.time.now += timedelta(hours=25)
+        two.clock.now += timedelta(hours=25)
         approved, _, _ = await at_once(
             two.one.service.approve(OMAR, waiting.id, revision=1),
             expire(two.other),
@@ -315,7 +247,7 @@ async def test_two_dispatchers_send_each_delivery_once(two: Two) -> None:
     waiting = [await two.under_review("One") for _ in range(6)]
     for broadcast in waiting:
         await two.one.service.approve(OMAR, broadcast.id, revision=1)
-    two.time.now += timedelta(seconds=11)
+    two.clock.now += timedelta(seconds=11)
     for _ in range(6):
         await at_once(two.one.dispatcher.tick(), two.other.dispatcher.tick())
     assert two.transport.sent.total() == 6
@@ -328,7 +260,7 @@ async def test_two_requests_of_one_broadcast_that_end_at_once_conclude_it(two: T
         broadcast = await two.under_review("Two")
         await two.one.service.approve(OMAR, broadcast.id, revision=1)
         await two.one.service.approve(LENA, broadcast.id, revision=1)
-        two.time.now += timedelta(seconds=11)
+        two.clock.now += timedelta(seconds=11)
         await two.one.dispatcher.tick()
         await two.one.dispatcher.tick()
         assert (await two.now(broadcast)).status is Status.SENT
@@ -337,15 +269,16 @@ async def test_two_requests_of_one_broadcast_that_end_at_once_conclude_it(two: T
 async def test_two_who_claim_at_once_get_different_deliveries(two: Two) -> None:
     broadcast = await two.under_review("One")
     requests = [
-        Request(method="POST", url=ORIGIN, headers={}, body=str(number).encode()) for number in range(8)
+        Request(method="POST", url="https://whop.invalid", headers={}, body=str(number).encode())
+        for number in range(8)
     ]
     with two.one.store.begin() as tx:
-        tx.deliveries.add(broadcast.id, requests, at=two.time())
+        tx.deliveries.add(broadcast.id, requests, at=two.clock())
 
     async def claim(store: Store) -> list[Delivery]:
         with store.begin() as tx:
-            due = tx.deliveries.due(two.time(), limit=4)
-            return tx.deliveries.claim(due, owner="me", at=two.time())
+            due = tx.deliveries.due(two.clock(), limit=4)
+            return tx.deliveries.claim(due, owner="me", at=two.clock())
 
     claims: list[Delivery] = []
     for _ in range(3):
@@ -366,25 +299,25 @@ async def test_what_another_transaction_claims_is_left_out_and_not_waited_for(po
                 notification=notification,
                 fingerprint="a" * 64,
                 origin_channel_id=1,
-                at=Time().now,
+                at=NOW,
             )
-            request = Request(method="POST", url=ORIGIN, headers={}, body=b"")
-            tx.deliveries.add(broadcast.id, [request], at=Time().now)
+            request = Request(method="POST", url="https://whop.invalid", headers={}, body=b"")
+            tx.deliveries.add(broadcast.id, [request], at=NOW)
         with one.begin() as first, other.begin() as second:
-            assert len(first.deliveries.due(Time().now, limit=9)) == 1
-            assert second.deliveries.due(Time().now, limit=9) == []
+            assert len(first.deliveries.due(NOW, limit=9)) == 1
+            assert second.deliveries.due(NOW, limit=9) == []
             with other.begin(Access.READ) as reading:
-                assert len(reading.deliveries.due(Time().now, limit=9)) == 1
+                assert len(reading.deliveries.due(NOW, limit=9)) == 1
 
 
 # --- the record ------------------------------------------------------------------------------------
 
 
 async def test_lines_that_are_written_at_once_make_one_chain_without_a_gap(two: Two) -> None:
-    async def append(desk: Desk, number: int) -> None:
-        with desk.store.begin() as tx:
+    async def append(worker: Worker, number: int) -> None:
+        with worker.store.begin() as tx:
             entry = NewEvent(
-                guild_id=GUILD, at=two.time(), actor=HERALD, action="composed", detail=str(number)
+                guild_id=GUILD, at=two.clock(), actor=HERALD, action="composed", detail=str(number)
             )
             tx.audit.append(entry)
 
@@ -401,12 +334,12 @@ async def test_the_records_of_two_servers_do_not_wait_for_each_other(postgres_ur
         with store.begin() as one, store.begin() as other:
             for guild, tx in ((1, one), (2, other)):
                 # One that waited would be refused after the server's own time-out.
-                tx.audit.append(NewEvent(guild_id=guild, at=Time().now, actor=HERALD, action="composed"))
+                tx.audit.append(NewEvent(guild_id=guild, at=NOW, actor=HERALD, action="composed"))
 
 
 async def test_refusals_at_once_are_each_in_the_record(two: Two) -> None:
     waiting = await two.under_review("One")
-    works = [desk.service.approve(MAYA, waiting.id, revision=1) for desk in (two.one, two.other) * 4]
+    works = [worker.service.approve(MAYA, waiting.id, revision=1) for worker in (two.one, two.other) * 4]
     assert refusals(await at_once(*works)) == 8
     with two.one.store.begin(Access.READ) as tx:
         events = tx.audit.of_guild(GUILD)
