@@ -219,6 +219,17 @@ async def test_a_deletion_that_the_database_cannot_take_is_found_by_comparing(
     assert await noticed(v5, DELETED) == ["line 1"]
 
 
+async def test_what_was_noted_of_interactions_is_forgotten_after_a_day_and_not_before(v5: Sandbox) -> None:
+    now = v5.clock()
+    with v5.herald.store.begin() as tx:
+        assert tx.use_interaction(1, at=now - timedelta(days=1, seconds=1))
+        assert tx.use_interaction(2, at=now - timedelta(days=1) + timedelta(seconds=1))
+    await compare(v5)
+    with v5.herald.store.begin() as tx:
+        assert tx.use_interaction(1, at=now)
+        assert not tx.use_interaction(2, at=now)
+
+
 def let_herald(sandbox: Sandbox, **rights: bool) -> None:
     """Give or take rights in the channel; without the history Discord shows it as empty."""
     backend, (allow, deny) = sandbox.world.env.backend, discord.PermissionOverwrite(**rights).pair()

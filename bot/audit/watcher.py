@@ -4,7 +4,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Collection, Coroutine, Mapping, Sequence
 from contextlib import aclosing, suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final, Protocol
 
 import structlog
@@ -24,6 +24,8 @@ NEWEST: Final = 1000
 # Once connected, and then as often: what happened in between was told as it happened.
 EVERY: Final = timedelta(hours=1)
 AFTER_TROUBLE: Final = timedelta(minutes=1)
+# Discord gives a token of fifteen minutes to each: long after that none can come again.
+INTERACTIONS_KEPT: Final = timedelta(days=1)
 
 
 class ChannelHistory(Protocol):
@@ -83,6 +85,7 @@ class Watcher:
 
     async def compare(self, channels: ChannelHistory) -> None:
         """Compare each server's last posts with its channels; raise Unreachable if one had no answer."""
+        await self._store.write(_forget_interactions, before=self._clock() - INTERACTIONS_KEPT)
         unanswered: list[Unreachable] = []
         for server in self._lifecycle.policy.servers:
             try:
@@ -146,6 +149,10 @@ class Watcher:
         if (tx.facts.get(fact) or "") != unread:
             tx.outbox.redraw_open_cards(guild_id, at=self._clock())
             tx.facts.set(fact, unread)
+
+
+def _forget_interactions(tx: Transaction, *, before: datetime) -> None:
+    tx.forget_interactions(before=before)
 
 
 def _newest(tx: Transaction, guild_id: int) -> Sequence[Posted]:

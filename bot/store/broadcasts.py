@@ -7,7 +7,7 @@ from operator import itemgetter
 from types import MappingProxyType
 from typing import Any, Final, TypedDict, Unpack
 
-from sqlalchemy import Connection, RowMapping, String, cast, delete, func, insert, select, update
+from sqlalchemy import Connection, RowMapping, String, cast, delete, func, insert, select, union_all, update
 
 from bot.broadcast import Approval, Broadcast, Status
 from bot.notification import Notification
@@ -202,7 +202,17 @@ class Broadcasts:
 
     def in_status(self, guild_id: int, statuses: Sequence[Status], *, limit: int) -> list[Broadcast]:
         """Return a server's broadcasts in any of the statuses, newest first."""
-        return self._load(broadcasts.c.guild_id == guild_id, broadcasts.c.status.in_(statuses), limit=limit)
+        # The newest of each come from an index; only they are put in order.
+        newest = [
+            select(broadcasts.c.id)
+            .where(broadcasts.c.guild_id == guild_id, broadcasts.c.status == status)
+            .order_by(broadcasts.c.id.desc())
+            .limit(limit)
+            .subquery()
+            for status in statuses
+        ]
+        ids = union_all(*(select(one.c.id) for one in newest))
+        return self._load(broadcasts.c.id.in_(ids), limit=limit)
 
     def everywhere(self, status: Status) -> list[Broadcast]:
         """Return all servers' broadcasts in one status, oldest first."""

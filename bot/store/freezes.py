@@ -5,22 +5,31 @@ from typing import Final
 from sqlalchemy import Connection, delete, insert, select
 
 from bot.freeze import Freeze, first_over
-from bot.store.tables import facts
+from bot.store.tables import freezes
+from bot.value import Person
 
-_PREFIX: Final = "freeze of "
+# Under which number the freeze of everything stands: no server has it.
+_EVERYTHING: Final = 0
 
 
 class Freezes:
-    """Freezes as facts: read inside the transaction that claims, so that none is overlooked."""
+    """Freezes as rows: read inside the transaction that claims, so that none is overlooked."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     def standing(self) -> list[Freeze]:
         """Return all freezes, that of everything first."""
-        rows = self._connection.scalars(select(facts.c.value).where(facts.c.name.startswith(_PREFIX)))
-        found = [Freeze.model_validate_json(row) for row in rows]
-        return sorted(found, key=lambda freeze: freeze.guild_id or 0)
+        rows = self._connection.execute(select(freezes).order_by(freezes.c.guild_id))
+        return [
+            Freeze(
+                guild_id=row.guild_id or None,
+                by=Person(row.by_id, row.by_name),
+                at=row.at,
+                reason=row.reason,
+            )
+            for row in rows
+        ]
 
     def over(self, guild_id: int) -> Freeze | None:
         """Return the freeze that halts this server's sending, if there is one."""
@@ -29,14 +38,16 @@ class Freezes:
     def add(self, freeze: Freeze) -> None:
         """Keep a freeze where there is none yet."""
         self._connection.execute(
-            insert(facts).values(name=_name(freeze.guild_id), value=freeze.model_dump_json())
+            insert(freezes).values(
+                guild_id=freeze.guild_id or _EVERYTHING,
+                by_id=freeze.by.id,
+                by_name=freeze.by.name,
+                at=freeze.at,
+                reason=freeze.reason,
+            )
         )
 
     def remove(self, freeze: Freeze) -> bool:
         """Drop a freeze; return False if someone was faster."""
-        done = self._connection.execute(delete(facts).where(facts.c.name == _name(freeze.guild_id)))
-        return done.rowcount == 1
-
-
-def _name(guild_id: int | None) -> str:
-    return f"{_PREFIX}{guild_id or 'all'}"
+        scope = freeze.guild_id or _EVERYTHING
+        return self._connection.execute(delete(freezes).where(freezes.c.guild_id == scope)).rowcount == 1

@@ -5,7 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, case, exists, func, insert, or_, select, update
+from sqlalchemy import Connection, case, func, insert, or_, select, update
 
 from bot.broadcast import OPEN
 from bot.store.tables import broadcasts, cards, posts
@@ -57,6 +57,12 @@ class Waiting(NamedTuple):
 
 
 _UNSHOWN: Final = cards.c.shown < cards.c.wanted
+
+
+_NEXT: Final = select(
+    select(func.min(cards.c.next_at)).where(_UNSHOWN).scalar_subquery(),
+    select(func.min(posts.c.next_at)).where(posts.c.done.is_(False)).scalar_subquery(),
+)
 
 
 class Outbox:
@@ -151,14 +157,19 @@ class Outbox:
 
     def waiting(self, *, cards_until: datetime, posts_until: datetime) -> Waiting:
         """Tell whether cards or posts are to be shown by then, by one question that indexes answer."""
-        card = exists().where(_UNSHOWN, cards.c.next_at <= cards_until)
-        post = exists().where(posts.c.done.is_(False), posts.c.next_at <= posts_until)
-        return Waiting(*map(bool, self._connection.execute(select(card, post)).one()))
+        # The first of each stands at the end of an index: no planner reads through what is shown already.
+        card, post = self._connection.execute(_NEXT).one()
+        return Waiting(
+            cards=card is not None and card <= cards_until, posts=post is not None and post <= posts_until
+        )
 
     def cards_to_draw(self, now: datetime, *, limit: int) -> list[Card]:
         """Return cards that do not show what they should and may be tried now."""
         rows = self._connection.execute(
-            select(cards).where(_UNSHOWN, cards.c.next_at <= now).order_by(cards.c.id).limit(limit)
+            select(cards)
+            .where(_UNSHOWN, cards.c.next_at <= now)
+            .order_by(cards.c.next_at, cards.c.id)
+            .limit(limit)
         )
         return [Card(**{name: row[name] for name in Card.__slots__}) for row in rows.mappings()]
 

@@ -20,6 +20,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy.engine import Dialect
 
@@ -75,7 +76,10 @@ broadcasts: Final = Table(
     # The broadcast of which nobody knows whether it went out, and which this one would send again.
     Column("repeats", BigInteger),
     Index(None, "status", "due_at"),
-    Index(None, "guild_id", "status"),
+    Index(None, "guild_id", "status", "id"),
+    Index(None, "guild_id", "author_id", "status", "id"),
+    Index(None, "guild_id", "audience", "id"),
+    Index(None, "status", "review_expires_at"),
     # What an approval refers to.
     Index(None, "id", "revision", "fingerprint", unique=True),
 )
@@ -139,6 +143,7 @@ deliveries: Final = Table(
     Column("lease_until", UtcDateTime),
     UniqueConstraint("broadcast_id", "position"),
     Index(None, "status", "next_at"),
+    Index(None, "broadcast_id", "status"),
 )
 
 attempts: Final = Table(
@@ -172,8 +177,13 @@ audit_events: Final = Table(
     Column("digest", String(64), nullable=False),
     # A chain cannot fork.
     UniqueConstraint("guild_id", "previous"),
-    Index(None, "broadcast_id"),
+    Index(None, "broadcast_id", "sequence"),
+    Index(None, "guild_id", "actor_id", "sequence"),
+    Index(None, "guild_id", "proof", "sequence"),
+    Index(None, "guild_id", "at"),
 )
+
+_UNSHOWN: Final = text("shown < wanted")
 
 cards: Final = Table(
     "cards",
@@ -189,7 +199,10 @@ cards: Final = Table(
     Column("failures", Integer, nullable=False),
     Column("next_at", UtcDateTime, nullable=False),
     Index(None, "broadcast_id"),
+    Index("ix_cards_unshown", "next_at", sqlite_where=_UNSHOWN, postgresql_where=_UNSHOWN),
 )
+
+_TOLD: Final = text("gone_in IS NOT NULL OR edited_in IS NOT NULL")
 
 posts: Final = Table(
     "posts",
@@ -215,6 +228,8 @@ posts: Final = Table(
     Index(None, "done", "next_at"),
     Index(None, "message_id"),
     Index(None, "guild_id", "sequence"),
+    Index(None, "guild_id", "done", "kind"),
+    Index("ix_posts_told", "guild_id", sqlite_where=_TOLD, postgresql_where=_TOLD),
 )
 
 # What Discord last said of someone's roles; null if they are no longer a member.
@@ -233,6 +248,18 @@ interactions: Final = Table(
     metadata,
     Column("id", BigInteger, primary_key=True, autoincrement=False),
     Column("at", UtcDateTime, nullable=False),
+    Index(None, "at"),
+)
+
+# The freezes that stand; no guild stands for everything.
+freezes: Final = Table(
+    "freezes",
+    metadata,
+    Column("guild_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("by_id", BigInteger, nullable=False),
+    Column("by_name", String(100), nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Column("reason", Text, nullable=False),
 )
 
 facts: Final = Table(

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, delete
 
 from bot.broadcast import Broadcast
 from bot.store import postgresql
@@ -40,6 +40,10 @@ class Transaction:
         new = insert_of(self._connection)(interactions).values(id=interaction_id, at=at)
         new = new.on_conflict_do_nothing().returning(interactions.c.id)
         return self._connection.scalar(new) is not None
+
+    def forget_interactions(self, *, before: datetime) -> None:
+        """Drop what was noted of interactions before that moment: Discord repeats none after so long."""
+        self._connection.execute(delete(interactions).where(interactions.c.at < before))
 
     def claim_alone(self) -> None:
         """Wait until no other process claims, so that all together keep to one rate."""
