@@ -1,0 +1,112 @@
+"""A database that any earlier Herald left, with rows in it, is brought up to date and loses none."""
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, create_engine, text
+
+from bot.broadcast import Status
+from bot.freeze import Freeze
+from bot.store import Access, Store, Transaction, migrating
+from bot.value import Person
+from tests.conftest import Postgres
+
+SCHEMAS = Path(__file__).with_name("schemas")
+VERSIONS = sorted(path.stem for path in (migrating.MIGRATIONS / "versions").glob("0*.py"))
+EARLIER = [name[:4] for name in VERSIONS[:-1]]
+WORDS = '{"topic":"news","all":{"subject":"We are live","content":"Come in"}}'
+# What stood in every one of them: a broadcast that was sent, one that waits, and a freeze.
+ROWS = f"""
+INSERT INTO broadcasts (id, guild_id, author_id, author_name, audience, notification, status, revision,
+  fingerprint, origin_channel_id, note, reason, created_at, updated_at)
+  VALUES (1, 7, 101, 'Maya', 'Gold members', '{WORDS}', 'sent', 1, 'f1', 3, '', '', '2026-11-01 09:41:00',
+    '2026-11-01 09:41:00'),
+    (2, 7, 101, 'Maya', 'Gold members', '{WORDS}', 'review', 1, 'f2', 3, 'a note', '', '2026-11-01 09:41:00',
+    '2026-11-01 09:41:00');
+INSERT INTO revisions (broadcast_id, revision, editor_id, editor_name, notification, at)
+  VALUES (1, 1, 101, 'Maya', '{WORDS}', '2026-11-01 09:41:00'),
+    (2, 1, 101, 'Maya', '{WORDS}', '2026-11-01 09:41:00');
+INSERT INTO approvals (broadcast_id, approver_id, approver_name, revision, fingerprint, at)
+  VALUES (2, 102, 'Omar', 1, 'f2', '2026-11-01 09:42:00');
+INSERT INTO deliveries (id, broadcast_id, position, method, url, headers, body, status, attempts, next_at,
+  detail)
+  VALUES (1, 1, 1, 'POST', 'https://api.whop.com', '{{}}', '', 'accepted', 1, '2026-11-01 09:41:00', '');
+INSERT INTO attempts (delivery_id, number, started_at, finished_at, detail)
+  VALUES (1, 1, '2026-11-01 09:41:00', '2026-11-01 09:41:01', '');
+INSERT INTO audit_events (guild_id, sequence, at, actor_id, actor_name, action, broadcast_id, proof, detail,
+  previous, digest)
+  VALUES (7, 1, '2026-11-01 09:41:00', 101, 'Maya', 'composed', 1, 'F1', 'for Gold members', 'p', 'd');
+INSERT INTO cards (id, broadcast_id, channel_id, message_id, current, wanted, shown, failures, next_at)
+  VALUES (1, 2, 11, 900, CAST(1 AS BOOLEAN), 2, 1, 0, '2026-11-01 09:41:00');
+INSERT INTO posts (id, guild_id, channel_id, kind, broadcast_id, sequence, step, message_id, done, failures,
+  next_at) VALUES (1, 7, 12, 'audit', 1, 1, '', NULL, CAST(0 AS BOOLEAN), 0, '2026-11-01 09:41:00');
+INSERT INTO facts (name, value) VALUES
+  ('unknown answers in a row', '2'),
+  ('freeze of 7', '{{"guild_id":7,"by":[103,"Lena"],"at":"2026-11-01T09:43:00Z","reason":"Wrong price"}}'),
+  ('freeze of all', '{{"guild_id":null,"by":[0,"the host"],"at":"2026-11-01T09:44:00Z","reason":"All"}}');
+"""
+
+
+def migrate_to(connection: Connection, revision: str) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(migrating.MIGRATIONS))
+    config.attributes["connection"] = connection
+    command.upgrade(config, revision)
+
+
+def leave(url: str, revision: str) -> None:
+    """Leave a database as the Herald with that newest migration did."""
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        migrate_to(connection, revision)
+        for statement in filter(str.strip, ROWS.split(";\n")):
+            connection.execute(text(statement.replace(":", "\\:")))
+    engine.dispose()
+
+
+def assert_kept(tx: Transaction) -> None:
+    first, second = tx.broadcasts.get(1), tx.broadcasts.get(2)
+    assert (first.status, first.title, first.author) == (Status.SENT, "We are live", Person(101, "Maya"))
+    assert (second.status, second.note) == (Status.REVIEW, "a note")
+    assert [one.approver for one in second.approvals] == [Person(102, "Omar")]
+    [delivery] = tx.deliveries.of(1)
+    assert (delivery.attempts, len(delivery.past)) == (1, 1)
+    assert tx.audit.get(7, 1).detail == "for Gold members"
+    assert tx.outbox.waiting(cards_until=first.created_at, posts_until=first.created_at) == (True, True)
+    everything, server = tx.freezes.standing()
+    assert everything == Freeze(guild_id=None, by=Person(0, "the host"), at=everything.at, reason="All")
+    assert (server.guild_id, server.by, server.reason) == (7, Person(103, "Lena"), "Wrong price")
+    assert server.at.isoformat() == "2026-11-01T09:43:00+00:00"
+
+
+@pytest.mark.parametrize("revision", EARLIER)
+async def test_a_file_of_every_earlier_version_is_brought_up_to_date_with_its_rows(
+    tmp_path: Path, revision: str
+) -> None:
+    file = tmp_path / "herald.db"
+    with sqlite3.connect(file) as connection:
+        # What was really written then, and not what the migrations make of it now.
+        connection.executescript((SCHEMAS / f"{revision}.sql").read_text("utf-8"))
+    connection.close()
+    async with Store.open(f"sqlite:///{file}") as store:
+        with store.begin(Access.READ) as tx:
+            assert_kept(tx)
+
+
+@pytest.mark.parametrize("revision", EARLIER)
+async def test_a_servers_database_of_every_earlier_version_is_brought_up_to_date_with_its_rows(
+    postgres: Postgres, revision: str
+) -> None:
+    name = postgres.new(template="template0")
+    leave(postgres.url(name), revision)
+    async with Store.open(postgres.url(name)) as store:
+        with store.begin(Access.READ) as tx:
+            assert_kept(tx)
+    postgres.drop(name)
+
+
+def test_each_earlier_version_has_its_file() -> None:
+    assert [path.stem for path in sorted(SCHEMAS.glob("*.sql"))] == EARLIER
