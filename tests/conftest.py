@@ -19,7 +19,7 @@ import structlog
 from bot.sandbox.sandbox import Sandbox
 from bot.settings import Settings
 from bot.store import Store
-from tests.database import new_file
+from tests.database import new_file, open_connections
 from tests.properties import load_profile
 from tests.seeded import BUGS
 
@@ -123,6 +123,14 @@ def restored_log() -> Generator[None, None, None]:
 def _loggers() -> list[tuple[str, logging.Logger]]:
     found = logging.Logger.manager.loggerDict.items()
     return [(name, logger) for name, logger in found if isinstance(logger, logging.Logger)]
+
+
+@pytest.fixture(autouse=True)
+def closed_connections() -> Generator[None, None, None]:
+    """Fail the test that leaves a connection open, and not whichever runs when Python collects it."""
+    before = open_connections()
+    yield
+    assert open_connections() == before
 
 
 @pytest.fixture

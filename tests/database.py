@@ -1,28 +1,47 @@
-"""Database files that are migrated already: making each anew would take most of the tests' time."""
+"""Databases of tests: files that are migrated already, and the connections that are still open."""
 
 import asyncio
-import gc
-import warnings
+import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
+
+import psycopg
+from sqlalchemy import Pool, event
+from sqlalchemy.engine.interfaces import DBAPIConnection
 
 from bot.store import Store
 
 
 def new_file(folder: Path) -> str:
     """Make a database file in the folder and return its address."""
+    # Making each anew would take most of the tests' time.
     file = folder / "herald.db"
     file.write_bytes(_migrated())
     return f"sqlite:///{file}"
 
 
-def close_what_was_killed() -> None:
-    """Close the connections of a task that was killed in the midst of a statement, as an end would."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)
-        gc.collect()
+def open_connections() -> list[DBAPIConnection]:
+    """Return the connections that engines of this process have opened and nobody has closed."""
+    _opened[:] = [connection for connection in _opened if _is_open(connection)]
+    return _opened.copy()
+
+
+_opened: list[DBAPIConnection] = []
+
+
+@event.listens_for(Pool, "connect")
+def _note(connection: DBAPIConnection, _: object) -> None:  # pyright: ignore[reportUnusedFunction]
+    _opened.append(connection)
+
+
+def _is_open(connection: DBAPIConnection) -> bool:
+    try:
+        connection.cursor().close()
+    except (sqlite3.ProgrammingError, psycopg.OperationalError):
+        return False
+    return True
 
 
 @cache

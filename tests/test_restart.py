@@ -9,7 +9,6 @@ from bot.delivery import DeliveryStatus
 from bot.sandbox.sandbox import UNDONE, Sandbox, answer, readable
 from bot.sandbox.whop import Fault
 from bot.store import Access
-from tests.database import close_what_was_killed
 
 
 async def claimed_and_killed(sandbox: Sandbox) -> None:
@@ -22,7 +21,6 @@ async def claimed_and_killed(sandbox: Sandbox) -> None:
     await sandbox.whop.slow_held()
     ticking.cancel()
     await asyncio.gather(ticking, return_exceptions=True)
-    close_what_was_killed()
     sandbox.whop.release_slow()
 
 

@@ -1,5 +1,6 @@
 """SQLite: how Herald opens its file and has it for itself."""
 
+import sqlite3
 from collections.abc import Generator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -66,18 +67,12 @@ def _create_engine(url: Any, *, to_read: bool = False) -> Engine:
     engine = create_engine(url, hide_parameters=True, connect_args={"timeout": BUSY_SECONDS})
 
     def on_connect(connection: Any, _entry: ConnectionPoolEntry) -> None:
-        # The driver would begin by itself, too late and without IMMEDIATE: that is ours to do.
-        connection.isolation_level = None
-        cursor = connection.cursor()
-        cursor.execute("PRAGMA journal_mode = WAL")
-        # NORMAL may forget a committed claim at power loss; then a restart would push again.
-        cursor.execute("PRAGMA synchronous = FULL")
-        cursor.execute("PRAGMA foreign_keys = ON")
-        if to_read:
-            cursor.execute("PRAGMA query_only = ON")
-            # Whoever changed a text to what is none must not keep the rest from being read.
-            connection.text_factory = _decoded
-        cursor.close()
+        try:
+            _prepare(connection, to_read=to_read)
+        except sqlite3.Error:
+            # What is no database is opened all the same, and the pool does not know of it yet.
+            connection.close()
+            raise
 
     def on_begin(connection: Connection) -> None:
         if begin := connection.get_execution_options().get(BEGIN, "BEGIN IMMEDIATE"):
@@ -86,6 +81,19 @@ def _create_engine(url: Any, *, to_read: bool = False) -> Engine:
     event.listen(engine, "connect", on_connect)
     event.listen(engine, "begin", on_begin)
     return engine
+
+
+def _prepare(connection: sqlite3.Connection, *, to_read: bool) -> None:
+    # The driver would begin by itself, too late and without IMMEDIATE: that is ours to do.
+    connection.isolation_level = None
+    connection.execute("PRAGMA journal_mode = WAL")
+    # NORMAL may forget a committed claim at power loss; then a restart would push again.
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA foreign_keys = ON")
+    if to_read:
+        connection.execute("PRAGMA query_only = ON")
+        # Whoever changed a text to what is none must not keep the rest from being read.
+        connection.text_factory = _decoded
 
 
 def _decoded(text: bytes) -> str:

@@ -28,7 +28,6 @@ from bot.service import Service
 from bot.settings import Settings
 from bot.store import Access, Store
 from bot.store.tables import deliveries
-from tests.database import close_what_was_killed
 from tests.harness import people
 from tests.harness.clock import ManualClock
 from tests.harness.people import MAYA, OMAR, Members
@@ -146,7 +145,6 @@ class Process:
         ticking, _ = await self.stopped_after_the_answer()
         ticking.cancel()
         await asyncio.gather(ticking, return_exceptions=True)
-        close_what_was_killed()
         await self.leave()
 
 
