@@ -28,12 +28,12 @@ def row(what: str, values: Sequence[float], unit: str, *, ratios: Sequence[float
     )
 
 
-def latency(what: str, seconds: Sequence[float], *, base: float | None = None) -> Row:
+def latency(what: str, seconds: Sequence[float], *, base: float | None = None, of: str = "sends") -> Row:
     """Return a line with the median and the 99th percentile in milliseconds."""
     middle = median(seconds)
     high = quantiles(seconds, n=100, method="inclusive")[98]
     return Row(
-        what=f"{what}, {len(seconds)} sends",
+        what=f"{what}, {len(seconds)} {of}",
         figure=f"p50 {_short(middle * 1000)} ms, p99 {_short(high * 1000)} ms",
         spread=f"{_short(min(seconds) * 1000)} … {_short(max(seconds) * 1000)}",
         ratio=f"× {_short(middle / base)}" if base else NONE,
