@@ -11,8 +11,9 @@ from typing import Final
 
 from discord.http import Route
 
-from benchmarks.desk import KEY, policy
+from benchmarks.workload import policy
 from bot.cli.commands import main
+from tests.harness.wire import KEY
 
 # Nothing listens there.
 NOWHERE: Final = "http://127.0.0.1:1/api/v10"

@@ -9,11 +9,11 @@ from typing import Final
 
 import aiohttp
 
-from benchmarks import desk
+from benchmarks import workload
 from benchmarks.databases import Databases, Kind
-from benchmarks.desk import OMAR, subject
 from benchmarks.figures import Row, latency
 from benchmarks.whop import Whop, opened
+from benchmarks.workload import OMAR, subject
 from bot.whop import gateway_for
 
 KINDS: Final[Sequence[Kind]] = ("SQLite", "PostgreSQL")
@@ -57,7 +57,7 @@ async def _herald(databases: Databases, kind: Kind, sends: int, *, undo: int) ->
     called: list[float] = []
     async with (
         opened() as whop,
-        desk.opened(
+        workload.opened(
             url, folder, gateway_for("v1", origin=whop.origin), origin=whop.origin, undo=undo
         ) as herald,
     ):
@@ -66,7 +66,7 @@ async def _herald(databases: Databases, kind: Kind, sends: int, *, undo: int) ->
         for broadcast in waiting:
             # Nobody approves in step with the dispatcher's own rounds.
             await asyncio.sleep(random.uniform(0.05, 0.2))
-            answered = herald.transport.expect(1)
+            answered = herald.wire.expect(1)
             await herald.service.approve(OMAR, broadcast.id, revision=1)
             called.append(time.monotonic() + undo)
             if undo:

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
-from benchmarks import desk, herald
+from benchmarks import herald, workload
 from benchmarks.databases import Databases
-from benchmarks.desk import ONE, TEN
 from benchmarks.figures import Row, row
 from benchmarks.whop import opened
+from benchmarks.workload import ONE, TEN
 from bot.whop import gateway_for
 
 WORKERS: Final = (1, 3)
@@ -49,8 +49,8 @@ async def _send(databases: Databases, limit: Documented, workers: int, windows: 
     count = limit.requests * windows + 1
     async with opened() as whop, AsyncExitStack() as stack:
         gateway = gateway_for(limit.api, origin=whop.origin)
-        async with desk.opened(url, folder, gateway, origin=whop.origin) as office:
-            await office.approved(-(-count // limit.each), audience=limit.audience)
+        async with workload.opened(url, folder, gateway, origin=whop.origin) as work:
+            await work.approved(-(-count // limit.each), audience=limit.audience)
         for number in range(workers):
             beside = folder / str(number)
             beside.mkdir()

@@ -11,16 +11,17 @@ import httpx
 from whop_sdk import AsyncWhop
 from whop_sdk.environment import WhopEnvironment
 
-from benchmarks import desk
+from benchmarks import workload
 from benchmarks.databases import Databases, Kind
-from benchmarks.desk import KEY, TOPIC, Unlimited, subject
 from benchmarks.figures import Row, over, row
 from benchmarks.whop import Whop, opened
+from benchmarks.workload import TOPIC, Unlimited, subject
 from bot.delivery import Request
 from bot.notification import Notification, Text
 from bot.policy.model import Targets
 from bot.sending.dispatcher import WIDTH
 from bot.whop.v1 import API_VERSION_DATE
+from tests.harness.wire import KEY
 
 BARE: Final = "aiohttp alone, the same bytes and connections"
 SDK: Final = "Whop's SDK 2.6.0 (it keeps connections)"
@@ -133,9 +134,9 @@ async def _together(send: Callable[[int], Awaitable[None]], posts: int) -> Cost:
 
 async def _herald(whop: Whop, databases: Databases, kind: Kind, posts: int) -> Cost:
     url, folder = databases.new(kind)
-    async with desk.opened(url, folder, Unlimited(whop.origin), origin=whop.origin) as herald:
+    async with workload.opened(url, folder, Unlimited(whop.origin), origin=whop.origin) as herald:
         await herald.approved(posts)
-        answered = herald.transport.expect(posts)
+        answered = herald.wire.expect(posts)
         meter = _Meter(posts)
         running = asyncio.create_task(herald.dispatcher.run())
         await answered.wait()

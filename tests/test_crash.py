@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Postgres
-from tests.crash.bench import Mode
 from tests.crash.job import POINTS, RANDOM, ZOMBIES, Job
 from tests.crash.tally import Tally
+from tests.crash.trial import Mode
 
 # With these seeds, kills fall into all parts of a send, and some of them leave it in doubt.
 SEED = 7

@@ -18,9 +18,9 @@ from bot.sandbox.sandbox import Sandbox
 from cogs.buttons import LOOKS
 from cogs.modals import REASONED as ASKED_WHY
 from tests.permissions.__main__ import PAGE
+from tests.permissions.fixture import Fixture, Line, Rows
 from tests.permissions.page import page
 from tests.permissions.people import GUILD, OTHER_GUILD, PEOPLE, POWERFUL, ROLES, Who
-from tests.permissions.scene import Line, Rows, Scene
 from tests.permissions.table import NO_SUCH, OLD_CARD, TABLE, Mark, Row, sentence
 from tests.permissions.ways import WAYS, Way
 
@@ -36,37 +36,39 @@ BY_CARD: Final = (Status.DRAFT, Status.REVIEW, Status.APPROVED, Status.HELD, Sta
 NO_NUMBER: Final = 10**18 - 1
 
 
-async def tried(scene: Scene, way: Way, actor: Actor, it: Broadcast | None = None) -> tuple[str | None, Any]:
+async def tried(
+    fixture: Fixture, way: Way, actor: Actor, it: Broadcast | None = None
+) -> tuple[str | None, Any]:
     """Return what somebody who tries it is refused with, or None and what they got."""
     try:
-        return None, await way.do(scene.service, actor, it or scene.it)
+        return None, await way.do(fixture.service, actor, it or fixture.it)
     except HeraldError as error:
         return str(error), None
 
 
-async def cell(scene: Scene, way: Way, who: Who) -> list[str]:
+async def cell(fixture: Fixture, way: Way, who: Who) -> list[str]:
     """Return what is wrong with a cell."""
-    row, actor, status = TABLE[way.what], PEOPLE[who], scene.it.status
+    row, actor, status = TABLE[way.what], PEOPLE[who], fixture.it.status
     mark = row.mark(who, status)
     if way.first:
-        await way.first(scene.service, actor, scene.it)
-    before, length = scene.rows() if way.first else scene.untouched, scene.length()
-    said, got = await tried(scene, way, actor)
-    after, lines = scene.rows(), scene.lines_after(length)
+        await way.first(fixture.service, actor, fixture.it)
+    before, length = fixture.rows() if way.first else fixture.untouched, fixture.length()
+    said, got = await tried(fixture, way, actor)
+    after, lines = fixture.rows(), fixture.lines_after(length)
     if mark not in {Mark.ALLOWED, Mark.HOME}:
-        expected = sentence(row, mark, status, who).format(number=scene.it.id, **MENTIONS)
-        faults = faults_of_refusal(said, expected, lines, line_of_refusal(scene, row, who, expected))
+        expected = sentence(row, mark, status, who).format(number=fixture.it.id, **MENTIONS)
+        faults = faults_of_refusal(said, expected, lines, line_of_refusal(fixture, row, who, expected))
         faults += ["something changed"] if after != before else []
     elif said is not None:
         faults = [f"refused with {said!r}"]
     elif row.looks or way.asks:
-        faults = faults_of_look(scene, row, actor, mark, got=got, lines=lines)
+        faults = faults_of_look(fixture, row, actor, mark, got=got, lines=lines)
         faults += ["something changed"] if after != before else []
     else:
         untouched = of_guild(before) == of_guild(after)
-        faults = await faults_of_change(scene, row, actor, mark, lines, untouched=untouched)
+        faults = await faults_of_change(fixture, row, actor, mark, lines, untouched=untouched)
     if after != before or way.first:
-        scene.reset()
+        fixture.reset()
     return [f"{status} · {' / '.join(way.surfaces)} ({way.what}) · {who}: {fault}" for fault in faults]
 
 
@@ -74,13 +76,13 @@ def of_guild(rows: Rows) -> Rows:
     return {name: [row for row in found if GUILD in row] for name, found in rows.items()}
 
 
-def line_of_refusal(scene: Scene, row: Row, who: Who, said: str) -> list[Line]:
+def line_of_refusal(fixture: Fixture, row: Row, who: Who, said: str) -> list[Line]:
     """Return what the record has to say of a refusal: nothing where there is no record to write it into."""
     actor = PEOPLE[who]
     if actor.guild_id not in {GUILD, OTHER_GUILD}:
         return []
-    known = row.names_it and actor.guild_id == scene.it.guild_id
-    number, proof = (scene.it.id, scene.it.proof) if known else (None, "")
+    known = row.names_it and actor.guild_id == fixture.it.guild_id
+    number, proof = (fixture.it.id, fixture.it.proof) if known else (None, "")
     return [Line(actor.guild_id, actor.id, actor.name, f"refused {row.record}", number, proof, said)]
 
 
@@ -90,17 +92,17 @@ def faults_of_refusal(said: str | None, expected: str, lines: list[Line], wanted
 
 
 def faults_of_look(
-    scene: Scene, row: Row, actor: Actor, mark: Mark, *, got: Any, lines: list[Line]
+    fixture: Fixture, row: Row, actor: Actor, mark: Mark, *, got: Any, lines: list[Line]
 ) -> list[str]:
     """Return what is wrong with what somebody was allowed to see: a look is not recorded."""
     faults = [f"a look was recorded: {lines}"] if lines else []
     seen = seen_in(got)
     if mark is Mark.HOME and any(guild == GUILD for guild, _ in seen):
         faults.append("another server's broadcast was seen")
-    listed = (GUILD, scene.it.id) in seen
+    listed = (GUILD, fixture.it.id) in seen
     if row.lists and mark is Mark.ALLOWED:
-        own = actor.id == scene.it.author.id
-        wanted = scene.it.status in row.lists and (own or not row.of_ones_own)
+        own = actor.id == fixture.it.author.id
+        wanted = fixture.it.status in row.lists and (own or not row.of_ones_own)
         faults += [] if listed is wanted else ["it is listed" if listed else "it is not listed"]
     return faults
 
@@ -119,12 +121,12 @@ def seen_in(got: Any) -> set[tuple[int, int | None]]:
 
 
 async def faults_of_change(
-    scene: Scene, row: Row, actor: Actor, mark: Mark, lines: list[Line], *, untouched: bool
+    fixture: Fixture, row: Row, actor: Actor, mark: Mark, lines: list[Line], *, untouched: bool
 ) -> list[str]:
     """Return what is wrong with what somebody was allowed to do."""
     done = [(line.guild, line.actor, line.action) for line in lines if line.actor == actor.id]
-    after = await scene.now()
-    wanted = scene.it.status if mark is Mark.HOME else row.leads[scene.it.status]
+    after = await fixture.now()
+    wanted = fixture.it.status if mark is Mark.HOME else row.leads[fixture.it.status]
     faults: list[str] = []
     if done != [(actor.guild_id, actor.id, row.done or row.record)]:
         faults.append(f"recorded {lines}")
@@ -138,8 +140,8 @@ async def faults_of_change(
 @pytest.mark.parametrize("status", Status)
 async def test_everyone_is_allowed_or_refused_as_the_table_says(tmp_path: Path, status: Status) -> None:
     ways = [way for way in WAYS if status is Status.REVIEW or not TABLE[way.what].whatever_the_state]
-    async with Scene.open(tmp_path, status) as scene:
-        faults = [fault for way in ways for who in ASKING for fault in await cell(scene, way, who)]
+    async with Fixture.open(tmp_path, status) as fixture:
+        faults = [fault for way in ways for who in ASKING for fault in await cell(fixture, way, who)]
     assert not faults, "\n".join(faults)
 
 
@@ -147,42 +149,42 @@ async def test_everyone_is_allowed_or_refused_as_the_table_says(tmp_path: Path, 
 async def test_whoever_has_no_role_cannot_tell_which_numbers_there_are(
     tmp_path: Path, status: Status
 ) -> None:
-    async with Scene.open(tmp_path, status) as scene:
-        missing = scene.it.model_copy(update={"id": NO_NUMBER})
+    async with Fixture.open(tmp_path, status) as fixture:
+        missing = fixture.it.model_copy(update={"id": NO_NUMBER})
         for way in WAYS:
             for who in WITHOUT_A_ROLE:
-                known, _ = await tried(scene, way, PEOPLE[who])
-                unknown, _ = await tried(scene, way, PEOPLE[who], missing)
+                known, _ = await tried(fixture, way, PEOPLE[who])
+                unknown, _ = await tried(fixture, way, PEOPLE[who], missing)
                 assert known == unknown is not None, f"{way.surfaces} · {who}"
 
 
 async def test_a_number_that_there_is_not_is_refused_and_recorded_for_those_who_could(tmp_path: Path) -> None:
-    async with Scene.open(tmp_path, Status.REVIEW) as scene:
-        missing, length = scene.it.model_copy(update={"id": NO_NUMBER}), scene.length()
+    async with Fixture.open(tmp_path, Status.REVIEW) as fixture:
+        missing, length = fixture.it.model_copy(update={"id": NO_NUMBER}), fixture.length()
         for way in (way for way in WAYS if TABLE[way.what].names_it):
-            said, _ = await tried(scene, way, PEOPLE[Who.AUTHOR_WITH_ALL], missing)
+            said, _ = await tried(fixture, way, PEOPLE[Who.AUTHOR_WITH_ALL], missing)
             assert said == NO_SUCH.format(number=NO_NUMBER), way.surfaces
-            [line] = scene.lines_after(length)
+            [line] = fixture.lines_after(length)
             assert (line.action, line.broadcast) == (f"refused {TABLE[way.what].record}", None)
             length += 1
-        assert scene.rows() == scene.untouched
+        assert fixture.rows() == fixture.untouched
 
 
 @pytest.mark.parametrize(
     "status", [Status.DRAFT, Status.REVIEW, Status.APPROVED, Status.HELD, Status.UNKNOWN]
 )
 async def test_an_old_card_acts_on_nothing(tmp_path: Path, status: Status) -> None:
-    async with Scene.open(tmp_path, status) as scene:
-        old, length = scene.it.model_copy(update={"revision": scene.it.revision - 1}), scene.length()
+    async with Fixture.open(tmp_path, status) as fixture:
+        old, length = fixture.it.model_copy(update={"revision": fixture.it.revision - 1}), fixture.length()
         for way in (way for way in WAYS if way.by_card and status in TABLE[way.what].leads):
             row = TABLE[way.what]
             who = next(who for who in Who if row.mark(who, status) is Mark.ALLOWED)
-            said, _ = await tried(scene, way, PEOPLE[who], old)
+            said, _ = await tried(fixture, way, PEOPLE[who], old)
             assert said == OLD_CARD, way.surfaces
-            [line] = scene.lines_after(length)
+            [line] = fixture.lines_after(length)
             assert (line.actor, line.action) == (PEOPLE[who].id, f"refused {row.record}")
             length += 1
-        assert scene.rows() == scene.untouched
+        assert fixture.rows() == fixture.untouched
 
 
 # Whoever may, of those who wrote none of it, and where.
@@ -204,14 +206,14 @@ async def test_a_reason_is_judged_only_if_they_may_give_one_and_its_refusal_is_r
     tmp_path: Path, action: Action, reason: str, lacking: str
 ) -> None:
     who, status = REASONED[action]
-    async with Scene.open(tmp_path, status) as scene:
-        act, it, length = scene.service.act_with_reason, scene.it, scene.length()
+    async with Fixture.open(tmp_path, status) as fixture:
+        act, it, length = fixture.service.act_with_reason, fixture.it, fixture.length()
         for asking, said in ((Who.STRANGER, "You cannot "), (who, lacking)):
             with pytest.raises(Refused, match=f"^{said}"):
                 await act(PEOPLE[asking], action, it.id, revision=it.revision, reason=reason)
-        lines = [(line.actor, line.action, line.broadcast) for line in scene.lines_after(length)]
+        lines = [(line.actor, line.action, line.broadcast) for line in fixture.lines_after(length)]
         assert lines == [(PEOPLE[asking].id, f"refused {action}", it.id) for asking in (Who.STRANGER, who)]
-        assert scene.rows() == scene.untouched
+        assert fixture.rows() == fixture.untouched
 
 
 @pytest.mark.parametrize("status", BY_CARD)
@@ -219,22 +221,22 @@ async def test_what_discord_sends_twice_is_done_once_and_the_second_is_recorded(
     tmp_path: Path, status: Status
 ) -> None:
     done = [row for row in TABLE.values() if not row.looks and "+" in row.marks]
-    async with Scene.open(tmp_path, status) as scene:
+    async with Fixture.open(tmp_path, status) as fixture:
         for row in (row for row in done if next(one for one in Status if one in row.leads) is status):
             way = next(way for way in WAYS if way.what == row.what and not way.asks)
             who = next(who for who in Who if row.mark(who, status) is Mark.ALLOWED)
             actor = replace(PEOPLE[who], interaction=7)
-            with scene.service.store.begin() as tx:
-                assert tx.use_interaction(7, at=scene.it.updated_at)
+            with fixture.service.store.begin() as tx:
+                assert tx.use_interaction(7, at=fixture.it.updated_at)
             if way.first:
-                await way.first(scene.service, actor, scene.it)
-            before, length = scene.rows(), scene.length()
-            said, _ = await tried(scene, way, actor)
-            [line] = scene.lines_after(length)
+                await way.first(fixture.service, actor, fixture.it)
+            before, length = fixture.rows(), fixture.length()
+            said, _ = await tried(fixture, way, actor)
+            [line] = fixture.lines_after(length)
             assert said == "This has been done already: Discord sent it twice.", row.what
             assert (line.detail, line.action) == (said, f"refused {row.record}"), row.what
-            assert scene.rows() == before, row.what
-            scene.reset()
+            assert fixture.rows() == before, row.what
+            fixture.reset()
 
 
 # --- nothing is missing from it ----------------------------------------------------------------------

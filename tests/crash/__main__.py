@@ -14,9 +14,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from tests.conftest import Postgres, get_server
-from tests.crash.bench import Mode
 from tests.crash.job import POINTS, RANDOM, ZOMBIES, Job
 from tests.crash.tally import Tally
+from tests.crash.trial import Mode
 
 Url = Callable[[Job, Path], str]
 

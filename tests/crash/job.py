@@ -1,11 +1,11 @@
-"""One trial of one mode, with a bench of its own."""
+"""One trial of one mode, with a database, a Whop and workers of its own."""
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tests.crash.bench import Bench, Mode, dice_of
 from tests.crash.tally import Tally
+from tests.crash.trial import Mode, Trial, dice_of
 from tests.crash.trials import Progress, every_point, random_kills, zombies
 
 POINTS, RANDOM, ZOMBIES = "points", "random", "zombies"
@@ -28,13 +28,13 @@ class Job:
     async def run(self, folder: Path, url: str, progress: Progress = lambda _: None) -> Tally:
         """Do it on an empty database, and return what came of it."""
         dice = dice_of(self.seed, self)
-        async with Bench.open(self.mode, folder=folder, url=url) as bench:
+        async with Trial.open(self.mode, folder=folder, url=url) as trial:
             match self.trial:
                 case "points":
-                    await every_point(bench, dice, stride=self.amount, progress=progress)
+                    await every_point(trial, dice, stride=self.amount, progress=progress)
                 case "random":
                     slots = SLOTS[self.mode.database]
-                    await random_kills(bench, dice, kills=self.amount, slots=slots, progress=progress)
+                    await random_kills(trial, dice, kills=self.amount, slots=slots, progress=progress)
                 case _:
-                    await zombies(bench, dice, number=self.amount, progress=progress)
-            return await bench.count()
+                    await zombies(trial, dice, number=self.amount, progress=progress)
+            return await trial.count()

@@ -7,9 +7,9 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from tests.crash.bench import Bench
 from tests.crash.faults import HOLD_SECONDS, HOLDING, random_plan
 from tests.crash.points import READY, STOPPED
+from tests.crash.trial import Trial
 from tests.crash.worker import LEASE, Worker
 
 Progress = Callable[[int], None]
@@ -22,29 +22,29 @@ RANDOM_SECONDS: Final = 2.0
 WHOP_TOO: Final = 15
 
 
-async def every_point(bench: Bench, dice: random.Random, *, stride: int, progress: Progress) -> None:
+async def every_point(trial: Trial, dice: random.Random, *, stride: int, progress: Progress) -> None:
     """Kill a worker at one point after the other, or at every so many, each with a broadcast of its own."""
-    for point in range(dice.randint(1, stride), await _count_points(bench) + 1, stride):
-        await bench.soothe()
-        await bench.approve("One")
-        await bench.dead(bench.start(kill_at=point))
-        bench.kills += 1
-        await bench.soothe()
-        bench.start()
+    for point in range(dice.randint(1, stride), await _count_points(trial) + 1, stride):
+        await trial.soothe()
+        await trial.approve("One")
+        await trial.dead(trial.start(kill_at=point))
+        trial.kills += 1
+        await trial.soothe()
+        trial.start()
         # What is stuck is counted; the next ones would only wait for it.
-        if not await bench.settle():
+        if not await trial.settle():
             return
-        await bench.end_all()
+        await trial.end_all()
         progress(1)
 
 
-async def _count_points(bench: Bench) -> int:
+async def _count_points(trial: Trial) -> int:
     """Count the points from a worker's first statement until the end of a broadcast is committed."""
-    await bench.approve("One")
-    worker = bench.start(tells=True)
-    if not await bench.settle():
+    await trial.approve("One")
+    worker = trial.start(tells=True)
+    if not await trial.settle():
         return 0
-    await bench.end_all()
+    await trial.end_all()
     names = worker.heard()
     names.remove(READY)
     last = max(number for number, name in enumerate(names) if name == b"after UPDATE deliveries SET")
@@ -52,77 +52,77 @@ async def _count_points(bench: Bench) -> int:
 
 
 async def random_kills(
-    bench: Bench, dice: random.Random, *, kills: int, slots: int, progress: Progress
+    trial: Trial, dice: random.Random, *, kills: int, slots: int, progress: Progress
 ) -> None:
     """Kill workers under load, a third of them inside a POST, and now and then Whop itself."""
-    workers = {slot: bench.start(slot=slot) for slot in range(slots)}
+    workers = {slot: trial.start(slot=slot) for slot in range(slots)}
     for number in range(kills):
-        await _load(bench, dice, inside=number % 3 == 0)
-        await bench.soothe()
-        slot = await _victim(bench, workers, dice) if number % 3 == 0 else None
+        await _load(trial, dice, inside=number % 3 == 0)
+        await trial.soothe()
+        slot = await _victim(trial, workers, dice) if number % 3 == 0 else None
         if slot is None:
             await asyncio.sleep(dice.uniform(0, RANDOM_SECONDS))
             slot = dice.choice(sorted(workers))
-        await bench.kill(workers[slot])
-        await bench.soothe()
-        workers[slot] = bench.start(slot=slot)
+        await trial.kill(workers[slot])
+        await trial.soothe()
+        workers[slot] = trial.start(slot=slot)
         if dice.randrange(WHOP_TOO) == 0:
-            await bench.whop.kill()
+            await trial.whop.kill()
             await asyncio.sleep(dice.uniform(0, 0.5))
-            await bench.whop.start()
+            await trial.whop.start()
         progress(1)
-    await bench.settle()
+    await trial.settle()
 
 
-async def _load(bench: Bench, dice: random.Random, *, inside: bool) -> None:
-    missing = LOAD - len(await bench.under_way())
+async def _load(trial: Trial, dice: random.Random, *, inside: bool) -> None:
+    missing = LOAD - len(await trial.under_way())
     for number in range(max(missing, int(inside))):
-        plan = random_plan(dice, may_refuse=not bench.mode.is_proven)
+        plan = random_plan(dice, may_refuse=not trial.mode.is_proven)
         held = [dice.choice(HOLDING)] if inside and number == 0 else []
-        await bench.approve(dice.choice(["One", "One", "Three"]), [*held, *plan])
+        await trial.approve(dice.choice(["One", "One", "Three"]), [*held, *plan])
 
 
-async def _victim(bench: Bench, workers: dict[int, Worker], dice: random.Random) -> int | None:
+async def _victim(trial: Trial, workers: dict[int, Worker], dice: random.Random) -> int | None:
     """Return the slot of a worker that is inside its POST at this moment."""
-    pid = await bench.whop.holds(5.0)
+    pid = await trial.whop.holds(5.0)
     found = [slot for slot, worker in workers.items() if worker.pid == pid]
     if found:
         await asyncio.sleep(dice.uniform(0, HOLD_SECONDS / 4))
     return found[0] if found else None
 
 
-async def zombies(bench: Bench, dice: random.Random, *, number: int, progress: Progress) -> None:
+async def zombies(trial: Trial, dice: random.Random, *, number: int, progress: Progress) -> None:
     """Stop workers inside a POST or right after a claim until others have taken over, then let them go on."""
-    workers = {slot: bench.start(slot=slot) for slot in range(3)}
+    workers = {slot: trial.start(slot=slot) for slot in range(3)}
     for worker in workers.values():
         await asyncio.to_thread(worker.wait_for, READY, 30.0)
     stopped: dict[int, float] = {}
     # Those that will stop by themselves, as soon as they have claimed something.
     armed: set[int] = set()
-    while bench.zombies < number or stopped:
-        await bench.soothe()
+    while trial.zombies < number or stopped:
+        await trial.soothe()
         for slot in [slot for slot in armed if STOPPED in workers[slot].heard()]:
             armed.remove(slot)
             stopped[slot] = _until(dice)
         for slot in [slot for slot, until in stopped.items() if until < time.monotonic()]:
             workers[slot].send(signal.SIGCONT)
             del stopped[slot]
-            bench.zombies += 1
+            trial.zombies += 1
             progress(1)
-        more = len(stopped) + len(armed) < 2 and bench.zombies + len(stopped) + len(armed) < number
+        more = len(stopped) + len(armed) < 2 and trial.zombies + len(stopped) + len(armed) < number
         if more and dice.random() < 0.5:
             slot = dice.choice([slot for slot in workers if slot not in stopped and slot not in armed])
             workers[slot].send(signal.SIGUSR1)
             armed.add(slot)
         elif more:
-            await _load(bench, dice, inside=True)
-            slot = await _victim(bench, workers, dice)
+            await _load(trial, dice, inside=True)
+            slot = await _victim(trial, workers, dice)
             if slot is not None and slot not in stopped and slot not in armed:
                 workers[slot].send(signal.SIGSTOP)
                 stopped[slot] = _until(dice)
-        await _load(bench, dice, inside=False)
+        await _load(trial, dice, inside=False)
         await asyncio.sleep(0.05)
-    await bench.settle()
+    await trial.settle()
 
 
 def _until(dice: random.Random) -> float:

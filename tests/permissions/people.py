@@ -6,18 +6,14 @@ from types import MappingProxyType
 from typing import Final
 
 from bot.permissions import Actor
+from tests.harness.policy import GUILD, OTHER_GUILD, ROLES, audience, rules, server
 
 # Discord's ids are long, and the policy takes no others.
 _BASE: Final = 104900000000000000
-GUILD: Final = _BASE + 1
-OTHER_GUILD: Final = _BASE + 2
 UNNAMED_GUILD: Final = _BASE + 3
 AUDIENCE: Final = "Gold members"
 
-# The Discord role of each of the policy's roles; no role means anything in another server.
-ROLES: Final[Mapping[str, int]] = MappingProxyType(
-    {"compose": _BASE + 21, "approve": _BASE + 22, "operate": _BASE + 23, "audit": _BASE + 24}
-)
+# No role means anything in another server.
 OTHER_ROLES: Final[Mapping[str, int]] = MappingProxyType(
     {"compose": _BASE + 31, "approve": _BASE + 32, "operate": _BASE + 33, "audit": _BASE + 34}
 )
@@ -90,31 +86,17 @@ LOST_BEFORE: Final = _person(8, "Fritz", "approve")
 GAINED_BEFORE: Final = _person(5, "Gwen")
 
 
-def _server(name: str, guild: int, roles: Mapping[str, int], channel: int) -> str:
-    held = ", ".join(f"{role} = [{number}]" for role, number in roles.items())
-    return f"""\
-[[server]]
-name = "{name}"
-guild = {guild}
-channels = {{ review = {channel}, audit = {channel + 1} }}
-roles = {{ {held} }}
-rules = {{ approvals = 2, undo_window = "10s", review_expires = "24h", missed_after = "15m" }}
-[[server.topic]]
-id = "news"
-name = "News"
+_TEMPLATE: Final = f"""\
 [[server.template]]
 name = "We are down"
 audience = "{AUDIENCE}"
 topic = "news"
 subject = "We are down"
 content = "Since {{since}}"
-[[server.audience]]
-name = "{AUDIENCE}"
-size = 20
-targets.experiences = ["exp_gold"]
 """
 
 
-POLICY: Final = _server("Sunrise Trading", GUILD, ROLES, _BASE + 11) + _server(
-    "Moonlight", OTHER_GUILD, OTHER_ROLES, _BASE + 13
+_PARTS: Final = (_TEMPLATE, audience(AUDIENCE, "exp_gold"))
+POLICY: Final = server(*_PARTS, guild=GUILD, roles=ROLES, rules=rules(2)) + server(
+    *_PARTS, name="Moonlight", guild=OTHER_GUILD, roles=OTHER_ROLES, review=_BASE + 13, rules=rules(2)
 )

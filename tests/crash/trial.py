@@ -11,56 +11,32 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
-from pydantic import SecretStr
-
+from bot import app
 from bot.broadcast import Broadcast, Status
 from bot.clock import utc_now
 from bot.delivery import Delivery, DeliveryStatus
 from bot.errors import StoreError
-from bot.key_trust import Credential, Verdict, keep
-from bot.lifecycle import Lifecycle
+from bot.key_trust import Verdict, keep
 from bot.notification import Notification, Text
-from bot.permissions import Actor
-from bot.policy.loading import parse_policy
 from bot.service import Service
 from bot.store import Access, Store, Transaction
 from bot.store.facts import STARTS, UNKNOWN_STREAK
-from bot.whop import gateway_for
 from tests.crash.fault_server import identity, pushes
 from tests.crash.faults import SILENT_SECONDS, written
 from tests.crash.tally import Tally
 from tests.crash.whop_process import WhopProcess
 from tests.crash.worker import Order, Worker
+from tests.harness.people import Members, approved, member
+from tests.harness.policy import APPROVE, COMPOSE, audience, parsed, rules, server
+from tests.harness.process import settings_of
+from tests.harness.wire import KEY
 
-KEY: Final = "fake-whop-key"
-GUILD, COMPOSE, APPROVE = 104900000000000001, 104900000000000021, 104900000000000022
-MAYA = Actor(id=104900000000000031, name="Maya", guild_id=GUILD, roles=frozenset({COMPOSE}))
-OMAR = Actor(id=104900000000000032, name="Omar", guild_id=GUILD, roles=frozenset({APPROVE}))
-POLICY: Final = f"""\
-[[server]]
-name = "Sunrise"
-guild = {GUILD}
-channels = {{ review = 104900000000000011, audit = 104900000000000012 }}
-[server.roles]
-compose = [{COMPOSE}]
-approve = [{APPROVE}]
-operate = [104900000000000023]
-audit = [104900000000000024]
-[server.rules]
-undo_window = "0s"
-missed_after = "20h"
-[[server.topic]]
-id = "announcements"
-name = "Announcements"
-[[server.audience]]
-name = "One"
-size = 20
-targets.experiences = ["exp_one"]
-[[server.audience]]
-name = "Three"
-size = 20
-targets.experiences = ["exp_one", "exp_two", "exp_three"]
-"""
+MAYA, OMAR = member(1, "Maya", COMPOSE), member(2, "Omar", APPROVE)
+POLICY: Final = server(
+    audience("One", "exp_one"),
+    audience("Three", "exp_one", "exp_two", "exp_three"),
+    rules=rules(undo="0s", missed="20h"),
+)
 # Two migrations at once in one process would take each other's database.
 _MIGRATING: Final = asyncio.Lock()
 UNDER_WAY: Final = frozenset({Status.APPROVED, Status.SENDING})
@@ -89,7 +65,7 @@ class Mode:
         return f"{self.key} {self.database}"
 
 
-class Bench:
+class Trial:
     """Everything one trial needs; the numbers of what was done to the workers are kept on it."""
 
     def __init__(
@@ -113,39 +89,38 @@ class Bench:
         (folder / "herald.toml").write_text(POLICY, encoding="utf-8")
         whop = WhopProcess(folder / "pushes.log", honours=mode.is_proven)
         origin = f"http://127.0.0.1:{whop.port}"
-        gateway = gateway_for(mode.generation, origin=origin)
-        credential = Credential.of(gateway, origin=origin, api_key=SecretStr(KEY))
-        lifecycle = Lifecycle(
-            policy=parse_policy(POLICY, name="herald.toml"),
-            gateway=gateway,
-            destination=origin,
-            clock=utc_now,
-        )
+        settings = settings_of(url, folder, origin=origin, generation=mode.generation)
         async with AsyncExitStack() as stack:
             async with _MIGRATING:
                 store = await stack.enter_async_context(Store.open(url, alone=False))
-            service = Service(store=store, lifecycle=lifecycle, clock=utc_now)
-            bench = cls(mode, folder=folder, url=url, store=store, service=service, whop=whop)
+            worker = await stack.enter_async_context(
+                app.Worker.open(
+                    settings,
+                    parsed(POLICY),
+                    store=store,
+                    role_source=Members((MAYA, OMAR)),
+                )
+            )
+            service, credential = worker.service, worker.service.gate.credential
+            trial = cls(mode, folder=folder, url=url, store=store, service=service, whop=whop)
+            assert credential
             if mode.is_proven:
-                with store.begin() as tx:
-                    keep(tx, credential, Verdict(honoured=True, words=""), at=utc_now())
+                await store.write(keep, credential, Verdict(honoured=True, words=""), at=utc_now())
             await whop.start()
             try:
-                yield bench
+                yield trial
             finally:
-                await bench.end_all()
+                await trial.end_all()
                 await whop.kill()
 
     # --- broadcasts --------------------------------------------------------------------------------
 
     async def approve(self, audience: str, plan: Sequence[str] = ()) -> int:
         """Bring a broadcast to the moment in which it is due; return its number."""
-        words = Text(subject=f"Trial {next(self._numbers)}", content=written(plan))
-        hello = Notification(topic="announcements", all=words)
-        draft = await self._service.compose(MAYA, audience=audience, notification=hello, channel_id=1)
-        await self._service.submit(MAYA, draft.id, revision=1)
-        await self._service.approve(OMAR, draft.id, revision=1)
-        return draft.id
+        text = Text(subject=f"Trial {next(self._numbers)}", content=written(plan))
+        words = Notification(topic="news", all=text)
+        due = await approved(self._service, audience, author=MAYA, approver=OMAR, words=words)
+        return due.id
 
     async def under_way(self) -> list[Broadcast]:
         """Return what has not come to its end."""
@@ -177,7 +152,7 @@ class Bench:
         file = self._folder / f"worker-{slot}.env"
         settings = {
             "DISCORD_TOKEN": "fake-discord-token",
-            "WHOP_API_KEY": KEY,
+            "WHOP_API_KEY": KEY.get_secret_value(),
             "WHOP_API": self.mode.generation,
             "WHOP_BASE_URL": f"http://127.0.0.1:{self.whop.port}",
             "DATABASE_URL": self._url,

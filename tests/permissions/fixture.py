@@ -2,25 +2,24 @@
 
 import sqlite3
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager, closing
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Self
 
-from pydantic import SecretStr
-
+from bot.app import Worker
 from bot.broadcast import Broadcast, Status, Step
 from bot.delivery import DeliveryStatus
 from bot.key_trust import Credential, Verdict, keep
-from bot.lifecycle import Lifecycle
 from bot.notification import Notification, Text
-from bot.policy.loading import parse_policy
 from bot.service import Service
 from bot.store import Access, Store, Transaction
 from bot.store.tables import metadata
-from bot.whop import gateway_for
 from tests.database import new_file
+from tests.harness.clock import NOW
+from tests.harness.people import Members
+from tests.harness.policy import parsed
+from tests.harness.process import settings_of
 from tests.permissions.people import (
     AUDIENCE,
     GAINED_BEFORE,
@@ -35,8 +34,7 @@ from tests.permissions.people import (
 # Every private name in here belongs to the product.
 # pyright: reportPrivateUsage=false
 
-NOW: Final = datetime(2026, 11, 23, 9, 41, tzinfo=UTC)
-ORIGIN: Final = "https://whop.invalid"
+ORIGIN: Final = "https://sandbox-api.whop.com"
 CHANNEL: Final = 19
 Rows = dict[str, list[tuple[Any, ...]]]
 
@@ -54,7 +52,7 @@ class Line(NamedTuple):
 
 
 @dataclass(slots=True, kw_only=True)
-class Scene:
+class Fixture:
     """A broadcast in one status, a way back to that after each change, and sight of all tables."""
 
     service: Service
@@ -69,8 +67,8 @@ class Scene:
     async def open(cls, folder: Path, status: Status) -> AsyncGenerator[Self, None]:
         """Build it in a new database."""
         path = folder / "herald.db"
-        async with Store.open(new_file(folder)) as store:
-            service = _service(store)
+        async with Store.open(new_file(folder)) as store, AsyncExitStack() as stack:
+            service = await stack.enter_async_context(_service(store, folder))
             number = await _composed_again(store, service)
             await _bring(store, service, number, status)
             with store.begin(Access.READ) as tx:
@@ -79,9 +77,9 @@ class Scene:
             await _hurry(store)
             with closing(sqlite3.connect(path)) as file, closing(sqlite3.connect(":memory:")) as copy:
                 file.backup(copy)
-                scene = cls(service=service, it=it, _store=store, _file=file, _copy=copy)
-                scene.untouched = scene.rows()
-                yield scene
+                fixture = cls(service=service, it=it, _store=store, _file=file, _copy=copy)
+                fixture.untouched = fixture.rows()
+                yield fixture
 
     def reset(self) -> None:
         """Put everything back to how it was."""
@@ -121,16 +119,13 @@ async def _hurry(store: Store) -> None:
         tx._connection.exec_driver_sql("PRAGMA synchronous = OFF")
 
 
-def _service(store: Store) -> Service:
-    gateway = gateway_for("v1", origin=ORIGIN)
-    lifecycle = Lifecycle(
-        policy=parse_policy(POLICY, name="herald.toml"),
-        gateway=gateway,
-        destination=ORIGIN,
-        clock=lambda: NOW,
-    )
-    credential = Credential.of(gateway, origin=ORIGIN, api_key=SecretStr("fake-whop-key"))
-    return Service(store=store, lifecycle=lifecycle, clock=lambda: NOW, credential=credential)
+@asynccontextmanager
+async def _service(store: Store, folder: Path) -> AsyncGenerator[Service, None]:
+    settings = settings_of("sqlite:///never opened", folder, origin=ORIGIN)
+    async with Worker.open(
+        settings, parsed(POLICY), store=store, role_source=Members(), clock=lambda: NOW
+    ) as worker:
+        yield worker.service
 
 
 async def _composed_again(store: Store, service: Service) -> int:
