@@ -44,6 +44,17 @@ def nothing_to_prove(gateway: WhopGateway) -> str:
     return f"Whop's {gateway.generation} has no idempotency keys, so there is nothing to prove."
 
 
+def look_at_database(settings: Settings) -> list[str]:
+    """Return why the database cannot be used now, or nothing; one that is not made yet is no mistake."""
+    if settings.has_database_file and not settings.database_file.exists():
+        return []
+    try:
+        Store.reach(settings.database_url.get_secret_value())
+    except HeraldError as error:
+        return [str(error)]
+    return []
+
+
 async def look_up_proof(settings: Settings, gateway: WhopGateway) -> str:
     """Return the line that says whether Whop's idempotency keys are proven, and how to prove them."""
     credential = Credential.of(gateway, origin=settings.whop_base_url, api_key=settings.whop_api_key)

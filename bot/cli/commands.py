@@ -24,7 +24,14 @@ from bot.lifecycle import Lifecycle
 from bot.notification import storable
 from bot.policy.loading import load_policy
 from bot.policy.model import Policy, UsersInExperience
-from bot.preflight import ask_discord, check_whop, look_at_mirror, look_up_proof, nothing_to_prove
+from bot.preflight import (
+    ask_discord,
+    check_whop,
+    look_at_database,
+    look_at_mirror,
+    look_up_proof,
+    nothing_to_prove,
+)
 from bot.service import REASON_LIMIT
 from bot.settings import Settings
 from bot.store import Store, Transaction
@@ -108,7 +115,7 @@ def check(
     # What waits is no mistake in the files: it does not keep a script from starting what would post it.
     for sentence in look_at_mirror(settings, policy, now=utc_now()):
         out.print(f"[yellow]![/] {_shown(sentence)}")
-    problems = _complete(_ask(settings, policy))
+    problems = [*look_at_database(settings), *_complete(_ask(settings, policy))]
     for sentence in problems:
         out.print(f"[red]✗[/] {_shown(sentence)}")
     if problems:

@@ -71,6 +71,8 @@ def _create_engine(url: URL) -> Engine:
         "connect_timeout": CONNECT_SECONDS,
         "options": " ".join(f"-c {name}={value}" for name, value in _OPTIONS.items()),
         "application_name": "herald",
+        # Without it, a database that knows no encoding gives bytes where the driver expects words.
+        "client_encoding": "utf8",
     }
     try:
         return create_engine(
@@ -93,6 +95,11 @@ def _check(session: Connection, url: URL, *, alone: bool) -> None:
         raise ConfigurationError(
             f"DATABASE_URL: {place} confirms what it may still forget: connect to the server itself,"
             " with synchronous_commit on."
+        )
+    if (encoding := session.scalar(text("SHOW server_encoding"))) != "UTF8":
+        raise ConfigurationError(
+            f"DATABASE_URL: {place} keeps its texts in {encoding}, which lacks most of the world's"
+            " characters: make a database with ENCODING 'UTF8'."
         )
     if alone and not _lock_running(session):
         raise ConfigurationError(

@@ -97,24 +97,31 @@ class Store:
         return stack.enter_context(cls(engine, alone=alone))
 
     @classmethod
+    def reach(cls, database_url: str) -> None:
+        """Connect once, and change nothing; raise ConfigurationError if the database cannot be used."""
+        with ExitStack() as stack:
+            cls._reached(stack, make_url(database_url))
+
+    @classmethod
+    def _reached(cls, stack: ExitStack, url: URL) -> tuple[Engine, bool]:
+        with _explained(url):
+            if url.get_backend_name() == "postgresql":
+                engine = stack.enter_context(postgresql.opened(url, alone=False))
+            else:
+                engine = stack.enter_context(sqlite.opened(sqlite.existing(url), alone=False, to_read=True))
+            reading = engine.execution_options(**Access.READ.value[engine.dialect.name])
+            with reading.begin() as connection:
+                return engine, migrating.is_current(connection)
+
+    @classmethod
     @contextmanager
     def open_to_read(cls, database_url: str) -> Generator[Self, None, None]:
         """Open a database as it is, beside whoever has it: nothing in it is made, migrated or changed.
 
         Raises ConfigurationError if there is none, or if it is of another version.
         """
-        url = make_url(database_url)
         with ExitStack() as stack:
-            with _explained(url):
-                if url.get_backend_name() == "postgresql":
-                    engine = stack.enter_context(postgresql.opened(url, alone=False))
-                else:
-                    engine = stack.enter_context(
-                        sqlite.opened(sqlite.existing(url), alone=False, to_read=True)
-                    )
-                reading = engine.execution_options(**Access.READ.value[engine.dialect.name])
-                with reading.begin() as connection:
-                    current = migrating.is_current(connection)
+            engine, current = cls._reached(stack, make_url(database_url))
             if not current:
                 raise ConfigurationError(
                     "DATABASE_URL: the database was written by an older Herald: `herald migrate` brings it up"
