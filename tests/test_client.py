@@ -2,15 +2,16 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
-from typing import Any
+from typing import Any, cast
 
+import discord
 import pytest
 import yarl
 from pydantic import SecretStr
 from structlog.testing import capture_logs
 
 from bot.broadcast import Status
-from bot.chat.client import RESTARTING, HeraldBot, RestRoles
+from bot.chat.client import ASK_SECONDS, REFUSED_SECONDS, RESTARTING, HeraldBot, RestRoles, ask_members
 from bot.errors import ConfigurationError, Unreachable
 from bot.sandbox.sandbox import Sandbox, answer, response
 from bot.store import Access
@@ -263,6 +264,60 @@ async def test_a_discord_that_does_not_answer_says_nothing_about_roles(v5: Sandb
 async def test_before_the_login_nobody_can_be_asked(v5: Sandbox) -> None:
     with pytest.raises(Unreachable, match="not logged in"):
         await fresh(v5).roles_of(GUILD, MAYA)
+
+
+def client_at(sandbox: Sandbox, now: list[float]) -> HeraldBot:
+    """Return the sandbox's client as it is once its time is what stands in `now`."""
+    client = sandbox.herald.client
+    client._steady = lambda: now[0]  # pyright: ignore[reportPrivateUsage]
+    return client
+
+
+async def test_a_list_of_members_that_discord_refused_is_asked_for_again_only_after_a_while(
+    v5: Sandbox,
+) -> None:
+    now = [1000.0]
+    client, guild = client_at(v5, now), v5.world.guild
+    v5.world.env.inject_error("GET", "/guilds/*/members", status=403)
+    for later in (0.0, REFUSED_SECONDS):
+        now[0] = 1000.0 + later
+        with pytest.raises(Unreachable, match="Forbidden"):
+            await client.members_of(guild.id, max_age=10)
+    now[0] += 0.1
+    assert v5.person("Omar").id in {one.id for one in await client.members_of(guild.id, max_age=10)}
+
+
+async def test_a_list_of_members_that_only_failed_is_asked_for_again_at_once(v5: Sandbox) -> None:
+    client, guild = client_at(v5, [1000.0]), v5.world.guild
+    v5.world.env.inject_error("GET", "/guilds/*/members", status=404)
+    with pytest.raises(Unreachable):
+        await client.members_of(guild.id)
+    assert await client.members_of(guild.id)
+
+
+class SlowDiscord:
+    """Discord with 2,500 members, where each page of them takes most of the time that an answer may."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.http = self
+        self._passed = 0.0
+        loop = asyncio.get_running_loop()
+        real = loop.time
+        monkeypatch.setattr(loop, "time", lambda: real() + self._passed)
+
+    async def get_members(self, _guild_id: int, limit: int, after: int | None) -> list[dict[str, Any]]:
+        self._passed += ASK_SECONDS * 0.6
+        # So that a time-out which is over by now comes.
+        for _ in range(3):
+            await asyncio.sleep(0)
+        first = (after or 0) + 1
+        numbers = range(first, min(first + limit, 2501))
+        return [{"user": {"id": str(one), "username": "Omar"}, "roles": []} for one in numbers]
+
+
+async def test_each_page_of_a_large_servers_members_has_its_own_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = await ask_members(cast("discord.Client", SlowDiscord(monkeypatch)), GUILD)
+    assert [one.id for one in found] == list(range(1, 2501))
 
 
 MEMBER = f"GET /guilds/{GUILD}/members/{MAYA}"

@@ -21,6 +21,7 @@ from typing_extensions import override
 
 from bot.audit.watcher import Watcher
 from bot.chat.announcer import Cards
+from bot.clock import Steady
 from bot.errors import REFUSED_BY_DISCORD, ConfigurationError, NotReady, Refused, StoreError, Unreachable
 from bot.notification import reveal, storable
 from bot.permissions import Actor
@@ -36,6 +37,8 @@ ATTACHED_BYTES: Final = 128 * 1024
 # How old a list of all members may be, and how many Discord gives at once.
 MEMBERS_SECONDS: Final = 300.0
 MEMBERS_PAGE: Final = 1000
+# How long it counts that Discord refused that list: only the owner's Server Members Intent changes it.
+REFUSED_SECONDS: Final = 300.0
 _NOT_A_ROLE: Final = re.compile(r"<(?!@&\d+>)")
 FIRST_WAIT_SECONDS: Final = 2.0
 LONGEST_WAIT_SECONDS: Final = 60.0
@@ -57,7 +60,15 @@ class HeraldBot(commands.Bot):
 
     cards: Cards
 
-    def __init__(self, *, service: Service, store: Store, watcher: Watcher, environment: str) -> None:
+    def __init__(
+        self,
+        *,
+        service: Service,
+        store: Store,
+        watcher: Watcher,
+        environment: str,
+        steady: Steady = time.monotonic,
+    ) -> None:
         super().__init__(
             command_prefix=commands.when_mentioned,
             help_command=None,
@@ -74,8 +85,10 @@ class HeraldBot(commands.Bot):
         self.session = secrets.token_hex(8)
         self.presses: Mapping[str, Press] = {}
         self._store = store
+        self._steady = steady
         self._draining = False
         self._members: dict[int, tuple[float, Sequence[Actor]]] = {}
+        self._members_refused: dict[int, tuple[float, str]] = {}
         self._under_way: set[asyncio.Task[Any]] = set()
         self.tree.on_error = self._on_tree_error
         # Commands, buttons and modals part ways behind this one place.
@@ -144,14 +157,22 @@ class HeraldBot(commands.Bot):
     async def members_of(self, guild_id: int, *, max_age: float = MEMBERS_SECONDS) -> Sequence[Actor]:
         """Return all members with their roles, asked at most `max_age` seconds ago; raise Unreachable.
 
-        Discord tells only those bots whose Server Members Intent is on.
+        Discord tells only those bots whose Server Members Intent is on. Its refusal counts for a while.
         """
-        now = time.monotonic()
+        now = self._steady()
+        refused_at, refusal = self._members_refused.get(guild_id, (float("-inf"), None))
+        if refusal is not None and now - refused_at <= REFUSED_SECONDS:
+            raise Unreachable(refusal)
         asked_at, members = self._members.get(guild_id, (float("-inf"), ()))
         if now - asked_at > max_age:
             if self.application is None or self.is_closed():
                 raise Unreachable("Discord cannot be asked now (not logged in).")
-            members = await ask_members(self, guild_id)
+            try:
+                members = await ask_members(self, guild_id)
+            except Unreachable as error:
+                if isinstance(error.__cause__, discord.Forbidden):
+                    self._members_refused[guild_id] = (now, str(error))
+                raise
             self._members[guild_id] = (now, members)
         return members
 
@@ -260,15 +281,16 @@ async def ask_roles(client: discord.Client, guild_id: int, user_id: int) -> froz
 
 
 async def ask_members(client: discord.Client, guild_id: int) -> Sequence[Actor]:
-    """Ask Discord for all members of a server; raise Unreachable if it does not tell."""
+    """Ask Discord for all members of a server, page by page; raise Unreachable if it does not tell."""
     found: list[Actor] = []
-    async with _asking():
-        while True:
-            after = found[-1].id if found else None
+    while True:
+        after = found[-1].id if found else None
+        # A large server's list takes longer than any one answer may.
+        async with _asking():
             page = await client.http.get_members(guild_id, MEMBERS_PAGE, after)
-            found += [_member(guild_id, one) for one in page]
-            if len(page) < MEMBERS_PAGE:
-                return found
+        found += [_member(guild_id, one) for one in page]
+        if len(page) < MEMBERS_PAGE:
+            return found
 
 
 def _member(guild_id: int, payload: Any) -> Actor:

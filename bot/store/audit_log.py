@@ -9,12 +9,14 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     RowMapping,
+    Select,
     String,
     and_,
     bindparam,
     func,
     insert,
     select,
+    text,
     type_coerce,
 )
 
@@ -25,6 +27,8 @@ from bot.store.tables import audit_events, broadcasts
 from bot.value import Person
 
 BATCH: Final = 2000
+# So many broadcasts of an audience are looked at one by one, when its events are searched for.
+RARE: Final = 500
 _MOMENT: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}")
 # Just what stands there: what is made of a moment on the way might hide that its text was changed.
 _AS_IT_STANDS: Final = [
@@ -39,6 +43,16 @@ _LAST: Final = (
     .where(audit_events.c.guild_id == bindparam("guild_id"))
     .order_by(audit_events.c.sequence.desc())
     .limit(1)
+)
+
+# Each audience is found after the one before it, however many broadcasts each has.
+_AUDIENCES: Final = text(
+    "WITH RECURSIVE known(audience) AS ("
+    " SELECT min(audience) FROM broadcasts WHERE guild_id = :guild_id"
+    " UNION ALL"
+    " SELECT (SELECT min(audience) FROM broadcasts WHERE guild_id = :guild_id AND audience > known.audience)"
+    " FROM known WHERE known.audience IS NOT NULL"
+    ") SELECT audience FROM known WHERE audience IS NOT NULL"
 )
 
 
@@ -94,6 +108,8 @@ class AuditLog:
     def newest(self, search: Search, *, before: int | None = None, limit: int) -> list[Event]:
         """Return what was found, newest first, of the lines with a number below `before`."""
         query = select(audit_events).where(*_conditions(search))
+        if search.guild_id is not None and search.audience is not None:
+            query = select(audit_events).where(*self._of_audience(search, search.guild_id, search.audience))
         if before is not None:
             query = query.where(audit_events.c.sequence < before)
         query = query.order_by(audit_events.c.sequence.desc(), audit_events.c.guild_id).limit(limit)
@@ -117,9 +133,12 @@ class AuditLog:
 
     def heads(self, guild_id: int | None = None) -> dict[int, Anchor]:
         """Return the last line of each server's chain."""
+        if guild_id is not None:
+            # The end of one chain is found, where the greatest of a group would be searched for.
+            row = self._connection.execute(_LAST, {"guild_id": guild_id}).first()
+            return {guild_id: Anchor(row.sequence, row.digest)} if row else {}
         last = (
             select(audit_events.c.guild_id, func.max(audit_events.c.sequence).label("sequence"))
-            .where(*_conditions(Search(guild_id=guild_id)))
             .group_by(audit_events.c.guild_id)
             .subquery()
         )
@@ -135,10 +154,31 @@ class AuditLog:
 
     def audiences(self, guild_id: int | None = None) -> list[str]:
         """Return the names of all audiences that a broadcast was ever meant for."""
-        query = select(broadcasts.c.audience).distinct().order_by(broadcasts.c.audience)
         if guild_id is not None:
-            query = query.where(broadcasts.c.guild_id == guild_id)
+            return list(self._connection.scalars(_AUDIENCES, {"guild_id": guild_id}))
+        query = select(broadcasts.c.audience).distinct().order_by(broadcasts.c.audience)
         return list(self._connection.scalars(query))
+
+    def _of_audience(self, search: Search, guild_id: int, audience: str) -> list[ColumnElement[bool]]:
+        """Return the conditions so that the newest are found soon, whether they are few or many."""
+        rest = _conditions(search.model_copy(update={"audience": None}))
+        meant = _meant_for(guild_id, audience)
+        if self._is_rare(guild_id, audience):
+            return [*rest, audit_events.c.broadcast_id.in_(meant)]
+        # From the newest event on, each is asked whom its broadcast is for.
+        whom = select(broadcasts.c.audience).where(
+            broadcasts.c.id == audit_events.c.broadcast_id, broadcasts.c.guild_id == guild_id
+        )
+        return [*rest, whom.scalar_subquery() == audience]
+
+    def _is_rare(self, guild_id: int, audience: str) -> bool:
+        """Tell whether so few broadcasts are meant for an audience that each of them can be looked at."""
+        meant = _meant_for(guild_id, audience).limit(1).offset(RARE)
+        return self._connection.scalar(meant) is None
+
+
+def _meant_for(guild_id: int, audience: str) -> Select[tuple[int]]:
+    return select(broadcasts.c.id).where(broadcasts.c.guild_id == guild_id, broadcasts.c.audience == audience)
 
 
 def _by_person(person: int | str) -> ColumnElement[bool]:
