@@ -1,8 +1,9 @@
 """A transaction: everything that can be read and written, kept or dropped as one."""
 
 from datetime import datetime
+from typing import Final
 
-from sqlalchemy import Connection, delete
+from sqlalchemy import Connection, delete, select
 
 from bot.broadcast import Broadcast
 from bot.store import postgresql
@@ -16,6 +17,9 @@ from bot.store.mirror_posts import MirrorPosts
 from bot.store.outbox import Outbox
 from bot.store.tables import interactions
 from bot.store.template_approvals import TemplateApprovals
+
+# Of what is no longer needed: far more than come in the hour between two times.
+FORGOTTEN_AT_ONCE: Final = 20_000
 
 
 class Transaction:
@@ -42,8 +46,14 @@ class Transaction:
         return self._connection.scalar(new) is not None
 
     def forget_interactions(self, *, before: datetime) -> None:
-        """Drop what was noted of interactions before that moment: Discord repeats none after so long."""
-        self._connection.execute(delete(interactions).where(interactions.c.at < before))
+        """Drop what was noted of interactions before that moment: Discord repeats none after so long.
+
+        The oldest first, and not more at once than keeps nobody waiting; the rest is dropped next time.
+        """
+        old = select(interactions.c.id).where(interactions.c.at < before).order_by(interactions.c.at)
+        self._connection.execute(
+            delete(interactions).where(interactions.c.id.in_(old.limit(FORGOTTEN_AT_ONCE)))
+        )
 
     def claim_alone(self) -> None:
         """Wait until no other process claims, so that all together keep to one rate."""
