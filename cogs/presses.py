@@ -40,8 +40,8 @@ async def _edit_phone(interaction: Interaction, number: int, revision: int) -> N
 async def _submit(interaction: Interaction, number: int, revision: int) -> None:
     client = interaction.client
     service = client.service
-    broadcast = await service.ask(actor_of(interaction), Action.SUBMIT, number, revision=revision)
-    as_submitted = broadcast.model_copy(update={"lent": await service.lent_to(broadcast)})
+    broadcast, lent = await service.submittable(actor_of(interaction), number, revision=revision)
+    as_submitted = broadcast.model_copy(update={"lent": lent})
     summary = cards_of(client).confirmation(as_submitted)
     asks = as_submitted.agreed < service.lifecycle.server_of(broadcast).quorum(broadcast.audience)
     await interaction.response.send_modal(ConfirmModal(interaction, broadcast, summary, asks=asks))

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from bot.audit.search import Search, read_search
 from bot.broadcast import Approval, Broadcast
 from bot.clock import Clock
+from bot.errors import Refused
 from bot.key_trust import Credential
 from bot.lifecycle import Lifecycle
 from bot.permissions import Action, Actor, decide
@@ -22,10 +23,11 @@ __all__ = ["REASON_LIMIT", "Gate", "Service", "Standing"]
 class Service:
     """What people can do with broadcasts; every refusal is a sentence and stands in the record."""
 
-    may_compose = UseCase(drafting.may_compose, Action.COMPOSE, writes=False)
+    _may_compose = UseCase(drafting.may_compose, Action.COMPOSE, writes=False)
     editable = UseCase(drafting.editable, Action.EDIT, writes=False)
     compose = UseCase(drafting.compose, Action.COMPOSE)
     edit = UseCase(drafting.edit, Action.EDIT)
+    submittable = UseCase(drafting.submittable, Action.SUBMIT, writes=False)
     submit = UseCase(drafting.submit, Action.SUBMIT)
 
     ask = UseCase(gate.ask, writes=False)
@@ -96,6 +98,14 @@ class Service:
         """Return the Discord roles that may approve in the actor's server."""
         server = self.policy.server(actor.guild_id)
         return server.roles.approve if server else ()
+
+    async def may_compose(self, actor: Actor, *, audience: str, topic: str) -> None:
+        """Raise Refused if composing this could only be refused later, before anything is typed."""
+        try:
+            # The form opens without a word from the database; only a refusal is recorded there.
+            drafting.check_choice(self.gate, actor, audience=audience, topic=topic)
+        except Refused:
+            await self._may_compose(actor, audience=audience, topic=topic)
 
     async def lent_to(self, broadcast: Broadcast) -> Sequence[Approval]:
         """Return the approvals that submitting the draft would let count as one."""

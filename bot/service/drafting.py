@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from bot.broadcast import Broadcast, Step
+from bot.broadcast import Approval, Broadcast, Step
 from bot.errors import NotReady
 from bot.notification import Notification
 from bot.permissions import Action, Actor, approvers
@@ -14,8 +14,21 @@ from bot.store import Transaction
 def may_compose(tx: Transaction, gate: Gate, actor: Actor, *, audience: str, topic: str) -> None:
     """Raise Refused if composing this could only be refused later, before anything is typed."""
     _ = tx
+    check_choice(gate, actor, audience=audience, topic=topic)
+
+
+def check_choice(gate: Gate, actor: Actor, *, audience: str, topic: str) -> None:
+    """Do the same by the policy alone, before a database is asked anything."""
     gate.decide(actor, Action.COMPOSE)
     gate.choose(actor, audience, topic)
+
+
+def submittable(
+    tx: Transaction, gate: Gate, actor: Actor, broadcast_id: int, *, revision: int
+) -> tuple[Broadcast, tuple[Approval, ...]]:
+    """Return a draft that the actor could submit, and the approvals that would then count as one."""
+    broadcast = gate.admit(tx, actor, Action.SUBMIT, broadcast_id, revision)
+    return broadcast, lending.lenders(tx, gate.lifecycle, broadcast)
 
 
 def editable(tx: Transaction, gate: Gate, actor: Actor, broadcast_id: int) -> Broadcast:
