@@ -15,32 +15,13 @@ import pytest
 from bot.app import Herald, Worker, run
 from bot.chat import announcer
 from bot.errors import ConfigurationError
-from bot.policy.loading import parse_policy
 from bot.sandbox.sandbox import UNDONE, Sandbox, readable
 from bot.sandbox.whop import Fault
 from bot.sending import dispatcher
 from bot.settings import Settings
 from bot.store import Access
 from tests.conftest import MakeSettings
-
-POLICY = """\
-[[server]]
-name = "Sunrise"
-guild = 104900000000000001
-channels = { review = 104900000000000011, audit = 104900000000000012 }
-[server.roles]
-compose = [104900000000000021]
-approve = [104900000000000022]
-operate = [104900000000000023]
-audit = [104900000000000024]
-[[server.topic]]
-id = "news"
-name = "News"
-[[server.audience]]
-name = "Gold"
-size = 20
-targets = { TARGETS }
-"""
+from tests.harness.policy import audience, parsed, server
 
 
 @pytest.fixture(autouse=True)
@@ -69,7 +50,7 @@ def listening(herald: Herald, address: str) -> Herald:
 @asynccontextmanager
 async def unconnected(settings: Settings) -> AsyncGenerator[Herald, None]:
     """Give a Herald whose client has never reached Discord."""
-    policy = parse_policy(POLICY.replace("TARGETS", 'products = ["prod_Gold"]'), name="herald.toml")
+    policy = parsed(server(audience("Gold", "prod_gold")))
     async with Herald.open(settings, policy) as herald:
         yield herald
 
@@ -311,7 +292,9 @@ async def test_an_address_in_use_ends_the_start_and_leaves_nothing_running(
 async def test_an_audience_that_the_generation_cannot_reach_refuses_the_start(
     tmp_path: Path, make_settings: MakeSettings
 ) -> None:
-    policy = parse_policy(POLICY.replace("TARGETS", 'team = "biz_Sunrise"'), name="herald.toml")
+    policy = parsed(
+        server(audience("Gold", "prod_gold")).replace('products = ["prod_gold"]', 'team = "biz_Sunrise"')
+    )
     with pytest.raises(ConfigurationError, match="team"):
         async with Herald.open(make_settings(), policy):
             pass

@@ -15,36 +15,18 @@ from pydantic import SecretStr
 
 from bot import log
 from bot.app import Herald
-from bot.policy.loading import parse_policy
 from bot.redaction import HIDDEN
 from bot.sandbox.sandbox import API_KEY, Sandbox, answer, readable
 from bot.sandbox.whop import Fault
 from bot.store import Access
 from tests.conftest import MakeSettings, OpenSandbox
+from tests.harness.policy import parsed
 
 SHORT = "key-that-must-not-show"
 # One contains the other; a quote, a backslash and a percent sign are printed differently by repr.
 LONG = f"{SHORT}-and-more"
 ODD = "odd\\back%sslash{0}key"
 SECRETS = (SHORT, LONG, ODD)
-
-POLICY = """\
-[[server]]
-name = "Sunrise"
-guild = 104900000000000001
-channels = { review = 104900000000000011, audit = 104900000000000012 }
-[server.roles]
-compose = [104900000000000021]
-approve = [104900000000000022]
-operate = [104900000000000023]
-audit = [104900000000000024]
-[[server.topic]]
-id = "news"
-name = "News"
-[[server.audience]]
-name = "Gold"
-targets = { experiences = ["exp_Gold"] }
-"""
 
 
 @pytest.fixture(params=["json", "console"])
@@ -212,7 +194,7 @@ def test_the_level_counts_for_herald_and_the_frames_of_libraries_are_never_logge
 
 async def test_no_object_of_herald_shows_a_secret(make_settings: MakeSettings) -> None:
     settings = make_settings(discord_token=SHORT, whop_api_key=LONG, whop_api="v1")
-    async with Herald.open(settings, parse_policy(POLICY, name="herald.toml")) as herald:
+    async with Herald.open(settings, parsed()) as herald:
         transport = herald.dispatcher._transport  # pyright: ignore[reportPrivateUsage]
         for thing in (
             settings,
