@@ -164,7 +164,9 @@ class AuditLog:
         rest = _conditions(search.model_copy(update={"audience": None}))
         meant = _meant_for(guild_id, audience)
         if self._is_rare(guild_id, audience):
-            return [*rest, audit_events.c.broadcast_id.in_(meant)]
+            # From their broadcasts on: as a sum, the server's number leads no planner to its whole chain.
+            rest = _conditions(search.model_copy(update={"audience": None, "guild_id": None}))
+            return [*rest, audit_events.c.guild_id + 0 == guild_id, audit_events.c.broadcast_id.in_(meant)]
         # From the newest event on, each is asked whom its broadcast is for.
         whom = select(broadcasts.c.audience).where(
             broadcasts.c.id == audit_events.c.broadcast_id, broadcasts.c.guild_id == guild_id

@@ -45,7 +45,9 @@ class MirrorPosts:
     def told_in(self, guild_id: int, sequence: int) -> list[int]:
         """Return of which lines' posts a line of the record tells."""
         told = or_(posts.c.gone_in == sequence, posts.c.edited_in == sequence)
-        query = select(posts.c.sequence).where(posts.c.guild_id == guild_id, _IS_LINE, told)
+        # What both planners know the index by.
+        found = or_(posts.c.gone_in.is_not(None), posts.c.edited_in.is_not(None))
+        query = select(posts.c.sequence).where(posts.c.guild_id == guild_id, _IS_LINE, found, told)
         return list(self._connection.scalars(query.order_by(posts.c.sequence)))
 
     def newest(self, guild_id: int, *, limit: int) -> list[Posted]:
