@@ -20,7 +20,7 @@ from bot.preflight import look_at_mirror
 from bot.sandbox.sandbox import UNDONE, Sandbox, readable
 from bot.store import Access, Store
 from bot.store.outbox import PostKind
-from tests.test_app import POLICY
+from tests.harness.policy import audience, server
 from tests.test_audit import make_entry
 
 GUILD = 104900000000000001
@@ -186,7 +186,7 @@ def test_herald_check_says_what_waits_and_leaves_its_status_to_what_has_to_be_me
         return []
 
     monkeypatch.chdir(tmp_path)
-    Path("herald.toml").write_text(POLICY.replace("TARGETS", 'products = ["prod_Gold"]'), encoding="utf-8")
+    Path("herald.toml").write_text(server(audience("Gold", "prod_gold"), name="Sunrise"), encoding="utf-8")
     Path(".env").write_text("DISCORD_TOKEN=fake\nWHOP_API_KEY=fake\nWHOP_API=v5\n")
     monkeypatch.setattr(sys, "argv", ["herald", "check"])
     monkeypatch.setattr("bot.log.configure", no_log)

@@ -20,7 +20,7 @@ from bot.errors import Unreachable, Unreadable
 from bot.sandbox.sandbox import UNDONE, Sandbox
 from bot.store import Store
 from tests.fake_discord import TOKEN, USER, FakeDiscord
-from tests.test_app import POLICY
+from tests.harness.policy import audience, server
 from tests.test_audit import make_entry
 
 
@@ -195,7 +195,7 @@ async def test_the_command_ends_with_0_1_or_2_and_says_which_line_differs(
     monkeypatch.setattr("discord.http.Route.BASE", f"http://127.0.0.1:{unused_tcp_port}/api/v10")
     monkeypatch.setattr(sys, "argv", ["herald", "audit", "verify", "--mirror"])
     (tmp_path / ".env").write_text(f"DISCORD_TOKEN={TOKEN}\nWHOP_API_KEY=fake\nWHOP_API=v5\n")
-    policy = POLICY.replace("TARGETS", 'products = ["prod_Gold"]')
+    policy = server(audience("Gold", "prod_gold"), name="Sunrise")
     (tmp_path / "herald.toml").write_text(policy, encoding="utf-8")
     async with Store.open(f"sqlite:///{tmp_path}/data/herald.db") as store:
         with store.begin() as tx:
