@@ -4,6 +4,7 @@ import re
 from importlib import import_module
 from inspect import isfunction
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -29,9 +30,14 @@ def fault(file: str, name: str) -> str | None:
     test = getattr(module, name, None)
     if not isfunction(test) or test.__module__ != module.__name__:
         return f"tests/{file} has no {name}"
-    marks = [*getattr(module, "pytestmark", []), *getattr(test, "pytestmark", [])]
+    marks = [*_listed(getattr(module, "pytestmark", [])), *getattr(test, "pytestmark", [])]
     marked = NOT_RUN & {mark.name for mark in marks}
     return f"tests/{file} marks {name} as {marked}" if marked else None
+
+
+def _listed(marks: Any) -> list[Any]:
+    # Of a module pytest takes a single mark as well as several.
+    return [marks] if isinstance(marks, pytest.MarkDecorator) else [*marks]
 
 
 def faults(cell: str) -> list[str]:
