@@ -26,7 +26,7 @@ async def test_the_audit_mirror_catches_up_in_order_after_its_channel_was_unavai
     await sandbox.wait(UNDONE)
     assert numbers(sandbox) == []
     assert len(sandbox.whop.pushes) == 1
-    assert "was accepted by Whop" in sandbox.texts("moderators")[-1]
+    assert "was accepted by Whop" in sandbox.newest("moderators")
 
     sandbox.world.env.backend.faults.clear()
     await sandbox.wait(timedelta(minutes=6))
@@ -45,7 +45,7 @@ async def test_an_outage_of_all_channels_delays_no_send_and_loses_no_word(sandbo
     await sandbox.wait(timedelta(minutes=6))
     await sandbox.settle()
     assert "Accepted by Whop" in readable(sandbox.review_card())
-    assert "was accepted by Whop" in sandbox.texts("moderators")[-1]
+    assert "was accepted by Whop" in sandbox.newest("moderators")
     assert numbers(sandbox) == [1, 2, 3, 4, 5, 6]
 
 
@@ -112,7 +112,7 @@ async def test_a_record_that_has_to_wait_holds_nothing_else_up(sandbox: Sandbox)
     await sandbox.settle()
     await sandbox.approved()
     await sandbox.wait(UNDONE)
-    assert "was accepted by Whop" in sandbox.texts("moderators")[-1]
+    assert "was accepted by Whop" in sandbox.newest("moderators")
 
 
 async def test_a_line_that_fails_once_is_not_overtaken_by_the_lines_behind_it(sandbox: Sandbox) -> None:

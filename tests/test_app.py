@@ -97,8 +97,8 @@ async def test_what_is_in_flight_is_recorded_and_announced_before_the_end(sandbo
         sandbox.whop.release_slow()
     assert len(sandbox.whop.pushes) == 1
     assert readable(sandbox.review_card()).startswith("#1 · Accepted by Whop")
-    assert "was accepted by Whop" in sandbox.texts("moderators")[-1]
-    assert "accepted by Whop" in sandbox.texts("audit")[-1]
+    assert "was accepted by Whop" in sandbox.newest("moderators")
+    assert "accepted by Whop" in sandbox.newest("audit")
 
 
 async def test_the_answer_is_waited_for_before_anything_else_ends(

@@ -18,6 +18,7 @@ from bot.audit.export import FORMATS, Chapter, Export, Header, from_json, to_jso
 from bot.errors import ConfigurationError
 from bot.store import Access, Store, Transaction
 from bot.value import Person
+from tests.harness.found import only
 from tests.properties import examples
 from tests.test_audit import AWKWARD, make_chain, make_entry
 
@@ -374,7 +375,7 @@ def test_nothing_typed_becomes_a_formula_and_nothing_of_it_is_lost(begin: str, t
     typed = begin + text
     line = chain(make_entry(actor=Person(7, typed), detail=typed), previous=None).stored
     table = FORMATS["csv"].lines(HEADER, [line])
-    [cells] = list(csv.reader(StringIO(table, newline="")))
+    cells = only(list(csv.reader(StringIO(table, newline=""))))
     assert not any(cell.startswith(tuple("=+-@\t\r＝")) for cell in cells)
     assert cells[7].replace("'", "") == typed.replace("'", "")
     assert cells[0] == "Sunrise"

@@ -42,6 +42,7 @@ from cogs.notify import Notify
 from cogs.presses import PRESSES
 from cogs.template import draw_template
 from cogs.text import clip, fitting, plain, reveal, shorten, units
+from tests.harness.found import only
 
 NOW = datetime(2026, 11, 23, 9, 41, tzinfo=UTC)
 GUILD = 10490000000000000001 // 10
@@ -675,7 +676,7 @@ def test_a_frozen_card_says_by_whom_and_why_and_keeps_its_buttons(
     broadcast = scene.broadcast(status, approvals=())
     sent = deliveries(count, DeliveryStatus.UNKNOWN if status is Status.UNKNOWN else DeliveryStatus.IN_FLIGHT)
     shown = scene.cards.review(broadcast, sent, freeze=FREEZE)
-    [frozen] = [field.value for field in shown.embeds[0].fields if field.name == "❄️ Frozen"]
+    frozen = only([field.value for field in shown.embeds[0].fields if field.name == "❄️ Frozen"])
     assert frozen == (
         "Sending of all servers is frozen by Lena: Wrong price. What is under way is finished;"
         " nothing new starts."

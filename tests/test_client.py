@@ -17,6 +17,7 @@ from bot.sandbox.sandbox import Sandbox, answer, response
 from bot.store import Access
 from tests.conftest import OpenSandbox
 from tests.fake_discord import APPLICATION, TOKEN, USER, FakeDiscord
+from tests.harness.found import only
 from tests.waiting import until
 
 OUT_OF_REACH = "Discord is out of reach; what is approved is sent all the same"
@@ -209,7 +210,7 @@ async def test_at_the_end_what_was_typed_is_given_back(v5: Sandbox) -> None:
     values = {"subject": "We are live", "content": "The stream starts now.", "where": "same"}
     refused = response(await maya.submit_modal(form, values))
     assert refused.content.startswith(RESTARTING)
-    (attached,) = refused.attachments
+    attached = only(refused.attachments)
     assert await attached.read() == b"We are live\n\nThe stream starts now."
     with v5.herald.store.begin(Access.READ) as tx:
         assert tx.audit.of_guild(v5.world.guild.id) == []

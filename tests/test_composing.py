@@ -9,6 +9,7 @@ import simcord
 
 from bot.sandbox.sandbox import Sandbox, answer, readable, response
 from tests.conftest import OpenSandbox
+from tests.harness.found import only
 
 FAMILY = "👨‍👩‍👧‍👦"
 
@@ -155,7 +156,7 @@ async def test_what_was_typed_into_a_form_that_a_restart_killed_is_given_back(sa
     dead = await maya.submit_modal(shown, {"subject": "Hours of work", "content": "Here."} | where)
 
     assert "What you typed is attached" in answer(dead)
-    [attached] = response(dead).attachments
+    attached = only(response(dead).attachments)
     assert (await attached.read()).decode() == "Hours of work\n\nHere."
 
 
@@ -182,7 +183,7 @@ async def test_what_was_typed_while_the_database_is_locked_is_given_back(
         locker.close()
 
         assert "database is in trouble, so nothing was changed or sent" in answer(lost)
-        [attached] = response(lost).attachments
+        attached = only(response(lost).attachments)
         assert "Typed in vain?" in (await attached.read()).decode()
 
 

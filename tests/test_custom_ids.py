@@ -18,6 +18,7 @@ from bot.store import Access
 from cogs.audit import PageButton
 from cogs.buttons import LOOKS, ActionButton
 from tests.conftest import OpenSandbox
+from tests.harness.found import last
 
 BUTTON = ActionButton.__discord_ui_compiled_template__
 PAGE = PageButton.__discord_ui_compiled_template__
@@ -211,7 +212,7 @@ async def go_nowhere(*_: object, **__: object) -> None:
 
 async def last_line(sandbox: Sandbox) -> tuple[str, str]:
     with sandbox.herald.store.begin(Access.READ) as tx:
-        entry = tx.audit.of_guild(sandbox.world.guild.id)[-1]
+        entry = last(tx.audit.of_guild(sandbox.world.guild.id))
     return entry.actor.name, entry.action
 
 

@@ -25,6 +25,7 @@ from bot.store import Access, Store
 from bot.whop import Transport
 from tests.database import new_file
 from tests.harness.clock import NOW, ManualClock
+from tests.harness.found import only
 from tests.harness.people import MAYA, Members, approved, member
 from tests.harness.policy import APPROVE, GUILD, ONE, parsed, rules, server
 from tests.harness.process import settings_of
@@ -417,7 +418,7 @@ async def test_a_key_is_trusted_for_less_than_20_hours(open_trial: OpenTrial) ->
         trial.clock.advance(NOW + timedelta(hours=20, seconds=10) - trial.clock.now)
         attempts = trial.whop.attempts
         with trial.store.begin() as tx:
-            [delivery] = tx.deliveries.of(1)
+            delivery = only(tx.deliveries.of(1))
             assert tx.deliveries.settle(
                 delivery,
                 status=delivery.status,
@@ -448,7 +449,7 @@ async def test_a_clock_that_went_back_does_not_make_an_old_key_young(open_trial:
         await trial.restart()
         # It is due again only when the clock has come back, and by then the key may be forgotten.
         with trial.store.begin() as tx:
-            [delivery] = tx.deliveries.of(1)
+            delivery = only(tx.deliveries.of(1))
             assert tx.deliveries.settle(
                 delivery,
                 status=delivery.status,

@@ -15,6 +15,7 @@ from bot.sandbox.sandbox import UNDONE, Sandbox, readable
 from bot.sandbox.whop import Fault
 from bot.store import Access
 from tests.conftest import OpenSandbox
+from tests.harness.found import only
 from tests.waiting import until
 
 WAITS = "an outcome waits for the database"
@@ -112,7 +113,7 @@ async def test_whop_out_of_reach_is_tried_again_with_the_same_bytes_and_then_arr
 
 async def detail(sandbox: Sandbox) -> str:
     with sandbox.herald.store.begin(Access.READ) as tx:
-        [delivery] = tx.deliveries.of(1)
+        delivery = only(tx.deliveries.of(1))
     return delivery.detail
 
 

@@ -10,6 +10,7 @@ from bot.errors import Conflict, NotAllowed, NotReady
 from bot.sandbox.sandbox import UNDONE, Sandbox, answer, readable, response
 from bot.sandbox.whop import Fault
 from bot.store import Access
+from tests.harness.found import only
 
 
 async def freeze(sandbox: Sandbox, name: str = "Lena") -> str:
@@ -99,19 +100,19 @@ async def test_a_freeze_is_shown_on_every_open_card_in_the_queue_and_to_all_appr
     await sandbox.submit(await sandbox.compose())
     await freeze(sandbox)
 
-    [card] = [m for m in sandbox.channel("review").history() if readable(m).startswith("#1")]
+    card = only([m for m in sandbox.channel("review").history() if readable(m).startswith("#1")])
     assert "❄️ Frozen: Sending of this server is frozen by Lena: Wrong price in \\*all\\* of them" in readable(
         card
     )
-    assert "nothing new starts" in sandbox.texts("review")[-1]
+    assert "nothing new starts" in sandbox.newest("review")
     queue = await sandbox.person("Maya").slash(sandbox.channel("moderators"), "notify queue")
     assert "is frozen by Lena" in answer(queue)
-    assert "froze sending" in sandbox.texts("audit")[-1]
+    assert "froze sending" in sandbox.newest("audit")
 
     await lift(sandbox)
-    [card] = [m for m in sandbox.channel("review").history() if readable(m).startswith("#1")]
+    card = only([m for m in sandbox.channel("review").history() if readable(m).startswith("#1")])
     assert "❄️" not in readable(card)
-    assert "lifted" in sandbox.texts("review")[-1]
+    assert "lifted" in sandbox.newest("review")
 
 
 async def test_lifting_shows_what_would_go_out_and_when(sandbox: Sandbox) -> None:
@@ -134,9 +135,7 @@ async def test_a_refused_key_freezes_everything(sandbox: Sandbox, fault: Fault) 
     sandbox.whop.fail_next(fault)
     await sandbox.approved()
     await sandbox.wait(UNDONE)
-    assert (
-        "Sending of all servers is frozen by Herald: Whop refuses the API key" in sandbox.texts("review")[-1]
-    )
+    assert "Sending of all servers is frozen by Herald: Whop refuses the API key" in sandbox.newest("review")
 
     await sandbox.submit(await sandbox.compose())
     await sandbox.herald.service.approve(sandbox.actor("Omar"), 2, revision=1)
@@ -159,7 +158,7 @@ async def test_three_unknown_answers_in_a_row_freeze_everything_two_do_not(sandb
             assert tx.freezes.standing() == []
         await one_more(number, fault)
     with sandbox.herald.store.begin(Access.READ) as tx:
-        [standing] = tx.freezes.standing()
+        standing = only(tx.freezes.standing())
     assert standing.reason == "3 sends in a row got no known answer from Whop"
 
 
@@ -172,7 +171,7 @@ async def test_a_fault_of_heralds_own_that_whop_points_out_freezes_everything(
     monkeypatch.setattr(sandbox.herald.service.lifecycle.gateway, "read", mismatch)
     await sandbox.approved()
     await sandbox.wait(UNDONE)
-    assert "Herald is at fault: the key was used for other bytes" in sandbox.texts("review")[-1]
+    assert "Herald is at fault: the key was used for other bytes" in sandbox.newest("review")
 
 
 async def test_an_approved_card_does_not_promise_a_time_while_sending_is_frozen(sandbox: Sandbox) -> None:

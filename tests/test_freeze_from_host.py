@@ -57,8 +57,8 @@ async def test_the_host_can_halt_a_running_herald_and_somebody_in_discord_lifts_
         )
         await sandbox.wait(UNDONE)
         assert sandbox.whop.exchanges == []
-        assert "Sending of all servers is frozen by the host: Wrong price" in sandbox.texts("review")[-1]
-        assert "the host: **froze sending**" in sandbox.texts("audit")[-1]
+        assert "Sending of all servers is frozen by the host: Wrong price" in sandbox.newest("review")
+        assert "the host: **froze sending**" in sandbox.newest("audit")
 
         status, said = await herald(sandbox, "unfreeze", *OPTIONS)
         assert status == 2

@@ -13,6 +13,7 @@ from bot.sandbox.sandbox import UNDONE, Sandbox, answer, readable, response
 from bot.store import Access
 from cogs.buttons import ActionButton
 from tests.conftest import OpenSandbox
+from tests.harness.found import last, only
 
 
 async def submitted(sandbox: Sandbox, **words: str) -> None:
@@ -22,7 +23,7 @@ async def submitted(sandbox: Sandbox, **words: str) -> None:
 async def last_refusal(sandbox: Sandbox) -> str:
     with sandbox.herald.store.begin(Access.READ) as tx:
         events = tx.audit.of_guild(sandbox.world.guild.id)
-    return next(event.detail for event in reversed(events) if event.action.startswith("refused"))
+    return last([event.detail for event in events if event.action.startswith("refused")])
 
 
 async def test_the_author_cannot_approve_even_with_the_role(sandbox: Sandbox) -> None:
@@ -94,7 +95,7 @@ async def test_of_two_who_approve_at_once_one_wins_and_the_other_is_told(sandbox
         service.approve(sandbox.actor("Lena"), 1, revision=1),
         return_exceptions=True,
     )
-    [refusal] = [str(one) for one in both if isinstance(one, Exception)]
+    refusal = only([str(one) for one in both if isinstance(one, Exception)])
     assert "it is already approved by" in refusal
     await sandbox.wait(UNDONE)
     assert len(sandbox.whop.exchanges) == 1
@@ -144,7 +145,7 @@ async def test_changes_asked_bring_it_back_with_the_reason_and_the_words(sandbox
     await submitted(sandbox, subject="Typo hree")
     await sandbox.press("Omar", "Ask for changes", reason="Mend the typo, *please*.")
 
-    assert "needs changes" in sandbox.texts("moderators")[-1]
+    assert "needs changes" in sandbox.newest("moderators")
     opened = await sandbox.person("Maya").slash(sandbox.channel("moderators"), "notify show", broadcast="1")
     assert "Mend the typo" in answer(opened)
     shown = await sandbox.person("Maya").click(response(opened), label="Edit")
@@ -170,7 +171,7 @@ async def test_an_edit_makes_old_cards_powerless_and_voids_approvals(sandbox: Sa
     with pytest.raises(Conflict, match="out of date"):
         await sandbox.herald.service.approve(sandbox.actor("Lena"), 1, revision=1)
     await sandbox.settle()
-    [redrawn] = [m for m in sandbox.channel("review").history() if m.id == old_card.id]
+    redrawn = only([m for m in sandbox.channel("review").history() if m.id == old_card.id])
     assert "out of date" in readable(redrawn)
     assert not redrawn.components
 
@@ -181,14 +182,14 @@ async def test_a_rejected_broadcast_ends_with_its_reason(sandbox: Sandbox) -> No
     await sandbox.wait(timedelta(hours=1))
     assert sandbox.whop.exchanges == []
     assert "Cancelled" in readable(sandbox.review_card())
-    assert "was rejected" in sandbox.texts("moderators")[-1]
-    assert "Not now." in sandbox.texts("moderators")[-1]
+    assert "was rejected" in sandbox.newest("moderators")
+    assert "Not now." in sandbox.newest("moderators")
 
 
 async def test_a_review_that_nobody_decides_expires_and_its_author_is_told(sandbox: Sandbox) -> None:
     await submitted(sandbox)
     await sandbox.wait(timedelta(hours=25))
-    assert "was not decided in time" in sandbox.texts("moderators")[-1]
+    assert "was not decided in time" in sandbox.newest("moderators")
     assert "It is a draft again" in readable(sandbox.review_card())
 
 
@@ -226,7 +227,7 @@ async def test_a_held_broadcast_goes_out_only_after_release_and_fresh_approval(
 
         await sandbox.press("Lena", "Approve")
         await sandbox.wait(UNDONE)
-        [exchange] = sandbox.whop.exchanges
+        exchange = only(sandbox.whop.exchanges)
         assert "prod_other" in exchange.body
 
 
@@ -249,7 +250,7 @@ async def test_an_operator_cancels_what_others_wrote_and_its_author_is_told(sand
     )
     assert "is cancelled" in answer(done)
     await sandbox.settle()
-    assert "was cancelled" in sandbox.texts("moderators")[-1]
+    assert "was cancelled" in sandbox.newest("moderators")
 
 
 async def test_a_reason_too_long_for_the_record_is_refused_and_nothing_happens(sandbox: Sandbox) -> None:

@@ -8,6 +8,7 @@ from bot.audit.chain import first_broken
 from bot.sandbox.sandbox import UNDONE, Sandbox, answer, readable, response
 from bot.sandbox.whop import Fault
 from bot.store import Access
+from tests.harness.found import only
 
 
 async def actions(sandbox: Sandbox) -> list[str]:
@@ -36,7 +37,7 @@ async def test_the_result_is_echoed_where_it_was_composed_and_mentions_only_its_
     await sandbox.approved()
     await sandbox.wait(UNDONE)
 
-    [echo] = [m for m in sandbox.channel("moderators").history() if not m.flags.ephemeral]
+    echo = only([m for m in sandbox.channel("moderators").history() if not m.flags.ephemeral])
     assert "was accepted by Whop" in echo.content
     assert [user.id for user in echo.mentions] == [sandbox.person("Maya").id]
     assert not echo.mention_everyone
@@ -63,7 +64,7 @@ async def test_what_whop_rejects_is_said_in_its_own_words_and_not_tried_again(sa
     await sandbox.wait(timedelta(hours=1))
 
     assert len(sandbox.whop.exchanges) == 1
-    assert "was not accepted by Whop" in sandbox.texts("moderators")[-1]
+    assert "was not accepted by Whop" in sandbox.newest("moderators")
     card = readable(sandbox.review_card())
     assert "Not accepted by Whop" in card
     assert "Whop answered 400" in card
@@ -81,7 +82,7 @@ async def test_an_answer_that_never_comes_is_unknown_and_never_sent_again(sandbo
     card = readable(sandbox.review_card())
     assert "Answer unknown" in card
     assert "Nobody knows whether customers got it" in card
-    assert "unknown" in sandbox.texts("moderators")[-1]
+    assert "unknown" in sandbox.newest("moderators")
 
 
 @pytest.mark.parametrize(
@@ -175,7 +176,7 @@ async def test_different_words_for_feed_and_phone_reach_each_their_place(v5: San
     await v5.press("Omar", "Approve")
     await v5.wait(UNDONE)
 
-    [push] = v5.whop.pushes
+    push = only(v5.whop.pushes)
     assert (push.feed, push.phone) == (("In the feed", "Long."), ("On the phone", "Short."))
 
 
@@ -184,7 +185,7 @@ async def test_targets_of_several_kinds_go_out_in_one_v5_request(v5: Sandbox) ->
     await v5.press("Omar", "Approve")
     await v5.wait(UNDONE)
 
-    [exchange] = v5.whop.exchanges
+    exchange = only(v5.whop.exchanges)
     assert exchange.body.endswith(
         '"targets":[{"users":["user_maya","user_omar"]},{"products":["prod_gold"]}]}'
     )
@@ -196,7 +197,7 @@ async def test_named_users_and_the_team_are_reached_on_v1(v1: Sandbox, audience:
     await v1.press("Omar", "Approve")
     await v1.wait(UNDONE)
 
-    [push] = v1.whop.pushes
+    push = only(v1.whop.pushes)
     assert (push.subtitle, push.link) == ("Sub", "/posts/5")
     assert ("2 named users" in push.audience) == (audience == "Testers")
     assert ("team" in push.audience) == (audience == "Our team")

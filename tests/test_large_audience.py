@@ -9,6 +9,7 @@ from bot.policy.model import Audience, Policy
 from bot.sandbox.sandbox import Sandbox, answer, readable
 from bot.store import Access
 from tests.conftest import OpenSandbox
+from tests.harness.found import only
 
 LARGE = "Everyone"
 
@@ -116,12 +117,12 @@ targets = {{ {targets} }}
     ],
 )
 def test_what_is_large_is_for_the_policy_to_say(size: str, targets: str, rule: str, large: bool) -> None:
-    [server] = sizes(size, targets, rule).servers
+    server = only(sizes(size, targets, rule).servers)
     assert server.is_large("A") is large
 
 
 def test_an_audience_that_is_gone_from_the_policy_counts_as_large() -> None:
-    [server] = sizes("size = 1", 'products = ["prod_a"]').servers
+    server = only(sizes("size = 1", 'products = ["prod_a"]').servers)
     assert server.is_large("B")
 
 

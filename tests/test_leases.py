@@ -15,6 +15,7 @@ from bot.sending import dispatcher
 from bot.store import Transaction
 from bot.store.deliveries import LEASE
 from bot.whop.transport import TOTAL_SECONDS
+from tests.harness.found import only
 from tests.harness.people import LENA
 from tests.harness.process import Cluster, Process
 from tests.waiting import until
@@ -189,7 +190,7 @@ async def test_an_answer_that_came_late_settles_what_was_given_up(
     opened.set()
     await ticking
     assert await other.status() is status
-    [delivery] = await one.deliveries()
+    delivery = only(await one.deliveries())
     assert delivery.past[0].http_status in {202, 400}
     assert await other.lines(LATE) == []
 
@@ -225,7 +226,7 @@ async def test_a_late_yes_keeps_what_waits_for_its_repeat_from_being_repeated(cl
     one = await cluster.join()
     await one.prove()
     one, other, ticking, opened = await swept(cluster)
-    [delivery] = await other.deliveries()
+    delivery = only(await other.deliveries())
     assert delivery.status is DeliveryStatus.PENDING
     opened.set()
     await ticking
@@ -312,7 +313,7 @@ async def test_the_answer_to_an_older_attempt_changes_nothing(cluster: Cluster) 
 
     first_opened.set()
     await first
-    [delivery] = await third.deliveries()
+    delivery = only(await third.deliveries())
     assert (delivery.status, delivery.attempts) == (DeliveryStatus.UNKNOWN, 2)
     assert [attempt.http_status for attempt in delivery.past] == [None, None]
     assert await third.lines(LATE) == []
@@ -338,7 +339,7 @@ async def test_a_claim_that_grew_too_old_before_its_first_byte_is_given_back_and
     barrier.opened.set()
     await ticking
     assert anywhere.whop.exchanges == []
-    [delivery] = await process.deliveries()
+    delivery = only(await process.deliveries())
     assert delivery.status is DeliveryStatus.PENDING
     assert "it took too long to begin" in delivery.detail
 

@@ -283,7 +283,7 @@ async def test_one_proof_code_stands_everywhere_from_the_draft_to_the_result(san
     said.append(readable(sandbox.review_card()))
     said.append(answer(await sandbox.press("Omar", "Approve")))
     await sandbox.wait(timedelta(seconds=11))
-    said += [readable(sandbox.review_card()), sandbox.texts("moderators")[-1], *sandbox.texts("audit")]
+    said += [readable(sandbox.review_card()), sandbox.newest("moderators"), *sandbox.texts("audit")]
 
     with sandbox.herald.store.begin(Access.READ) as tx:
         proof = (tx.broadcasts.get(1)).proof

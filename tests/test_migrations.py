@@ -13,6 +13,7 @@ from bot.freeze import Freeze
 from bot.store import Access, Store, Transaction, migrating
 from bot.value import Person
 from tests.conftest import Postgres
+from tests.harness.found import only
 
 SCHEMAS = Path(__file__).with_name("schemas")
 VERSIONS = sorted(path.stem for path in (migrating.MIGRATIONS / "versions").glob("0*.py"))
@@ -72,7 +73,7 @@ def assert_kept(tx: Transaction) -> None:
     assert (first.status, first.title, first.author) == (Status.SENT, "We are live", Person(101, "Maya"))
     assert (second.status, second.note) == (Status.REVIEW, "a note")
     assert [one.approver for one in second.approvals] == [Person(102, "Omar")]
-    [delivery] = tx.deliveries.of(1)
+    delivery = only(tx.deliveries.of(1))
     assert (delivery.attempts, len(delivery.past)) == (1, 1)
     assert tx.audit.get(7, 1).detail == "for Gold members"
     assert tx.outbox.waiting(cards_until=first.created_at, posts_until=first.created_at) == (True, True)

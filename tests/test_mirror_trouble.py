@@ -20,6 +20,7 @@ from bot.preflight import look_at_mirror
 from bot.sandbox.sandbox import UNDONE, Sandbox, readable
 from bot.store import Access, Store
 from bot.store.outbox import PostKind
+from tests.harness.found import only
 from tests.harness.policy import audience, server
 from tests.test_audit import make_entry
 
@@ -75,7 +76,7 @@ async def test_a_missing_permission_stands_on_open_cards_and_in_check_until_it_i
     assert "The audit channel lags" in card(v5)
     assert MAY_NOT_WRITE in card(v5)
     assert "The record itself goes on" in card(v5)
-    (sentence,) = await look(v5)
+    sentence = only(await look(v5))
     assert sentence.startswith(
         "herald.toml: server “Sunrise Trading”: channels.audit: 2 line(s) of the record"
     )
@@ -142,7 +143,7 @@ async def test_a_deleted_channel_is_named_and_what_waits_goes_to_the_one_that_re
     await v5.wait(MINUTE)
     assert len(v5.whop.pushes) == 1
     assert (await condition(v5)).why == NO_CHANNEL
-    (sentence,) = await look(v5)
+    sentence = only(await look(v5))
     assert sentence.endswith(f"{NO_CHANNEL}.")
 
     fresh = v5.world.guild.create_text_channel("record")
@@ -156,7 +157,7 @@ async def test_check_says_when_nothing_posts_what_waits(v5: Sandbox) -> None:
     # Composed and recorded; but nobody announces.
     await v5.compose()
     assert await look(v5) == []
-    (sentence,) = await look(v5, after=2 * MINUTE)
+    sentence = only(await look(v5, after=2 * MINUTE))
     assert "1 line(s) of the record wait to be posted" in sentence
     assert "no `herald run` is connected to Discord: start one." in sentence
 

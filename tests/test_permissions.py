@@ -17,6 +17,7 @@ from bot.permissions import PERMISSIONS, Action, Actor
 from bot.sandbox.sandbox import Sandbox
 from cogs.buttons import LOOKS
 from cogs.modals import REASONED as ASKED_WHY
+from tests.harness.found import only
 from tests.permissions.__main__ import PAGE
 from tests.permissions.fixture import Fixture, Line, Rows
 from tests.permissions.page import page
@@ -164,7 +165,7 @@ async def test_a_number_that_there_is_not_is_refused_and_recorded_for_those_who_
         for way in (way for way in WAYS if TABLE[way.what].names_it):
             said, _ = await tried(fixture, way, PEOPLE[Who.AUTHOR_WITH_ALL], missing)
             assert said == NO_SUCH.format(number=NO_NUMBER), way.surfaces
-            [line] = fixture.lines_after(length)
+            line = only(fixture.lines_after(length))
             assert (line.action, line.broadcast) == (f"refused {TABLE[way.what].record}", None)
             length += 1
         assert fixture.rows() == fixture.untouched
@@ -181,7 +182,7 @@ async def test_an_old_card_acts_on_nothing(tmp_path: Path, status: Status) -> No
             who = next(who for who in Who if row.mark(who, status) is Mark.ALLOWED)
             said, _ = await tried(fixture, way, PEOPLE[who], old)
             assert said == OLD_CARD, way.surfaces
-            [line] = fixture.lines_after(length)
+            line = only(fixture.lines_after(length))
             assert (line.actor, line.action) == (PEOPLE[who].id, f"refused {row.record}")
             length += 1
         assert fixture.rows() == fixture.untouched
@@ -232,7 +233,7 @@ async def test_what_discord_sends_twice_is_done_once_and_the_second_is_recorded(
                 await way.first(fixture.service, actor, fixture.it)
             before, length = fixture.rows(), fixture.length()
             said, _ = await tried(fixture, way, actor)
-            [line] = fixture.lines_after(length)
+            line = only(fixture.lines_after(length))
             assert said == "This has been done already: Discord sent it twice.", row.what
             assert (line.detail, line.action) == (said, f"refused {row.record}"), row.what
             assert fixture.rows() == before, row.what

@@ -16,6 +16,7 @@ from bot.sandbox.whop import Fault
 from bot.store import Access
 from cogs.audit import PageButton
 from cogs.buttons import LOOKS, ActionButton
+from tests.harness.found import only
 from tests.permissions.table import DOOR, NO_SUCH, OLD_CARD, TABLE
 from tests.permissions.ways import WAYS
 
@@ -95,7 +96,7 @@ async def test_discords_own_powers_are_none_here(v5: Sandbox, who: str) -> None:
         result = await ask()
         assert result.modal is None, surface
         assert answer(result) == role_sentence(v5, row), surface
-        [entry] = (await record(v5))[written:]
+        entry = only((await record(v5))[written:])
         known = (1, before.proof) if row.names_it else (None, "")
         assert (entry.actor.id, entry.action) == (someone.id, f"refused {row.record}"), surface
         assert (entry.broadcast_id, entry.proof, entry.detail) == (*known, answer(result)), surface
@@ -107,7 +108,7 @@ async def test_while_they_type_only_those_who_may_see_it_are_offered_anything(v5
     await v5.submit(await v5.compose())
     channel, written = v5.channel("moderators"), len(await record(v5))
     guild = discord.Object(v5.world.guild.id)
-    [group] = v5.herald.client.tree.get_commands(guild=guild)
+    group = only(v5.herald.client.tree.get_commands(guild=guild))
     assert isinstance(group, discord.app_commands.Group)
     typed = [
         (command.qualified_name, option.name)
@@ -257,7 +258,7 @@ async def opened(sandbox: Sandbox, form: str) -> simcord.InteractionResult:
         )
     number = 1
     if "template" in surface:
-        [standing] = await sandbox.herald.service.templates(sandbox.actor(name))
+        standing = only(await sandbox.herald.service.templates(sandbox.actor(name)))
         number = standing.number
     custom_id = f"herald:{surface.removeprefix('button ')}:{number}:1"
     return await sandbox.person(name).click(await forged(sandbox, custom_id), custom_id=custom_id)
@@ -285,7 +286,7 @@ async def test_a_form_opened_with_the_role_and_submitted_without_it_is_refused(
     sentence = role_sentence(v5, row)
     kept = [] if form.startswith("NameModal") else ["What you typed is attached, to copy."]
     assert answer(result).splitlines() == [sentence, *kept]
-    [entry] = (await record(v5))[written:]
+    entry = only((await record(v5))[written:])
     assert (entry.actor.id, entry.action, entry.detail) == (person.id, f"refused {row.record}", sentence)
     assert (entry.broadcast_id, await broadcast(v5)) == (1 if row.names_it else None, before)
 

@@ -17,6 +17,7 @@ from bot.errors import ConfigurationError
 from bot.policy.loading import load_policy, parse_policy
 from bot.policy.model import Policy, Rules
 from bot.whop import gateway_for
+from tests.harness.found import only
 
 EXAMPLE = Path(__file__).parents[1] / "herald.example.toml"
 RIGHT = """\
@@ -411,7 +412,7 @@ def test_whatever_stands_in_a_place_is_refused_in_words_for_people(path: tuple[s
 
 @pytest.mark.parametrize("path", KEYS, ids=str)
 def test_a_misspelt_key_gets_one_sentence_and_is_never_passed_over(path: tuple[str | int, ...]) -> None:
-    (line,) = refusals(with_change(path, misspell))
+    line = only(refusals(with_change(path, misspell)))
     assert f"{path[-1]}x: there is no such key (did you mean {path[-1]}?)" in line
 
 
@@ -462,7 +463,7 @@ def test_a_mistake_in_the_second_of_two_servers_names_that_one() -> None:
 
 
 def test_a_number_with_thousands_of_digits_is_refused_like_any_other_bad_line() -> None:
-    (line,) = refusals(edited("104900000000000001", "1" * 5000))
+    line = only(refusals(edited("104900000000000001", "1" * 5000)))
     assert line.startswith("herald.toml: it is not valid TOML: ")
 
 
@@ -506,7 +507,7 @@ def test_an_audience_that_the_generation_cannot_reach_ends_the_start(
 ) -> None:
     audiences = f'[[server.audience]]\nname = "Some"\ntargets.{target}\n'
     policy = parse_policy(RIGHT[: RIGHT.index("[[server.audience]]")] + audiences, name="herald.toml")
-    (sentence,) = audiences_refused(policy, generation)
+    sentence = only(audiences_refused(policy, generation))
     kind = target.partition(" ")[0]
     assert re.match(
         rf"herald\.toml: server.*audience.*targets\.{kind}: {generation} cannot reach that; use ", sentence

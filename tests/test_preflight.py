@@ -20,6 +20,7 @@ from bot.sandbox.sandbox import Sandbox
 from bot.sandbox.whop import SimulatedWhop
 from bot.whop import Transport, gateway_for
 from tests.fake_discord import TOKEN, USER, FakeDiscord
+from tests.harness.found import only
 
 KEY = "fake-whop-key"
 GENERATIONS = pytest.mark.parametrize("generation", ["v1", "v5"])
@@ -93,7 +94,7 @@ async def test_a_wrong_key_is_named_and_not_repeated(whop: SimulatedWhop, genera
 
 async def test_a_topic_that_whop_does_not_know_is_named(whop: SimulatedWhop) -> None:
     whop.topics[:] = [("outages", "Outages")]
-    (sentence,) = await whop_problems("v5", whop.origin)
+    sentence = only(await whop_problems("v5", whop.origin))
     assert "herald.toml: topic announcements is not registered with Whop" in sentence
 
 
@@ -109,7 +110,7 @@ async def test_a_v1_key_without_the_permission_is_told_for_each_place_it_would_s
 
 async def test_an_experience_that_the_key_cannot_see_is_named_with_its_audience(whop: SimulatedWhop) -> None:
     whop.experiences["exp_silver"] = "Silver"
-    (sentence,) = await whop_problems("v1", whop.origin)
+    sentence = only(await whop_problems("v1", whop.origin))
     assert "may not send notifications to exp_gold (audience “Gold”)" in sentence
 
 
@@ -117,7 +118,7 @@ async def test_an_experience_that_the_key_cannot_see_is_named_with_its_audience(
 async def test_an_unreachable_whop_is_one_sentence_however_many_questions(generation: str) -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
-        (sentence,) = await whop_problems(generation, f"http://127.0.0.1:{closed.getsockname()[1]}")
+        sentence = only(await whop_problems(generation, f"http://127.0.0.1:{closed.getsockname()[1]}"))
     assert sentence == ("WHOP_BASE_URL: Whop could not be reached (no connection): mend it or the network.")
 
 
@@ -167,7 +168,7 @@ async def test_a_role_that_does_not_exist_is_named(v5: Sandbox) -> None:
 async def test_a_role_of_another_server_is_no_role_here(v5: Sandbox) -> None:
     foreign = v5.world.env.create_guild("Elsewhere").create_role("Approvers").id
     old = v5.world.roles["approve"].id
-    (sentence,) = await problems_at(v5, lambda text: text.replace(str(old), str(foreign)))
+    sentence = only(await problems_at(v5, lambda text: text.replace(str(old), str(foreign))))
     assert f"there is no role {foreign} in Sunrise Trading" in sentence
 
 
@@ -189,7 +190,7 @@ async def test_a_channel_that_does_not_exist_is_named(v5: Sandbox, key: str) -> 
 
 async def test_a_channel_that_holds_no_messages_is_refused(v5: Sandbox) -> None:
     category = v5.world.guild.create_category("Staff").id
-    (sentence,) = await problems_at(v5, put("review", category))
+    sentence = only(await problems_at(v5, put("review", category)))
     assert sentence.endswith(f"channels.review: {category}: #Staff is no text channel: name one that is.")
 
 
@@ -212,12 +213,12 @@ async def test_a_right_that_herald_lacks_in_a_channel_is_named(v5: Sandbox, righ
 async def test_the_record_needs_its_history_to_be_read_and_reviews_do_not(v5: Sandbox) -> None:
     channel = hidden_from_herald(v5, read_message_history=False)
     assert await problems_at(v5, put("review", channel)) == []
-    (sentence,) = await problems_at(v5, put("audit", channel))
+    sentence = only(await problems_at(v5, put("audit", channel)))
     assert "Herald lacks Read Message History in #closed" in sentence
 
 
 async def test_a_channel_that_herald_cannot_see_is_one_sentence(v5: Sandbox) -> None:
-    (sentence,) = await problems_at(v5, put("audit", hidden_from_herald(v5, view_channel=False)))
+    sentence = only(await problems_at(v5, put("audit", hidden_from_herald(v5, view_channel=False))))
     assert "channels.audit: " in sentence
     assert "Herald lacks View Channel" in sentence
 

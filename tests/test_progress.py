@@ -103,4 +103,4 @@ async def test_accepted_and_refused_ones_together_are_a_part(one_by_one: Sandbox
     card = readable(one_by_one.review_card())
     assert card.startswith("#1 · Partly accepted by Whop")
     assert f"6 requests to Whop: 5 {ACCEPTED}; 1 not accepted." in card
-    assert "was accepted by Whop only in part" in one_by_one.texts("moderators")[-1]
+    assert "was accepted by Whop only in part" in one_by_one.newest("moderators")

@@ -9,6 +9,7 @@ from bot.delivery import DeliveryStatus
 from bot.sandbox.sandbox import UNDONE, Sandbox, answer, readable
 from bot.sandbox.whop import Fault
 from bot.store import Access
+from tests.harness.found import only
 
 
 async def claimed_and_killed(sandbox: Sandbox) -> None:
@@ -72,7 +73,7 @@ async def test_an_attempt_is_written_down_before_its_first_byte(sandbox: Sandbox
     ticking = asyncio.create_task(sandbox.herald.dispatcher.tick())
     await sandbox.whop.slow_held()
     with sandbox.herald.store.begin(Access.READ) as tx:
-        [delivery] = tx.deliveries.of(1)
+        delivery = only(tx.deliveries.of(1))
     sandbox.whop.release_slow()
     await ticking
 
@@ -90,7 +91,7 @@ async def test_what_fell_due_while_herald_was_down_is_held_and_not_sent_late(san
     card = readable(sandbox.review_card())
     assert card.startswith("#1 · Held")
     assert "has been missed" in card
-    assert "will not go out by itself" in sandbox.texts("moderators")[-1]
+    assert "will not go out by itself" in sandbox.newest("moderators")
 
 
 @pytest.mark.parametrize("name", ["Maya", "Lena"])

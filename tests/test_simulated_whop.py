@@ -12,6 +12,7 @@ import pytest
 import pytest_asyncio
 
 from bot.sandbox.whop import Exchange, Fault, SimulatedWhop
+from tests.harness.found import only
 
 KEY = "app-key-that-must-not-show"
 OLD, NEW = "2025-01-01", "2026-10-15-1"
@@ -127,7 +128,7 @@ async def client(whop: SimulatedWhop) -> AsyncIterator[Client]:
 async def test_v5_all_reaches_feed_and_phone(client: Client, whop: SimulatedWhop) -> None:
     reply = await client.v5(deep_link="/drops")
     assert (reply.status, reply.data["status"]) == (201, "created")
-    (push,) = whop.pushes
+    push = only(whop.pushes)
     assert push.feed == push.phone == ("Hello", "World")
     assert (push.generation, push.audience, push.topic, push.link) == (
         "v5",
@@ -140,7 +141,8 @@ async def test_v5_all_reaches_feed_and_phone(client: Client, whop: SimulatedWhop
 async def test_v5_channels_reach_feed_and_phone_apart(client: Client, whop: SimulatedWhop) -> None:
     other = {"subject": "Short", "content": "Text"}
     assert (await client.v5(notification_data={"in_app": HELLO, "mobile": other})).status == 201
-    assert (whop.pushes[0].feed, whop.pushes[0].phone) == (("Hello", "World"), ("Short", "Text"))
+    push = only(whop.pushes)
+    assert (push.feed, push.phone) == (("Hello", "World"), ("Short", "Text"))
 
 
 async def test_v5_audience_names_every_kind_of_target(client: Client, whop: SimulatedWhop) -> None:
@@ -149,13 +151,13 @@ async def test_v5_audience_names_every_kind_of_target(client: Client, whop: Simu
         {"experiences": ["exp_c"], "products": ["prod_d"]},
     ]
     assert (await client.v5(targets=targets)).status == 201
-    assert whop.pushes[0].audience == "company biz_a, user user_b, product prod_d, experience exp_c"
+    assert only(whop.pushes).audience == "company biz_a, user user_b, product prod_d, experience exp_c"
 
 
 async def test_v1_is_queued_with_202(client: Client, whop: SimulatedWhop) -> None:
     reply = await client.v1(subtitle="Soon", rest_path="/calls/7", icon_user_id=None)
     assert (reply.status, reply.data) == (202, {"success": True})
-    (push,) = whop.pushes
+    push = only(whop.pushes)
     assert push.feed == push.phone == ("Hello", "World")
     assert (push.audience, push.subtitle, push.link, push.topic) == (
         "experience exp_lounge",
@@ -167,7 +169,7 @@ async def test_v1_is_queued_with_202(client: Client, whop: SimulatedWhop) -> Non
 
 async def test_v1_named_users_get_a_mention(client: Client, whop: SimulatedWhop) -> None:
     await client.v1(user_ids=["user_a", "user_b"])
-    assert whop.pushes[0].audience == "experience exp_lounge (2 named users, as a mention)"
+    assert only(whop.pushes).audience == "experience exp_lounge (2 named users, as a mention)"
 
 
 async def test_v1_account_reaches_the_team_and_says_that_no_customer_gets_it(
@@ -175,7 +177,7 @@ async def test_v1_account_reaches_the_team_and_says_that_no_customer_gets_it(
 ) -> None:
     reply = await client.v1(experience_id=ABSENT, account_id="biz_a")
     assert reply.data == {"success": True}
-    assert whop.pushes[0].audience == "team of account biz_a (no customers)"
+    assert only(whop.pushes).audience == "team of account biz_a (no customers)"
 
 
 async def test_fields_that_are_not_known_are_ignored(client: Client, whop: SimulatedWhop) -> None:
@@ -318,7 +320,7 @@ async def test_v1_without_a_version_date_wants_company_id(client: Client, whop: 
         reply = await client.v1(version=version, experience_id=ABSENT, account_id="biz_a")
         assert reply.message == "Missing required parameter: experience_id or company_id"
     assert (await client.v1(version=None, experience_id=ABSENT, company_id="biz_a")).status == 202
-    assert whop.pushes[0].audience == "team of account biz_a (no customers)"
+    assert only(whop.pushes).audience == "team of account biz_a (no customers)"
 
 
 async def test_v1_with_an_unknown_version_date_is_refused(client: Client, whop: SimulatedWhop) -> None:
@@ -507,7 +509,8 @@ async def test_drop_after_accept_pushes_and_gives_no_answer(client: Client, whop
     with pytest.raises(aiohttp.ServerDisconnectedError):
         await client.v5()
     assert len(whop.pushes) == 1
-    assert (whop.exchanges[0].status, whop.exchanges[0].response) == (None, "")
+    exchange = only(whop.exchanges)
+    assert (exchange.status, exchange.response) == (None, "")
 
 
 async def test_v1_key_saves_a_dropped_answer_from_a_second_push(client: Client, whop: SimulatedWhop) -> None:
@@ -547,7 +550,7 @@ async def test_the_exchange_is_as_on_the_wire_and_never_holds_the_key(
 ) -> None:
     body = b'{"title":"\xc3\xa9",  "content":"b","experience_id":"exp_a"}'
     await client.call("POST", "/api/v1/notifications?x=a%20b", data=body, Api_Version_Date=NEW)
-    (exchange,) = whop.exchanges
+    exchange = only(whop.exchanges)
     assert exchange.url == f"{whop.origin}/api/v1/notifications?x=a%20b"
     assert exchange.body == body.decode()
     assert exchange.headers["Authorization"] == "Bearer ***"

@@ -22,6 +22,7 @@ from bot.sending import startup
 from bot.sending.restore_guard import Mark, RestoreGuard
 from bot.store import Access
 from tests.harness.cards import labels, review_card, words
+from tests.harness.found import only
 from tests.harness.people import LENA, OMAR
 from tests.harness.process import Cluster, Process
 
@@ -372,7 +373,7 @@ async def test_without_a_witness_that_can_be_written_nothing_is_sent_until_that_
     in_the_way.mkdir()
     for _ in range(2):
         await process.tick()
-        [delivery] = await process.deliveries()
+        delivery = only(await process.deliveries())
         assert delivery.status is DeliveryStatus.PENDING
         assert "herald.witness cannot be written" in delivery.detail
         cluster.clock.advance(timedelta(seconds=61))

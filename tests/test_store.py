@@ -31,6 +31,7 @@ from bot.store.facts import Fact
 from bot.store.tables import approvals, metadata, revisions
 from bot.value import Person
 from tests.conftest import Postgres
+from tests.harness.found import only
 
 NAME: Final = Fact("name", str, str)
 OTHER: Final = Fact("other", str, str)
@@ -731,7 +732,7 @@ async def test_a_database_of_an_older_herald_keeps_what_is_in_it(database_url: s
     async with Store.open(database_url) as store:
         with store.begin(Access.READ) as tx:
             rows = tx.broadcasts._connection.execute(select(approvals))  # pyright: ignore[reportPrivateUsage]
-            [kept] = rows.mappings()
+            kept = only(rows.mappings())
             assert (kept["approver_id"], kept["fingerprint"], kept["at"]) == (102, FIRST, NOW)
             assert len(tx.audit.of_guild(1)) == 1
             assert (tx.broadcasts.get(1)).author == MAYA

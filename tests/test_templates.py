@@ -25,6 +25,7 @@ from bot.template import (
 )
 from cogs.buttons import ActionButton
 from tests.conftest import OpenSandbox
+from tests.harness.found import last, only
 
 NAME = "We are down"
 VALUES = {"service": "Chat", "since": "10:40"}
@@ -89,7 +90,7 @@ async def test_what_was_approved_beforehand_goes_out_after_the_undo_window_alone
     assert sandbox.whop.exchanges == []
 
     await sandbox.wait(UNDONE)
-    assert sandbox.whop.pushes[-1].phone == (SUBJECT, CONTENT)
+    assert last(sandbox.whop.pushes).phone == (SUBJECT, CONTENT)
     assert [line[:2] for line in await record(sandbox)] == [
         ("Omar", "approve_template"),
         ("Maya", "composed"),
@@ -279,12 +280,12 @@ async def test_approvers_are_asked_once_for_each_template_and_anew_when_it_says_
     for _ in range(2):
         await v5.herald.startup.begin()
         await v5.settle()
-    [asked] = v5.channel("review").history()
+    asked = only(v5.channel("review").history())
     assert "approved beforehand" in readable(asked)
     assert "{service} is down" in readable(asked).replace("\\", "")
 
     await v5.person("Omar").click(asked, label="Approve the template")
-    [asked] = v5.channel("review").history()
+    asked = only(v5.channel("review").history())
     assert "Approvals 1 of 1" in readable(asked)
     assert "wait to be" not in readable(asked)
     refused = await v5.person("Maya").click(asked, label="Approve the template")
@@ -308,7 +309,7 @@ async def test_a_template_that_changed_before_anyone_was_asked_is_not_shown(v5: 
 
     await v5.restart(edit_policy=changed)
     await v5.settle()
-    [said] = v5.channel("review").history()
+    said = only(v5.channel("review").history())
     assert "says something else by now" in readable(said)
     assert not said.components
 
@@ -320,7 +321,7 @@ async def test_a_template_that_changed_before_anyone_was_asked_is_not_shown(v5: 
 async def test_only_approvers_approve_a_template(v5: Sandbox, name: str) -> None:
     refused = answer(await press(v5, name, "Approve the template", {}))
     assert f"it takes the role <@&{v5.world.roles['approve'].id}>" in refused
-    assert (await record(v5))[-1] == (name, "refused approve_template", refused)
+    assert last(await record(v5)) == (name, "refused approve_template", refused)
 
 
 async def test_strangers_see_no_templates(v5: Sandbox) -> None:
@@ -332,7 +333,7 @@ async def test_strangers_see_no_templates(v5: Sandbox) -> None:
 async def test_only_authors_use_a_template(v5: Sandbox) -> None:
     refused = answer(await use(v5, "Lena"))
     assert "You cannot compose a broadcast" in refused
-    assert (await record(v5))[-1] == ("Lena", "refused compose", refused)
+    assert last(await record(v5)) == ("Lena", "refused compose", refused)
 
 
 async def test_each_approves_a_template_once(sandbox: Sandbox) -> None:
@@ -352,7 +353,7 @@ async def test_a_template_for_a_large_audience_asks_for_its_name(open_sandbox: O
         assert "type its name, “Gold members”, and not “Gold”" in refused
         await approve(sandbox, "Omar")
         assert "Approvals 1 of 1" in answer(await card(sandbox, "Maya"))
-        assert (await record(sandbox))[-1][2] == "template “We are down”: typed the audience's name"
+        assert last(await record(sandbox))[2] == "template “We are down”: typed the audience's name"
 
 
 async def test_an_unknown_template_is_refused_with_those_there_are(v5: Sandbox) -> None:
@@ -385,12 +386,12 @@ BAD: Mapping[str, str] = {
 
 @pytest.mark.parametrize("value", BAD)
 async def test_a_value_that_nobody_approved_is_refused_in_one_sentence(v5: Sandbox, value: str) -> None:
-    [standing] = await v5.herald.service.templates(v5.actor("Maya"))
+    standing = only(await v5.herald.service.templates(v5.actor("Maya")))
     with pytest.raises(NotReady, match=BAD[value]) as refusal:
         await v5.herald.service.compose_from(
             v5.actor("Maya"), standing.number, {"service": "Chat", "since": value}, channel_id=1
         )
-    assert (await record(v5))[-1] == ("Maya", "refused compose", str(refusal.value))
+    assert last(await record(v5)) == ("Maya", "refused compose", str(refusal.value))
     assert await v5.herald.service.drafts(v5.actor("Maya")) == []
 
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from bot.notification import HIDDEN_LIMIT, Notification, Text, problems
 from bot.sandbox.sandbox import UNDONE, Sandbox, readable
 from cogs.text import plain, reveal
+from tests.harness.found import only
 
 TRICKS = {
     "right-to-left override": "50\u202e%\u202c off",
@@ -50,7 +51,7 @@ def test_nothing_hidden_is_left_after_it_was_revealed_and_nothing_else_is_touche
 
 def test_more_hidden_characters_than_a_card_can_show_are_refused_in_one_sentence() -> None:
     hidden = Text(subject="Hi", content="a" + "\u200b" * (HIDDEN_LIMIT + 1))
-    [sentence] = problems(Notification(topic="t", all=hidden))
+    sentence = only(problems(Notification(topic="t", all=hidden)))
     assert sentence.startswith("The content has more than 10 invisible characters")
 
 
@@ -60,4 +61,4 @@ async def test_whop_gets_exactly_what_was_typed_though_the_card_names_it(sandbox
     assert "50⟨U+202E⟩% off⟨U+202C⟩ now" in card
     assert "Invisible characters" in card
     await sandbox.wait(UNDONE)
-    assert "50\u202e% off\u202c now" in sandbox.whop.exchanges[0].body
+    assert "50\u202e% off\u202c now" in only(sandbox.whop.exchanges).body

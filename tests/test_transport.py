@@ -20,6 +20,7 @@ from pydantic import SecretStr
 from bot.delivery import NoAnswer, Request, Response
 from bot.whop import Transport
 from bot.whop.transport import BODY_LIMIT, TOTAL_SECONDS
+from tests.harness.found import only
 
 KEY = "app-key-that-must-not-show"
 BODY = '{"title":"Größe"}'.encode()
@@ -163,7 +164,7 @@ def headers_of(received: bytes) -> dict[str, str]:
 async def test_what_was_frozen_is_on_the_wire_exactly_and_the_key_beside_it(transport: Transport) -> None:
     async with serve(pieces(ACCEPTED + EMPTY)) as whop:
         await transport.send(post(whop.url(), headers={"Idempotency-Key": "one"}))
-    (received,) = whop.received
+    received = only(whop.received)
     head, _, body = received.partition(b"\r\n\r\n")
     assert head.startswith(b"POST /api/v1/notifications HTTP/1.1\r\n")
     assert body == BODY

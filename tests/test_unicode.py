@@ -25,6 +25,7 @@ from bot.sandbox.sandbox import UNDONE, Sandbox, answer, response
 from bot.store import Access, Store
 from bot.value import Person
 from cogs.text import units
+from tests.harness.found import only
 from tests.properties import examples
 from tests.test_audit import make_entry
 from tests.test_cards import BREAKS, ESCAPE, NOW, Scene, assert_fits, assert_harmless, unescaped
@@ -88,7 +89,7 @@ async def test_what_is_typed_comes_to_whop_and_into_the_record_as_it_is(
     assert card.mentions.to_dict() == {"parse": []}
     await sandbox.press("Omar", "Approve")
     await sandbox.wait(UNDONE)
-    [exchange] = sandbox.whop.exchanges[before:]
+    exchange = only(sandbox.whop.exchanges[before:])
     assert typed_words(json.loads(exchange.body)) == (subject, content)
     lines = await recorded(sandbox)
     assert [line.detail for line in lines if line.broadcast_id == number and line.action == "submit"] == [
@@ -101,7 +102,7 @@ async def given_back(result: Any, typed: str) -> None:
     """Look for a refusal that says what to mend, with all that was typed in a file beside it."""
     shown = response(result) if not result.followups else result.followups[-1].message
     assert "cannot be stored: retype it" in shown.content
-    [attached] = shown.attachments
+    attached = only(shown.attachments)
     assert (await attached.read()).decode() == typed.encode(errors="backslashreplace").decode()
 
 
@@ -183,7 +184,7 @@ def test_no_cell_becomes_a_formula_whatever_a_spreadsheet_passes_over(
     header = Header(at="", servers={"1": Chapter(name=server)}, filters={})
     table = to_csv(header, [chain(entry, previous=None).stored])
     assert_no_formula(table)
-    [cells] = csv.reader(StringIO(table, newline=""))
+    cells = only(csv.reader(StringIO(table, newline="")))
     for cell, typed in ((cells[0], server), (cells[3], name), (cells[7], detail)):
         assert cell.replace("'", "") == typed.replace("'", "")
 
@@ -287,5 +288,5 @@ async def test_what_was_typed_is_given_back_in_a_file_of_bounded_size(
 ) -> None:
     monkeypatch.setattr("bot.chat.client.ATTACHED_BYTES", 100)
     refused = response(await v5.compose(content="\ud800" * 500))
-    [attached] = refused.attachments
+    attached = only(refused.attachments)
     assert len(await attached.read()) == 100

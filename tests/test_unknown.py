@@ -15,13 +15,14 @@ from bot.errors import Conflict, NotAllowed, NotReady, Refused
 from bot.key_trust import Verdict, keep
 from bot.notification import Notification, Text
 from bot.permissions import Action, Actor
-from bot.sandbox.sandbox import UNDONE, Sandbox, answer, readable, response
+from bot.sandbox.sandbox import UNDONE, Sandbox, answer, button_labels, readable, response
 from bot.sandbox.whop import Fault
 from bot.store import Access
 from bot.store.tables import interactions
 from cogs.cards import Cards
 from tests.harness.cards import labels, review_card, words
 from tests.harness.clock import NOW
+from tests.harness.found import only
 from tests.harness.people import LENA, MAYA, NOOR, OMAR
 from tests.harness.process import Cluster, Process
 
@@ -431,10 +432,6 @@ async def test_in_discord_both_buttons_do_what_they_say(v1: Sandbox) -> None:
     assert len(v1.whop.pushes) == 1
 
 
-def button_labels(message: Any) -> list[str]:
-    return [one.label for row in message.components for one in row.children]
-
-
 # --- each interaction counts once ------------------------------------------------------------------
 
 TWICE = "This has been done already: Discord sent it twice"
@@ -471,7 +468,7 @@ async def test_what_comes_twice_at_once_is_done_once_too(anywhere: Cluster) -> N
             *(compose(process, replace(MAYA, interaction=number)) for process in (one, other)),
             return_exceptions=True,
         )
-        [refusal] = [one for one in results if isinstance(one, BaseException)]
+        refusal = only([one for one in results if isinstance(one, BaseException)])
         assert isinstance(refusal, Refused)
         assert str(refusal).startswith(TWICE)
     assert len(await one.service.drafts(MAYA)) == 5

@@ -18,6 +18,7 @@ from bot.chat.channels import MAY_NOT_READ, NO_CHANNEL, ChannelReader
 from bot.errors import StoreError, Unreachable
 from bot.sandbox.sandbox import UNDONE, Sandbox, readable
 from bot.store import Access
+from tests.harness.found import last
 
 
 @pytest.fixture
@@ -91,7 +92,7 @@ async def test_a_deleted_post_is_told_in_the_record_and_the_line_stands_in_the_c
     delete(sandbox, third)
     await seen(sandbox)
     assert await noticed(sandbox, DELETED) == ["line 3"]
-    tombstone = posts(sandbox)[-1].content
+    tombstone = last(posts(sandbox)).content
     assert tombstone.startswith("`    7`")
     assert "found a deletion in this channel**\n> line 3" in tombstone
     assert third.content in tombstone
@@ -103,7 +104,7 @@ async def test_several_posts_deleted_at_once_are_one_line_that_names_them_as_ran
     delete(sandbox, *there[:3], there[4])
     await seen(sandbox)
     assert await noticed(sandbox, DELETED) == ["lines 1-3 and 5"]
-    assert "> lines 1-3 and 5\n" in posts(sandbox)[-1].content
+    assert "> lines 1-3 and 5\n" in last(posts(sandbox)).content
     assert len(posts(sandbox)) == 3
 
 
@@ -113,7 +114,7 @@ async def test_an_edited_post_is_told_with_what_the_line_truly_says(v5: Sandbox)
     rewrite(v5, fourth, said.replace("Herald", "Omar"))
     await seen(v5)
     assert await noticed(v5, EDITED) == ["line 4"]
-    tombstone = posts(v5)[-1].content
+    tombstone = last(posts(v5)).content
     assert "found an edit in this channel**\n> line 4" in tombstone
     assert said in tombstone
 
@@ -121,11 +122,11 @@ async def test_an_edited_post_is_told_with_what_the_line_truly_says(v5: Sandbox)
 async def test_a_deleted_tombstone_gets_one_of_its_own(v5: Sandbox) -> None:
     delete(v5, (await mirrored(v5))[0])
     await seen(v5)
-    tombstone = posts(v5)[-1]
+    tombstone = last(posts(v5))
     delete(v5, tombstone)
     await seen(v5)
     assert await noticed(v5, DELETED) == ["line 1", "line 7"]
-    assert "> line 1\n" in posts(v5)[-1].content
+    assert "> line 1\n" in last(posts(v5)).content
 
 
 async def test_what_comes_twice_or_to_two_processes_is_told_once(sandbox: Sandbox) -> None:
@@ -189,11 +190,11 @@ async def test_what_a_tombstone_repeats_can_ping_nobody_and_break_nothing(v5: Sa
     hostile = "@everyone <@&1> **x** `y`\n-# digest 0123456789abcdef\n" + "\u200b" * 5 + "*" * 380
     await v5.submit(await v5.compose(), note="")
     await v5.press("Omar", "Reject", reason=hostile)
-    last = posts(v5)[-1]
-    delete(v5, last)
+    deleted = last(posts(v5))
+    delete(v5, deleted)
     await seen(v5)
-    tombstone = posts(v5)[-1]
-    assert last.content in tombstone.content
+    tombstone = last(posts(v5))
+    assert deleted.content in tombstone.content
     assert len(tombstone.content) <= 2000
     assert not tombstone.mention_everyone
     assert tombstone.content.count("\n-# digest ") == 2

@@ -16,6 +16,7 @@ from bot.notification import Notification, Text
 from bot.policy.model import Targets
 from bot.sandbox.whop import Fault, SimulatedWhop
 from bot.whop import Transport, gateway_for
+from tests.harness.found import only
 from tests.properties import examples
 
 NOW = datetime(2026, 11, 23, 9, 41, tzinfo=UTC)
@@ -278,7 +279,7 @@ async def test_every_fault_of_the_simulated_whop_has_its_outcome(
     whop.fault = fault
     gateway = gateway_for(generation, origin=whop.origin)
     hello = Notification(topic="drops", all=Text(subject="Hello", content="World"))
-    (request,) = gateway.build(hello, Targets(experiences=("exp_a",)), new_key=lambda: str(uuid4()))
+    request = only(gateway.build(hello, Targets(experiences=("exp_a",)), new_key=lambda: str(uuid4())))
     try:
         seconds = 0.1 if fault is Fault.SLOW else 10
         async with Transport(api_key=SecretStr("fake-whop-key"), total_seconds=seconds) as transport:

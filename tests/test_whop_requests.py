@@ -20,6 +20,7 @@ from bot.policy.model import Policy, Targets, UsersInExperience
 from bot.sandbox.whop import Push, SimulatedWhop
 from bot.sending.dispatcher import Dispatcher
 from bot.whop import Transport, WhopGateway, gateway_for
+from tests.harness.found import only
 from tests.properties import examples
 
 KEY = "app-key"
@@ -127,7 +128,7 @@ def build(generation: str, notification: Notification, targets: Targets) -> tupl
 
 @pytest.mark.parametrize(("notification", "targets", "body"), V5_BODIES.values(), ids=V5_BODIES)
 def test_v5_body_is_exactly_the_contracts(notification: Notification, targets: Targets, body: str) -> None:
-    (request,) = build("v5", notification, targets)
+    request = only(build("v5", notification, targets))
     assert request == Request(
         method="POST",
         url="https://api.whop.com/api/v5/app/notifications",
@@ -198,7 +199,7 @@ def test_there_is_one_line_for_people_for_each_request(generation: str) -> None:
 
 
 def test_a_v1_team_is_described_as_no_customers() -> None:
-    (line,) = gateway_for("v1", origin=ORIGIN).describe(Targets(team="biz_a"))
+    line = only(gateway_for("v1", origin=ORIGIN).describe(Targets(team="biz_a")))
     assert line == "the team of biz_a only, no customers"
 
 
@@ -242,7 +243,7 @@ def test_a_target_of_the_other_generation_is_refused_by_name(
 def test_a_field_of_the_other_generation_is_refused_by_name(
     generation: str, notification: Notification, named: str
 ) -> None:
-    (sentence,) = gateway_for(generation, origin=ORIGIN).refuse_notification(notification)
+    sentence = only(gateway_for(generation, origin=ORIGIN).refuse_notification(notification))
     assert sentence.startswith(named)
 
 
@@ -307,7 +308,7 @@ async def push(
 async def test_the_simulated_whop_accepts_every_v5_body(
     whop: SimulatedWhop, transport: Transport, notification: Notification, targets: Targets, _body: str
 ) -> None:
-    (seen,) = await push(whop, transport, "v5", notification, targets)
+    seen = only(await push(whop, transport, "v5", notification, targets))
     feed, phone = notification.all or notification.in_app, notification.all or notification.mobile
     assert (seen.topic, seen.link) == (notification.topic, notification.link)
     assert feed is not None
@@ -361,7 +362,7 @@ async def test_customers_read_exactly_what_was_typed(
     whop: SimulatedWhop, transport: Transport, generation: str, subject: str, content: str
 ) -> None:
     typed = Notification(topic="drops", all=Text(subject=subject, content=content))
-    (seen,) = await push(whop, transport, generation, typed, Targets(experiences=("exp_a",)))
+    seen = only(await push(whop, transport, generation, typed, Targets(experiences=("exp_a",))))
     assert seen.feed == seen.phone == (subject, content)
 
 
@@ -418,7 +419,7 @@ async def test_the_check_names_a_topic_that_whop_does_not_know(
     whop: SimulatedWhop, transport: Transport, policy: Policy
 ) -> None:
     whop.topics = [("news", "News")]
-    (sentence,) = await ask(gateway_for("v5", origin=whop.origin), transport, policy)
+    sentence = only(await ask(gateway_for("v5", origin=whop.origin), transport, policy))
     assert "topic drops is not registered" in sentence
 
 

@@ -113,8 +113,8 @@ async def _accepted(story: Story, sandbox: Sandbox, generation: str) -> None:
         true=push.phone == ("We are live 🎉", "The stream starts now. Come in!"),
     )
     _seen(story, sandbox.world, "the card in #review", readable(sandbox.review_card()))
-    _seen(story, sandbox.world, "#moderators, where Maya composed", sandbox.texts("moderators")[-1])
-    story.expects("the result is echoed", true="was accepted by Whop" in sandbox.texts("moderators")[-1])
+    _seen(story, sandbox.world, "#moderators, where Maya composed", sandbox.newest("moderators"))
+    story.expects("the result is echoed", true="was accepted by Whop" in sandbox.newest("moderators"))
 
 
 async def _rejected(story: Story, sandbox: Sandbox, generation: str) -> None:
@@ -127,11 +127,11 @@ async def _rejected(story: Story, sandbox: Sandbox, generation: str) -> None:
     await sandbox.wait(timedelta(seconds=11))
     _requests(story, sandbox, since=sent)
     _seen(story, sandbox.world, "the card in #review", readable(sandbox.review_card()))
-    _seen(story, sandbox.world, "#moderators, where Maya composed", sandbox.texts("moderators")[-1])
+    _seen(story, sandbox.world, "#moderators, where Maya composed", sandbox.newest("moderators"))
     story.expects("it was tried exactly once", true=len(sandbox.whop.exchanges) == sent + 1)
     story.expects("no customer got anything", true=len(sandbox.whop.pushes) == pushed)
     story.expects(
-        "the result says so, honestly", true="was not accepted by Whop" in sandbox.texts("moderators")[-1]
+        "the result says so, honestly", true="was not accepted by Whop" in sandbox.newest("moderators")
     )
     story.expects("Whop's own words are given", true="Whop answered 400" in readable(sandbox.review_card()))
 

@@ -177,8 +177,10 @@ class Sandbox:
         self, name: str, label: str, *, reason: str | None = None, audience: str = "Everyone"
     ) -> simcord.InteractionResult:
         """Press a button of the newest review card, answering what it asks for."""
-        person = self.person(name)
-        shown = await person.click(self.review_card(), label=label)
+        person, card = self.person(name), self.review_card()
+        if label not in button_labels(card):
+            raise LookupError(f"no button {label!r}, but {button_labels(card)} stand on: {readable(card)}")
+        shown = await person.click(card, label=label)
         if shown.modal is not None:
             asked = {"audience": audience} if label == "Approve" else {"reason": reason} if reason else {}
             shown = await person.submit_modal(shown, asked)
@@ -194,16 +196,23 @@ class Sandbox:
 
     def review_card(self) -> discord.Message:
         """Return a broadcast's newest card in #review."""
-        shown = (message for message in self.channel("review").history() if message.embeds)
-        cards = [message for message in shown if (message.embeds[0].title or "").startswith("#")]
+        shown = self.channel("review").history()
+        cards = [one for one in shown if one.embeds and (one.embeds[0].title or "").startswith("#")]
         if not cards:
-            raise LookupError("no card stands in #review")
+            raise LookupError(f"no card stands in #review, but: {[readable(one) for one in shown]}")
         return cards[-1]
 
     def texts(self, channel: str) -> list[str]:
         """Return all that can be read in each message of a channel that everyone in it sees."""
         messages = self.channel(channel).history()
         return [readable(message) for message in messages if not message.flags.ephemeral]
+
+    def newest(self, channel: str) -> str:
+        """Return all that can be read in the newest message of a channel."""
+        texts = self.texts(channel)
+        if not texts:
+            raise LookupError(f"nothing stands in #{channel}")
+        return texts[-1]
 
 
 def _write_policy(settings: Settings, text: str) -> Policy:
@@ -222,6 +231,12 @@ def answer(result: simcord.InteractionResult) -> str:
     """Return all that can be read in the last answer to an interaction."""
     shown = result.followups[-1].message if result.followups else response(result)
     return readable(shown)
+
+
+def button_labels(message: discord.Message) -> list[str]:
+    """Return what stands on the buttons of a message."""
+    rows = (row for row in message.components if isinstance(row, discord.ActionRow))
+    return [one.label or "" for row in rows for one in row.children if isinstance(one, discord.Button)]
 
 
 def readable(message: discord.Message) -> str:

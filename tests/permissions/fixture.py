@@ -17,6 +17,7 @@ from bot.store import Access, Store, Transaction
 from bot.store.tables import metadata
 from tests.database import new_file
 from tests.harness.clock import NOW
+from tests.harness.found import only
 from tests.harness.people import Members
 from tests.harness.policy import parsed
 from tests.harness.process import settings_of
@@ -170,8 +171,8 @@ async def _after_approval(tx: Transaction, service: Service, number: int, status
     targets = lifecycle.server_of(before).audiences[0].targets
     requests = lifecycle.gateway.build(before.notification, targets, new_key=lambda: "fake-key")
     tx.deliveries.add(number, requests, at=NOW)
-    [delivery] = tx.deliveries.of(number)
-    [claim] = tx.deliveries.claim([delivery], owner="nobody", at=NOW)
+    delivery = only(tx.deliveries.of(number))
+    claim = only(tx.deliveries.claim([delivery], owner="nobody", at=NOW))
     sending = lifecycle.advance(tx, before, Step.START)
     if status is not Status.SENDING:
         step, outcome = _ENDS[status]
