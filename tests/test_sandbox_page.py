@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 
+import pytest
 from playwright.async_api import Error, Locator, Page, expect
 
 from bot.app import run
@@ -64,6 +65,7 @@ async def compose(page: Page) -> None:
     await until(page.locator("#modal-root [name=subject]"), page.locator("#send-message").click)
 
 
+@pytest.mark.timeout(240)
 async def test_the_main_job_can_be_done_in_the_browser_alone() -> None:
     for left in reversed(range(JOURNEYS)):
         try:
