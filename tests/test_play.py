@@ -5,6 +5,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -31,7 +32,7 @@ async def test_the_story_ends_as_told_and_keeps_what_was_asked_for(tmp_path: Pat
     ]
     assert API_KEY not in record.read_text("utf-8")
     assert all(line["headers"]["Authorization"] == "Bearer ***" for line in lines)
-    with sqlite3.connect(data / "herald.db") as kept:
+    with closing(sqlite3.connect(data / "herald.db")) as kept:
         assert kept.execute("SELECT status FROM broadcasts ORDER BY id").fetchall() == [
             ("sent",),
             ("failed",),
