@@ -3,16 +3,20 @@
 import re
 import socket
 import sqlite3
+from contextlib import ExitStack
+from errno import EACCES
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import SecretStr
+from sqlalchemy import make_url
 
 from bot.cli import commands
 from bot.errors import ConfigurationError
 from bot.preflight import look_at_database
 from bot.settings import Settings
-from bot.store import Store
+from bot.store import Store, sqlite
 from tests.conftest import MakeSettings, Postgres
 
 
@@ -59,6 +63,27 @@ def test_a_check_says_that_another_program_has_locked_the_file(
     finally:
         foreign.close()
     assert_one_sentence(said, "is locked by another program")
+
+
+def test_a_check_says_what_a_start_says_of_a_file_that_cannot_be_written(
+    make_settings: MakeSettings, monkeypatch: pytest.MonkeyPatch, sqlite_url: str
+) -> None:
+    file = Path(sqlite_url.removeprefix("sqlite:///"))
+    file.chmod(0o444)
+    really = Path.open
+
+    def open_as_nobody(path: Path, mode: str = "r", **options: Any) -> Any:
+        # Root may write anywhere.
+        if path == file and mode == "ab":
+            raise PermissionError(EACCES, "Permission denied")
+        return really(path, mode, **options)
+
+    monkeypatch.setattr(Path, "open", open_as_nobody)
+    said = look_at_database(with_database(make_settings, sqlite_url))
+    assert_one_sentence(said, "herald.db cannot be written (Permission denied): mend its rights")
+    with pytest.raises(ConfigurationError) as refused, ExitStack() as stack:
+        stack.enter_context(sqlite.opened(make_url(sqlite_url), alone=True))
+    assert said == [str(refused.value)]
 
 
 def test_a_check_makes_no_database_and_finds_nothing_wrong_before_the_first_start(

@@ -9,7 +9,7 @@ from bot.broadcast import Broadcast, Step
 from bot.errors import Refused
 from bot.permissions import Action, Actor
 from bot.service.gate import Gate
-from bot.store import Store, Transaction
+from bot.store import Access, Store, Transaction
 
 log = structlog.get_logger()
 
@@ -70,37 +70,23 @@ class UseCase(Generic[P, T]):
 
     async def _run(self, offered: Runs, actor: Actor, *args: P.args, **kwargs: P.kwargs) -> T:
         about: list[Broadcast] = []
-        run = offered.store.write if self._writes else offered.store.read
-        try:
-            result = await run(self._remembering, about, offered.gate, actor, *args, **kwargs)
-        except Refused as refusal:
+
+        def work(tx: Transaction) -> T:
+            try:
+                return self._work(tx, offered.gate, actor, *args, **kwargs)
+            finally:
+                if tx.about is not None:
+                    about.append(tx.about)
+
+        def record(tx: Transaction, refusal: Refused) -> None:
             action = self._action or next(one for one in args if isinstance(one, Action))
-            await offered.store.write(_record, offered.gate, actor, action, refusal, about)
-            raise
+            offered.gate.lifecycle.note_refusal(tx, actor, action, refusal, about[0] if about else None)
+
+        mode = Access.WRITE if self._writes else Access.READ
+        result = await offered.store.attempt(mode, work, record)
         if self._action is not None and self._action in _STEPS and isinstance(result, Broadcast):
             _tell(actor, self._action, result)
         return result
-
-    def _remembering(
-        self,
-        tx: Transaction,
-        about: list[Broadcast],
-        gate: Gate,
-        actor: Actor,
-        *args: P.args,
-        **kwargs: P.kwargs,
-    ) -> T:
-        try:
-            return self._work(tx, gate, actor, *args, **kwargs)
-        finally:
-            if tx.about is not None:
-                about.append(tx.about)
-
-
-def _record(
-    tx: Transaction, gate: Gate, actor: Actor, action: Action, refusal: Refused, about: list[Broadcast]
-) -> None:
-    gate.lifecycle.note_refusal(tx, actor, action, refusal, about[0] if about else None)
 
 
 def _tell(actor: Actor, action: Action, broadcast: Broadcast) -> None:

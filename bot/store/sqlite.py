@@ -39,6 +39,16 @@ def existing(url: URL) -> URL:
     return url
 
 
+def writable(url: URL) -> URL:
+    """Return the address of a file that is there and can be written; raise ConfigurationError otherwise."""
+    file = Path(existing(url).database or "")
+    try:
+        file.open("ab").close()
+    except OSError as error:
+        raise _unwritable(file, error) from None
+    return url
+
+
 @contextmanager
 def _sole_use(file: Path) -> Generator[None, None, None]:
     lock = FileLock(file.with_name(f"{file.name}.lock"), thread_local=False)
@@ -53,14 +63,18 @@ def _sole_use(file: Path) -> Generator[None, None, None]:
         ) from None
     except OSError as error:
         lock.release()
-        raise ConfigurationError(
-            f"DATABASE_URL: {file} cannot be written ({error.strerror}): mend its rights or its folder's,"
-            " or name another file."
-        ) from None
+        raise _unwritable(file, error) from None
     try:
         yield
     finally:
         lock.release()
+
+
+def _unwritable(file: Path, error: OSError) -> ConfigurationError:
+    return ConfigurationError(
+        f"DATABASE_URL: {file} cannot be written ({error.strerror}): mend its rights or its folder's,"
+        " or name another file."
+    )
 
 
 def _create_engine(url: Any, *, to_read: bool = False) -> Engine:

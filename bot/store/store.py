@@ -3,9 +3,11 @@
 import asyncio
 import sqlite3
 from collections.abc import AsyncGenerator, Callable, Generator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 from types import MappingProxyType
 from typing import Concatenate, Final, ParamSpec, Self, TypeVar
 from uuid import uuid4
@@ -14,7 +16,7 @@ from sqlalchemy import URL, Engine, make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from bot.errors import ConfigurationError, StoreError
+from bot.errors import ConfigurationError, Refused, StoreError
 from bot.store import migrating, postgresql, sqlite
 from bot.store.migrating import NewerDatabase
 from bot.store.transaction import Transaction
@@ -44,6 +46,15 @@ class Access(Enum):
 P = ParamSpec("P")
 T = TypeVar("T")
 Work = Callable[Concatenate[Transaction, P], T]
+Wake = Callable[[], object]
+
+
+@dataclass(frozen=True, slots=True)
+class _Recording:
+    """What was refused, and when that will have been written down."""
+
+    refusal: Refused
+    end: Future[None]
 
 
 class Store:
@@ -99,8 +110,12 @@ class Store:
     @classmethod
     def reach(cls, database_url: str) -> None:
         """Connect once, and change nothing; raise ConfigurationError if the database cannot be used."""
+        url = make_url(database_url)
+        if url.get_backend_name() == "sqlite":
+            # One that runs has to write, and a check changes nothing.
+            sqlite.writable(url)
         with ExitStack() as stack:
-            cls._reached(stack, make_url(database_url))
+            cls._reached(stack, url)
 
     @classmethod
     def _reached(cls, stack: ExitStack, url: URL) -> tuple[Engine, bool]:
@@ -134,8 +149,9 @@ class Store:
 
     def __exit__(self, *_: object) -> None:
         # Whatever was begun is finished, also when whoever asked for it no longer waits.
-        for threads in self._threads.values():
-            threads.shutdown(wait=True)
+        # Readers first: what one was refused has yet to be written.
+        for mode in (Access.READ, Access.WRITE):
+            self._threads[mode].shutdown(wait=True)
 
     async def write(self, work: Work[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run `work` as one transaction in a thread: committed if it returns, dropped if it raises.
@@ -153,17 +169,52 @@ class Store:
         """Run `work`, which asks a single question, in a thread."""
         return await self._run(Access.GLANCE, lambda tx: work(tx, *args, **kwargs))
 
-    async def _run(self, mode: Access, work: Callable[[Transaction], T]) -> T:
-        loop = asyncio.get_running_loop()
-        result, announces = await loop.run_in_executor(self._threads[mode], self._whole, mode, work)
-        if announces:
-            self.wakeup.wake()
-        return result
+    async def attempt(
+        self, mode: Access, work: Callable[[Transaction], T], record: Callable[[Transaction, Refused], None]
+    ) -> T:
+        """Run `work`; if it is refused, let `record` write that in the next transaction, then raise it.
 
-    def _whole(self, mode: Access, work: Callable[[Transaction], T]) -> tuple[T, bool]:
+        Both belong together: whoever is cancelled while waiting keeps no refusal from being recorded.
+        """
+        done = await self._hop(mode, lambda wake: self._attempted(wake, mode, work, record))
+        if isinstance(done, _Recording):
+            await asyncio.shield(asyncio.wrap_future(done.end))
+            raise done.refusal
+        return done
+
+    async def _run(self, mode: Access, work: Callable[[Transaction], T]) -> T:
+        return await self._hop(mode, lambda wake: self._whole(wake, mode, work))
+
+    async def _hop(self, mode: Access, whole: Callable[[Wake], T]) -> T:
+        loop = asyncio.get_running_loop()
+        # From the thread: whoever asked may be gone by the time there is something to show.
+        wake = partial(loop.call_soon_threadsafe, self.wakeup.wake)
+        return await loop.run_in_executor(self._threads[mode], whole, wake)
+
+    def _attempted(
+        self,
+        wake: Wake,
+        mode: Access,
+        work: Callable[[Transaction], T],
+        record: Callable[[Transaction, Refused], None],
+    ) -> "T | _Recording":
+        try:
+            return self._whole(wake, mode, work)
+        except Refused as error:
+            refusal = error
+        write = partial(self._whole, wake, Access.WRITE, lambda tx: record(tx, refusal))
+        if mode is Access.WRITE:
+            write()
+            raise refusal
+        # In its turn with all that is written; this thread is for those who read.
+        return _Recording(refusal, self._threads[Access.WRITE].submit(write))
+
+    def _whole(self, wake: Wake, mode: Access, work: Callable[[Transaction], T]) -> T:
         with self.begin(mode) as tx:
             result = work(tx)
-        return result, tx.outbox.is_filled
+        if tx.outbox.is_filled:
+            wake()
+        return result
 
     @contextmanager
     def begin(self, mode: Access = Access.WRITE) -> Generator[Transaction, None, None]:
