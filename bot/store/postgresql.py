@@ -3,6 +3,7 @@
 from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any, Final
+from uuid import uuid4
 
 from sqlalchemy import URL, Connection, Engine, create_engine, func, select, text
 from sqlalchemy.exc import DBAPIError
@@ -18,6 +19,10 @@ BUSY: Final = frozenset({"55P03", "57014"})
 # Advisory locks are numbers that all programs on the database share: this one says that it is Herald's.
 _HERALD: Final = 0x48657261
 _RUNNING, _MIGRATING, _CLAIMING = 1, 2, 3
+# What each session is marked with, to see whether it stays with whoever opened it.
+_MARK: Final = "herald.session"
+# One that gives out its connections by chance is not noticed at once.
+_LOOKS: Final = 3
 _OPTIONS: Final = {
     # A commit that the server may still forget would let a restart push again.
     "synchronous_commit": "on",
@@ -37,6 +42,9 @@ def opened(url: URL, *, alone: bool) -> Generator[Engine, None, None]:
     try:
         with engine.connect() as session:
             session.execution_options(isolation_level="AUTOCOMMIT")
+            # Its connection is the first that somebody gets afterwards.
+            with engine.connect() as other:
+                _refuse_shared(session, other.execution_options(isolation_level="AUTOCOMMIT"), url)
             _check(session, url, alone=alone)
             yield engine
     finally:
@@ -87,6 +95,20 @@ def _create_engine(url: URL) -> Engine:
             "DATABASE_URL: PostgreSQL needs another package: make install in Herald's folder brings it;"
             " or name a file."
         ) from None
+
+
+def _refuse_shared(session: Connection, other: Connection, url: URL) -> None:
+    """Raise ConfigurationError if a pooler hands sessions round, and their locks with them."""
+    seen = select(func.current_setting(_MARK, True))
+    for _ in range(_LOOKS):
+        mark = str(uuid4())
+        session.execute(select(func.set_config(_MARK, mark, False)))
+        if other.scalar(seen) == mark or session.scalar(seen) != mark:
+            raise ConfigurationError(
+                f"DATABASE_URL: {url.render_as_string(hide_password=True)} is a pooler that shares"
+                " connections between transactions: connect to the server itself, or let the pooler keep"
+                " one connection for each session."
+            )
 
 
 def _check(session: Connection, url: URL, *, alone: bool) -> None:
