@@ -1,0 +1,366 @@
+"""What is written of one thing changes nothing of any other: every row around it stays as it was."""
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import pytest
+from sqlalchemy import inspect, select
+
+from bot.audit.chain import HERALD, NewEvent
+from bot.broadcast import Broadcast, Status
+from bot.delivery import Delivery, DeliveryStatus, Request
+from bot.freeze import Freeze
+from bot.notification import Notification, Text
+from bot.store import Access, Store, Transaction
+from bot.store.members import Answer
+from bot.store.outbox import Card, Post, PostKind
+from bot.store.tables import metadata
+from bot.value import Person
+
+NOW: Final = datetime(2026, 11, 23, 9, 41, tzinfo=UTC)
+LATER: Final = NOW + timedelta(minutes=5)
+MAYA, OMAR, LENA = Person(101, "Maya"), Person(102, "Omar"), Person(103, "Lena")
+HOME, ABROAD = 1, 2
+WORDS: Final = Notification(topic="news", all=Text(subject="We are live", content="Come in"))
+REQUEST: Final = Request(method="POST", url="https://api.whop.com/x", headers={}, body=b"{}")
+# A row, by its table and the values of its key.
+Row = tuple[object, ...]
+
+
+@pytest.fixture
+async def store(database_url: str) -> AsyncIterator[Store]:
+    """Two servers, three broadcasts, and more than one of everything about each."""
+    async with Store.open(database_url) as opened:
+        with opened.begin() as tx:
+            for guild in (HOME, HOME, ABROAD):
+                _fill(tx, guild)
+            for guild in (None, HOME, ABROAD):
+                tx.freezes.add(Freeze(guild_id=guild, by=LENA, at=NOW, reason="a test"))
+            for guild, fingerprint, person in (
+                (HOME, "a", OMAR),
+                (HOME, "a", LENA),
+                (HOME, "b", OMAR),
+                (ABROAD, "a", OMAR),
+            ):
+                tx.templates.approve(guild, fingerprint, approver=person, at=NOW)
+                tx.members.saw(guild, person.id, {7}, at=NOW)
+            for number in range(3):
+                tx.use_interaction(number, at=NOW + timedelta(minutes=number))
+        yield opened
+
+
+def _fill(tx: Transaction, guild: int) -> None:
+    draft = tx.broadcasts.add(
+        guild_id=guild,
+        author=MAYA,
+        audience="Gold",
+        notification=WORDS,
+        fingerprint="a" * 64,
+        origin_channel_id=5,
+        at=NOW,
+    )
+    review = tx.broadcasts.change(draft, status=Status.REVIEW, at=NOW)
+    assert review is not None
+    for person in (OMAR, LENA):
+        review = tx.broadcasts.approve(review, approver=person, at=NOW)
+    tx.deliveries.add(draft.id, [REQUEST, REQUEST, REQUEST], at=NOW)
+    claimed = tx.deliveries.claim(tx.deliveries.of(draft.id)[:2], owner="me", at=NOW)
+    # Twice, so that an older attempt stands beside the newest.
+    for one in claimed:
+        tx.deliveries.settle(one, status=DeliveryStatus.PENDING, detail="", at=NOW, next_at=NOW)
+    tx.deliveries.claim(tx.deliveries.of(draft.id)[:2], owner="me", at=NOW)
+    for _ in range(2):
+        tx.outbox.open_card(draft.id, channel_id=11, at=NOW)
+    for _ in range(2):
+        event = tx.audit.append(
+            NewEvent(guild_id=guild, at=NOW, actor=HERALD, action="x", broadcast_id=draft.id)
+        )
+        tx.outbox.add_post(
+            PostKind.AUDIT, guild_id=guild, channel_id=12, sequence=event.sequence, broadcast_id=draft.id, at=NOW
+        )
+    tx.outbox.finish()
+
+
+def rows(tx: Transaction) -> Mapping[Row, object]:
+    """Return everything that stands in the database."""
+    return {
+        (table.name, *(row[column] for column in inspect(table).primary_key)): tuple(row.values())
+        for table in metadata.sorted_tables
+        for row in tx._connection.execute(select(table)).mappings()
+    }
+
+
+def touched(store: Store, change: Callable[[Transaction], object]) -> tuple[object, set[Row]]:
+    """Return what a change answers, and the rows that are not as they were before it."""
+    with store.begin() as tx:
+        before = rows(tx)
+        answer = change(tx)
+        tx.outbox.finish()
+        after = rows(tx)
+    keys = before.keys() | after.keys()
+    return answer, {key for key in keys if before.get(key) != after.get(key)}
+
+
+# --- the first of everything -----------------------------------------------------------------------
+
+
+def broadcast(tx: Transaction) -> Broadcast:
+    return tx.broadcasts.get(1)
+
+
+def delivery(tx: Transaction) -> Delivery:
+    """Return one that is under way at its second attempt."""
+    return tx.deliveries.get(1)
+
+
+def waiting(tx: Transaction) -> Delivery:
+    """Return one that was never tried."""
+    return tx.deliveries.get(3)
+
+
+def card(tx: Transaction) -> Card:
+    return tx.outbox.cards_to_draw(NOW, limit=1)[0]
+
+
+def post(tx: Transaction) -> Post:
+    return tx.outbox.posts_to_make(NOW, limit=1)[0]
+
+
+def settle(tx: Transaction, one: Delivery, **more: Any) -> bool:
+    return tx.deliveries.settle(one, status=DeliveryStatus.UNKNOWN, detail="x", at=LATER, **more)
+
+
+def check_again(tx: Transaction) -> bool:
+    settle(tx, delivery(tx))
+    return tx.deliveries.check_again(delivery(tx), at=LATER)
+
+
+FIRST: Final = ("broadcasts", 1)
+CHANGES: Final[Mapping[str, tuple[Callable[[Transaction], object], set[Row]]]] = {
+    "a step": (lambda tx: tx.broadcasts.change(broadcast(tx), status=Status.APPROVED, at=LATER), {FIRST}),
+    "an approval taken back": (
+        lambda tx: tx.broadcasts.retract(broadcast(tx), OMAR.id),
+        {("approvals", 1, OMAR.id)},
+    ),
+    "approvals voided": (
+        lambda tx: tx.broadcasts.void_approvals(broadcast(tx)),
+        {("approvals", 1, OMAR.id), ("approvals", 1, LENA.id)},
+    ),
+    "a claim": (
+        lambda tx: tx.deliveries.claim([waiting(tx)], owner="me", at=LATER),
+        {("deliveries", 3), ("attempts", 3, 1)},
+    ),
+    "an outcome": (lambda tx: settle(tx, delivery(tx)), {("deliveries", 1), ("attempts", 1, 2)}),
+    "an unknown one asked about again": (check_again, {("deliveries", 1), ("attempts", 1, 2)}),
+    "a new card": (
+        lambda tx: tx.outbox.open_card(1, channel_id=11, at=LATER),
+        {("cards", 2), ("cards", 7)},
+    ),
+    "a card to be drawn again": (lambda tx: tx.outbox.redraw_card(1, at=LATER), {("cards", 2)}),
+    "a server's open cards": (
+        lambda tx: tx.outbox.redraw_open_cards(HOME, at=LATER),
+        {("cards", 2), ("cards", 4)},
+    ),
+    "a card drawn": (
+        lambda tx: tx.outbox.card_drawn(card(tx), message_id=900, next_at=LATER),
+        {("cards", 1)},
+    ),
+    "a card that Discord did not take": (
+        lambda tx: tx.outbox.card_failed(card(tx), next_at=LATER),
+        {("cards", 1)},
+    ),
+    "a post made": (
+        lambda tx: tx.outbox.post_made(post(tx), message_id=900, channel_id=12, words="w"),
+        {("posts", 1)},
+    ),
+    "a post that Discord did not take": (
+        lambda tx: tx.outbox.post_failed(post(tx), next_at=LATER, trouble="x"),
+        {("posts", 1)},
+    ),
+    "a template's approval taken back": (
+        lambda tx: tx.templates.retract(HOME, "a", OMAR.id),
+        {("template_approvals", HOME, "a", OMAR.id)},
+    ),
+    "a template's approval given": (
+        lambda tx: tx.templates.approve(HOME, "b", approver=LENA, at=LATER),
+        {("template_approvals", HOME, "b", LENA.id)},
+    ),
+    "roles seen": (
+        lambda tx: tx.members.saw_all([Answer(HOME, OMAR.id, frozenset({8}), LATER)]),
+        {("members", HOME, OMAR.id)},
+    ),
+    "a server's freeze lifted": (
+        lambda tx: tx.freezes.remove(Freeze(guild_id=HOME, by=LENA, at=NOW, reason="")),
+        {("freezes", HOME)},
+    ),
+    "the freeze of everything lifted": (
+        lambda tx: tx.freezes.remove(Freeze(guild_id=None, by=LENA, at=NOW, reason="")),
+        {("freezes", 0)},
+    ),
+    "interactions forgotten up to a moment": (
+        lambda tx: tx.forget_interactions(before=NOW + timedelta(minutes=1)),
+        {("interactions", 0)},
+    ),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+async def test_a_change_of_one_touches_no_other(store: Store, change: str) -> None:
+    do, expected = CHANGES[change]
+    _, found = touched(store, do)
+    assert found == expected
+
+
+async def test_a_lost_card_is_forgotten_alone(store: Store) -> None:
+    with store.begin() as tx:
+        for one in tx.outbox.cards_to_draw(NOW, limit=9):
+            tx.outbox.card_drawn(one, message_id=900 + one.id, next_at=NOW)
+        tx.outbox.redraw_card(1, at=NOW)
+        lost = card(tx)
+    _, found = touched(store, lambda tx: tx.outbox.card_lost(lost))
+    assert found == {("cards", lost.id)}
+
+
+@pytest.mark.parametrize("gone", [True, False], ids=["gone", "edited"])
+async def test_of_posts_only_the_line_that_was_tampered_with_is_told(store: Store, gone: bool) -> None:
+    with store.begin() as tx:
+        tx.outbox.add_post(PostKind.ECHO, guild_id=HOME, channel_id=5, at=NOW)
+        tx.outbox.finish()
+        *lines, echo = tx.outbox.posts_to_make(NOW, limit=9)
+        # Another channel may have a message of the same number.
+        for one, message in [*zip(lines, (901, 902, 903, 904, 905, 906), strict=True), (echo, 901)]:
+            tx.outbox.post_made(one, message_id=message, channel_id=12, words="w")
+        told = tx.mirror.untold([901], gone=gone)
+    _, found = touched(store, lambda tx: tx.mirror.tell(told, gone=gone, sequence=9))
+    assert found == {("posts", 1)}
+    with store.begin(Access.READ) as tx:
+        assert (tx.mirror.told_in(HOME, 9), tx.mirror.told_in(ABROAD, 9)) == ([1], [])
+        assert (tx.mirror.tampered(HOME), tx.mirror.tampered(ABROAD)) == (1, 0)
+
+
+# --- what is no longer as it was read ---------------------------------------------------------------
+
+
+def changed(one: Broadcast, **update: object) -> Broadcast:
+    return one.model_copy(update=update)
+
+
+STALE: Final[Mapping[str, Callable[[Transaction], object]]] = {
+    "a broadcast of another status": lambda tx: tx.broadcasts.change(
+        changed(broadcast(tx), status=Status.DRAFT), status=Status.APPROVED, at=LATER
+    ),
+    "a broadcast of an older revision": lambda tx: tx.broadcasts.change(
+        changed(broadcast(tx), revision=0), status=Status.APPROVED, at=LATER
+    ),
+    "an approval of somebody who gave none": lambda tx: tx.broadcasts.retract(broadcast(tx), MAYA.id),
+    "a claim of what is under way": lambda tx: tx.deliveries.claim([delivery(tx)], owner="you", at=LATER),
+    "a claim of what was tried meanwhile": lambda tx: tx.deliveries.claim(
+        [replace(waiting(tx), attempts=1)], owner="you", at=LATER
+    ),
+    "a question about what is not unknown": lambda tx: tx.deliveries.check_again(delivery(tx), at=LATER),
+    "an outcome of another status": lambda tx: settle(
+        tx, replace(delivery(tx), status=DeliveryStatus.PENDING)
+    ),
+    "an outcome of an older attempt": lambda tx: settle(tx, replace(delivery(tx), attempts=1)),
+    "an outcome of another owner": lambda tx: settle(tx, replace(delivery(tx), owner="you")),
+    "an outcome of nobody": lambda tx: settle(tx, replace(delivery(tx), owner=None)),
+    "a template's approval of somebody who gave none": lambda tx: tx.templates.retract(
+        HOME, "a", MAYA.id
+    ),
+    "a template's approval that was given": lambda tx: tx.templates.approve(
+        HOME, "a", approver=OMAR, at=LATER
+    ),
+    "an interaction that was used": lambda tx: tx.use_interaction(1, at=LATER),
+}
+
+
+@pytest.mark.parametrize("change", STALE)
+async def test_what_is_no_longer_as_it_was_read_is_left_alone_and_that_is_told(
+    store: Store, change: str
+) -> None:
+    answer, found = touched(store, STALE[change])
+    assert not answer
+    assert found == set()
+
+
+async def test_an_attempt_that_was_concluded_is_written_again_only_by_its_late_answer(store: Store) -> None:
+    def again(tx: Transaction, *, late: bool) -> bool:
+        return settle(tx, delivery(tx), http_status=201, late=late)
+
+    touched(store, lambda tx: settle(tx, delivery(tx)))
+    # Its detail and status are as before, so that nothing but the attempt could change.
+    assert touched(store, lambda tx: again(tx, late=False)) == (True, set())
+    assert touched(store, lambda tx: again(tx, late=True)) == (True, {("attempts", 1, 2)})
+
+
+async def test_the_true_answer_to_an_attempt_that_is_open_is_not_written_as_a_late_one(store: Store) -> None:
+    _, found = touched(store, lambda tx: settle(tx, delivery(tx), late=True))
+    assert found == {("deliveries", 1)}
+
+
+# --- what is read of one server --------------------------------------------------------------------
+
+READS: Final[Mapping[str, tuple[Callable[[Transaction], object], object]]] = {
+    "a server's cards that wait": (lambda tx: tx.outbox.cards_waiting(ABROAD), 2),
+    "a server's broadcasts": (lambda tx: tx.broadcasts.count(ABROAD), {"review": 1}),
+    "a broadcast's deliveries": (lambda tx: [one.id for one in tx.deliveries.of(2)], [4, 5, 6]),
+    "what is still under way": (lambda tx: tx.deliveries.is_under_way(99), False),
+    "who wrote it": (lambda tx: tx.broadcasts.writers(broadcast(tx)), [MAYA]),
+    "the freeze of a server that has none of its own": (
+        lambda tx: [one.guild_id for one in tx.freezes.standing()],
+        [None, HOME, ABROAD],
+    ),
+}
+
+
+@pytest.mark.parametrize("question", READS)
+async def test_what_is_asked_of_one_is_answered_of_no_other(store: Store, question: str) -> None:
+    ask, expected = READS[question]
+    with store.begin(Access.READ) as tx:
+        assert ask(tx) == expected
+
+
+def due(tx: Transaction, now: datetime) -> Sequence[object]:
+    approved = tx.broadcasts.change(broadcast(tx), status=Status.APPROVED, at=NOW, due_at=LATER)
+    assert approved is not None
+    return tx.broadcasts.due(now, limit=9)
+
+
+def expired(tx: Transaction, now: datetime) -> Sequence[object]:
+    tx.broadcasts.change(broadcast(tx), status=Status.REVIEW, at=NOW, review_expires_at=LATER)
+    return tx.broadcasts.expired(now, limit=9)
+
+
+def pending(tx: Transaction, now: datetime) -> Sequence[object]:
+    for one in range(1, 10):
+        found = tx.deliveries.get(one)
+        tx.deliveries.settle(found, status=DeliveryStatus.PENDING, detail="", at=NOW, next_at=LATER)
+    return tx.deliveries.due(now, limit=20)
+
+
+def undrawn(tx: Transaction, now: datetime) -> Sequence[object]:
+    for one in tx.outbox.cards_to_draw(NOW, limit=9):
+        tx.outbox.card_failed(one, next_at=LATER)
+    return tx.outbox.cards_to_draw(now, limit=9)
+
+
+def unposted(tx: Transaction, now: datetime) -> Sequence[object]:
+    for one in tx.outbox.posts_to_make(NOW, limit=9):
+        tx.outbox.post_failed(one, next_at=LATER, trouble="x")
+    return tx.outbox.posts_to_make(now, limit=9)
+
+
+@pytest.mark.parametrize(
+    ("ask", "count"),
+    [(due, 1), (expired, 1), (pending, 9), (undrawn, 6), (unposted, 6)],
+    ids=["due", "expired", "pending", "undrawn", "unposted"],
+)
+async def test_a_turn_comes_at_its_very_moment_and_not_before(
+    store: Store, ask: Callable[[Transaction, datetime], Sequence[object]], count: int
+) -> None:
+    with store.begin() as tx:
+        assert list(ask(tx, LATER - timedelta(microseconds=1))) == []
+    with store.begin() as tx:
+        assert len(ask(tx, LATER)) == count
