@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from bot.broadcast import Broadcast
 from bot.delivery import DeliveryStatus
 from bot.errors import Conflict, StoreError
 from bot.sandbox.sandbox import UNDONE, Sandbox, readable
@@ -153,21 +152,3 @@ async def test_many_due_at_once_each_go_out_once(sandbox: Sandbox) -> None:
     assert sorted(push.feed[0] for push in sandbox.whop.pushes if push.feed) == sorted(
         f"Number {number}" for number in range(1, 11)
     )
-
-
-async def test_a_review_decided_in_the_moment_it_expires_keeps_the_decision(
-    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    await sandbox.submit(await sandbox.compose())
-    await sandbox.world.env.advance_time(timedelta(hours=25).total_seconds())
-    with sandbox.herald.store.begin(Access.READ) as tx:
-        stale = tx.broadcasts.expired(sandbox.clock(), limit=1)
-    await sandbox.herald.service.reject(sandbox.actor("Lena"), 1, revision=1, reason="No.")
-
-    async def as_read_before(*_: object, **__: object) -> list[Broadcast]:
-        return stale
-
-    monkeypatch.setattr("bot.store.broadcasts.Broadcasts.expired", as_read_before)
-    await sandbox.herald.dispatcher.tick()
-    with sandbox.herald.store.begin(Access.READ) as tx:
-        assert (tx.broadcasts.get(1)).status == "cancelled"

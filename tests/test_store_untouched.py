@@ -78,7 +78,12 @@ def _fill(tx: Transaction, guild: int) -> None:
             NewEvent(guild_id=guild, at=NOW, actor=HERALD, action="x", broadcast_id=draft.id)
         )
         tx.outbox.add_post(
-            PostKind.AUDIT, guild_id=guild, channel_id=12, sequence=event.sequence, broadcast_id=draft.id, at=NOW
+            PostKind.AUDIT,
+            guild_id=guild,
+            channel_id=12,
+            sequence=event.sequence,
+            broadcast_id=draft.id,
+            at=NOW,
         )
     tx.outbox.finish()
 
@@ -266,9 +271,7 @@ STALE: Final[Mapping[str, Callable[[Transaction], object]]] = {
     "an outcome of an older attempt": lambda tx: settle(tx, replace(delivery(tx), attempts=1)),
     "an outcome of another owner": lambda tx: settle(tx, replace(delivery(tx), owner="you")),
     "an outcome of nobody": lambda tx: settle(tx, replace(delivery(tx), owner=None)),
-    "a template's approval of somebody who gave none": lambda tx: tx.templates.retract(
-        HOME, "a", MAYA.id
-    ),
+    "a template's approval of somebody who gave none": lambda tx: tx.templates.retract(HOME, "a", MAYA.id),
     "a template's approval that was given": lambda tx: tx.templates.approve(
         HOME, "a", approver=OMAR, at=LATER
     ),
