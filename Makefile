@@ -8,7 +8,7 @@ LOCK   := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-heade
 # Tests wait now and then, for a browser or a process that was killed: half as many more than processors.
 WORKERS ?= $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) * 3 // 2)')
 
-.PHONY: install sandbox play test properties crash bench permissions check format lock clean
+.PHONY: install sandbox play test properties crash bench seeded mutants permissions check format lock clean
 
 install: $(STAMP)  ## what running needs, and nothing for developers
 
@@ -44,6 +44,9 @@ bench: $(STAMP)-dev  ## measure speed, latency, rate, idle cost and more; some m
 
 seeded: $(STAMP)-dev  ## sow bugs on purpose: each has to turn tests red
 	$(BIN)/python -m tests.seeded
+
+mutants: $(STAMP)-dev  ## make small mistakes in a copy and see which the tests miss, for hours: make mutants MUTANTS=bot/sending/start.py
+	$(BIN)/python -m tests.mutants $(MUTANTS)
 
 permissions: $(STAMP)-dev  ## print who may do what, and when, into docs/permissions.md
 	$(BIN)/python -m tests.permissions

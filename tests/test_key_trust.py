@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import AsyncGenerator
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import product
 from pathlib import Path
 
@@ -13,7 +13,8 @@ import pytest
 from pydantic import SecretStr
 
 from bot.clock import utc_now
-from bot.key_trust import Credential, Verdict, keep, prove, recall, trial
+from bot.delivery import Attempt
+from bot.key_trust import CLOCK_SLACK, KEY_LIFE, Credential, KeyTrust, Verdict, keep, prove, recall, trial
 from bot.policy.model import UsersInExperience
 from bot.preflight import look_up_proof
 from bot.sandbox.sandbox import API_KEY, UNDONE, Sandbox, readable
@@ -242,3 +243,40 @@ async def proven(sandbox: Sandbox) -> None:
     )
     with sandbox.herald.store.begin() as tx:
         keep(tx, mine, Verdict(honoured=True, words=""), at=sandbox.clock())
+
+
+# --- what a proof covers ---------------------------------------------------------------------------
+
+A_BIT = timedelta(microseconds=1)
+PROVEN = KeyTrust(at=NOW)
+
+
+def attempt(started: datetime, finished: datetime | None = None) -> Attempt:
+    return Attempt(started_at=started, finished_at=finished)
+
+
+@pytest.mark.parametrize(
+    ("trust", "attempts", "now", "highest", "covered"),
+    [
+        (PROVEN, [], NOW - KEY_LIFE, None, True),
+        (PROVEN, [attempt(NOW)], NOW, None, True),
+        (PROVEN, [attempt(NOW - A_BIT)], NOW, None, False),
+        (PROVEN, [attempt(NOW - A_BIT), attempt(NOW)], NOW, None, False),
+        (PROVEN, [attempt(NOW)], NOW + KEY_LIFE - A_BIT, None, True),
+        (PROVEN, [attempt(NOW)], NOW + KEY_LIFE, None, False),
+        (PROVEN, [attempt(NOW), attempt(NOW + KEY_LIFE - A_BIT)], NOW + KEY_LIFE, None, False),
+        (PROVEN, [attempt(NOW)], NOW, NOW + KEY_LIFE, False),
+        (PROVEN, [attempt(NOW, NOW + CLOCK_SLACK)], NOW, None, True),
+        (PROVEN, [attempt(NOW, NOW + CLOCK_SLACK + A_BIT)], NOW, None, False),
+        (PROVEN, [attempt(NOW), attempt(NOW + CLOCK_SLACK + A_BIT)], NOW, None, False),
+        (PROVEN, [attempt(NOW)], NOW, NOW + CLOCK_SLACK, True),
+        (PROVEN, [attempt(NOW)], NOW, NOW + CLOCK_SLACK + A_BIT, False),
+        (KeyTrust(at=NOW, highest=NOW), [attempt(NOW)], NOW, None, False),
+        (KeyTrust(at=NOW, highest=NOW), [attempt(NOW + A_BIT)], NOW + A_BIT, None, True),
+        (KeyTrust(at=NOW, highest=NOW), [], NOW, None, True),
+    ],
+)
+def test_a_proof_covers_what_was_tried_since_while_the_key_certainly_lives(
+    trust: KeyTrust, attempts: list[Attempt], now: datetime, highest: datetime | None, covered: bool
+) -> None:
+    assert trust.covers(attempts, now=now, highest=highest) is covered

@@ -1,14 +1,33 @@
 """The rate: never above what Whop takes, nearly all of it used, and nothing forgotten by a restart."""
 
 from collections import Counter
+from collections.abc import AsyncGenerator
+from datetime import timedelta
 from typing import Final
 
 import pytest
 
+from bot.delivery import (
+    Accepted,
+    DeliveryStatus,
+    NoAnswer,
+    Outcome,
+    Rejected,
+    Request,
+    Response,
+    RetryAt,
+    Unknown,
+)
 from bot.key_trust import Credential, Verdict, keep
 from bot.notification import Notification, Text
 from bot.sandbox.sandbox import UNDONE, Sandbox
 from bot.sandbox.whop import Fault
+from bot.sending.rate import RateLimit
+from bot.store import Store, Transaction
+from bot.store.facts import NOT_BEFORE
+from bot.value import Person
+from bot.whop.gateway import Rate
+from tests.harness.clock import NOW, ManualClock
 
 NARROW: Final = 4
 
@@ -105,3 +124,152 @@ async def test_one_that_fails_again_and_again_does_not_keep_the_others_from_bein
         await v1.world.env.advance_time(121)
     tried = Counter(exchange.body for exchange in v1.whop.exchanges)
     assert min(tried.values()) >= 3, "each in turn, whichever is asked to see whether it is over"
+
+
+# --- what the limiter heeds ------------------------------------------------------------------------
+
+A_BIT: Final = timedelta(microseconds=1)
+PER: Final = timedelta(seconds=10)
+PAUSE: Final = timedelta(seconds=10)
+ROOM: Final = 3
+
+
+class Limited:
+    """A limiter on a database of its own, and what it raised the alarm for."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.clock = ManualClock()
+        self.alarms: list[str] = []
+        self.limit = RateLimit(
+            Rate(ROOM, PER), clock=self.clock, alarm=lambda _, reason: self.alarms.append(reason)
+        )
+
+    async def heed(self, outcome: Outcome, answer: Response | NoAnswer | int | None = None) -> None:
+        """Let one send end so."""
+        if isinstance(answer, int):
+            answer = Response(status=answer, headers={}, body="")
+        await self.store.write(self.limit.heed, outcome, answer)
+
+    async def room(self) -> int:
+        return await self.store.read(self.limit.room)
+
+    async def pause(self) -> timedelta | None:
+        """Return for how long nothing may be sent."""
+        over = await self.store.read(lambda tx: tx.facts.get(NOT_BEFORE))
+        return over - self.clock() if over else None
+
+    async def start(self, count: int = 1, *, finished: bool = False) -> None:
+        """Write down attempts that start now, of which the answer is there at once, or not yet."""
+        await self.store.write(self._start, count, finished=finished)
+
+    def _start(self, tx: Transaction, count: int, *, finished: bool) -> None:
+        draft = tx.broadcasts.add(
+            guild_id=1,
+            author=Person(1, "Maya"),
+            audience="Gold",
+            notification=Notification(topic="news", all=Text(subject="a", content="b")),
+            fingerprint="a" * 64,
+            origin_channel_id=5,
+            at=self.clock(),
+        )
+        request = Request(method="POST", url="", headers={}, body=b"")
+        tx.deliveries.add(draft.id, [request] * count, at=self.clock())
+        for claim in tx.deliveries.claim(tx.deliveries.of(draft.id), owner="me", at=self.clock()):
+            if finished:
+                tx.deliveries.settle(claim, status=DeliveryStatus.ACCEPTED, detail="", at=self.clock())
+
+
+@pytest.fixture
+async def limited(sqlite_url: str) -> AsyncGenerator[Limited, None]:
+    async with Store.open(sqlite_url) as store:
+        yield Limited(store)
+
+
+async def test_a_refused_key_is_an_alarm_and_no_other_refusal_is(limited: Limited) -> None:
+    for status in (400, 402, 404, 408, 409, 422, 201):
+        await limited.heed(Rejected("no"), status)
+    assert limited.alarms == []
+    for status in (401, 403):
+        await limited.heed(Rejected("no"), status)
+    assert limited.alarms == [f"Whop refuses the API key (it answered {status})" for status in (401, 403)]
+
+
+async def test_a_fault_of_our_own_is_an_alarm_and_a_plain_silence_is_not(limited: Limited) -> None:
+    await limited.heed(Unknown("silence"))
+    assert limited.alarms == []
+    await limited.heed(Unknown("another request", alarm=True))
+    assert limited.alarms == ["Herald is at fault: another request"]
+
+
+async def test_unknown_answers_in_a_row_are_an_alarm_once_and_a_known_one_begins_anew(
+    limited: Limited,
+) -> None:
+    for known in (Accepted(), Rejected("no")):
+        for _ in range(2):
+            await limited.heed(Unknown("silence"))
+        await limited.heed(known)
+    assert limited.alarms == []
+    for _ in range(4):
+        await limited.heed(Unknown("silence"))
+        await limited.heed(RetryAt(NOW, "what is tried again is not known yet"))
+    assert limited.alarms == ["3 sends in a row got no known answer from Whop"]
+
+
+@pytest.mark.parametrize(
+    ("status", "paused"), [(428, False), (429, True), (430, False), (499, False), (500, True), (503, True)]
+)
+async def test_whop_pauses_us_when_it_is_overloaded_and_not_otherwise(
+    limited: Limited, status: int, paused: bool
+) -> None:
+    await limited.heed(Unknown("x"), status)
+    assert await limited.pause() == (PAUSE if paused else None)
+    await limited.heed(RetryAt(NOW + timedelta(minutes=1), "x"), status)
+    assert await limited.pause() == (timedelta(minutes=1) if paused else None)
+
+
+async def test_a_pause_ends_at_its_very_moment_for_one_and_for_all_once_that_was_answered(
+    limited: Limited,
+) -> None:
+    await limited.heed(Unknown("x"), 500)
+    limited.clock.advance(PAUSE - A_BIT)
+    await limited.heed(Accepted(), 201)
+    assert await limited.room() == 0
+    limited.clock.advance(A_BIT)
+    assert await limited.room() == 1
+    await limited.start()
+    assert await limited.room() == 0
+    await limited.heed(Unknown("silence"), NoAnswer(reason="silence", bytes_left=True))
+    assert await limited.pause() is not None
+    await limited.heed(Accepted(), 201)
+    assert await limited.room() == ROOM - 1
+
+
+async def test_what_was_under_way_when_a_pause_began_does_not_keep_the_one_that_asks(
+    limited: Limited,
+) -> None:
+    await limited.start()
+    await limited.heed(Unknown("x"), 500)
+    limited.clock.advance(PAUSE)
+    assert await limited.room() == 1
+
+
+async def test_the_one_that_asks_keeps_to_the_rate_too(limited: Limited) -> None:
+    await limited.start(ROOM)
+    await limited.heed(Unknown("x"), 500)
+    limited.clock.advance(PAUSE)
+    assert await limited.room() == 0
+
+
+async def test_room_comes_back_when_the_span_is_over_and_for_what_is_under_way_not_before_its_end(
+    limited: Limited,
+) -> None:
+    await limited.start(2, finished=True)
+    assert await limited.room() == 1
+    limited.clock.advance(PER - A_BIT)
+    assert await limited.room() == 1
+    limited.clock.advance(A_BIT)
+    assert await limited.room() == ROOM
+    await limited.start(1)
+    limited.clock.advance(10 * PER)
+    assert await limited.room() == ROOM - 1

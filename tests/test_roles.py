@@ -3,21 +3,26 @@
 from collections.abc import AsyncGenerator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import delete
 
-from bot.broadcast import Status
+from bot.broadcast import Approval, Status
 from bot.permissions import Actor
 from bot.sandbox.sandbox import UNDONE, Sandbox, readable
+from bot.sending.roles import RoleCheck
 from bot.store import Access
+from bot.store.members import Answer
 from bot.store.tables import members
 from tests.harness.cards import labels, review_card, words
-from tests.harness.people import LENA, MAYA, OMAR
-from tests.harness.policy import APPROVE, COMPOSE, POLICY, parsed
+from tests.harness.clock import NOW
+from tests.harness.people import LENA, MAYA, NOOR, OMAR
+from tests.harness.policy import APPROVE, COMPOSE, GUILD, OTHER_GUILD, POLICY, parsed
 from tests.harness.process import Cluster, Process
 
 MINUTE = timedelta(minutes=1)
+A_BIT = timedelta(microseconds=1)
 
 
 @pytest.fixture
@@ -135,6 +140,15 @@ async def test_an_answer_of_59_minutes_ago_counts_while_discord_cannot_be_asked(
     assert set(cluster.members.asked) == {MAYA.id, OMAR.id}
 
 
+@pytest.mark.parametrize(("older", "ends"), [(timedelta(), Status.SENT), (A_BIT, Status.HELD)])
+async def test_an_answer_counts_for_an_hour_to_the_moment(
+    cluster: Cluster, older: timedelta, ends: Status
+) -> None:
+    process = await due_after(cluster, 60 * MINUTE)
+    await process.tick(older)
+    assert await process.status() is ends
+
+
 async def test_an_answer_of_61_minutes_ago_does_not_count_and_it_is_held(cluster: Cluster) -> None:
     process = await due_after(cluster, 59 * MINUTE)
     await process.tick(2 * MINUTE)
@@ -232,3 +246,68 @@ async def test_nobody_is_asked_about_what_is_overdue(cluster: Cluster) -> None:
     await process.tick(20 * MINUTE)
     assert cluster.members.asked == []
     assert "has been missed" in (await process.get()).reason
+
+
+# --- each clause -----------------------------------------------------------------------------------
+
+LOST = frozenset({COMPOSE})
+
+
+def said_of(actor: Actor, roles: frozenset[int] | None, *, guild: int = GUILD) -> Answer:
+    return Answer(guild, actor.id, roles, NOW)
+
+
+def by(actor: Actor, template: str | None = None) -> Approval:
+    return Approval(approver=actor.person, at=NOW, template=template)
+
+
+LENT_BY_BOTH: dict[str, Any] = {"approvals": (), "lent": (by(OMAR, "t"), by(LENA, "t"))}
+LOST_IT = "Omar, who approved it, has lost the role for that since"
+DOUBTS: dict[str, tuple[dict[str, Any], list[Answer], str]] = {
+    "all may still": ({}, [], ""),
+    "nobody approved, which is no doubt about roles": ({"approvals": ()}, [], ""),
+    "lost here": ({}, [said_of(OMAR, LOST)], LOST_IT),
+    "lost in another server": ({}, [said_of(OMAR, LOST, guild=OTHER_GUILD)], ""),
+    "one of those who lend lost it": (LENT_BY_BOTH, [said_of(OMAR, LOST)], ""),
+    "the other of those who lend lost it": (LENT_BY_BOTH, [said_of(LENA, LOST)], ""),
+    "all of those who lend lost it": (LENT_BY_BOTH, [said_of(OMAR, LOST), said_of(LENA, LOST)], LOST_IT),
+    "who lends left, and another approved": ({"lent": (by(LENA, "t"),)}, [said_of(LENA, None)], ""),
+    "who lends left, and nobody approved": (
+        {"approvals": (), "lent": (by(LENA, "t"),)},
+        [said_of(LENA, None)],
+        "Lena, who approved it, has left the server since",
+    ),
+    "who approved lost it, and another lends": ({"lent": (by(LENA, "t"),)}, [said_of(OMAR, LOST)], LOST_IT),
+    "approved by who was never seen": (
+        {"approvals": (by(NOOR),)},
+        [],
+        "Discord could not be asked which roles Noor, who approved it, holds now",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", DOUBTS)
+async def test_each_doubt_about_roles_holds_it_and_no_other_does(cluster: Cluster, case: str) -> None:
+    changes, answers, said = DOUBTS[case]
+    process = await cluster.join()
+    broadcast = (await process.approved()).model_copy(update=changes)
+    with process.store.begin() as tx:
+        tx.members.saw(GUILD, LENA.id, LENA.roles, at=NOW)
+    check = RoleCheck(role_source=cluster.members, policy=parsed(POLICY), clock=cluster.clock)
+    assert await process.store.read(check.doubt, broadcast, answers) == said
+
+
+async def test_everybody_who_wrote_approved_or_lends_is_asked_about(cluster: Cluster) -> None:
+    process = await cluster.join()
+    broadcast = (await process.approved()).model_copy(update={"lent": (by(LENA, "t"),)})
+    check = RoleCheck(role_source=cluster.members, policy=parsed(POLICY), clock=cluster.clock)
+    assert {one.user_id for one in await check.ask([broadcast])} == {MAYA.id, OMAR.id, LENA.id}
+
+
+async def test_what_discord_says_at_the_start_is_kept_for_when_it_cannot_be_asked(cluster: Cluster) -> None:
+    process = await cluster.join()
+    await process.due()
+    await process.tick()
+    with process.store.begin(Access.READ) as tx:
+        kept = tx.members.of(GUILD, [MAYA.id, OMAR.id])
+    assert {one.at for one in kept.values()} == {cluster.clock()}

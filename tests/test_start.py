@@ -45,6 +45,7 @@ def by(actor: Actor, template: str | None = None) -> Approval:
 # --- reasons to hold -------------------------------------------------------------------------------
 
 WROTE: Final = "it was approved by someone who wrote it"
+NOBODY: Final = "nobody decided in time"
 FEWER: Final = "it has fewer approvals than the policy asks for now"
 DOUBTS: Final[Mapping[str, tuple[dict[str, Any], str]]] = {
     "nothing": ({}, ""),
@@ -160,6 +161,7 @@ async def test_the_expiry_of_a_review_voids_its_approvals(cluster: Cluster) -> N
     await process.tick(EXPIRES)
     expired = await process.get()
     assert (expired.status, expired.approvals, expired.review_expires_at) == (Status.DRAFT, (), None)
+    assert (expired.reason, await process.lines("expire")) == (NOBODY, [NOBODY])
 
     again = await process.service.submit(MAYA, 1, revision=1)
     assert again.approvals == ()

@@ -93,7 +93,7 @@ def rows(tx: Transaction) -> Mapping[Row, object]:
     return {
         (table.name, *(row[column] for column in inspect(table).primary_key)): tuple(row.values())
         for table in metadata.sorted_tables
-        for row in tx._connection.execute(select(table)).mappings()
+        for row in tx._connection.execute(select(table)).mappings()  # pyright: ignore[reportPrivateUsage]
     }
 
 

@@ -1,0 +1,83 @@
+"""Which tests matter for which module, and which mistakes change nothing that anybody could see."""
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Final
+
+_OUTCOMES: Final = ("tests/test_settle.py", "tests/test_leases.py", "tests/test_unknown.py")
+_DOORS: Final = ("tests/test_gate.py", "tests/test_permissions.py", "tests/test_composing.py")
+_SHOWN: Final = ("tests/test_cards.py", "tests/test_progress.py", "tests/test_gate.py")
+
+# The quickest first: the first that is red is enough.
+TESTS: Final[Mapping[str, Sequence[str]]] = MappingProxyType(
+    {
+        "bot/sending/start.py": ("tests/test_start.py", "tests/test_roles.py"),
+        "bot/sending/settle.py": _OUTCOMES,
+        "bot/sending/rate.py": ("tests/test_rate.py",),
+        "bot/sending/roles.py": ("tests/test_roles.py",),
+        "bot/sending/dispatcher.py": (
+            "tests/test_start.py",
+            "tests/test_settle.py",
+            "tests/test_dispatcher.py",
+            "tests/test_leases.py",
+            "tests/test_freeze.py",
+            "tests/test_rate.py",
+            "tests/test_clock.py",
+        ),
+        "bot/sending/restore_guard.py": ("tests/test_startup.py",),
+        "bot/sending/startup.py": ("tests/test_startup.py", "tests/test_worker.py"),
+        "bot/store/deliveries.py": ("tests/test_store_untouched.py", "tests/test_rate.py", *_OUTCOMES),
+        "bot/store/broadcasts.py": (
+            "tests/test_store_untouched.py",
+            "tests/test_start.py",
+            "tests/test_store.py",
+            "tests/test_templates.py",
+            "tests/test_life_of_broadcasts.py",
+        ),
+        "bot/store/outbox.py": (
+            "tests/test_store_untouched.py",
+            "tests/test_announcer.py",
+            "tests/test_mirror.py",
+        ),
+        "bot/whop/gateway.py": ("tests/test_whop_outcomes.py", "tests/test_whop_requests.py"),
+        "bot/lifecycle.py": ("tests/test_start.py", *_DOORS, "tests/test_freeze.py", "tests/test_unicode.py"),
+        "bot/permissions.py": ("tests/test_permissions.py",),
+        "bot/service/gate.py": _DOORS,
+        "bot/service/review.py": ("tests/test_start.py", *_DOORS, "tests/test_templates.py"),
+        "bot/service/drafting.py": (*_DOORS, "tests/test_templates.py"),
+        "bot/service/freezing.py": ("tests/test_freeze.py", "tests/test_permissions.py"),
+        "bot/service/lending.py": ("tests/test_templates.py",),
+        "bot/service/looking.py": (*_DOORS, "tests/test_custom_ids.py"),
+        "bot/service/templates.py": ("tests/test_templates.py", "tests/test_permissions.py"),
+        "bot/service/unknowns.py": ("tests/test_unknown.py", "tests/test_permissions.py"),
+        "bot/service/use_case.py": (*_DOORS, "tests/test_unknown.py"),
+        "bot/chat/announcer.py": (
+            "tests/test_announcer.py",
+            "tests/test_mirror.py",
+            "tests/test_mirror_trouble.py",
+        ),
+        "cogs/cards.py": _SHOWN,
+        "cogs/situation.py": _SHOWN,
+    }
+)
+
+# Each with the reason why no test could tell.
+EQUIVALENT: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "bot/sending/start.py module: BATCH: Final = 100 -> BATCH: Final = 100 + 1": (
+            "what does not fit into a round comes in the next"
+        ),
+        "bot/sending/start.py Start.start: (doubt := self.doubt(broadcast)) or audience is None"
+        " -> (((doubt := self.doubt(broadcast))))": (
+            "an audience that is gone has another fingerprint: only the type checker asks"
+        ),
+        "bot/sending/rate.py RateLimit.heed: tx.facts.load(NOT_BEFORE, UNKNOWN_STREAK) -> pass": (
+            "a fact that was not loaded is asked for: it saves a statement, which test_statements.py counts"
+        ),
+        "bot/sending/roles.py RoleCheck.doubt: server is None or"
+        " len(broadcast.approvals) >= server.quorum(broadcast.audience)"
+        " -> ((len(broadcast.approvals) >= server.quorum(broadcast.audience)))": (
+            "where the policy lost the server, its author may not write: that is said before"
+        ),
+    }
+)
