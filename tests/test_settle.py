@@ -260,3 +260,50 @@ async def test_an_outcome_is_written_once_and_the_second_is_told_so(cluster: Clu
     assert await process.store.write(settlement.settle, claim, Accepted())
     assert not await process.store.write(settlement.settle, claim, Rejected("no"))
     assert await process.status() is Status.SENT
+
+
+async def test_what_will_be_tried_again_stands_in_the_record_and_on_the_card(cluster: Cluster) -> None:
+    process, settlement, (claim,) = await claimed(cluster)
+    wanted = await shown(process)
+    await process.store.write(settlement.settle, claim, RetryAt(cluster.clock(), "busy"))
+    assert await process.lines("will try again") == ["busy"]
+    assert await shown(process) > wanted
+
+
+async def test_each_outcome_of_several_is_shown_on_the_card(cluster: Cluster) -> None:
+    process, settlement, claims = await claimed(cluster, "Two")
+    wanted = await shown(process)
+    await process.store.write(settlement.settle, claims[0], Accepted())
+    assert await shown(process) > wanted
+
+
+async def shown(process: Process) -> int:
+    """Return how many changes the card is to show."""
+    (card,) = await process.store.read(
+        lambda tx: tx.outbox.cards_to_draw(process.clock() + timedelta(days=1), limit=9)
+    )
+    return card.wanted
+
+
+@pytest.mark.parametrize("outcome", [Unknown("silence"), RetryAt(NOW, "busy")], ids=["unknown", "retry"])
+async def test_late_news_that_decides_nothing_changes_nothing(cluster: Cluster, outcome: Outcome) -> None:
+    process, settlement, (claim,) = await claimed(cluster)
+    await process.store.write(settlement.settle, claim, Unknown("Herald stopped"))
+    before = await process.deliveries(), await process.record()
+    silence = NoAnswer(reason="silence", bytes_left=True)
+    await process.store.write(settlement.record, claim, outcome, silence)
+    assert (await process.deliveries(), await process.record()) == before
+
+
+async def test_without_a_credential_nothing_is_trusted(cluster: Cluster) -> None:
+    process = await cluster.join()
+    await process.prove()
+    settlement, clock = settlement_of(process), process.clock
+    assert await process.store.read(settlement.trust) == TRUST
+    bare = Settlement(
+        lifecycle=process.service.lifecycle,
+        credential=None,
+        clock=clock,
+        watch=Watch(clock, clock.steady),
+    )
+    assert await process.store.read(bare.trust) is None
