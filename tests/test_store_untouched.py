@@ -349,6 +349,12 @@ def undrawn(tx: Transaction, now: datetime) -> Sequence[object]:
     return tx.outbox.cards_to_draw(now, limit=9)
 
 
+def looked_at(tx: Transaction, now: datetime) -> Sequence[object]:
+    for one in tx.outbox.cards_to_draw(NOW, limit=9):
+        tx.outbox.card_failed(one, next_at=LATER)
+    return [one for one in [tx.outbox.waiting(cards_until=now, posts_until=now).cards] if one]
+
+
 def unposted(tx: Transaction, now: datetime) -> Sequence[object]:
     for one in tx.outbox.posts_to_make(NOW, limit=9):
         tx.outbox.post_failed(one, next_at=LATER, trouble="x")
@@ -357,8 +363,8 @@ def unposted(tx: Transaction, now: datetime) -> Sequence[object]:
 
 @pytest.mark.parametrize(
     ("ask", "count"),
-    [(due, 1), (expired, 1), (pending, 9), (undrawn, 6), (unposted, 6)],
-    ids=["due", "expired", "pending", "undrawn", "unposted"],
+    [(due, 1), (expired, 1), (pending, 9), (undrawn, 6), (looked_at, 1), (unposted, 6)],
+    ids=["due", "expired", "pending", "undrawn", "looked-at", "unposted"],
 )
 async def test_a_turn_comes_at_its_very_moment_and_not_before(
     store: Store, ask: Callable[[Transaction, datetime], Sequence[object]], count: int
@@ -367,3 +373,28 @@ async def test_a_turn_comes_at_its_very_moment_and_not_before(
         assert list(ask(tx, LATER - timedelta(microseconds=1))) == []
     with store.begin() as tx:
         assert len(ask(tx, LATER)) == count
+
+
+# --- what is shown already -------------------------------------------------------------------------
+
+
+async def test_what_is_shown_is_neither_looked_for_nor_shown_again(store: Store) -> None:
+    with store.begin() as tx:
+        for one in tx.outbox.cards_to_draw(NOW, limit=9):
+            tx.outbox.card_drawn(one, message_id=900, next_at=NOW)
+        for one in tx.outbox.posts_to_make(NOW, limit=9):
+            tx.outbox.post_made(one, message_id=900, channel_id=12, words="w")
+    with store.begin(Access.READ) as tx:
+        assert tx.outbox.waiting(cards_until=LATER, posts_until=LATER) == (False, False)
+        assert (tx.outbox.cards_to_draw(LATER, limit=9), tx.outbox.posts_to_make(LATER, limit=9)) == ([], [])
+        assert tx.outbox.cards_waiting(HOME) == 0
+
+
+async def test_a_new_card_lets_the_older_one_say_at_once_that_it_is_out_of_date(store: Store) -> None:
+    with store.begin() as tx:
+        for one in tx.outbox.cards_to_draw(NOW, limit=9):
+            tx.outbox.card_drawn(one, message_id=900 + one.id, next_at=LATER + timedelta(hours=1))
+        tx.outbox.open_card(1, channel_id=11, at=LATER)
+        older, newer = tx.outbox.cards_to_draw(LATER, limit=9)
+    assert (older.id, older.current, older.next_at) == (2, False, LATER)
+    assert (newer.message_id, newer.current, newer.next_at) == (None, True, LATER)

@@ -142,7 +142,7 @@ def _limits(node: ast.AnnAssign) -> Iterator[str]:
     """Move what is a number, or a span of time, by one."""
     named = f"{ast.unparse(node.target)}: {ast.unparse(node.annotation)}"
     match node.value:
-        case ast.Constant(int() | float() as value):
+        case ast.Constant(int() | float() as value) if not isinstance(value, bool):
             yield f"{named} = {value} + 1"
         case ast.Call(ast.Name("timedelta"), [], [ast.keyword(str(unit), ast.Constant(int(value)))]):
             yield f"{named} = timedelta({unit}={value} + 1)"

@@ -41,7 +41,7 @@ TESTS: Final[Mapping[str, Sequence[str]]] = MappingProxyType(
         ),
         "bot/whop/gateway.py": ("tests/test_whop_outcomes.py", "tests/test_whop_requests.py"),
         "bot/lifecycle.py": ("tests/test_start.py", *_DOORS, "tests/test_freeze.py", "tests/test_unicode.py"),
-        "bot/permissions.py": ("tests/test_permissions.py",),
+        "bot/permissions.py": ("tests/test_approvers.py", "tests/test_permissions.py"),
         "bot/service/gate.py": _DOORS,
         "bot/service/review.py": ("tests/test_start.py", *_DOORS, "tests/test_templates.py"),
         "bot/service/drafting.py": (*_DOORS, "tests/test_templates.py"),

@@ -1,0 +1,58 @@
+"""Who could still approve a broadcast: whoever may, and has not said yes already."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import pytest
+
+from bot.broadcast import Approval, Broadcast, Status
+from bot.permissions import Action, Actor, approvers, decide
+from tests.harness.clock import NOW
+from tests.harness.people import LENA, MAYA, NOOR, OMAR, WORDS, member
+from tests.harness.policy import APPROVE, GUILD, OTHER_GUILD, parsed
+
+RANA: Final = member(5, "Rana", APPROVE)
+ABROAD: Final = member(6, "Ines", APPROVE, guild=OTHER_GUILD)
+ALL: Final = (MAYA, OMAR, LENA, NOOR, RANA, ABROAD)
+IT: Final = Broadcast(
+    id=1,
+    guild_id=GUILD,
+    author=MAYA.person,
+    editors=(MAYA.id,),
+    audience="One",
+    notification=WORDS,
+    status=Status.REVIEW,
+    revision=1,
+    fingerprint="a" * 64,
+    origin_channel_id=5,
+    created_at=NOW,
+    updated_at=NOW,
+)
+
+
+def by(actor: Actor, template: str | None = None) -> Approval:
+    return Approval(approver=actor.person, at=NOW, template=template)
+
+
+CASES: Final[Mapping[str, tuple[dict[str, Any], tuple[Actor, ...]]]] = {
+    "whoever holds the role here": ({}, (OMAR, LENA, RANA)),
+    "not who wrote it": ({"author": OMAR.person}, (LENA, RANA)),
+    "not who edited it": ({"editors": (MAYA.id, LENA.id)}, (OMAR, RANA)),
+    "not who approved it": ({"approvals": (by(OMAR),)}, (LENA, RANA)),
+    "not the only one who lends it": ({"lent": (by(OMAR, "t"),)}, (LENA, RANA)),
+    "one of two who lend it, for whom the other stands in": (
+        {"lent": (by(OMAR, "t"), by(LENA, "t"))},
+        (OMAR, LENA, RANA),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_those_who_could_still_approve_are_named_and_nobody_else(case: str) -> None:
+    changes, expected = CASES[case]
+    assert approvers(parsed(), IT.model_copy(update=changes), ALL) == list(expected)
+
+
+def test_a_broadcast_of_another_server_is_refused_to_whoever_may_do_all_here() -> None:
+    said = decide(parsed(), ABROAD, Action.APPROVE, IT)
+    assert said == "Herald works only for members of a server that its policy names."
