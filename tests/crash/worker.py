@@ -35,6 +35,8 @@ _SHORTENED: Final = (
     (v5, "COOL_DOWN"),
 )
 _POLL_SECONDS: Final = 0.2
+# What the fork server says now and then of a process that was killed; nothing of Herald's ends so.
+_STATUS_LOST: Final = 255
 # A fork of a process that has everything imported starts many times faster than a new interpreter.
 _CONTEXT: Final = get_context("forkserver")
 _CONTEXT.set_forkserver_preload([__name__])
@@ -72,7 +74,7 @@ class Worker:
     @property
     def was_killed(self) -> bool:
         """Tell whether SIGKILL ended it."""
-        return self._process.exitcode == -signal.SIGKILL
+        return self._process.exitcode in {-signal.SIGKILL, _STATUS_LOST}
 
     def wait_for(self, word: bytes, seconds: float) -> None:
         """Listen until it says that word; raise TimeoutError if it says nothing for so long."""
