@@ -11,7 +11,8 @@ import structlog
 from bot.audit.watcher import Watcher
 from bot.chat.announcer import Announcer
 from bot.chat.channels import ChannelReader
-from bot.chat.client import HeraldBot, RestRoles
+from bot.chat.client import HeraldBot
+from bot.chat.members import RestRoles
 from bot.clock import Clock, Steady, steady_now, utc_now
 from bot.errors import ConfigurationError
 from bot.health import Health
@@ -118,7 +119,7 @@ class Herald(Worker):
                 service=core.service,
                 client=client,
                 watcher=watcher,
-                dispatcher=core.dispatcher(parts.get("role_source") or client),
+                dispatcher=core.dispatcher(parts.get("role_source") or client.members),
                 announcer=Announcer(store=core.store, service=core.service, client=client, clock=core.clock),
                 startup=core.startup(),
                 metrics=core.metrics(),

@@ -8,7 +8,7 @@ import aiohttp
 import discord
 
 from bot.audit.mirror import Condition
-from bot.chat.client import ask_members
+from bot.chat.members import ask_members
 from bot.delivery import NoAnswer
 from bot.errors import REFUSED_BY_DISCORD, HeraldError, Unreachable
 from bot.key_trust import Credential, recall

@@ -9,7 +9,9 @@ from typing_extensions import override
 
 from bot.audit.chain import Event
 from bot.audit.search import Search
-from bot.chat.client import HeraldBot, Interaction, actor_of
+from bot.chat.answers import fail
+from bot.chat.client import HeraldBot, Interaction
+from bot.chat.members import actor_of
 from cogs.cards import Cards, cards_of
 from cogs.embeds import DESCRIPTION_LIMIT
 from cogs.text import fitting, units
@@ -60,7 +62,7 @@ class PageButton(
             search = await self._search(interaction, dict(zip(_TYPED, typed, strict=True)))
             await show_record(interaction, search, before=int(before) or None)
         except Exception as error:  # noqa: BLE001 - the one funnel tells the person and logs
-            await interaction.client.fail(interaction, error)
+            await fail(interaction, error)
 
     async def _search(self, interaction: Interaction, typed: dict[str, str | None]) -> Search:
         actor, service = actor_of(interaction), interaction.client.service

@@ -9,6 +9,7 @@ import discord
 from typing_extensions import override
 
 from bot.broadcast import Broadcast
+from bot.chat.answers import fail
 from bot.permissions import Action
 
 
@@ -89,7 +90,7 @@ class ActionButton(
         try:
             await interaction.client.press(interaction, self.action, self.number, self.revision)
         except Exception as error:  # noqa: BLE001 - the one funnel tells the person and logs
-            await interaction.client.fail(interaction, error)
+            await fail(interaction, error)
 
 
 def buttons(actions: Iterable[str], broadcast: Broadcast) -> discord.ui.View:

@@ -10,7 +10,8 @@ from bot.audit.chain import Event
 from bot.audit.mirror import Condition
 from bot.broadcast import OPEN, Approval, Broadcast, Status, Step
 from bot.chat.announcer import Rendered
-from bot.chat.client import HeraldBot, Interaction, actor_of
+from bot.chat.client import HeraldBot, Interaction
+from bot.chat.members import actor_of
 from bot.delivery import Delivery
 from bot.errors import Unreachable
 from bot.freeze import Freeze, describe
@@ -340,7 +341,7 @@ def cards_of(client: HeraldBot) -> Cards:
 async def known_members(client: HeraldBot, guild_id: int) -> Sequence[Actor] | None:
     """Return the server's members, or None where Discord does not tell Herald who they are."""
     try:
-        return await client.members_of(guild_id)
+        return await client.members.of(guild_id)
     except Unreachable:
         return None
 

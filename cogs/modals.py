@@ -1,42 +1,31 @@
-"""The modals: composing, confirming, giving a reason. What was typed survives every refusal."""
+"""The modals: confirming, naming, giving a reason. What was typed survives every refusal."""
 
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from types import MappingProxyType
-from typing import Any, Final, NamedTuple, Self, cast
+from typing import Any, Final, NamedTuple, cast
 
 import discord
 from discord import ui
 from typing_extensions import override
 
 from bot.broadcast import Broadcast, Status
-from bot.chat.client import HeraldBot, actor_of, typed_in
+from bot.chat.answers import fail, typed_in
+from bot.chat.client import HeraldBot
+from bot.chat.members import actor_of
 from bot.errors import NotReady
 from bot.notification import (
     CODE_POINT_SLACK,
-    CONTENT_LIMIT,
-    EXTRA_LIMIT,
-    PHONE_CONTENT,
-    PHONE_SUBJECT,
-    SPLIT_CONTENT_LIMIT,
-    SUBJECT_LIMIT,
-    Notification,
-    Text,
 )
 from bot.permissions import Action
 from bot.policy.fields import NAME_LIMIT
-from bot.service import REASON_LIMIT, Standing
-from bot.template import BLANK_LIMIT
-from bot.whop import Form
-from cogs.cards import known_members, show_draft
+from bot.service import REASON_LIMIT
+from cogs.cards import known_members
 from cogs.situation import moment
 from cogs.text import inline, shorten, units
 
 # A dismissed modal tells nobody: without an end it would stay in memory for ever.
 TIMEOUT_SECONDS: Final = 900
-
-SAME: Final = "same"
-SPLIT: Final = "split"
 
 
 class HeraldModal(ui.Modal):
@@ -64,121 +53,7 @@ class HeraldModal(ui.Modal):
     @override
     async def on_error(self, interaction: discord.Interaction[Any], error: Exception) -> None:
         """Hand the error to the one funnel."""
-        await interaction.client.fail(interaction, error, typed=self.typed())
-
-
-class ComposeModal(HeraldModal):
-    """The words of a notification, for a new draft or for one that is edited."""
-
-    def __init__(
-        self,
-        interaction: discord.Interaction[Any],
-        form: Form,
-        *,
-        audience: str,
-        topic: str,
-        title: str,
-        broadcast: Broadcast | None = None,
-    ) -> None:
-        super().__init__(interaction, title)
-        self._audience = audience
-        self._topic = topic
-        self._broadcast = broadcast
-        known = broadcast.notification if broadcast else None
-        text = (known.all or known.in_app) if known else None
-        self.subject = line_input("subject", text.subject if text else "", limit=SUBJECT_LIMIT)
-        self.content = _paragraph("content", text.content if text else "", limit=CONTENT_LIMIT)
-        self.where: ui.RadioGroup[Any] | None = None
-        self.subtitle: ui.TextInput[Any] | None = None
-        hint = f"A lock screen shows about {PHONE_SUBJECT} characters; at most {SUBJECT_LIMIT}."
-        self.add_item(ui.Label(text=form.subject, description=hint, component=self.subject))
-        hint = f"A lock screen shows about {PHONE_CONTENT} characters; at most {CONTENT_LIMIT}."
-        self.add_item(ui.Label(text="Content", description=hint, component=self.content))
-        if form.splits_feed_and_phone:
-            self.where = _where(split=bool(known and known.all is None))
-            self.add_item(ui.Label(text="Where it goes", component=self.where))
-        if form.has_subtitle:
-            value = known.subtitle or "" if known else ""
-            self.subtitle = line_input("subtitle", value, limit=EXTRA_LIMIT, required=False)
-            self.add_item(ui.Label(text="Subtitle", description="May stay empty.", component=self.subtitle))
-        self.link = line_input("link", known.link or "" if known else "", limit=EXTRA_LIMIT, required=False)
-        self.add_item(ui.Label(text=form.link, description=form.link_hint, component=self.link))
-
-    @classmethod
-    def editing(cls, interaction: discord.Interaction[Any], form: Form, broadcast: Broadcast) -> Self:
-        """Return the modal filled with what a draft says."""
-        return cls(
-            interaction,
-            form,
-            audience=broadcast.audience,
-            topic=broadcast.notification.topic,
-            title=f"Edit #{broadcast.id} for {broadcast.audience}",
-            broadcast=broadcast,
-        )
-
-    def notification(self) -> Notification:
-        """Return what was typed, exactly."""
-        text = Text(subject=self.subject.value, content=self.content.value)
-        before = self._broadcast.notification if self._broadcast else None
-        split = self.where is not None and self.where.value == SPLIT
-        return Notification(
-            topic=self._topic,
-            all=None if split else text,
-            in_app=text if split else None,
-            mobile=before.mobile if split and before else None,
-            subtitle=(self.subtitle.value or None) if self.subtitle else None,
-            link=self.link.value or None,
-        )
-
-    @override
-    async def on_submit(self, interaction: discord.Interaction[Any]) -> None:
-        """Store first, then show."""
-        client: HeraldBot = interaction.client
-        if self._broadcast is None:
-            await interaction.response.defer(ephemeral=True, thinking=True)
-            draft = await client.service.compose(
-                actor_of(interaction),
-                audience=self._audience,
-                notification=self.notification(),
-                channel_id=interaction.channel_id or 0,
-            )
-        else:
-            await interaction.response.defer()
-            draft = await client.service.edit(
-                actor_of(interaction),
-                self._broadcast.id,
-                revision=self._broadcast.revision,
-                notification=self.notification(),
-            )
-        await show_draft(interaction, draft)
-
-
-class PhoneModal(HeraldModal):
-    """The words for the phone, where they differ from those in the feed."""
-
-    def __init__(self, interaction: discord.Interaction[Any], broadcast: Broadcast) -> None:
-        super().__init__(interaction, f"Phone words of #{broadcast.id}")
-        self._broadcast = broadcast
-        known = broadcast.notification.mobile or Text(subject="", content="")
-        self.subject = line_input("subject", known.subject, limit=SUBJECT_LIMIT)
-        self.content = _paragraph("content", known.content, limit=SPLIT_CONTENT_LIMIT)
-        hint = f"A lock screen shows about {PHONE_SUBJECT} characters."
-        self.add_item(ui.Label(text="Subject on the phone", description=hint, component=self.subject))
-        hint = f"A lock screen shows about {PHONE_CONTENT} characters; at most {SPLIT_CONTENT_LIMIT}."
-        self.add_item(ui.Label(text="Content on the phone", description=hint, component=self.content))
-
-    @override
-    async def on_submit(self, interaction: discord.Interaction[Any]) -> None:
-        """Store the phone's words beside those of the feed."""
-        await interaction.response.defer()
-        client: HeraldBot = interaction.client
-        known = self._broadcast.notification
-        words = Text(subject=self.subject.value, content=self.content.value)
-        changed = known.model_copy(update={"all": None, "in_app": known.in_app or known.all, "mobile": words})
-        draft = await client.service.edit(
-            actor_of(interaction), self._broadcast.id, revision=self._broadcast.revision, notification=changed
-        )
-        await show_draft(interaction, draft)
+        await fail(interaction, error, typed=self.typed())
 
 
 class ConfirmModal(HeraldModal):
@@ -252,33 +127,6 @@ class NameModal(HeraldModal):
         return ""
 
 
-async def compose_from(interaction: discord.Interaction[Any], number: int, values: Mapping[str, str]) -> None:
-    """Store a draft of a template and show it to its author."""
-    await interaction.response.defer(ephemeral=True, thinking=True)
-    client: HeraldBot = interaction.client
-    draft = await client.service.compose_from(
-        actor_of(interaction), number, values, channel_id=interaction.channel_id or 0
-    )
-    await show_draft(interaction, draft)
-
-
-class BlanksModal(HeraldModal):
-    """The blanks of a template, one line each."""
-
-    def __init__(self, interaction: discord.Interaction[Any], standing: Standing) -> None:
-        super().__init__(interaction, f"Fill in “{standing.template.name}”")
-        self._number = standing.number
-        self.blanks = {name: line_input(name, "", limit=BLANK_LIMIT) for name in standing.template.blanks()}
-        for name, field in self.blanks.items():
-            self.add_item(ui.Label(text=name, component=field))
-
-    @override
-    async def on_submit(self, interaction: discord.Interaction[Any]) -> None:
-        """Store the draft that they make."""
-        values = {name: field.value for name, field in self.blanks.items()}
-        await compose_from(interaction, self._number, values)
-
-
 class _Question(NamedTuple):
     title: str
     answer: str
@@ -345,29 +193,13 @@ class ReasonModal(HeraldModal):
         await interaction.edit_original_response(content=said, embeds=[], view=None)
 
 
-def _where(*, split: bool) -> ui.RadioGroup[Any]:
-    return ui.RadioGroup(
-        custom_id="where",
-        options=[
-            discord.RadioGroupOption(
-                label="Feed and phone", value=SAME, description="The same words in both.", default=not split
-            ),
-            discord.RadioGroupOption(
-                label="Different words for feed and phone",
-                value=SPLIT,
-                description="These words for the feed; the phone's come next.",
-                default=split,
-            ),
-        ],
-    )
-
-
 def line_input(custom_id: str, value: str, *, limit: int, required: bool = True) -> ui.TextInput[Any]:
     """Return a field of one line."""
     return _input(custom_id, value, discord.TextStyle.short, limit, required=required)
 
 
-def _paragraph(custom_id: str, value: str, *, limit: int) -> ui.TextInput[Any]:
+def paragraph_input(custom_id: str, value: str, *, limit: int) -> ui.TextInput[Any]:
+    """Return a field of several lines."""
     return _input(custom_id, value, discord.TextStyle.paragraph, limit, required=True)
 
 
@@ -397,7 +229,7 @@ async def give_back(interaction: discord.Interaction[Any]) -> None:
     if match["session"] == interaction.client.session and age.total_seconds() < TIMEOUT_SECONDS:
         return
     dead = NotReady("Herald had closed this form in the meantime, so nothing was changed. Open it again.")
-    await interaction.client.fail(interaction, dead, typed="\n\n".join(typed_in(data)))
+    await fail(interaction, dead, typed="\n\n".join(typed_in(data)))
 
 
 _OPENED: Final = re.compile(r"herald:(?P<session>[0-9a-f]{1,32}):(?P<opening>[0-9]{1,20})")

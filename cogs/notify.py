@@ -8,7 +8,8 @@ from discord import app_commands
 from discord.ext import commands
 
 from bot.broadcast import Broadcast
-from bot.chat.client import HeraldBot, Interaction, actor_of
+from bot.chat.client import HeraldBot, Interaction
+from bot.chat.members import actor_of
 from bot.errors import Unreachable
 from bot.freeze import describe
 from bot.notification import reveal
@@ -17,9 +18,9 @@ from bot.service import Standing
 from cogs.audit import show_record
 from cogs.buttons import OPEN, ActionButton
 from cogs.cards import cards_of, show
-from cogs.modals import ComposeModal
 from cogs.template import show_template
 from cogs.text import fitting, inline, plain, shorten, units
+from cogs.writing import ComposeModal
 
 Choice = app_commands.Choice[str]
 MOST_CHOICES = 25
@@ -151,7 +152,7 @@ class Notify(
         await interaction.response.defer(ephemeral=True, thinking=True)
         actor, client = actor_of(interaction), interaction.client
         try:
-            members = await client.members_of(actor.guild_id or 0, max_age=10)
+            members = await client.members.of(actor.guild_id or 0, max_age=10)
         except Unreachable:
             members = ()
         needed, able = await self._service.who(actor, number, members)

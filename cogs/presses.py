@@ -5,23 +5,16 @@ from types import MappingProxyType
 from typing import Final
 
 from bot.broadcast import Status
-from bot.chat.client import HeraldBot, Interaction, Press, actor_of
+from bot.chat.client import HeraldBot, Interaction, Press
+from bot.chat.members import actor_of
 from bot.permissions import Action
 from cogs.buttons import EDIT_PHONE, OPEN, USE_TEMPLATE, ActionButton
 from cogs.cards import cards_of, show, show_draft
-from cogs.modals import (
-    REASONED,
-    BlanksModal,
-    ComposeModal,
-    ConfirmModal,
-    NameModal,
-    PhoneModal,
-    ReasonModal,
-    compose_from,
-)
+from cogs.modals import REASONED, ConfirmModal, NameModal, ReasonModal
 from cogs.situation import moment
 from cogs.template import show_template
 from cogs.text import inline
+from cogs.writing import BlanksModal, ComposeModal, PhoneModal, compose_from
 
 
 async def _edit(interaction: Interaction, number: int, revision: int) -> None:

@@ -37,11 +37,12 @@ from bot.whop import gateway_for
 from cogs.buttons import LOOKS, ActionButton, buttons
 from cogs.cards import COLOURS, HEADLINES, Cards
 from cogs.lines import ACTIONS
-from cogs.modals import REASONED, BlanksModal, ComposeModal, ConfirmModal, NameModal, PhoneModal, ReasonModal
+from cogs.modals import REASONED, ConfirmModal, NameModal, ReasonModal
 from cogs.notify import Notify
 from cogs.presses import PRESSES
 from cogs.template import draw_template
 from cogs.text import clip, fitting, plain, reveal, shorten, units
+from cogs.writing import BlanksModal, ComposeModal, PhoneModal
 from tests.harness.found import only
 
 NOW = datetime(2026, 11, 23, 9, 41, tzinfo=UTC)

@@ -11,7 +11,8 @@ from pydantic import SecretStr
 from structlog.testing import capture_logs
 
 from bot.broadcast import Status
-from bot.chat.client import ASK_SECONDS, REFUSED_SECONDS, RESTARTING, HeraldBot, RestRoles, ask_members
+from bot.chat.client import RESTARTING, HeraldBot
+from bot.chat.members import ASK_SECONDS, REFUSED_SECONDS, RestRoles, ask_members
 from bot.errors import ConfigurationError, Unreachable
 from bot.sandbox.sandbox import Sandbox, answer, response
 from bot.store import Access
@@ -37,7 +38,7 @@ def somewhere(unused_tcp_port: int, monkeypatch: pytest.MonkeyPatch) -> int:
     monkeypatch.setattr("discord.gateway.DiscordWebSocket.DEFAULT_GATEWAY", gateway)
     # The library's own rate_limit before it fails, and Herald's after it.
     monkeypatch.setattr("discord.client.ExponentialBackoff", Impatient)
-    monkeypatch.setattr("bot.chat.client.FIRST_WAIT_SECONDS", 0.02)
+    monkeypatch.setattr("bot.chat.connection.FIRST_WAIT_SECONDS", 0.02)
     return unused_tcp_port
 
 
@@ -246,31 +247,31 @@ async def test_where_nothing_is_under_way_the_end_is_at_once(v5: Sandbox) -> Non
 async def test_it_tells_the_roles_that_someone_holds_now_and_who_has_left(v5: Sandbox) -> None:
     client, guild, omar = v5.herald.client, v5.world.guild, v5.person("Omar")
     held = {v5.world.roles["compose"].id, v5.world.roles["approve"].id}
-    assert await client.roles_of(guild.id, omar.id) == held
+    assert await client.members.roles_of(guild.id, omar.id) == held
     guild.remove_member(omar)
-    assert await client.roles_of(guild.id, omar.id) is None
+    assert await client.members.roles_of(guild.id, omar.id) is None
 
 
 async def test_a_server_that_herald_is_not_in_says_nothing_about_its_members(v5: Sandbox) -> None:
     with pytest.raises(Unreachable):
-        await v5.herald.client.roles_of(GUILD, v5.person("Omar").id)
+        await v5.herald.client.members.roles_of(GUILD, v5.person("Omar").id)
 
 
 async def test_a_discord_that_does_not_answer_says_nothing_about_roles(v5: Sandbox) -> None:
     v5.world.env.inject_error("GET", "/guilds/*/members/*", status=403)
     with pytest.raises(Unreachable, match="Forbidden"):
-        await v5.herald.client.roles_of(v5.world.guild.id, v5.person("Omar").id)
+        await v5.herald.client.members.roles_of(v5.world.guild.id, v5.person("Omar").id)
 
 
 async def test_before_the_login_nobody_can_be_asked(v5: Sandbox) -> None:
     with pytest.raises(Unreachable, match="not logged in"):
-        await fresh(v5).roles_of(GUILD, MAYA)
+        await fresh(v5).members.roles_of(GUILD, MAYA)
 
 
 def client_at(sandbox: Sandbox, now: list[float]) -> HeraldBot:
     """Return the sandbox's client as it is once its time is what stands in `now`."""
     client = sandbox.herald.client
-    client._steady = lambda: now[0]  # pyright: ignore[reportPrivateUsage]
+    client.members._steady = lambda: now[0]  # pyright: ignore[reportPrivateUsage]
     return client
 
 
@@ -283,17 +284,17 @@ async def test_a_list_of_members_that_discord_refused_is_asked_for_again_only_af
     for later in (0.0, REFUSED_SECONDS):
         now[0] = 1000.0 + later
         with pytest.raises(Unreachable, match="Forbidden"):
-            await client.members_of(guild.id, max_age=10)
+            await client.members.of(guild.id, max_age=10)
     now[0] += 0.1
-    assert v5.person("Omar").id in {one.id for one in await client.members_of(guild.id, max_age=10)}
+    assert v5.person("Omar").id in {one.id for one in await client.members.of(guild.id, max_age=10)}
 
 
 async def test_a_list_of_members_that_only_failed_is_asked_for_again_at_once(v5: Sandbox) -> None:
     client, guild = client_at(v5, [1000.0]), v5.world.guild
     v5.world.env.inject_error("GET", "/guilds/*/members", status=404)
     with pytest.raises(Unreachable):
-        await client.members_of(guild.id)
-    assert await client.members_of(guild.id)
+        await client.members.of(guild.id)
+    assert await client.members.of(guild.id)
 
 
 class SlowDiscord:
@@ -381,7 +382,7 @@ async def test_without_a_gateway_a_refused_token_is_named_and_not_shown(fake: Fa
 async def test_without_a_gateway_a_silent_discord_is_waited_for_only_so_long(
     fake: FakeDiscord, role_source: RestRoles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bot.chat.client.ASK_SECONDS", 0.05)
+    monkeypatch.setattr("bot.chat.members.ASK_SECONDS", 0.05)
     fake.silent = True
     with pytest.raises(Unreachable, match="TimeoutError"):
         await role_source.roles_of(GUILD, MAYA)

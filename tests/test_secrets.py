@@ -30,7 +30,7 @@ from pydantic import SecretStr
 from bot import log
 from bot.app import Herald
 from bot.audit.export import FORMATS, Header
-from bot.chat.client import RestRoles
+from bot.chat.members import RestRoles
 from bot.cli.commands import cli
 from bot.clock import utc_now
 from bot.delivery import Response

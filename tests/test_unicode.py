@@ -18,7 +18,7 @@ from bot.audit.chain import NewEvent, StoredEvent, Verifier, chain
 from bot.audit.export import FORMATS, Chapter, Export, Header, from_json, to_csv, written_whole
 from bot.broadcast import ECHOED, Approval, Status
 from bot.chat.announcer import Rendered
-from bot.chat.client import typed_in
+from bot.chat.answers import typed_in
 from bot.freeze import Freeze
 from bot.notification import Notification, Text, is_storable, problems, reveal
 from bot.sandbox.sandbox import UNDONE, Sandbox, answer, response
@@ -286,7 +286,7 @@ def test_of_an_unknown_component_nothing_is_taken_for_words() -> None:
 async def test_what_was_typed_is_given_back_in_a_file_of_bounded_size(
     v5: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bot.chat.client.ATTACHED_BYTES", 100)
+    monkeypatch.setattr("bot.chat.answers.ATTACHED_BYTES", 100)
     refused = response(await v5.compose(content="\ud800" * 500))
     attached = only(refused.attachments)
     assert len(await attached.read()) == 100

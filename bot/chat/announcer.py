@@ -15,6 +15,7 @@ from bot.audit.chain import Event
 from bot.audit.mirror import DELETED, EDITED, LASTING, Condition, hash_words
 from bot.broadcast import BEFORE_SENDING, Broadcast, Status, Step
 from bot.chat.channels import NO_CHANNEL
+from bot.chat.members import Members
 from bot.clock import Clock
 from bot.delivery import Delivery
 from bot.errors import StoreError, Unreachable
@@ -109,8 +110,9 @@ class Client(Protocol):
         """Tell whether Discord has answered yet."""
         ...
 
-    async def members_of(self, guild_id: int, /) -> Sequence[Actor]:
-        """Return a server's members with their roles; raise Unreachable if Discord does not tell."""
+    @property
+    def members(self) -> Members:
+        """Return whom to ask for a server's members."""
         ...
 
     def get_partial_messageable(self, id: int, /) -> discord.PartialMessageable:  # noqa: A002 - discord.py's name
@@ -215,7 +217,7 @@ class Announcer:
         if broadcast.status is not Status.REVIEW:
             return None
         try:
-            return await self._client.members_of(broadcast.guild_id)
+            return await self._client.members.of(broadcast.guild_id)
         except Unreachable:
             return None
 

@@ -1,0 +1,159 @@
+"""Members of a server and the roles they hold now, asked of Discord."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Final, Self
+
+import aiohttp
+import discord
+from pydantic import SecretStr
+
+from bot.chat.connection import log_in
+from bot.clock import Steady
+from bot.errors import REFUSED_BY_DISCORD, Unreachable
+from bot.notification import storable
+from bot.permissions import Actor
+
+# How old a list of all members may be, and how many Discord gives at once.
+MEMBERS_SECONDS: Final = 300.0
+MEMBERS_PAGE: Final = 1000
+# How long it counts that Discord refused that list: only the owner's Server Members Intent changes it.
+REFUSED_SECONDS: Final = 300.0
+# Whoever asks for roles has a broadcast waiting for the answer.
+ASK_SECONDS: Final = 5.0
+# How Discord says that someone is no member, and not that the server is unknown.
+_UNKNOWN_MEMBER: Final = 10007
+
+
+class Members:
+    """Asks through a client that is logged in, and keeps each list of all members for a while."""
+
+    def __init__(self, client: discord.Client, *, steady: Steady) -> None:
+        self._client = client
+        self._steady = steady
+        self._lists: dict[int, tuple[float, Sequence[Actor]]] = {}
+        self._refused: dict[int, tuple[float, str]] = {}
+
+    async def roles_of(self, guild_id: int, user_id: int) -> frozenset[int] | None:
+        """Return the roles that someone holds now, or None if they are no member; raise Unreachable."""
+        self._check_logged_in()
+        return await ask_roles(self._client, guild_id, user_id)
+
+    async def of(self, guild_id: int, *, max_age: float = MEMBERS_SECONDS) -> Sequence[Actor]:
+        """Return all members with their roles, asked at most `max_age` seconds ago; raise Unreachable.
+
+        Discord tells only those bots whose Server Members Intent is on. Its refusal counts for a while.
+        """
+        now = self._steady()
+        refused_at, refusal = self._refused.get(guild_id, (float("-inf"), None))
+        if refusal is not None and now - refused_at <= REFUSED_SECONDS:
+            raise Unreachable(refusal)
+        asked_at, members = self._lists.get(guild_id, (float("-inf"), ()))
+        if now - asked_at > max_age:
+            self._check_logged_in()
+            try:
+                members = await ask_members(self._client, guild_id)
+            except Unreachable as error:
+                if isinstance(error.__cause__, discord.Forbidden):
+                    self._refused[guild_id] = (now, str(error))
+                raise
+            self._lists[guild_id] = (now, members)
+        return members
+
+    def _check_logged_in(self) -> None:
+        if self._client.application is None or self._client.is_closed():
+            raise Unreachable("Discord cannot be asked now (not logged in).")
+
+
+class RestRoles:
+    """Tells roles without a gateway: it logs in at the first question that needs it."""
+
+    def __init__(self, token: SecretStr) -> None:
+        self._token = token
+        self._client = discord.Client(intents=discord.Intents(guilds=True))
+        self._logging_in = asyncio.Lock()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._client.close()
+
+    async def roles_of(self, guild_id: int, user_id: int) -> frozenset[int] | None:
+        """Return the roles that someone holds now, or None if they are no member; raise Unreachable."""
+        async with _asking():
+            async with self._logging_in:
+                if self._client.application is None:
+                    await log_in(self._client, self._token.get_secret_value())
+            return await ask_roles(self._client, guild_id, user_id)
+
+
+async def ask_roles(client: discord.Client, guild_id: int, user_id: int) -> frozenset[int] | None:
+    """Ask Discord for the roles that a member holds now; return None if they are no member any more.
+
+    Raises Unreachable if Discord does not say so within a few seconds, or does not know the server.
+    """
+    async with _asking():
+        try:
+            # The plain answer: what discord.py makes of it lacks the roles that its cache does not know.
+            member = await client.http.get_member(guild_id, user_id)
+        except discord.NotFound as error:
+            if error.code == _UNKNOWN_MEMBER:
+                return None
+            raise
+        return frozenset(int(role) for role in member["roles"])
+
+
+async def ask_members(client: discord.Client, guild_id: int) -> Sequence[Actor]:
+    """Ask Discord for all members of a server, page by page; raise Unreachable if it does not tell."""
+    found: list[Actor] = []
+    while True:
+        after = found[-1].id if found else None
+        # A large server's list takes longer than any one answer may.
+        async with _asking():
+            page = await client.http.get_members(guild_id, MEMBERS_PAGE, after)
+        found += [_member(guild_id, one) for one in page]
+        if len(page) < MEMBERS_PAGE:
+            return found
+
+
+def _member(guild_id: int, payload: Any) -> Actor:
+    user = payload["user"]
+    return Actor(
+        id=int(user["id"]),
+        name=_name(payload.get("nick") or user.get("global_name") or user["username"]),
+        guild_id=guild_id,
+        roles=frozenset(int(role) for role in payload["roles"]),
+        bot=bool(user.get("bot")),
+    )
+
+
+def _name(shown: str) -> str:
+    """Return what someone is called, as every database keeps it and on one line."""
+    return storable(" ".join(shown.split()))[:100]
+
+
+@asynccontextmanager
+async def _asking() -> AsyncGenerator[None, None]:
+    try:
+        async with asyncio.timeout(ASK_SECONDS):
+            yield
+    except discord.LoginFailure:
+        raise Unreachable(REFUSED_BY_DISCORD) from None
+    except (discord.HTTPException, discord.RateLimited, aiohttp.ClientError, OSError) as error:
+        raise Unreachable(f"Discord cannot be asked now ({type(error).__name__}).") from error
+
+
+def actor_of(interaction: discord.Interaction[Any]) -> Actor:
+    """Return who acts, with the roles that Discord says they hold at this moment."""
+    user = interaction.user
+    roles = [role.id for role in user.roles] if isinstance(user, discord.Member) else []
+    return Actor(
+        id=user.id,
+        name=_name(user.display_name),
+        guild_id=interaction.guild_id,
+        roles=frozenset(roles),
+        bot=user.bot,
+        interaction=interaction.id,
+    )
