@@ -14,12 +14,10 @@ from bot.chat.channels import ChannelReader
 from bot.chat.client import HeraldBot
 from bot.chat.members import RestRoles
 from bot.clock import Clock, Steady, steady_now, utc_now
-from bot.errors import ConfigurationError
 from bot.health import Health
 from bot.key_trust import Credential
 from bot.lifecycle import Lifecycle
 from bot.metrics import Metrics
-from bot.notification import problems
 from bot.policy.model import Policy
 from bot.sending.dispatcher import Dispatcher
 from bot.sending.restore_guard import RestoreGuard
@@ -28,8 +26,9 @@ from bot.sending.startup import Startup
 from bot.service import Service
 from bot.settings import Settings
 from bot.store import Store
-from bot.template import skeleton
-from bot.whop import Transport, WhopGateway, gateway_for
+from bot.whop import WhopGateway, gateway_for
+from bot.whop.gateway import check_policy
+from bot.whop.transport import Transport
 
 log = structlog.get_logger()
 
@@ -154,7 +153,9 @@ class _Core:
                 or await stack.enter_async_context(Transport(api_key=settings.whop_api_key)),
                 service=Service(
                     store=store,
-                    lifecycle=lifecycle_of(settings, policy, gateway, clock=clock),
+                    lifecycle=Lifecycle(
+                        policy=policy, gateway=gateway, destination=settings.whop_base_url, clock=clock
+                    ),
                     clock=clock,
                     credential=Credential.of(
                         gateway, origin=settings.whop_base_url, api_key=settings.whop_api_key
@@ -187,34 +188,6 @@ class _Core:
             restore_guard=self.restore_guard,
             clock=self.clock,
         )
-
-
-def lifecycle_of(
-    settings: Settings, policy: Policy, gateway: WhopGateway, *, clock: Clock = utc_now
-) -> Lifecycle:
-    """Return what each step goes by, in a process with these settings."""
-    return Lifecycle(policy=policy, gateway=gateway, destination=settings.whop_base_url, clock=clock)
-
-
-def check_policy(policy: Policy, gateway: WhopGateway, *, file: str) -> None:
-    """Raise ConfigurationError for audiences and templates that the API generation could not send."""
-    found = [
-        f"{file}: server “{server.name}”, audience “{audience.name}”: targets.{problem}."
-        for server in policy.servers
-        for audience in server.audiences
-        if (problem := gateway.refuse_targets(audience.targets))
-    ]
-    found += [
-        f"{file}: server “{server.name}”, template “{template.name}”: {problem}"
-        for server in policy.servers
-        for template in server.templates
-        for problem in (
-            *problems(skeleton(template)),
-            *gateway.refuse_notification(skeleton(template)),
-        )
-    ]
-    if found:
-        raise ConfigurationError("\n".join(found))
 
 
 async def run(herald: Herald, connect: Connect, stop: asyncio.Event) -> None:

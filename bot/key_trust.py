@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from pydantic import SecretStr
 
@@ -13,8 +13,12 @@ from bot.notification import Notification, Text
 from bot.policy.model import Targets, UsersInExperience
 from bot.store import Transaction
 from bot.store.facts import HIGHEST_TIME, KEY_TRUST, Trusted
-from bot.whop import Transport, WhopGateway
+from bot.whop import WhopGateway
 from bot.whop.gateway import WORDS_LIMIT, is_replayed, words_of
+
+if TYPE_CHECKING:
+    # Most who ask for a proof send nothing.
+    from bot.whop.transport import Transport
 
 TITLE: Final = "Herald test"
 CONTENT: Final = "Herald tries whether Whop sends a repeated request only once. You should get this once."
@@ -75,6 +79,11 @@ class Verdict:
     words: str
 
 
+def nothing_to_prove(gateway: WhopGateway) -> str:
+    """Return the sentence for a generation without idempotency keys."""
+    return f"Whop's {gateway.generation} has no idempotency keys, so there is nothing to prove."
+
+
 def recall(tx: Transaction, credential: Credential) -> KeyTrust | None:
     """Return the proof that holds for this credential, if there is one."""
     tx.facts.load(KEY_TRUST, HIGHEST_TIME)
@@ -106,7 +115,7 @@ def trial(gateway: WhopGateway, target: UsersInExperience, *, new_key: Callable[
     return request
 
 
-async def prove(request: Request, transport: Transport) -> Verdict:
+async def prove(request: Request, transport: "Transport") -> Verdict:
     """Send the same request twice and judge the two answers."""
     first = await transport.send(request)
     if not _accepted(first):

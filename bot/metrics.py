@@ -1,16 +1,18 @@
 """What operators scrape: how the record, its mirror and the broadcasts stand, read from the database."""
 
-from collections.abc import Iterable
-from typing import Final
-
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
+from functools import partial
+from typing import TYPE_CHECKING, Final
 
 from bot.broadcast import Status
 from bot.clock import Clock
 from bot.policy.model import Policy, Server
 from bot.store import Store, Transaction
 
-CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
+if TYPE_CHECKING:
+    from prometheus_client import Gauge
+
+# Of the text format that the library writes.
+CONTENT_TYPE: Final = "text/plain; version=1.0.0; charset=utf-8"
 
 
 class Metrics:
@@ -27,7 +29,7 @@ class Metrics:
     async def read(self) -> bytes:
         """Return the page in Prometheus' text format; raise StoreError if the database does not answer."""
         page = await self._store.read(self._page)
-        return generate_latest(page.registry)
+        return page.text()
 
     def _page(self, tx: Transaction) -> "_Page":
         page = _Page()
@@ -56,15 +58,20 @@ class _Page:
     """The gauges of one scrape, in a registry of their own."""
 
     def __init__(self) -> None:
-        self.registry = CollectorRegistry()
-        self.waiting = self._gauge("mirror_waiting_lines", "Lines of the record that wait to be posted.")
-        self.oldest = self._gauge("mirror_oldest_waiting_seconds", "How long the oldest of them has waited.")
-        self.unreadable = self._gauge("mirror_unreadable", "1 while Herald may not read the audit channel.")
-        self.tampered = self._gauge("mirror_tampered_posts", "Posts that were found deleted or edited.")
-        self.lines = self._gauge("record_lines", "Lines of the record.")
-        self.frozen = self._gauge("frozen", "1 while sending is frozen.")
-        self.cards = self._gauge("cards_waiting", "Cards that do not yet show how things stand.")
-        self.broadcasts = self._gauge("broadcasts", "Broadcasts by their status.", ("status",))
+        # Few processes are scraped: what writes the page is read with the first question for it.
+        from prometheus_client import CollectorRegistry, Gauge, generate_latest  # noqa: PLC0415
 
-    def _gauge(self, name: str, words: str, labels: Iterable[str] = ()) -> Gauge:
-        return Gauge(f"herald_{name}", words, ("server", *labels), registry=self.registry)
+        registry = CollectorRegistry()
+        self.text = partial(generate_latest, registry)
+
+        def gauge(name: str, words: str, *labels: str) -> "Gauge":
+            return Gauge(f"herald_{name}", words, ("server", *labels), registry=registry)
+
+        self.waiting = gauge("mirror_waiting_lines", "Lines of the record that wait to be posted.")
+        self.oldest = gauge("mirror_oldest_waiting_seconds", "How long the oldest of them has waited.")
+        self.unreadable = gauge("mirror_unreadable", "1 while Herald may not read the audit channel.")
+        self.tampered = gauge("mirror_tampered_posts", "Posts that were found deleted or edited.")
+        self.lines = gauge("record_lines", "Lines of the record.")
+        self.frozen = gauge("frozen", "1 while sending is frozen.")
+        self.cards = gauge("cards_waiting", "Cards that do not yet show how things stand.")
+        self.broadcasts = gauge("broadcasts", "Broadcasts by their status.", "status")

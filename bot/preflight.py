@@ -11,11 +11,12 @@ from bot.audit.mirror import Condition
 from bot.chat.members import ask_members
 from bot.delivery import NoAnswer
 from bot.errors import REFUSED_BY_DISCORD, HeraldError, Unreachable
-from bot.key_trust import Credential, recall
+from bot.key_trust import Credential, nothing_to_prove, recall
 from bot.policy.model import Policy, Server
 from bot.settings import Settings
 from bot.store import Access, Store
-from bot.whop import Transport, WhopGateway
+from bot.whop import WhopGateway
+from bot.whop.transport import Transport
 
 CHANNEL_RIGHTS: Final = {
     "view_channel": "View Channel",
@@ -37,11 +38,6 @@ async def check_whop(policy: Policy, gateway: WhopGateway, transport: Transport)
             return
         if sentence := probe.judge(answer):
             yield sentence
-
-
-def nothing_to_prove(gateway: WhopGateway) -> str:
-    """Return the sentence for a generation without idempotency keys."""
-    return f"Whop's {gateway.generation} has no idempotency keys, so there is nothing to prove."
 
 
 def look_at_database(settings: Settings) -> list[str]:

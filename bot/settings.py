@@ -6,17 +6,20 @@ import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self
 from urllib.parse import urlsplit
 
 from dotenv.parser import Binding, parse_stream
 from pydantic import AfterValidator, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError
 
 from bot.errors import ConfigurationError
 
+if TYPE_CHECKING:
+    from sqlalchemy import URL
+
+# What the address of a file begins with; the rest is its path.
+_FILE: Final = "sqlite:///"
 WHOP_HOSTS = frozenset({"api.whop.com", "sandbox-api.whop.com"})
 
 
@@ -49,15 +52,15 @@ def _database(value: SecretStr) -> SecretStr:
 
 
 def _names_a_file(url: str) -> bool:
-    path = url.removeprefix("sqlite:///")
+    path = url.removeprefix(_FILE)
     # With two slashes the folder would be a host; a query could make mere memory of the file.
     return path != url and bool(path.strip()) and not path.endswith(("/", ":memory:")) and "?" not in path
 
 
 def _names_a_server(url: str) -> bool:
     try:
-        parts = make_url(url)
-    except (ArgumentError, ValueError):
+        parts = _parts(url)
+    except ValueError:
         return False
     # A host in the query is a folder with a socket; a password there would be hidden by nobody.
     return (
@@ -68,6 +71,18 @@ def _names_a_server(url: str) -> bool:
         and "@" not in (parts.host or "")
         and not any("password" in key or "secret" in key for key in parts.query)
     )
+
+
+def _parts(url: str) -> "URL":
+    """Take a server's address apart; raise ValueError if it is none."""
+    # Most databases are files, and not every command opens one: neither has to read all of SQLAlchemy.
+    from sqlalchemy import make_url  # noqa: PLC0415
+    from sqlalchemy.exc import ArgumentError  # noqa: PLC0415
+
+    try:
+        return make_url(url)
+    except ArgumentError as error:
+        raise ValueError(str(error)) from None
 
 
 def _address(value: str) -> str:
@@ -132,8 +147,9 @@ class Settings(BaseSettings):
     @property
     def database(self) -> str:
         """Return the file of the embedded database, or a server's address without the password."""
-        url = make_url(self.database_url.get_secret_value())
-        return (url.database or "") if url.host is None and not url.query else url.render_as_string()
+        if self.has_database_file:
+            return str(self.database_file)
+        return _parts(self.database_url.get_secret_value()).render_as_string()
 
     @property
     def database_file(self) -> Path:
@@ -141,7 +157,7 @@ class Settings(BaseSettings):
         url = self.database_url.get_secret_value()
         if not _names_a_file(url):
             raise LookupError("the database is a server's")
-        return Path(make_url(url).database or "")
+        return Path(url.removeprefix(_FILE))
 
     @property
     def has_database_file(self) -> bool:
@@ -168,11 +184,12 @@ class Settings(BaseSettings):
     def secrets(self) -> tuple[str, ...]:
         """Return what no log line may contain."""
         url = self.database_url.get_secret_value()
+        # As the server wants it, and as it stands in the URL.
+        passwords = () if _names_a_file(url) else {_parts(url).password, urlsplit(url).password}
         return (
             self.discord_token.get_secret_value(),
             self.whop_api_key.get_secret_value(),
-            # As the server wants it, and as it stands in the URL.
-            *filter(None, {make_url(url).password, urlsplit(url).password}),
+            *filter(None, passwords),
         )
 
 

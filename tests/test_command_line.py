@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.database import new_file
+
 ROOT = Path(__file__).parents[1]
 ENV = "DISCORD_TOKEN=fake-discord-token\nWHOP_API_KEY=fake-whop-key\nWHOP_API=v1\n"
 EXAMPLE = (ROOT / "herald.example.toml").read_text(encoding="utf-8")
@@ -94,3 +96,66 @@ def test_an_option_that_does_not_exist_ends_with_status_2_and_no_traceback() -> 
     assert done.returncode == 2
     assert "No such option: --ofline" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+# What no command may read that does not use it.
+DATABASE = ["sqlalchemy", "alembic", "filelock"]
+NETWORK = ["discord", "aiohttp", "prometheus_client"]
+SERVER = ["psycopg", "sqlalchemy.dialects.postgresql"]
+ELSEWHERE = ["simcord", "bot.sandbox", "pytest"]
+UNREAD: dict[str, list[str]] = {
+    "--help": [*DATABASE, *NETWORK, *SERVER, *ELSEWHERE, "pydantic", "structlog", "bot.app", "bot.store"],
+    "run --help": [*DATABASE, *NETWORK, *SERVER, *ELSEWHERE, "structlog", "bot.app", "bot.store"],
+    "check --offline": [*DATABASE, *NETWORK, *SERVER, *ELSEWHERE, "bot.app", "bot.store"],
+    "audit verify --file export.jsonl": [*DATABASE, *NETWORK, *SERVER, *ELSEWHERE, "bot.app", "bot.settings"],
+    "audit verify": [*NETWORK, *SERVER, *ELSEWHERE, "alembic", "bot.app"],
+    "migrate": [*NETWORK, *SERVER, *ELSEWHERE, "alembic", "bot.app"],
+    "freeze why": ["discord", "prometheus_client", *SERVER, *ELSEWHERE, "alembic", "bot.app"],
+    "run": ["prometheus_client", *SERVER, *ELSEWHERE, "alembic", "typer.rich_utils", "bot.preflight"],
+    "worker": ["prometheus_client", *SERVER, *ELSEWHERE, "alembic", "cogs", "bot.preflight"],
+}
+# What is logged once a process that goes on has everything.
+UNTIL = {"run": "Discord is out of reach", "worker": "Whop's idempotency keys"}
+OUT_OF_REACH = """\
+import sys
+sys.argv[0] = "herald"
+if sys.argv[1:] == ["run"]:
+    import discord.http
+    discord.http.Route.BASE = "http://127.0.0.1:1/api/v10"
+from bot.cli.commands import main
+main()
+"""
+
+
+def read_by(*arguments: str) -> set[str]:
+    """Return the modules that a command reads, up to when it waits for Discord or for work."""
+    with subprocess.Popen(
+        [sys.executable, "-X", "importtime", "-c", OUT_OF_REACH, *arguments],
+        env={"PATH": os.defpath, "PYTHONPATH": str(ROOT), "HEALTH_ADDRESS": "127.0.0.1:0"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stderr is not None
+        read: set[str] = set()
+        told: list[str] = []
+        for line in process.stderr:
+            if line.startswith("import time:"):
+                read.add(line.rpartition("|")[2].strip())
+                continue
+            told.append(line)
+            if UNTIL.get(arguments[0], "\n\n") in line:
+                process.terminate()
+    assert process.returncode == 0, "".join(told)
+    return read
+
+
+@pytest.mark.parametrize("command", UNREAD)
+def test_a_command_reads_nothing_that_it_does_not_use(command: str) -> None:
+    write_files()
+    Path("data").mkdir()
+    new_file(Path("data"))
+    assert herald("audit", "export", "--output", "export.jsonl").returncode == 0
+    read = read_by(*command.split())
+    needless = {name for name in read for other in UNREAD[command] if f"{name}.".startswith(f"{other}.")}
+    assert needless == set()

@@ -22,7 +22,7 @@ from bot.sending.dispatcher import Dispatcher
 from bot.service import Service
 from bot.settings import Settings
 from bot.store import Access, Store
-from bot.whop import Transport
+from bot.whop.transport import Transport
 from tests.database import new_file
 from tests.harness.clock import NOW, ManualClock
 from tests.harness.found import only

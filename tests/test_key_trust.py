@@ -20,7 +20,8 @@ from bot.preflight import look_up_proof
 from bot.sandbox.sandbox import API_KEY, UNDONE, Sandbox, readable
 from bot.sandbox.whop import Fault, SimulatedWhop
 from bot.store import Access, Store
-from bot.whop import Transport, gateway_for
+from bot.whop import gateway_for
+from bot.whop.transport import Transport
 from tests.conftest import MakeSettings, OpenSandbox
 
 ROOT = Path(__file__).parents[1]

@@ -32,7 +32,7 @@ from bot.notification import Notification, Text
 from bot.permissions import Action, Actor
 from bot.policy.model import Policy
 from bot.store import Access, Store
-from bot.whop import Transport
+from bot.whop.transport import Transport
 from tests.database import new_file
 from tests.harness.clock import ManualClock
 from tests.harness.policy import (

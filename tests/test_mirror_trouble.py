@@ -191,7 +191,7 @@ def test_herald_check_says_what_waits_and_leaves_its_status_to_what_has_to_be_me
     Path(".env").write_text("DISCORD_TOKEN=fake\nWHOP_API_KEY=fake\nWHOP_API=v5\n")
     monkeypatch.setattr(sys, "argv", ["herald", "check"])
     monkeypatch.setattr("bot.log.configure", no_log)
-    monkeypatch.setattr("bot.cli.commands._ask", agree)
+    monkeypatch.setattr("bot.cli.checks._ask", agree)
     asyncio.run(fill())
     with pytest.raises(SystemExit) as ended:
         main()

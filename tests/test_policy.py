@@ -12,11 +12,11 @@ from typing import Any, cast
 
 import pytest
 
-from bot.app import check_policy
 from bot.errors import ConfigurationError
 from bot.policy.loading import load_policy, parse_policy
 from bot.policy.model import Policy, Rules
 from bot.whop import gateway_for
+from bot.whop.gateway import check_policy
 from tests.harness.found import only
 
 EXAMPLE = Path(__file__).parents[1] / "herald.example.toml"

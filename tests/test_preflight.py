@@ -18,7 +18,8 @@ from bot.policy.model import Policy
 from bot.preflight import check_discord, check_whop
 from bot.sandbox.sandbox import Sandbox
 from bot.sandbox.whop import SimulatedWhop
-from bot.whop import Transport, gateway_for
+from bot.whop import gateway_for
+from bot.whop.transport import Transport
 from tests.fake_discord import TOKEN, USER, FakeDiscord
 from tests.harness.found import only
 

@@ -20,7 +20,7 @@ from bot.notification import Notification, Text
 from bot.store import Access, Store
 from bot.store.facts import Fact
 from bot.value import Person
-from bot.whop import Transport
+from bot.whop.transport import Transport
 from tests.harness.clock import NOW, ManualClock
 from tests.harness.people import Members, approved, member, submitted
 from tests.harness.policy import APPROVE, COMPOSE, GUILD, ONE, audience, parsed, server

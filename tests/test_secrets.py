@@ -43,7 +43,8 @@ from bot.redaction import HIDDEN, Redaction
 from bot.sandbox.sandbox import UNDONE, Sandbox, answer
 from bot.settings import Settings
 from bot.store import Access, Store
-from bot.whop import Transport, gateway_for
+from bot.whop import gateway_for
+from bot.whop.transport import Transport
 from tests.conftest import MakeSettings, OpenSandbox
 from tests.database import new_file
 from tests.hostile import echo, postgres, spellings

@@ -18,8 +18,7 @@ import pytest_asyncio
 from pydantic import SecretStr
 
 from bot.delivery import NoAnswer, Request, Response
-from bot.whop import Transport
-from bot.whop.transport import BODY_LIMIT, TOTAL_SECONDS
+from bot.whop.transport import BODY_LIMIT, TOTAL_SECONDS, Transport
 from tests.harness.found import only
 
 KEY = "app-key-that-must-not-show"

@@ -113,7 +113,7 @@ def test_herald_check_ends_with_status_1_if_the_database_cannot_be_used(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.argv", ["herald", "check"])
     monkeypatch.setattr("bot.log.configure", no_log)
-    monkeypatch.setattr("bot.cli.commands._ask", agree)
+    monkeypatch.setattr("bot.cli.checks._ask", agree)
     with pytest.raises(SystemExit) as ended:
         commands.main()
     said = capsys.readouterr().out

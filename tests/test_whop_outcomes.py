@@ -15,7 +15,8 @@ from bot.delivery import Accepted, NoAnswer, Outcome, Rejected, Response, RetryA
 from bot.notification import Notification, Text
 from bot.policy.model import Targets
 from bot.sandbox.whop import Fault, SimulatedWhop
-from bot.whop import Transport, gateway_for
+from bot.whop import gateway_for
+from bot.whop.transport import Transport
 from tests.harness.found import only
 from tests.properties import examples
 

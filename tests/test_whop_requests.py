@@ -19,7 +19,8 @@ from bot.policy.loading import parse_policy
 from bot.policy.model import Policy, Targets, UsersInExperience
 from bot.sandbox.whop import Push, SimulatedWhop
 from bot.sending.dispatcher import Dispatcher
-from bot.whop import Transport, WhopGateway, gateway_for
+from bot.whop import WhopGateway, gateway_for
+from bot.whop.transport import Transport
 from tests.harness.found import only
 from tests.properties import examples
 

@@ -10,6 +10,7 @@ import signal
 import sys
 import time
 import traceback
+from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -19,6 +20,9 @@ import bot.cli.commands
 import bot.store.sqlite
 
 PATIENCE_SECONDS = 30.0
+# Each command would read what it uses when it is called.
+for name in ("checks", "host", "process", "record"):
+    import_module(f"bot.cli.{name}")
 
 
 def main() -> None:

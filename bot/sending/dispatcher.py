@@ -22,7 +22,7 @@ from bot.sending.start import BATCH, Start
 from bot.store import Store, Transaction
 from bot.store.deliveries import Work
 from bot.store.facts import HIGHEST_TIME, INSTANCE, KEY_TRUST, NOT_BEFORE, Mark
-from bot.whop import Transport
+from bot.whop.transport import Transport
 
 log = structlog.get_logger()
 

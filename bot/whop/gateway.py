@@ -20,8 +20,10 @@ from bot.delivery import (
     Unknown,
     in_doubt,
 )
-from bot.notification import Notification
+from bot.errors import ConfigurationError
+from bot.notification import Notification, problems
 from bot.policy.model import Policy, Targets
+from bot.template import skeleton
 
 WORDS_LIMIT: Final = 300
 FIRST_RETRY: Final = timedelta(seconds=2)
@@ -271,3 +273,24 @@ def seconds(digits: str) -> timedelta | None:
 def get(url: str, headers: dict[str, str] | None = None) -> Request:
     """Return a request that only reads."""
     return Request(method="GET", url=url, headers=headers or {}, body=b"")
+
+
+def check_policy(policy: Policy, gateway: WhopGateway, *, file: str) -> None:
+    """Raise ConfigurationError for audiences and templates that the API generation could not send."""
+    found = [
+        f"{file}: server “{server.name}”, audience “{audience.name}”: targets.{problem}."
+        for server in policy.servers
+        for audience in server.audiences
+        if (problem := gateway.refuse_targets(audience.targets))
+    ]
+    found += [
+        f"{file}: server “{server.name}”, template “{template.name}”: {problem}"
+        for server in policy.servers
+        for template in server.templates
+        for problem in (
+            *problems(skeleton(template)),
+            *gateway.refuse_notification(skeleton(template)),
+        )
+    ]
+    if found:
+        raise ConfigurationError("\n".join(found))

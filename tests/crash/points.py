@@ -10,7 +10,7 @@ from typing import Any
 import aiohttp
 from sqlalchemy import Engine, Pool, event
 
-from bot.whop import Transport
+from bot.whop.transport import Transport
 
 # What a worker says when it has everything in place, and when it stops itself after a claim.
 READY, STOPPED = b"ready", b"stopped"

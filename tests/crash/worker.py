@@ -5,6 +5,7 @@ import signal
 import sys
 from contextlib import suppress
 from dataclasses import dataclass
+from importlib import import_module
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -16,8 +17,9 @@ from dotenv import dotenv_values
 from bot.cli.commands import main
 from bot.sending import dispatcher, rate
 from bot.store import deliveries
-from bot.whop import V1, V5, Transport, gateway, v1, v5
+from bot.whop import V1, V5, gateway, v1, v5
 from bot.whop.gateway import Rate
+from bot.whop.transport import Transport
 from tests.crash.points import Points
 
 # All times are so much shorter; a request still ends before its claim is stale, and that before the lease.
@@ -40,6 +42,8 @@ _STATUS_LOST: Final = 255
 # A fork of a process that has everything imported starts many times faster than a new interpreter.
 _CONTEXT: Final = get_context("forkserver")
 _CONTEXT.set_forkserver_preload([__name__])
+# The command would read it only when it is called.
+import_module("bot.cli.process")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

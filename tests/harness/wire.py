@@ -8,7 +8,7 @@ from pydantic import SecretStr
 from typing_extensions import override
 
 from bot.delivery import NoAnswer, Request, Response
-from bot.whop import Transport
+from bot.whop.transport import Transport
 
 KEY: Final = SecretStr("fake-whop-key")
 

@@ -1,0 +1,186 @@
+"""The `herald audit` commands that read the record in the database, beside whoever runs on it."""
+
+import sys
+from collections.abc import Generator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from io import TextIOWrapper
+from pathlib import Path
+from typing import IO
+
+from rich.markup import escape
+
+from bot.audit.chain import Anchor, Verifier
+from bot.audit.export import FORMATS, Chapter, Header, written_whole
+from bot.audit.search import Search, read_search
+from bot.audit.verify_mirror import Comparison, MirrorReader
+from bot.cli.files import load
+from bot.cli.loop import complete
+from bot.cli.verdict import aside, out, progress, tell
+from bot.clock import utc_now
+from bot.errors import ConfigurationError
+from bot.policy.model import Policy
+from bot.settings import Settings
+from bot.store import Access, Store, Transaction
+
+
+def verify(env_file: Path, server: str | None, anchors: list[Anchor], *, mirror: bool) -> bool:
+    """Verify the record, and its mirror if asked to; say what was found, and return whether it is whole."""
+    settings, policy = load(env_file)
+    whole = _verify_database(settings, policy, server, anchors)
+    if mirror:
+        whole &= complete(_verify_mirror(settings, policy, server))
+    return whole
+
+
+def print_anchors(env_file: Path, server: str | None) -> None:
+    """Print the number and digest of each server's last line."""
+    settings, policy = load(env_file)
+    with _record(settings) as tx:
+        heads = tx.audit.heads(_guild(policy, server))
+    for guild_id, head in heads.items():
+        out.print(f"{head}  {_name(policy, guild_id)}", markup=False)
+    if not heads:
+        aside.print("The record is empty: there is nothing to anchor yet.")
+
+
+def export(
+    env_file: Path,
+    server: str | None,
+    typed: Mapping[str, str | None],
+    *,
+    output: Path,
+    form: str,
+    force: bool,
+) -> None:
+    """Write what was asked for into a file; raise Refused for what cannot be asked for."""
+    settings, policy = load(env_file)
+    encoding = FORMATS[form].encoding
+    to_stdout = str(output) == "-"
+    place = _standard_output(encoding) if to_stdout else written_whole(output, encoding=encoding, force=force)
+    count = _export(settings, policy, server, typed, form=form, place=place)
+    aside.print(f"[green]✓[/] {count} line(s) written to {escape(str(output))}.")
+
+
+@contextmanager
+def _standard_output(encoding: str) -> Generator[IO[str], None, None]:
+    stream = TextIOWrapper(sys.stdout.buffer, encoding=encoding, errors="backslashreplace", newline="")
+    try:
+        yield stream
+    finally:
+        # Without it, standard output would be closed together with what was put around it.
+        stream.detach()
+
+
+def _verify_database(settings: Settings, policy: Policy, server: str | None, anchors: list[Anchor]) -> bool:
+    verifier, search = Verifier(anchors=anchors), Search(guild_id=_guild(policy, server))
+    with _record(settings) as tx:
+        total = tx.audit.count(search)
+        with progress() as bar:
+            task = bar.add_task("Verifying", total=total)
+            for lines in tx.audit.lines(search):
+                for line in lines:
+                    verifier.read(line)
+                bar.advance(task, len(lines))
+    return tell(verifier, lambda guild_id: _name(policy, guild_id))
+
+
+async def _verify_mirror(settings: Settings, policy: Policy, server: str | None) -> bool:
+    wanted = _guild(policy, server)
+    guilds = [one.guild for one in policy.servers] if wanted is None else [wanted]
+    from bot.chat.channels import ChannelReader
+
+    address = settings.database_url.get_secret_value()
+    with Store.open_to_read(address) as store:
+        async with ChannelReader.logged_in(settings.discord_token) as channels:
+            reader = MirrorReader(store=store, channels=channels, policy=policy)
+            with progress() as bar:
+                task = bar.add_task("Reading Discord", total=await reader.count(guilds))
+                read = [
+                    (guild, await reader.compare(guild, lambda n: bar.advance(task, n))) for guild in guilds
+                ]
+    # Each has to be told, whatever the one before was like.
+    agreed = [_tell_of_mirror(_name(policy, guild), one) for guild, one in read]
+    return all(agreed)
+
+
+def _tell_of_mirror(name: str, read: Comparison) -> bool:
+    """Say how a server's channel agrees with its record; return whether it does."""
+    for difference in read.differences:
+        out.print(f"[red]✗[/] {escape(name)}, the audit channel: {escape(str(difference))}")
+    if not read.differences:
+        out.print(
+            f"[green]✓[/] {escape(name)}, the audit channel: {read.lines} line(s) stand there as posted."
+        )
+    if read.waiting:
+        out.print(f"- {escape(name)}: {read.waiting} line(s) still wait to be posted.")
+    return not read.differences
+
+
+def _export(
+    settings: Settings,
+    policy: Policy,
+    server: str | None,
+    typed: Mapping[str, str | None],
+    *,
+    form: str,
+    place: AbstractContextManager[IO[str]],
+) -> int:
+    written, guild_id = 0, _guild(policy, server)
+    with _record(settings) as tx:
+        known = {*tx.audit.audiences(guild_id), *_audiences(policy, guild_id)}
+        search = read_search(typed, guild_id=guild_id, audiences=known, now=utc_now())
+        heads = tx.audit.heads(guild_id)
+        header = Header(
+            at=utc_now().isoformat(timespec="seconds"),
+            servers={
+                str(guild): Chapter(name=_name(policy, guild), head=str(head))
+                for guild, head in heads.items()
+            },
+            filters=search.filters,
+        )
+        total = tx.audit.count(search)
+        with place as stream, progress() as bar:
+            task = bar.add_task("Exporting", total=total)
+            stream.write(FORMATS[form].begin(header))
+            for lines in tx.audit.lines(search):
+                stream.write(FORMATS[form].lines(header, lines))
+                written += len(lines)
+                bar.advance(task, len(lines))
+            stream.flush()
+    return written
+
+
+@contextmanager
+def _record(settings: Settings) -> Generator[Transaction, None, None]:
+    address = settings.database_url.get_secret_value()
+    with Store.open_to_read(address) as store, store.begin(Access.READ) as tx:
+        yield tx
+
+
+def _guild(policy: Policy, name: str | None) -> int | None:
+    if name is None:
+        return None
+    named = {server.name.casefold(): server.guild for server in policy.servers}
+    if (guild_id := named.get(name.strip().casefold())) is not None:
+        return guild_id
+    # The record may be of a server that the policy no longer names.
+    if name.isascii() and name.isdigit() and int(name) < 2**63:
+        return int(name)
+    known = ", ".join(f"“{server.name}”" for server in policy.servers)
+    raise ConfigurationError(
+        f"--server: there is no server “{name}”: write one of {known}, or a server's id."
+    )
+
+
+def _name(policy: Policy, guild_id: int) -> str:
+    server = policy.server(guild_id)
+    return server.name if server else f"server {guild_id}"
+
+
+def _audiences(policy: Policy, guild_id: int | None) -> set[str]:
+    return {
+        audience.name
+        for server in policy.servers
+        if guild_id in {None, server.guild}
+        for audience in server.audiences
+    }
