@@ -14,7 +14,7 @@ from typing import Final
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import acknowledgement, databases, idle, latency, rate, record, throughput
+from benchmarks import acknowledgement, databases, idle, latency, rate, record, start, throughput
 from benchmarks.databases import Databases
 from benchmarks.figures import Row
 from bot import log
@@ -81,6 +81,10 @@ def _sections(stock: Databases, options: argparse.Namespace) -> dict[str, tuple[
         "idle": (
             "Idle, Discord out of reach; ratio to Python asleep",
             lambda: idle.measure(stock, seconds=6 if quick else 15),
+        ),
+        "start": (
+            "Start to the first answered command; ratio to a bare discord.py bot",
+            lambda: start.measure(stock, rounds=3 if quick else 7),
         ),
         "acknowledgement": (
             "Press to answer; ratio to a bare discord.py bot",

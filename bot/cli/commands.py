@@ -153,7 +153,8 @@ def sandbox(
     from bot.cli.loop import complete
 
     try:
-        from bot.sandbox import play_story, serve
+        from bot.sandbox.play import play_story
+        from bot.sandbox.serve import serve
     except ModuleNotFoundError as error:
         raise ConfigurationError(
             f"The sandbox needs another package ({error.name}): make sandbox installs it."
