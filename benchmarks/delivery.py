@@ -14,7 +14,7 @@ from typing import Final
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import acknowledgement, databases, idle, latency, rate, record, start, throughput
+from benchmarks import acknowledgement, databases, idle, latency, rate, record, start, throughput, use_cases
 from benchmarks.databases import Databases
 from benchmarks.figures import Row
 from bot import log
@@ -89,6 +89,10 @@ def _sections(stock: Databases, options: argparse.Namespace) -> dict[str, tuple[
         "acknowledgement": (
             "Press to answer; ratio to a bare discord.py bot",
             lambda: acknowledgement.measure(stock, times=20 if quick else 50),
+        ),
+        "use-cases": (
+            "What people do, on SQLite; ratio to one bare row",
+            lambda: use_cases.measure(stock, times=20 if quick else 100),
         ),
         "record": (
             "The record; ratio to plain Python",

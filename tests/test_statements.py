@@ -1,13 +1,9 @@
 """What each use case and each turn of a loop asks of the database, counted: none may grow unseen."""
 
-from collections.abc import Generator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from itertools import count
-from typing import Any
-
-from sqlalchemy import Engine, event
 
 from bot.broadcast import Broadcast
 from bot.errors import Refused
@@ -15,28 +11,11 @@ from bot.notification import Notification, Text
 from bot.permissions import Actor
 from bot.sandbox.sandbox import UNDONE, Sandbox
 from tests.conftest import OpenSandbox
+from tests.harness.statements import counted
 
 WORDS = Notification(topic="announcements", all=Text(subject="We are live", content="Come in"))
-# What opens a transaction asks nothing; PostgreSQL's driver does it unseen.
-BEGINNINGS = ("BEGIN", "SAVEPOINT", "RELEASE")
 REQUESTS = 40
 PRESSES = count(1)
-
-
-@contextmanager
-def counted() -> Generator[list[str]]:
-    """Collect the statements that are executed meanwhile, of all databases."""
-    statements: list[str] = []
-
-    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        if not statement.startswith(BEGINNINGS):
-            statements.append(" ".join(statement.split())[:160])
-
-    event.listen(Engine, "before_cursor_execute", note)
-    try:
-        yield statements
-    finally:
-        event.remove(Engine, "before_cursor_execute", note)
 
 
 def assert_at_most(most: int, statements: list[str]) -> None:
