@@ -4,7 +4,9 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta, timezone
+from itertools import pairwise, product
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -13,7 +15,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from bot.audit.chain import GENESIS, Event, NewEvent, chain, first_broken, kept_encoder
-from bot.store import Access, Store
+from bot.audit.search import Search
+from bot.store import Access, Store, Transaction
 from bot.value import Person
 from tests.database import new_file
 
@@ -217,3 +220,55 @@ def test_the_encoder_that_is_kept_writes_what_python_s_own_does(value: object) -
     assert kept_encoder(repr)([b"x"]) == "[\"b'x'\"]"
     with pytest.raises(TypeError):
         kept_encoder()([b"x"])
+
+
+# --- a search by date ------------------------------------------------------------------------------
+
+
+def page_by_page(tx: Transaction, search: Search) -> list[int]:
+    """Return the numbers of all lines that are found, in pages of three."""
+    found: list[int] = []
+    while page := tx.audit.newest(search, before=found[-1] if found else None, limit=3):
+        found += [event.sequence for event in page]
+    return found
+
+
+async def test_a_date_finds_each_line_of_its_days_in_order_also_where_a_clock_was_put_back(
+    database_url: str,
+) -> None:
+    # Hours from line to line: mostly on, now and then back over midnight or over days.
+    dice, hours = Random(7), [0]
+    for _ in range(80):
+        hours.append(hours[-1] + dice.choice([0, 1, 3, 5, 8, 14, -1, -9, -40]))
+    # The last moment of a day and the first of the next are of different days.
+    midnight = datetime(2026, 11, 23, tzinfo=UTC)
+    moments = [midnight + timedelta(hours=one) for one in hours]
+    moments += [midnight - timedelta(microseconds=1), midnight, midnight + timedelta(days=1)]
+    assert sum(after < before for before, after in pairwise(moments)) > 20
+    bounds = [
+        None,
+        *(midnight + timedelta(days=days) for days in range(-3, 9)),
+        midnight + timedelta(days=1, hours=5),
+    ]
+    async with Store.open(database_url) as store:
+        with store.begin() as tx:
+            events = [
+                tx.audit.append(make_entry(number % 3, guild_id=guild, at=at))
+                for number, at in enumerate(moments)
+                for guild in (1, 2)
+            ]
+        faults: list[object] = []
+        with store.begin(Access.READ) as tx:
+            for since, until, person in product(bounds, bounds, (None, 101)):
+                expected = [
+                    event.sequence
+                    for event in reversed(events)
+                    if event.guild_id == 1
+                    and (since is None or event.at >= since)
+                    and (until is None or event.at < until)
+                    and (person is None or event.actor.id == person)
+                ]
+                found = page_by_page(tx, Search(guild_id=1, since=since, until=until, person=person))
+                if found != expected:
+                    faults.append((since, until, person, found, expected))
+    assert faults == []

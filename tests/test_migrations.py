@@ -73,6 +73,7 @@ def assert_kept(tx: Transaction) -> None:
     assert (first.status, first.title, first.author) == (Status.SENT, "We are live", Person(101, "Maya"))
     assert (second.status, second.note) == (Status.REVIEW, "a note")
     assert [one.approver for one in second.approvals] == [Person(102, "Omar")]
+    assert tx.broadcasts.count(7) == {"sent": 1, "review": 1}
     delivery = only(tx.deliveries.of(1))
     assert (delivery.attempts, len(delivery.past)) == (1, 1)
     assert tx.audit.get(7, 1).detail == "for Gold members"

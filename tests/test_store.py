@@ -6,9 +6,10 @@ import sqlite3
 import sys
 import traceback
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
+from random import Random
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
@@ -18,17 +19,17 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection, create_engine, select
+from sqlalchemy import Connection, create_engine, func, select
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from bot.audit.chain import HERALD, NewEvent
-from bot.broadcast import Approval, Broadcast, Status
+from bot.broadcast import ENDED, TRANSITIONS, Approval, Broadcast, Status
 from bot.delivery import Delivery, DeliveryStatus, Request
 from bot.errors import ConfigurationError, StoreError
 from bot.notification import Notification, Text
 from bot.store import Access, Changes, Store, Transaction, migrating, postgresql, sqlite
 from bot.store.facts import Fact
-from bot.store.tables import approvals, metadata, revisions
+from bot.store.tables import approvals, broadcasts, metadata, revisions
 from bot.value import Person
 from tests.conftest import Postgres
 from tests.harness.found import only
@@ -141,6 +142,8 @@ def assert_one_mendable_sentence(sentence: str, file: Path) -> None:
 # --- the tables ------------------------------------------------------------------------------------
 
 
+# That of days, which the queries' plans show to be there.
+@pytest.mark.filterwarnings("ignore:.*expression-based index")
 def test_the_migrations_make_exactly_the_tables(database_url: str) -> None:
     def differences(connection: Connection) -> Any:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
@@ -504,6 +507,39 @@ async def test_an_unclaimed_delivery_is_due_only_when_its_time_has_come(store: S
         assert len(tx.deliveries.due(NOW, limit=9)) == 1
 
 
+async def test_what_has_ended_is_counted_by_its_status_as_it_ends_and_only_if_that_is_kept(
+    database_url: str,
+) -> None:
+    dice = Random(7)
+    async with Store.open(database_url) as store:
+        drafts = [await add_draft(store) for _ in range(60)]
+        for draft in drafts:
+            with suppress(KeyError), store.begin() as tx:
+                standing = draft
+                for _ in range(dice.randrange(60)):
+                    # Few that may be cancelled would ever get further.
+                    steps = sorted({*TRANSITIONS[standing.status].values()} - {Status.CANCELLED})
+                    if draft.id % 7 == 0 and standing.status not in ENDED:
+                        steps = [Status.CANCELLED]
+                    if not steps:
+                        break
+                    changed = tx.broadcasts.change(standing, status=dice.choice(steps), at=NOW)
+                    assert changed is not None
+                    # Whoever was slower changes nothing, and so ends nothing.
+                    if changed.status is not standing.status:
+                        assert tx.broadcasts.change(standing, status=Status.SENT, at=NOW) is None
+                    standing = changed
+                if draft.id % 10 == 0:
+                    raise KeyError("nothing of this is kept")
+        with store.begin(Access.READ) as tx:
+            query = select(broadcasts.c.status, func.count()).group_by(broadcasts.c.status)
+            rows = tx.broadcasts._connection.execute(query)  # pyright: ignore[reportPrivateUsage]
+            expected = {status: number for status, number in rows}  # noqa: C416 - a row is no pair
+            assert tx.broadcasts.count(1) == expected
+            assert tx.broadcasts.count(2) == {}
+    assert expected.keys() >= ENDED
+
+
 # --- approvals -------------------------------------------------------------------------------------
 
 
@@ -748,7 +784,7 @@ DRAFT_OF_OLD = (
 def to_first_version(connection: Connection) -> None:
     """Make the database what the first Herald left, from nothing."""
     metadata.drop_all(connection)
-    for function in ("unchanged", "approval", "revision"):
+    for function in ("unchanged", "approval", "revision", "ended"):
         if connection.dialect.name == "postgresql":
             connection.exec_driver_sql(f"DROP FUNCTION herald_{function} CASCADE")
     connection.exec_driver_sql("DROP TABLE IF EXISTS alembic_version")

@@ -2,12 +2,13 @@
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any, Final
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    Date,
     RowMapping,
     Select,
     String,
@@ -54,6 +55,20 @@ _AUDIENCES: Final = text(
     " FROM known WHERE known.audience IS NOT NULL"
     ") SELECT audience FROM known WHERE audience IS NOT NULL"
 )
+
+# Each day of a chain is found after the one before it, and its lowest and highest number by an index: a clock
+# that was put back may have left the lines of a day in several places.
+_SPAN: Final = text(
+    "WITH RECURSIVE days(day) AS ("
+    " SELECT min(date(at)) FROM audit_events WHERE guild_id = :guild_id AND date(at) >= :first"
+    " UNION ALL"
+    " SELECT (SELECT min(date(at)) FROM audit_events WHERE guild_id = :guild_id AND date(at) > days.day)"
+    " FROM days WHERE days.day < :last"
+    ") SELECT"
+    " min((SELECT min(sequence) FROM audit_events WHERE guild_id = :guild_id AND date(at) = days.day)),"
+    " max((SELECT max(sequence) FROM audit_events WHERE guild_id = :guild_id AND date(at) = days.day))"
+    " FROM days WHERE days.day <= :last"
+).bindparams(bindparam("first", type_=Date), bindparam("last", type_=Date))
 
 
 class AuditLog:
@@ -106,10 +121,16 @@ class AuditLog:
         return [_event(row) for row in rows.mappings()]
 
     def newest(self, search: Search, *, before: int | None = None, limit: int) -> list[Event]:
-        """Return what was found, newest first, of the lines with a number below `before`."""
+        """Return what was found, newest first, of the lines with a number below `before`.
+
+        As fast in a long chain as in a short one, but for a part of a name that hardly anybody has: that is
+        looked for line by line, down to the date since when it is looked for.
+        """
         query = select(audit_events).where(*_conditions(search))
         if search.guild_id is not None and search.audience is not None:
             query = select(audit_events).where(*self._of_audience(search, search.guild_id, search.audience))
+        if search.guild_id is not None and (search.since or search.until):
+            query = query.where(audit_events.c.sequence.between(*self._span(search, search.guild_id)))
         if before is not None:
             query = query.where(audit_events.c.sequence < before)
         query = query.order_by(audit_events.c.sequence.desc(), audit_events.c.guild_id).limit(limit)
@@ -158,6 +179,14 @@ class AuditLog:
             return list(self._connection.scalars(_AUDIENCES, {"guild_id": guild_id}))
         query = select(broadcasts.c.audience).distinct().order_by(broadcasts.c.audience)
         return list(self._connection.scalars(query))
+
+    def _span(self, search: Search, guild_id: int) -> tuple[int, int]:
+        """Return the first and the last number that lines of the days in question have; 0 and 0 if none."""
+        first = search.since.astimezone(UTC).date() if search.since else date.min
+        last = (search.until - datetime.resolution).astimezone(UTC).date() if search.until else date.max
+        asked = {"guild_id": guild_id, "first": first, "last": last}
+        lowest, highest = self._connection.execute(_SPAN, asked).one()
+        return lowest or 0, highest or 0
 
     def _of_audience(self, search: Search, guild_id: int, audience: str) -> list[ColumnElement[bool]]:
         """Return the conditions so that the newest are found soon, whether they are few or many."""

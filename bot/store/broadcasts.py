@@ -9,9 +9,9 @@ from typing import Any, Final, TypedDict, Unpack
 
 from sqlalchemy import Connection, RowMapping, String, cast, delete, func, insert, select, union_all, update
 
-from bot.broadcast import Approval, Broadcast, Status
+from bot.broadcast import ENDED, Approval, Broadcast, Status
 from bot.notification import Notification
-from bot.store.tables import approvals, broadcasts, revisions
+from bot.store.tables import approvals, broadcasts, ended, revisions
 from bot.value import Person
 
 
@@ -219,9 +219,17 @@ class Broadcasts:
         return self._load(broadcasts.c.status == status, limit=None, oldest=True)
 
     def count(self, guild_id: int) -> dict[str, int]:
-        """Return how many broadcasts of a server have each status."""
-        query = select(broadcasts.c.status, func.count()).where(broadcasts.c.guild_id == guild_id)
-        rows = self._connection.execute(query.group_by(broadcasts.c.status))
+        """Return how many broadcasts of a server have each status.
+
+        Drafts and what waits are counted now, what has ended was counted as it ended, by a trigger.
+        """
+        now = (
+            select(broadcasts.c.status, func.count())
+            .where(broadcasts.c.guild_id == guild_id, broadcasts.c.status.in_(_STANDING))
+            .group_by(broadcasts.c.status)
+        )
+        kept = select(ended.c.status, ended.c.number).where(ended.c.guild_id == guild_id)
+        rows = self._connection.execute(union_all(now, kept))
         return {status: number for status, number in rows}  # noqa: C416 - a row is no pair to the type checker
 
     def is_empty(self) -> bool:
@@ -287,6 +295,7 @@ class Broadcasts:
         return {number: list(some) for number, some in groupby(rows, key=itemgetter("broadcast_id"))}
 
 
+_STANDING: Final = sorted(set(Status) - ENDED)
 _EDITORS: Final = (
     select(func.aggregate_strings(cast(revisions.c.editor_id, String), ","))
     .where(revisions.c.broadcast_id == broadcasts.c.id)

@@ -48,7 +48,8 @@ class MirrorPosts:
         # What both planners know the index by.
         found = or_(posts.c.gone_in.is_not(None), posts.c.edited_in.is_not(None))
         query = select(posts.c.sequence).where(posts.c.guild_id == guild_id, _IS_LINE, found, told)
-        return list(self._connection.scalars(query.order_by(posts.c.sequence)))
+        # Put in order here: asked for in their order, SQLite would go through all that were ever posted.
+        return sorted(self._connection.scalars(query))
 
     def newest(self, guild_id: int, *, limit: int) -> list[Posted]:
         """Return the last lines that were posted and of which nobody has told that they are gone."""

@@ -1,4 +1,4 @@
-"""The tables, as the newest migration leaves them; the triggers stand in 0002."""
+"""The tables, as the newest migration leaves them; the triggers stand in 0002 and 0006."""
 
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -20,6 +20,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy.engine import Dialect
 
@@ -81,6 +82,15 @@ broadcasts: Final = Table(
     Index(None, "status", "review_expires_at"),
     # What an approval refers to.
     Index(None, "id", "revision", "fingerprint", unique=True),
+)
+
+# How many broadcasts of a server have ended in each way, counted by a trigger: they grow without end.
+ended: Final = Table(
+    "ended",
+    metadata,
+    Column("guild_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("status", String(16), primary_key=True),
+    Column("number", BigInteger, nullable=False),
 )
 
 revisions: Final = Table(
@@ -179,7 +189,8 @@ audit_events: Final = Table(
     Index(None, "broadcast_id", "sequence"),
     Index(None, "guild_id", "actor_id", "sequence"),
     Index(None, "guild_id", "proof", "sequence"),
-    Index(None, "guild_id", "at"),
+    # By its day, so that a date is soon turned into the lines between which a search goes through the chain.
+    Index("ix_audit_events_guild_id_day_sequence", "guild_id", text("date(at)"), "sequence"),
 )
 
 cards: Final = Table(
