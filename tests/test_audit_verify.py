@@ -2,6 +2,7 @@
 
 import asyncio
 import csv
+import json
 import sqlite3
 from contextlib import closing
 from io import StringIO
@@ -267,6 +268,19 @@ def checked(file: Path, *anchors: Anchor) -> Export:
     for _ in export.read():
         pass
     return export
+
+
+def test_a_line_whose_ids_are_no_texts_is_named_as_one_that_cannot_be_read(tmp_path: Path) -> None:
+    file = exported(tmp_path, make_chain(3))
+    lines = file.read_text("ascii").splitlines()
+    found: list[object] = []
+    for name in ("guild_id", "actor_id"):
+        for wrong in (1, 1.0, True, None, ["1"], {"1": 1}):
+            changed = json.dumps(json.loads(lines[2]) | {name: wrong})
+            file.write_text("\n".join([*lines[:2], changed, *lines[3:], ""]), "ascii")
+            if (number := checked(file).unreadable) != 3:
+                found.append((name, wrong, number))
+    assert found == []
 
 
 @examples(60)

@@ -1,13 +1,19 @@
 """Composing: nothing typed is lost, and what a generation cannot express is refused by name."""
 
 import sqlite3
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 import simcord
 
+from bot.audit.search import Search
+from bot.broadcast import Broadcast
+from bot.notification import Notification, Text
+from bot.permissions import Actor
 from bot.sandbox.sandbox import Sandbox, answer, readable, response
+from bot.service.gate import LISTED
 from tests.conftest import OpenSandbox
 from tests.harness.found import only
 
@@ -193,6 +199,33 @@ async def test_a_number_that_is_none_is_answered_with_what_to_type(sandbox: Sand
     assert "is not a broadcast's number" in answer(wrong)
     missing = await maya.slash(channel, "notify show", broadcast="99")
     assert answer(missing) == "There is no broadcast #99 here that you can see."
+
+
+async def test_every_list_has_its_newest_twenty_five_and_all_while_there_are_no_more(v5: Sandbox) -> None:
+    service, maya = v5.herald.service, v5.actor("Maya")
+    words = Notification(topic="announcements", all=Text(subject="We are live", content="Come in"))
+
+    async def numbers(wanted: Callable[[Actor], Awaitable[list[Broadcast]]]) -> list[int]:
+        return [one.id for one in await wanted(maya)]
+
+    for _ in range(LISTED):
+        await service.compose(maya, audience="Gold members", notification=words, channel_id=1)
+    everything = [*range(LISTED, 0, -1)]
+    assert await numbers(service.drafts) == everything
+    await service.compose(maya, audience="Gold members", notification=words, channel_id=1)
+    newest = [number + 1 for number in everything]
+    assert await numbers(service.drafts) == newest
+
+    for list_of, step in ((service.queue, service.submit), (service.history, service.cancel)):
+        for number in reversed(newest):
+            await step(maya, number, revision=1)
+        assert await numbers(list_of) == newest
+        await step(maya, 1, revision=1)
+        assert await numbers(list_of) == newest
+
+    record = [event.sequence for event in await service.audit(v5.actor("Ada"), Search())]
+    lines = 3 * (LISTED + 1)
+    assert record == [*range(lines, lines - LISTED, -1)]
 
 
 async def test_queue_and_history_show_where_things_stand(sandbox: Sandbox) -> None:

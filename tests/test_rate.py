@@ -22,11 +22,13 @@ from bot.key_trust import Credential, Verdict, keep
 from bot.notification import Notification, Text
 from bot.sandbox.sandbox import UNDONE, Sandbox
 from bot.sandbox.whop import Fault
+from bot.sending.dispatcher import WIDTH
 from bot.sending.rate import RateLimit
 from bot.store import Store, Transaction
 from bot.store.facts import NOT_BEFORE
 from bot.value import Person
 from bot.whop.gateway import Rate
+from tests.conftest import OpenSandbox
 from tests.harness.clock import NOW, ManualClock
 
 NARROW: Final = 4
@@ -66,6 +68,23 @@ async def test_a_restart_does_not_let_more_through(v5: Sandbox) -> None:
     await v5.restart()
     await send_for(v5, 8)
     assert Counter(exchange.status for exchange in v5.whop.exchanges) == {201: 20}
+
+
+@pytest.mark.parametrize("due", [WIDTH, WIDTH + 1])
+async def test_so_many_requests_go_out_side_by_side_and_what_is_due_beside_them_right_after(
+    open_sandbox: OpenSandbox, due: int
+) -> None:
+    def many(policy: str) -> str:
+        ids = ", ".join(f'"exp_{number}"' for number in range(due))
+        return policy.replace('experiences = ["exp_gold"] }', f"experiences = [{ids}] }}")
+
+    async with open_sandbox("v1", edit_policy=many) as sandbox:
+        await approve_many(sandbox, 1)
+        await sandbox.world.env.advance_time(UNDONE.total_seconds())
+        await sandbox.herald.dispatcher.tick()
+        assert len(sandbox.whop.pushes) == WIDTH
+        await sandbox.herald.dispatcher.tick()
+        assert len(sandbox.whop.pushes) == due
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection, create_engine, func, select
+from sqlalchemy import Connection, create_engine, func, insert, select, type_coerce, update
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from bot.audit.chain import HERALD, NewEvent
@@ -28,8 +28,10 @@ from bot.delivery import Delivery, DeliveryStatus, Request
 from bot.errors import ConfigurationError, StoreError
 from bot.notification import Notification, Text
 from bot.store import Access, Changes, Store, Transaction, migrating, postgresql, sqlite
+from bot.store.deliveries import LEASE
 from bot.store.facts import Fact
-from bot.store.tables import approvals, broadcasts, metadata, revisions
+from bot.store.tables import approvals, broadcasts, deliveries, interactions, metadata, revisions
+from bot.store.transaction import FORGOTTEN_AT_ONCE
 from bot.value import Person
 from tests.conftest import Postgres
 from tests.harness.found import only
@@ -505,6 +507,50 @@ async def test_an_unclaimed_delivery_is_due_only_when_its_time_has_come(store: S
     with store.begin(Access.READ) as tx:
         assert tx.deliveries.due(NOW - timedelta(microseconds=1), limit=9) == []
         assert len(tx.deliveries.due(NOW, limit=9)) == 1
+
+
+async def test_so_many_interactions_are_forgotten_at_once_the_oldest_first_and_the_rest_next_time(
+    store: Store,
+) -> None:
+    def forget() -> list[int]:
+        with store.begin() as tx:
+            tx.forget_interactions(before=NOW)
+        with store.begin(Access.READ) as tx:
+            left = select(interactions.c.id).order_by(interactions.c.id)
+            return list(tx.broadcasts._connection.scalars(left))  # pyright: ignore[reportPrivateUsage]
+
+    old = range(1, FORGOTTEN_AT_ONCE + 3)
+    with store.begin() as tx:
+        # The lower its number, the younger it is; one that is not old yet has the highest.
+        rows = [{"id": one, "at": NOW - timedelta(seconds=one)} for one in old]
+        rows.append({"id": len(old) + 1, "at": NOW})
+        tx.broadcasts._connection.execute(insert(interactions), rows)  # pyright: ignore[reportPrivateUsage]
+    assert forget() == [1, 2, len(old) + 1]
+    assert forget() == [len(old) + 1]
+
+
+async def test_a_claim_is_its_owners_for_just_as_long_as_a_lease_by_the_databases_clock(
+    store: Store,
+) -> None:
+    pending = await add_delivery(store)
+    with store.begin() as tx:
+        connection = tx.broadcasts._connection  # pyright: ignore[reportPrivateUsage]
+        # Not the clock that is passed in: that of the database, which all processes share.
+        end = tx.deliveries._database_time(LEASE)  # pyright: ignore[reportPrivateUsage]
+        earliest = connection.scalar(select(end))
+        tx.deliveries.claim([pending], owner="me", at=NOW)
+        written = connection.scalar(select(type_coerce(deliveries.c.lease_until, end.type)))
+        latest = connection.scalar(select(end))
+    assert earliest is not None
+    assert latest is not None
+    assert written is not None
+    assert earliest <= written <= latest
+    for left, gone in ((timedelta(seconds=5), False), (timedelta(), True)):
+        with store.begin() as tx:
+            until = tx.deliveries._database_time(left)  # pyright: ignore[reportPrivateUsage]
+            connection = tx.broadcasts._connection  # pyright: ignore[reportPrivateUsage]
+            connection.execute(update(deliveries).values(lease_until=until))
+            assert bool(tx.deliveries.abandoned(owner="other", outlived=None)) is gone
 
 
 async def test_what_has_ended_is_counted_by_its_status_as_it_ends_and_only_if_that_is_kept(
