@@ -10,12 +10,16 @@ from bot.freeze import Freeze, describe, first_over
 from bot.notification import Notification, fingerprint, problems, storable
 from bot.permissions import Action, Actor
 from bot.policy.model import Policy, Server, Template
+from bot.refusals import AGAIN, Streak
+from bot.sentences import listed, shortened
 from bot.store import Changes, Transaction
 from bot.store.outbox import PostKind
 from bot.template import skeleton
 from bot.value import Person
 from bot.whop import WhopGateway
 
+# A refusal is as long as this in the record, whatever it lists.
+DETAIL_LIMIT: Final = 1000
 CHANGED: Final = "what it would send is no longer what was approved: the policy or the address has changed"
 
 
@@ -204,21 +208,48 @@ class Lifecycle:
     def note_refusal(
         self, tx: Transaction, actor: Actor, action: Action, refusal: Refused, broadcast: Broadcast | None
     ) -> None:
-        """Write into the record of the actor's server that they were refused."""
+        """Write into the record of the actor's server that they were refused, or count it among many."""
         if self.policy.server(actor.guild_id) is None or actor.guild_id is None:
+            return
+        now = self._clock()
+        streak = tx.refusals.begin(actor.guild_id, actor.person, at=now)
+        if streak.until <= now:
+            self._note_more(tx, streak)
+            streak = Streak(guild_id=actor.guild_id, person=actor.person, since=now, last=now)
+        streak = streak.one_more(now)
+        tx.refusals.keep(streak)
+        if streak.more:
             return
         self._append(
             tx,
             NewEvent(
                 guild_id=actor.guild_id,
-                at=self._clock(),
+                at=now,
                 actor=actor.person,
                 action=f"refused {action.value}",
                 broadcast_id=broadcast.id if broadcast else None,
                 proof=broadcast.proof if broadcast else "",
-                detail=str(refusal),
+                detail=shortened(str(refusal), DETAIL_LIMIT),
             ),
         )
+
+    def note_refused_again(self, tx: Transaction) -> None:
+        """Write into the records how often people were refused whose refusals have come to an end."""
+        for streak in tx.refusals.end(self._clock()):
+            self._note_more(tx, streak)
+
+    def _note_more(self, tx: Transaction, streak: Streak) -> None:
+        if streak.more and self.policy.server(streak.guild_id) is not None:
+            self._append(
+                tx,
+                NewEvent(
+                    guild_id=streak.guild_id,
+                    at=self._clock(),
+                    actor=streak.person,
+                    action=AGAIN,
+                    detail=streak.told,
+                ),
+            )
 
     def _append(self, tx: Transaction, new: NewEvent) -> Event:
         # What cannot be kept must not keep the rest from being recorded, a refusal least of all.
@@ -238,7 +269,7 @@ class Lifecycle:
 def describe_state(broadcast: Broadcast) -> str:
     """Return the sentence that tells someone who came too late where the broadcast stands."""
     agreed = (*broadcast.approvals, *broadcast.lent)
-    by = " and ".join(dict.fromkeys(one.approver.name for one in agreed))
+    by = listed(dict.fromkeys(one.approver.name for one in agreed), between=" and ")
     sentence = {
         Status.DRAFT: "it is a draft again",
         Status.REVIEW: "it is under review",

@@ -8,6 +8,7 @@ from typing import Final, Literal
 
 from bot.broadcast import Broadcast, Step
 from bot.policy.model import Policy
+from bot.sentences import listed
 from bot.value import Person
 
 
@@ -154,7 +155,7 @@ def decide(policy: Policy, actor: Actor, action: Action, broadcast: Broadcast | 
     allowed = sorted({role for name in rule.roles for role in getattr(server.roles, name)})
     if actor.roles.isdisjoint(allowed):
         also = "its author or " if rule.author == "also" else ""
-        holders = " or ".join(f"<@&{role}>" for role in allowed)
+        holders = listed((f"<@&{role}>" for role in allowed), between=" or ")
         return f"You cannot {doing}: it takes {also}the role {holders}."
     if rule.author == "only" and broadcast is not None and actor.id != broadcast.author.id:
         return f"You cannot {doing}: only its author, {broadcast.author.name}, can."

@@ -9,6 +9,7 @@ from bot.audit.chain import SHOWN, Event
 from bot.audit.mirror import DELETED, EDITED, Condition
 from bot.broadcast import Step
 from bot.permissions import Action
+from bot.refusals import AGAIN
 from cogs.situation import moment
 from cogs.text import clip, inline, plain, shorten
 
@@ -43,6 +44,7 @@ ACTIONS: Final[Mapping[str, str]] = MappingProxyType(
         Action.APPROVE_TEMPLATE: "approved a template",
         Action.RETRACT_TEMPLATE: "withdrew the approval of a template",
         "template": "approved beforehand",
+        AGAIN: "was refused again",
         "late answer": "an answer came late",
         "approvals void": "approvals no longer count",
         DELETED: "found a deletion in this channel",
@@ -104,6 +106,6 @@ def trouble_of(mirror: Condition) -> tuple[str, str] | None:
 
 
 def _spoken(action: str) -> str:
-    if action.startswith("refused "):
+    if action != AGAIN and action.startswith("refused "):
         return f"was refused: {action.removeprefix('refused ').replace('_', ' ')}"
     return ACTIONS.get(action, action.replace("_", " "))

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from bot.app import Worker
-from bot.audit.chain import first_broken
+from bot.audit.chain import Event, first_broken
 from bot.broadcast import Broadcast, Status
 from bot.delivery import Delivery, DeliveryStatus, NoAnswer, Request, Response
 from bot.errors import Refused, Unreachable
@@ -31,6 +31,7 @@ from bot.key_trust import Verdict, keep
 from bot.notification import Notification, Text
 from bot.permissions import Action, Actor
 from bot.policy.model import Policy
+from bot.refusals import AGAIN
 from bot.store import Access, Store
 from bot.whop.transport import Transport
 from tests.database import new_file
@@ -74,6 +75,13 @@ PEOPLE: Final[Mapping[str, tuple[int, int, frozenset[int]]]] = {
 CALM: Final = {Status.DRAFT, Status.REVIEW, Status.APPROVED, Status.HELD, Status.CANCELLED}
 UNDER_WAY: Final = {DeliveryStatus.PENDING, DeliveryStatus.IN_FLIGHT}
 T = TypeVar("T")
+
+
+def refusals_told(event: Event) -> int:
+    """Return of how many refusals an event tells."""
+    if event.action == AGAIN:
+        return int(event.detail.split()[1].replace(",", ""))
+    return int(event.action.startswith("refused "))
 
 
 class Mode(StrEnum):
@@ -557,7 +565,9 @@ class Model:
             for guild in (HERE, ELSEWHERE):
                 events = tx.audit.of_guild(guild)
                 assert first_broken(events) is None, "the record is whole"
-                refused = sum(one.action.startswith("refused ") for one in events)
+                refused = sum(map(refusals_told, events)) + sum(
+                    one.more for one in tx.refusals.standing() if one.guild_id == guild
+                )
                 assert refused == self.refusals[guild], "refusals stand in the record"
             standing = {one.guild_id: one.by.id for one in tx.freezes.standing()}
         assert self.frozen.items() <= standing.items(), "a freeze stands until a second person lifts it"

@@ -44,10 +44,17 @@ INSERT INTO cards (id, broadcast_id, channel_id, message_id, current, wanted, sh
   VALUES (1, 2, 11, 900, CAST(1 AS BOOLEAN), 2, 1, 0, '2026-11-01 09:41:00');
 INSERT INTO posts (id, guild_id, channel_id, kind, broadcast_id, sequence, step, message_id, done, failures,
   next_at) VALUES (1, 7, 12, 'audit', 1, 1, '', NULL, CAST(0 AS BOOLEAN), 0, '2026-11-01 09:41:00');
+INSERT INTO facts (name, value) VALUES ('unknown answers in a row', '2');
+"""
+FREEZES_AS_FACTS = """
 INSERT INTO facts (name, value) VALUES
-  ('unknown answers in a row', '2'),
-  ('freeze of 7', '{{"guild_id":7,"by":[103,"Lena"],"at":"2026-11-01T09:43:00Z","reason":"Wrong price"}}'),
-  ('freeze of all', '{{"guild_id":null,"by":[0,"the host"],"at":"2026-11-01T09:44:00Z","reason":"All"}}');
+  ('freeze of 7', '{"guild_id":7,"by":[103,"Lena"],"at":"2026-11-01T09:43:00Z","reason":"Wrong price"}'),
+  ('freeze of all', '{"guild_id":null,"by":[0,"the host"],"at":"2026-11-01T09:44:00Z","reason":"All"}')
+"""
+COUNTED = "INSERT INTO ended (guild_id, status, number) VALUES (7, 'sent', 1)"
+FREEZES = """
+INSERT INTO freezes (guild_id, by_id, by_name, at, reason) VALUES
+  (7, 103, 'Lena', '2026-11-01 09:43:00', 'Wrong price'), (0, 0, 'the host', '2026-11-01 09:44:00', 'All')
 """
 
 
@@ -63,7 +70,8 @@ def leave(url: str, revision: str) -> None:
     engine = create_engine(url)
     with engine.begin() as connection:
         migrate_to(connection, revision)
-        for statement in filter(str.strip, ROWS.split(";\n")):
+        more = (FREEZES, COUNTED) if revision >= "0006" else (FREEZES_AS_FACTS,)
+        for statement in filter(str.strip, [*ROWS.split(";\n"), *more]):
             connection.execute(text(statement.replace(":", "\\:")))
     engine.dispose()
 

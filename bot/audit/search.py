@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from bot.errors import NotReady
 from bot.notification import storable
+from bot.sentences import listed
 from bot.value import Value
 
 _DAY: Final = timedelta(days=1)
@@ -53,7 +54,7 @@ def read_search(
             values[field] = value
     search = Search(**values)
     if search.audience is not None and search.audience not in audiences:
-        names = ", ".join(f"“{name}”" for name in sorted(audiences)) or "there is none yet"
+        names = listed(f"“{name}”" for name in sorted(audiences)) or "there is none yet"
         raise NotReady(f"audience: there is no “{search.audience[:100]}”: choose one of them ({names}).")
     if search.since and search.until and search.until <= search.since:
         raise NotReady("until: it lies before since: swap the two.")

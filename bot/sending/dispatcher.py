@@ -155,6 +155,8 @@ class Dispatcher:
         work = await self._store.glance(self._work)
         if work.abandoned:
             await self.sweep()
+        if work.refused:
+            await self._store.write(self._lifecycle.note_refused_again)
         if self._watch.is_doubtful:
             return False
         if work.expired:

@@ -6,6 +6,7 @@ from bot.broadcast import Approval, Broadcast, Step
 from bot.errors import NotReady
 from bot.notification import Notification
 from bot.permissions import Action, Actor, approvers
+from bot.sentences import listed
 from bot.service import lending
 from bot.service.gate import Gate, limit
 from bot.store import Transaction
@@ -137,7 +138,7 @@ def _refuse_unreachable(gate: Gate, broadcast: Broadcast, members: Sequence[Acto
     needed = server.quorum(broadcast.audience) - broadcast.agreed
     able = approvers(gate.policy, broadcast, members)
     if len(able) < needed:
-        holders = " or ".join(f"<@&{role}>" for role in server.roles.approve)
+        holders = listed((f"<@&{role}>" for role in server.roles.approve), between=" or ")
         raise NotReady(
             f"Nobody could ever approve this: it needs {needed} approval(s), and {len(able)} member(s)"
             f" other than its author hold the role {holders}. Give the role to more people first."

@@ -10,6 +10,7 @@ from bot.lifecycle import Lifecycle, describe_state
 from bot.notification import is_storable
 from bot.permissions import Action, Actor, decide
 from bot.policy.model import Server
+from bot.sentences import listed
 from bot.store import Transaction
 
 LISTED: Final = 25
@@ -71,11 +72,11 @@ class Gate:
         """Raise NotReady unless the actor's server has the audience and the topic."""
         server = self.server(actor)
         if server.audience(audience) is None:
-            names = ", ".join(f"“{one.name}”" for one in server.audiences)
-            raise NotReady(f"There is no audience “{audience}”: choose one from the list ({names}).")
+            names = listed(f"“{one.name}”" for one in server.audiences)
+            raise NotReady(f"There is no audience “{audience[:100]}”: choose one from the list ({names}).")
         if server.topic(topic) is None:
-            names = ", ".join(f"“{one.name}”" for one in server.topics)
-            raise NotReady(f"There is no topic “{topic}”: choose one from the list ({names}).")
+            names = listed(f"“{one.name}”" for one in server.topics)
+            raise NotReady(f"There is no topic “{topic[:100]}”: choose one from the list ({names}).")
 
 
 def ask(

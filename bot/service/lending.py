@@ -9,6 +9,7 @@ from bot.broadcast import Approval, Broadcast, Step, template_number
 from bot.lifecycle import Lifecycle
 from bot.notification import proof_code
 from bot.policy.model import Server, Template
+from bot.sentences import listed
 from bot.store import Transaction
 from bot.template import fits
 
@@ -84,7 +85,7 @@ def lend(
     if not approvals:
         return submitted
     lent = tx.broadcasts.approve_all(submitted, approvals)
-    names = " and ".join(one.approver.name for one in approvals)
+    names = listed((one.approver.name for one in approvals), between=" and ")
     said = f"“{approvals[0].template}”, approved beforehand by {names}, counts as one approval"
     lifecycle.note(tx, submitted, HERALD, "template", said)
     server = lifecycle.server_of(lent)

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Connection, RowMapping, case, exists, func
 
 from bot.broadcast import Status
 from bot.delivery import Attempt, Delivery, DeliveryStatus, Request
-from bot.store.tables import attempts, broadcasts, deliveries
+from bot.store.tables import attempts, broadcasts, deliveries, refusals
 
 # How long a claim is nobody else's: much longer than a request may take.
 LEASE: Final = timedelta(seconds=60)
@@ -22,6 +22,7 @@ class Work(NamedTuple):
     expired: bool
     due: bool
     pending: bool
+    refused: bool
 
 
 class Results(NamedTuple):
@@ -92,6 +93,7 @@ class Deliveries:
             exists().where(broadcasts.c.status == Status.REVIEW, broadcasts.c.review_expires_at <= now),
             exists().where(broadcasts.c.status == Status.APPROVED, broadcasts.c.due_at <= now),
             exists().where(deliveries.c.status == DeliveryStatus.PENDING, deliveries.c.next_at <= now),
+            exists().where(refusals.c.until <= now),
         )
         return Work(*map(bool, self._connection.execute(select(*asked)).one()))
 

@@ -259,6 +259,20 @@ interactions: Final = Table(
     Index(None, "at"),
 )
 
+# What people are refused without a pause, while it goes on.
+refusals: Final = Table(
+    "refusals",
+    metadata,
+    Column("guild_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("user_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("user_name", String(100), nullable=False),
+    Column("since", UtcDateTime, nullable=False),
+    Column("last", UtcDateTime, nullable=False),
+    Column("count", Integer, nullable=False),
+    Column("until", UtcDateTime, nullable=False),
+    Index(None, "until"),
+)
+
 # The freezes that stand; no guild stands for everything.
 freezes: Final = Table(
     "freezes",

@@ -15,6 +15,7 @@ from bot.store.freezes import Freezes
 from bot.store.members import Members, insert_of
 from bot.store.mirror_posts import MirrorPosts
 from bot.store.outbox import Outbox
+from bot.store.refusals import Refusals
 from bot.store.tables import interactions
 from bot.store.template_approvals import TemplateApprovals
 
@@ -35,6 +36,7 @@ class Transaction:
         self.outbox = Outbox(connection)
         self.freezes = Freezes(connection)
         self.members = Members(connection)
+        self.refusals = Refusals(connection)
         self.facts = Facts(connection, locking=writing)
         self.templates = TemplateApprovals(connection)
         self.mirror = MirrorPosts(connection, locking=writing)

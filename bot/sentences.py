@@ -1,0 +1,19 @@
+"""Sentences for people stay short: lists that say how many more there are, and words that are cut. Pure."""
+
+from collections.abc import Iterable
+from typing import Final
+
+# So many names are told of a list; whoever needs all of them looks where they stand.
+TOLD: Final = 10
+
+
+def listed(names: Iterable[str], *, between: str = ", ") -> str:
+    """Return the first of some names, and how many more there are."""
+    known = list(names)
+    more = len(known) - TOLD
+    return between.join(known) if more <= 0 else f"{', '.join(known[:TOLD])} and {more:,} more"
+
+
+def shortened(words: str, limit: int) -> str:
+    """Return at most `limit` characters, with an ellipsis where something is cut."""
+    return words if len(words) <= limit else words[: limit - 1].rstrip() + "…"
