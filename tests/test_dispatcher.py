@@ -2,19 +2,25 @@
 
 import asyncio
 import sqlite3
+from collections import Counter
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from datetime import timedelta
+from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 
-from bot.delivery import DeliveryStatus
+from bot.delivery import DeliveryStatus, NoAnswer, Request, Response
 from bot.errors import Conflict, StoreError
 from bot.sandbox.sandbox import UNDONE, Sandbox, readable
 from bot.sandbox.whop import Fault
 from bot.store import Access
 from tests.conftest import OpenSandbox
 from tests.harness.found import only
+from tests.harness.process import Cluster, Process
 from tests.waiting import until
 
 WAITS = "an outcome waits for the database"
@@ -152,3 +158,105 @@ async def test_many_due_at_once_each_go_out_once(sandbox: Sandbox) -> None:
     assert sorted(push.feed[0] for push in sandbox.whop.pushes if push.feed) == sorted(
         f"Number {number}" for number in range(1, 11)
     )
+
+
+# --- how many at once, and how soon ----------------------------------------------------------------
+
+
+@asynccontextmanager
+async def crowd(url: str, folder: Path, generation: str) -> AsyncGenerator[tuple[Cluster, Process], None]:
+    """Give a process with one more to send than may be under way at once."""
+    async with Cluster.open(url, folder, generation=generation) as cluster:
+        process = await cluster.join()
+        for _ in range(21):
+            await process.approved()
+        cluster.clock.advance(timedelta(seconds=11))
+        yield cluster, process
+
+
+async def test_at_most_twenty_requests_are_under_way_at_once(
+    sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = asyncio.Event()
+    async with crowd(sqlite_url, tmp_path, "v1") as (cluster, process):
+        send = process.wire.send
+
+        async def held(request: Request, **more: Any) -> Response | NoAnswer:
+            await opened.wait()
+            return await send(request, **more)
+
+        monkeypatch.setattr(process.wire, "send", held)
+        for _ in range(2):
+            await process.dispatcher._round()  # pyright: ignore[reportPrivateUsage]
+        found = [one.status for number in range(1, 22) for one in await process.deliveries(number)]
+        assert Counter(found) == {DeliveryStatus.IN_FLIGHT: 20, DeliveryStatus.PENDING: 1}
+        opened.set()
+        for _ in range(2):
+            await process.tick()
+        assert len(cluster.whop.pushes) == 21
+
+
+async def test_what_waits_for_whops_rate_is_looked_at_again_within_moments(
+    sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.sending.dispatcher.POLL_SECONDS", 3600.0)
+    async with crowd(sqlite_url, tmp_path, "v5") as (cluster, process):
+        take_a_round, rounds = process.dispatcher._round, count()  # pyright: ignore[reportPrivateUsage]
+        begun = 0
+
+        async def counted() -> bool:
+            nonlocal begun
+            begun = next(rounds)
+            return await take_a_round()
+
+        monkeypatch.setattr(process.dispatcher, "_round", counted)
+        running = asyncio.create_task(process.dispatcher.run())
+        await until(lambda: len(cluster.whop.pushes) == 20)
+        await until(lambda: not process.dispatcher._flying)  # pyright: ignore[reportPrivateUsage]
+        # One that was under way when the last answer came, and one that the answer called for.
+        before = begun + 2
+        await until(lambda: begun > before)
+        answered = process.wire.expect(1)
+        cluster.clock.advance(timedelta(seconds=11))
+        await answered.wait()
+        process.dispatcher.stop()
+        await running
+        assert len(cluster.whop.pushes) == 21
+
+
+async def test_who_is_told_to_stop_gives_up_soon_what_is_not_answered_and_says_so(
+    sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.sending.dispatcher.ANSWER_SECONDS", 0.05)
+    async with Cluster.open(sqlite_url, tmp_path) as cluster:
+        process = await cluster.join()
+        await process.due()
+        barrier = process.wire.stop_after()
+        running = asyncio.create_task(process.dispatcher.run())
+        await barrier.reached.wait()
+        process.dispatcher.stop()
+        await running
+        delivery = only(await process.deliveries())
+        assert delivery.status is DeliveryStatus.UNKNOWN
+        assert delivery.detail == "no answer from Whop: Herald was stopped before it came"
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_who_stops_while_an_outcome_cannot_be_recorded_says_so_and_writes_nothing_afterwards(
+    sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.sending.dispatcher.RECORD_SECONDS", 0.05)
+    monkeypatch.setattr("bot.sending.dispatcher.ANSWER_SECONDS", 0.05)
+    async with Cluster.open(sqlite_url, tmp_path) as cluster:
+        process = await cluster.join()
+        await process.due()
+        barrier = process.wire.stop_after()
+        running = asyncio.create_task(process.dispatcher.run())
+        await barrier.reached.wait()
+        locker = lock(tmp_path / "herald.db")
+        process.dispatcher.stop()
+        with pytest.raises(StoreError, match=r"1 outcome\(s\) could not be recorded before the stop"):
+            await running
+        unlock(locker)
+        await until(lambda: not process.dispatcher._flying)  # pyright: ignore[reportPrivateUsage]
+        assert only(await process.deliveries()).status is DeliveryStatus.IN_FLIGHT

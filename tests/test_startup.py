@@ -17,6 +17,7 @@ import pytest
 from bot.broadcast import Status
 from bot.delivery import DeliveryStatus
 from bot.errors import StoreError
+from bot.lifecycle import CHANGED
 from bot.sandbox.whop import Fault
 from bot.sending import startup
 from bot.sending.restore_guard import Mark, RestoreGuard
@@ -24,6 +25,7 @@ from bot.store import Access
 from tests.harness.cards import labels, review_card, words
 from tests.harness.found import only
 from tests.harness.people import LENA, OMAR
+from tests.harness.policy import GUILD, POLICY, parsed
 from tests.harness.process import Cluster, Process
 
 RESTORED = "the database was restored from a copy; it may have gone out since that was made"
@@ -86,6 +88,11 @@ async def test_a_freeze_after_crashes_survives_and_holds_everything_until_a_pers
 async def test_crashes_longer_ago_than_ten_minutes_do_not_count(cluster: Cluster) -> None:
     await crash(cluster, 8, every=timedelta(minutes=2, seconds=1))
     assert await why_frozen(await begun(cluster)) == []
+
+
+async def test_a_crash_counts_until_it_is_ten_minutes_ago(cluster: Cluster) -> None:
+    await crash(cluster, 5, every=timedelta(minutes=2))
+    assert len(await why_frozen(await begun(cluster))) == 1
 
 
 async def test_starts_that_ended_in_order_do_not_count(cluster: Cluster) -> None:
@@ -262,6 +269,60 @@ async def test_drafts_reviews_and_what_has_ended_stay_as_they_are_after_a_restor
     assert await process.status(waiting.id) is Status.REVIEW
 
 
+# --- another policy --------------------------------------------------------------------------------
+
+
+async def cards_to_draw(process: Process) -> dict[int, int]:
+    """Return how many changes each broadcast's card is to show."""
+    with process.store.begin(Access.READ) as tx:
+        cards = tx.outbox.cards_to_draw(process.clock() + timedelta(days=1), limit=99)
+    return {one.broadcast_id: one.wanted for one in cards}
+
+
+async def test_what_was_agreed_to_under_another_policy_is_void_or_held_and_all_else_stands(
+    cluster: Cluster,
+) -> None:
+    twice = POLICY.replace("approvals = 1", "approvals = 2")
+    process = await cluster.join(alone=True, policy=parsed(twice))
+    for audience in ("One", "Two"):
+        for approvers in ((), (OMAR,), (OMAR, LENA)):
+            waiting = await process.submitted(audience)
+            for one in approvers:
+                await process.service.approve(one, waiting.id, revision=1)
+    wanted = await cards_to_draw(process)
+    await process.leave()
+
+    changed = twice.replace("exp_silver", "exp_other")
+    process = await cluster.join(alone=True, policy=parsed(changed))
+    await process.startup.begin()
+    found = [await process.get(number) for number in range(1, 7)]
+    assert [(one.status, one.agreed, one.reason) for one in found] == [
+        (Status.REVIEW, 0, ""),
+        (Status.REVIEW, 1, ""),
+        (Status.APPROVED, 2, ""),
+        (Status.REVIEW, 0, ""),
+        (Status.REVIEW, 0, ""),
+        (Status.HELD, 2, CHANGED),
+    ]
+    told = [(one.broadcast_id, one.action) for one in await process.record() if one.detail == CHANGED]
+    assert told == [(5, "approvals void"), (6, "hold")]
+    after = await cards_to_draw(process)
+    assert [number for number in after if after[number] > wanted[number]] == [5, 6]
+
+
+async def test_what_was_approved_for_a_server_that_the_policy_lost_is_held_and_the_start_goes_on(
+    cluster: Cluster,
+) -> None:
+    process = await cluster.join(alone=True)
+    await process.approved()
+    await process.leave()
+    kept = tuple(one for one in parsed().servers if one.guild != GUILD)
+    process = await cluster.join(alone=True, policy=parsed().model_copy(update={"servers": kept}))
+    await process.startup.begin()
+    held = await process.get()
+    assert (held.status, held.reason) == (Status.HELD, CHANGED)
+
+
 # --- the restore_guard -----------------------------------------------------------------------------------
 
 
@@ -291,6 +352,17 @@ async def test_the_witness_counts_each_claim_before_the_first_byte(cluster: Clus
     assert after == Mark(before.instance, before.counter + 1)
     await process.tick()
     assert Mark(*json.loads(witness(cluster).read_text())) == after
+
+
+async def test_where_nothing_may_be_claimed_the_witness_counts_nothing(cluster: Cluster) -> None:
+    process = await begun(cluster)
+    await process.due()
+    await process.dispatcher._start_due()  # pyright: ignore[reportPrivateUsage]
+    await process.service.freeze(LENA, reason="a test")
+    before = witness(cluster).read_text()
+    await process.tick()
+    assert witness(cluster).read_text() == before
+    assert cluster.whop.exchanges == []
 
 
 async def test_an_ordinary_restart_is_no_alarm(cluster: Cluster) -> None:
@@ -340,6 +412,7 @@ async def test_a_new_database_beside_an_old_witness_is_no_alarm(cluster: Cluster
     witness(cluster).write_text('["another", 7]')
     process = await begun(cluster)
     assert await why_frozen(process) == []
+    assert json.loads(witness(cluster).read_text())[0] != "another"
     await process.leave()
     assert await why_frozen(await begun(cluster)) == []
 

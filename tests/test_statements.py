@@ -84,8 +84,8 @@ async def test_an_idle_second_asks_at_most_twice(sandbox: Sandbox) -> None:
     assert_at_most(2, statements)
 
 
-async def test_a_list_of_twenty_five_asks_at_most_four_times(sandbox: Sandbox) -> None:
-    for _ in range(25):
+async def test_a_list_ends_at_twenty_five_and_asks_at_most_four_times(sandbox: Sandbox) -> None:
+    for _ in range(26):
         await under_review(sandbox)
     with counted() as statements:
         assert len(await sandbox.herald.service.queue(sandbox.actor("Omar"))) == 25

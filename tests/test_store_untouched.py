@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import pytest
-from sqlalchemy import inspect, select
+from sqlalchemy import inspect, select, update
 
 from bot.audit.chain import HERALD, NewEvent
 from bot.broadcast import Broadcast, Status
@@ -14,14 +14,17 @@ from bot.delivery import Delivery, DeliveryStatus, Request
 from bot.freeze import Freeze
 from bot.notification import Notification, Text
 from bot.store import Access, Store, Transaction
+from bot.store.deliveries import Work
 from bot.store.members import Answer
 from bot.store.outbox import Card, Post, PostKind
-from bot.store.tables import metadata
+from bot.store.tables import deliveries, metadata
 from bot.value import Person
 
 NOW: Final = datetime(2026, 11, 23, 9, 41, tzinfo=UTC)
 LATER: Final = NOW + timedelta(minutes=5)
-MAYA, OMAR, LENA = Person(101, "Maya"), Person(102, "Omar"), Person(103, "Lena")
+MAYA, OMAR, LENA, NOOR = (
+    Person(101 + number, name) for number, name in enumerate(("Maya", "Omar", "Lena", "Noor"))
+)
 HOME, ABROAD = 1, 2
 WORDS: Final = Notification(topic="news", all=Text(subject="We are live", content="Come in"))
 REQUEST: Final = Request(method="POST", url="https://api.whop.com/x", headers={}, body=b"{}")
@@ -54,7 +57,7 @@ async def store(database_url: str) -> AsyncIterator[Store]:
 def _fill(tx: Transaction, guild: int) -> None:
     draft = tx.broadcasts.add(
         guild_id=guild,
-        author=MAYA,
+        author=MAYA if guild == HOME else NOOR,
         audience="Gold",
         notification=WORDS,
         fingerprint="a" * 64,
@@ -318,11 +321,106 @@ READS: Final[Mapping[str, tuple[Callable[[Transaction], object], object]]] = {
 }
 
 
+async def test_the_next_moment_is_that_of_what_is_approved(store: Store) -> None:
+    with store.begin() as tx:
+        assert tx.broadcasts.next_moment() is None
+        for number, status, due_at in (
+            (1, Status.SENT, NOW),
+            (2, Status.APPROVED, LATER),
+            (3, Status.APPROVED, LATER + timedelta(minutes=1)),
+        ):
+            tx.broadcasts.change(tx.broadcasts.get(number), status=status, at=NOW, due_at=due_at)
+        assert tx.broadcasts.next_moment() == LATER
+
+
 @pytest.mark.parametrize("question", READS)
 async def test_what_is_asked_of_one_is_answered_of_no_other(store: Store, question: str) -> None:
     ask, expected = READS[question]
     with store.begin(Access.READ) as tx:
         assert ask(tx) == expected
+
+
+def moved_on(tx: Transaction) -> None:
+    """Let each broadcast and delivery have had its time, and be at its end."""
+    for number in (1, 2, 3):
+        tx.broadcasts.change(
+            tx.broadcasts.get(number), status=Status.SENT, at=NOW, due_at=NOW, review_expires_at=NOW
+        )
+        for one in tx.deliveries.of(number):
+            tx.deliveries.settle(one, status=DeliveryStatus.ACCEPTED, detail="", at=NOW)
+
+
+def waiting_for_review(tx: Transaction) -> None:
+    moved_on(tx)
+    tx.broadcasts.change(broadcast(tx), status=Status.REVIEW, at=NOW, review_expires_at=LATER)
+
+
+def approved_for(tx: Transaction) -> None:
+    moved_on(tx)
+    tx.broadcasts.change(broadcast(tx), status=Status.APPROVED, at=NOW, due_at=LATER)
+
+
+def to_be_sent(tx: Transaction) -> None:
+    moved_on(tx)
+    tx.deliveries.settle(waiting(tx), status=DeliveryStatus.PENDING, detail="", at=NOW, next_at=LATER)
+
+
+NOTHING: Final = Work(abandoned=False, expired=False, due=False, pending=False)
+WAITS: Final[Mapping[str, tuple[Callable[[Transaction], None], Work]]] = {
+    "an end": (moved_on, NOTHING),
+    "a review": (waiting_for_review, NOTHING._replace(expired=True)),
+    "an approval": (approved_for, NOTHING._replace(due=True)),
+    "a request": (to_be_sent, NOTHING._replace(pending=True)),
+}
+
+
+@pytest.mark.parametrize("what", WAITS)
+async def test_there_is_work_at_its_very_moment_and_none_for_what_is_at_its_end(
+    store: Store, what: str
+) -> None:
+    prepare, expected = WAITS[what]
+    with store.begin() as tx:
+        prepare(tx)
+        just_before = LATER - timedelta(microseconds=1)
+        assert tx.deliveries.work(just_before, owner="me", outlived=None) == NOTHING
+        assert tx.deliveries.work(LATER, owner="me", outlived=None) == expected
+
+
+LONG_AGO: Final = datetime(2000, 1, 1, tzinfo=UTC)
+LONG_AHEAD: Final = datetime(2200, 1, 1, tzinfo=UTC)
+CLAIMS: Final[Mapping[str, tuple[dict[str, Any], bool]]] = {
+    "one's own": ({"owner": "me"}, False),
+    "another's": ({"owner": "you"}, True),
+    "another's, whose lease runs": ({"owner": "you", "lease_until": LONG_AHEAD}, False),
+    "another's, of an older Herald, without a lease": ({"owner": "you", "lease_until": None}, True),
+    "nobody's, of an older Herald": ({"owner": None}, True),
+    "of a process that is gone, though its lease runs": (
+        {"owner": "gone-7", "lease_until": LONG_AHEAD},
+        True,
+    ),
+    "one that was settled": ({"owner": "you", "status": DeliveryStatus.UNKNOWN}, False),
+}
+
+
+@pytest.mark.parametrize("claim", CLAIMS)
+async def test_a_claim_is_taken_over_only_from_those_who_will_not_tell_what_became_of_it(
+    store: Store, claim: str
+) -> None:
+    stands, expected = CLAIMS[claim]
+    with store.begin() as tx:
+        tx._connection.execute(  # pyright: ignore[reportPrivateUsage]
+            update(deliveries).where(deliveries.c.id == 1).values({"lease_until": LONG_AGO} | stands)
+        )
+        found = [one.id for one in tx.deliveries.abandoned(owner="me", outlived="gone-")]
+        assert found == ([1] if expected else [])
+        assert tx.deliveries.work(NOW, owner="me", outlived="gone-").abandoned is expected
+
+
+async def test_what_a_person_asks_about_again_is_sent_at_once(store: Store) -> None:
+    with store.begin() as tx:
+        tx.deliveries.settle(waiting(tx), status=DeliveryStatus.UNKNOWN, detail="", at=NOW, next_at=LATER)
+        assert tx.deliveries.check_again(waiting(tx), at=NOW)
+        assert waiting(tx) in tx.deliveries.due(NOW, limit=99)
 
 
 def due(tx: Transaction, now: datetime) -> Sequence[object]:

@@ -85,12 +85,13 @@ def two_approvals(text: str) -> str:
 async def test_what_was_approved_beforehand_goes_out_after_the_undo_window_alone(sandbox: Sandbox) -> None:
     await approve(sandbox, "Omar")
     assert "goes out" in await submitted(sandbox)
-    assert (await get(sandbox)).status is Status.APPROVED
+    assert ((await get(sandbox)).status, (await get(sandbox)).reason) == (Status.APPROVED, "")
     assert "words of the template “We are down”, which Omar approved" in readable(sandbox.review_card())
     assert sandbox.whop.exchanges == []
 
     await sandbox.wait(UNDONE)
     assert last(sandbox.whop.pushes).phone == (SUBJECT, CONTENT)
+    assert (await record(sandbox))[0][2] == "template “We are down”"
     assert [line[:2] for line in await record(sandbox)] == [
         ("Omar", "approve_template"),
         ("Maya", "composed"),

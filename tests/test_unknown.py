@@ -384,6 +384,7 @@ async def test_only_what_is_unknown_can_be_sent_again_and_only_from_its_newest_c
     with pytest.raises(Conflict, match="This card is out of date"):
         await again(process, revision=2)
     await process.service.confirm(LENA, 1, revision=1, reason="I looked")
+    assert await process.lines("confirm") == ["I looked"]
     with pytest.raises(Conflict, match="has moved on"):
         await again(process)
     waiting = await process.submitted()

@@ -1,7 +1,7 @@
 """What each answer of Whop means: accepted, rejected, to be tried again at a time, or unknown."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from multidict import CIMultiDict, CIMultiDictProxy
 from pydantic import SecretStr
 
-from bot.delivery import Accepted, NoAnswer, Outcome, Rejected, Response, RetryAt, Unknown
+from bot.delivery import Accepted, Attempt, NoAnswer, Outcome, Rejected, Response, RetryAt, Unknown
 from bot.notification import Notification, Text
 from bot.policy.model import Targets
 from bot.sandbox.whop import Fault, SimulatedWhop
@@ -213,6 +213,113 @@ def test_a_connection_never_made_is_tried_again_within_bounds(
     assert longest / 10 <= min(waits)
     assert max(waits) <= longest
 
+
+# --- with a key that is proven ---------------------------------------------------------------------
+
+
+def tried(before: timedelta, status: int | None) -> Attempt:
+    return Attempt(started_at=NOW - before, finished_at=NOW, http_status=status)
+
+
+def again(reason: str, after: timedelta = timedelta(seconds=4)) -> RetryAt:
+    return RetryAt(NOW + after, reason)
+
+
+SECOND, QUARTER = timedelta(seconds=1), timedelta(minutes=15)
+KNOWN_AS_ANOTHER = '{"error":{"type":"idempotency_key_mismatch","message":"Other"}}'
+STILL_BUSY = '{"error":{"code":"idempotency_request_in_progress","message":"Busy"}}'
+BUSY = "Whop is still busy with the first attempt (409: Busy)"
+TOO_LONG = Unknown("Whop has been busy with the first attempt for too long (409: Busy)")
+REFUSED = "Whop answered 401: No such topic"
+DOUBTFUL = Unknown(f"{REFUSED}, but an earlier attempt was left without a final answer")
+WITH_KEY: Mapping[str, tuple[Response | NoAnswer, Sequence[Attempt], Outcome]] = {
+    "silence": (NoAnswer(reason="late", bytes_left=True), (), again("no answer from Whop: late")),
+    "no connection": (NoAnswer(reason="off", bytes_left=False), (), again("Whop could not be reached: off")),
+    "accepted": (answer(200), (), Accepted()),
+    "accepted at last": (answer(201), [tried(SECOND, None)], Accepted()),
+    "the key of another": (
+        answer(400, KNOWN_AS_ANOTHER),
+        (),
+        Unknown("Whop knows the idempotency key from another request (400: Other)", alarm=True),
+    ),
+    "the key of another, in `code`": (
+        answer(400, KNOWN_AS_ANOTHER.replace("type", "code")),
+        (),
+        Unknown("Whop knows the idempotency key from another request (400: Other)", alarm=True),
+    ),
+    "the key of another, by another status": (
+        answer(409, KNOWN_AS_ANOTHER),
+        (),
+        Unknown("Whop answered 409: Other"),
+    ),
+    "busy": (answer(409, STILL_BUSY), (), again(BUSY)),
+    "busy, in `type`": (answer(409, STILL_BUSY.replace("code", "type")), (), again(BUSY)),
+    "busy, by another status": (answer(400, STILL_BUSY), (), Rejected("Whop answered 400: Busy")),
+    "busy for nearly too long": (
+        answer(409, STILL_BUSY),
+        [tried(QUARTER - timedelta(microseconds=1), 409)],
+        again(BUSY),
+    ),
+    "busy for too long": (
+        answer(409, STILL_BUSY),
+        [tried(QUARTER, 409), tried(SECOND, 409)],
+        TOO_LONG,
+    ),
+    "busy for the first time, though tried long ago": (
+        answer(409, STILL_BUSY),
+        [tried(QUARTER, 500)],
+        again(BUSY),
+    ),
+    "another conflict": (answer(409, V1_SAYS), (), Unknown("Whop answered 409: No such topic")),
+    **{
+        f"a trouble of Whop's, {status}": (answer(status), (), again(f"Whop answered {status}"))
+        for status in (408, 499, 500, 599)
+    },
+    "no status of HTTP": (answer(600), (), Unknown("Whop answered 600")),
+    "a redirection": (answer(399), (), Unknown("Whop answered 399")),
+    "too early": (answer(425), (), again("Whop asks to wait (425)")),
+    "asked to wait": (answer(429), (), again("Whop asks to wait (429)", timedelta(minutes=1))),
+    "asked to wait for less than is waited anyhow": (
+        answer(429, headers={"Retry-After": "1"}),
+        (),
+        again("Whop asks to wait (429)"),
+    ),
+    "asked to wait for too long": (
+        answer(429, headers={"Retry-After": "901"}),
+        (),
+        again("Whop asks to wait (429)", QUARTER),
+    ),
+    "refused": (answer(401, V1_SAYS), (), Rejected(REFUSED)),
+    "refused after a try that reached nobody": (
+        answer(401, V1_SAYS),
+        [tried(SECOND, 429)],
+        Rejected(REFUSED),
+    ),
+    "refused after a try in doubt": (answer(401, V1_SAYS), [tried(SECOND, 500)], DOUBTFUL),
+    "refused after a try in doubt, as the answer to it": (
+        answer(401, V1_SAYS, {"Idempotent-Replayed": "True "}),
+        [tried(SECOND, None)],
+        Rejected(REFUSED),
+    ),
+    "refused after a try in doubt, not as the answer to it": (
+        answer(401, V1_SAYS, {"Idempotent-Replayed": "false", "X-Other": "true"}),
+        [tried(SECOND, None)],
+        DOUBTFUL,
+    ),
+}
+
+
+@pytest.mark.parametrize("case", WITH_KEY)
+def test_with_a_proven_key_it_is_tried_again_where_whop_knows_it_and_in_doubt_it_stays_unknown(
+    monkeypatch: pytest.MonkeyPatch, case: str
+) -> None:
+    monkeypatch.setattr("bot.whop.gateway.random.uniform", max)
+    said, earlier, expected = WITH_KEY[case]
+    v1 = gateway_for("v1", origin="https://api.whop.com")
+    assert v1.read(said, attempt=1, now=NOW, proven=True, earlier=earlier) == expected
+
+
+# --- whatever comes --------------------------------------------------------------------------------
 
 JSON_VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),

@@ -46,7 +46,7 @@ class RestoreGuard:
         A `newcomer` is one of several processes, for which it is no surprise that it has no file yet.
         """
         mark, known = tx.facts.get(INSTANCE), self._read()
-        if mark == known or (known is None and (newcomer or mark is None)):
+        if mark == known or (known is None and newcomer):
             return ""
         if mark is None or known is None or mark.instance != known.instance:
             return f"the database and {self.file.name} beside it do not belong together"

@@ -11,7 +11,7 @@ import structlog
 from bot.audit.chain import HERALD
 from bot.broadcast import Status, Step, template_number
 from bot.clock import Clock
-from bot.delivery import DeliveryStatus, conclude
+from bot.delivery import DeliveryStatus
 from bot.errors import Conflict, StoreError
 from bot.freeze import Freeze
 from bot.lifecycle import CHANGED, Lifecycle
@@ -82,8 +82,7 @@ class Startup:
                     tx.deliveries.settle(
                         delivery, status=DeliveryStatus.UNKNOWN, detail=_RESTORED, at=self._clock()
                     )
-            step = conclude(one.status for one in tx.deliveries.of(broadcast.id))
-            self._lifecycle.advance(tx, broadcast, step or Step.UNANSWERED, detail=_RESTORED)
+            self._lifecycle.advance(tx, broadcast, Step.UNANSWERED, detail=_RESTORED)
 
     def _heed_policy(self, tx: Transaction) -> None:
         """Void what was agreed to under another policy: it would send something else now."""
