@@ -7,7 +7,19 @@ from operator import itemgetter
 from types import MappingProxyType
 from typing import Any, Final, TypedDict, Unpack
 
-from sqlalchemy import Connection, RowMapping, String, cast, delete, func, insert, select, union_all, update
+from sqlalchemy import (
+    Connection,
+    RowMapping,
+    String,
+    bindparam,
+    cast,
+    delete,
+    func,
+    insert,
+    select,
+    union_all,
+    update,
+)
 
 from bot.broadcast import ENDED, Approval, Broadcast, Status
 from bot.notification import Notification
@@ -106,7 +118,10 @@ class Broadcasts:
 
         In a transaction that may write, nobody else changes or approves it until the end of it.
         """
-        found = self._load(broadcasts.c.id == broadcast_id, locked=self._locking)
+        if self._locking and self._connection.dialect.name == "postgresql":
+            found = self._load(broadcasts.c.id == broadcast_id, locked=True)
+        else:
+            found = _gathered(self._connection.execute(_FOUND, {"wanted": broadcast_id}).mappings())
         return found[0] if found else None
 
     def get(self, broadcast_id: int) -> Broadcast:
@@ -275,14 +290,10 @@ class Broadcasts:
         if not approved:
             return [_assembled(row, ()) for row in self._connection.execute(chosen).mappings()]
         ids = chosen.with_only_columns(broadcasts.c.id).scalar_subquery()
-        joined = select(broadcasts, _EDITORS, *_GIVEN).outerjoin_from(broadcasts, approvals)
         rows = self._connection.execute(
-            joined.where(broadcasts.c.id.in_(ids)).order_by(order, approvals.c.at)
-        ).mappings()
-        return [
-            _assembled(some[0], [row for row in some if row["given_approver_id"] is not None])
-            for some in (list(one) for _, one in groupby(rows, key=itemgetter("id")))
-        ]
+            _JOINED.where(broadcasts.c.id.in_(ids)).order_by(order, approvals.c.at)
+        )
+        return _gathered(rows.mappings())
 
     def _given(self, broadcast_ids: Sequence[int]) -> Mapping[int, Sequence[RowMapping]]:
         if not broadcast_ids:
@@ -308,6 +319,17 @@ _GIVEN: Final = tuple(
     approvals.c[name].label(f"given_{name}")
     for name in ("approver_id", "approver_name", "revision", "fingerprint", "at", "template")
 )
+_JOINED: Final = select(broadcasts, _EDITORS, *_GIVEN).outerjoin_from(broadcasts, approvals)
+# Every use case begins with it: building it anew would cost more than asking.
+_FOUND: Final = _JOINED.where(broadcasts.c.id == bindparam("wanted")).order_by(approvals.c.at)
+
+
+def _gathered(rows: Iterable[RowMapping]) -> list[Broadcast]:
+    """Return the broadcasts of rows that have one approval each, or none."""
+    return [
+        _assembled(some[0], [row for row in some if row["given_approver_id"] is not None])
+        for some in (list(one) for _, one in groupby(rows, key=itemgetter("id")))
+    ]
 
 
 def _assembled(row: RowMapping, given: Iterable[RowMapping]) -> Broadcast:
