@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -10,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from bot.cli.commands import cli
+from bot.errors import ConfigurationError
 from bot.sandbox.play import play_story
 from bot.sandbox.sandbox import API_KEY
 from bot.sandbox.whop import Fault, SimulatedWhop
@@ -67,13 +70,33 @@ def test_the_sandbox_reads_neither_env_file_nor_environment(tmp_path: Path) -> N
     assert "api.whop.com" not in played.stdout
 
 
+def refused(*options: str) -> str:
+    """Return what a sandbox with these options is refused with."""
+    ended = subprocess.run(
+        [sys.executable, "-m", "bot", "sandbox", *options], capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 2
+    return ended.stderr
+
+
 def test_a_data_folder_that_is_not_empty_is_refused_with_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "something").touch()
-    refused = subprocess.run(
-        [sys.executable, "-m", "bot", "sandbox", "--play", "--data", str(tmp_path)],
-        capture_output=True,
-        text=True,
-        check=False,
+    assert refused("--play", "--data", str(tmp_path)) == (
+        f"--data: {tmp_path} is not an empty folder: name a new one.\n"
     )
-    assert refused.returncode == 2
-    assert refused.stderr == f"--data: {tmp_path} is not an empty folder: name a new one.\n"
+
+
+@pytest.mark.parametrize("port", ["99999", "-1", "eighty", ""])
+def test_what_is_no_port_is_refused_with_one_sentence(port: str) -> None:
+    with pytest.raises(
+        ConfigurationError, match=f"^--port: {port!r} is no port: name a number from 0 to 65535.$"
+    ):
+        cli(["sandbox", "--port", port])
+
+
+def test_a_busy_port_is_refused_with_one_sentence() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        assert refused("--port", port) == (
+            f"--port: {port} cannot be used (Address already in use): name another, or 0 for a free one.\n"
+        )

@@ -20,6 +20,13 @@ Generation = Literal["v5", "v1"]
 EnvFile = Annotated[Path, typer.Option("--env-file", help="Where the secrets and addresses stand.")]
 
 
+def _port(value: str | int) -> int:
+    text = str(value)
+    if not (text.isascii() and text.isdecimal() and int(text) < 2**16):
+        raise ConfigurationError(f"--port: {text!r} is no port: name a number from 0 to 65535.")
+    return int(text)
+
+
 def main() -> None:
     """Run the command line; a wrong setting ends it with its sentence and status 2, a fault with 1."""
     try:
@@ -147,7 +154,15 @@ def sandbox(
         Path | None, typer.Option("--data", help="Keep the data folder here; it has to be new or empty.")
     ] = None,
     api: Annotated[Generation, typer.Option("--api", help="The Whop API to try in the browser.")] = "v5",
-    port: Annotated[int, typer.Option("--port", help="Port of the pages' stable addresses.")] = 8700,
+    port: Annotated[
+        int,
+        typer.Option(
+            "--port",
+            parser=_port,
+            metavar="PORT",
+            help="Port of the pages' addresses; 0 for a free one.",
+        ),
+    ] = 8700,
 ) -> None:
     """Try everything with a simulated Discord and a simulated Whop: no account, no token, no network."""
     from bot.cli.loop import complete

@@ -6,12 +6,14 @@ import signal
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Final
 
-import simcord
+import discord
 from aiohttp import web
 from rich.console import Console
+from yarl import URL
 
 from bot import log
 from bot.app import Herald, run
@@ -20,6 +22,8 @@ from bot.errors import ConfigurationError
 from bot.policy.loading import parse_policy
 from bot.sandbox.discord import CHANNELS, SimulatedDiscord
 from bot.sandbox.folder import data_folder, recorder
+from bot.sandbox.guide import choices, pin_guide
+from bot.sandbox.page import ChannelPage, Links
 from bot.sandbox.sandbox import API_KEY, sandbox_settings
 from bot.sandbox.whop import SimulatedWhop
 
@@ -29,55 +33,72 @@ QUIET_TICKS: Final = 5
 _WELCOME: Final = """
 [bold]Herald's sandbox is open[/] (Whop {generation}). Discord and Whop are simulated: no account is needed.
 
-  Discord    {address}/discord/moderators
-             {address}/discord/review
-             {address}/discord/audit        (one channel is open at a time)
+  Discord    {origin}/discord/moderators
+             {origin}/discord/review
+             {origin}/discord/audit
   Customers  {customers}        what they see, and what reached Whop
 
-As Maya, type /notify compose in #moderators, fill in the form and press Submit. Then open #review,
-choose to view it as Omar, and press Approve. Ctrl-C ends the sandbox."""
+  Audiences  {audiences}
+  Topics     {topics}
+
+The first message in #moderators says what to do. In short: as Maya, type /notify compose, choose an
+audience and a topic, fill in the form and press Submit; open #review as Omar and press Approve; look at
+the customers' page. Ctrl-C ends the sandbox."""
 
 
 @dataclass(slots=True)
 class Pages:
-    """Discord's page, which shows one channel at a time, and the way to switch it."""
+    """Discord's channels, each a page; one thing at a time happens on all of them together."""
 
     world: SimulatedDiscord
-    _preview: simcord.Preview | None = None
-    _switching: asyncio.Lock = field(default_factory=asyncio.Lock)
+    links: Links
+    _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _open: dict[str, ChannelPage] = field(default_factory=dict[str, ChannelPage])
+    _seen: dict[str, int] = field(default_factory=dict[str, int])
+
+    async def attach(self, client: discord.Client) -> None:
+        """Connect this client."""
+        async with self._turn:
+            await self.world.attach(client)
 
     async def show(self, channel: str) -> str:
-        """Put the page on that channel and return its address.
+        """Return the address of the channel's page, which is opened when it is first asked for."""
+        async with self._turn:
+            page = self._open.get(channel)
+            if page is None or page.closed:
+                people = tuple(self.world.people.values())
+                page = ChannelPage(
+                    self.world.env, self.world.channels[channel], people, turn=self._turn, links=self.links
+                )
+                self._open[channel] = await page.__aenter__()
+            return page.url
 
-        Each time it is a new one: on the same, a browser would reuse a connection that has ended.
-        """
-        async with self._switching:
-            await self.close()
-            preview = self.world.env.preview(
-                self.world.channels[channel],
-                viewers=list(self.world.people.values()),
-                layout="channel",
-            )
-            self._preview = await preview.__aenter__()
-            return preview.url
-
-    async def refresh(self) -> None:
-        """Let the page show what happened in the meantime."""
-        if self._preview is not None:
-            await self._preview.refresh()
+    async def step(self, *, all_anew: bool = False) -> None:
+        """Let the simulated clock catch up, and the pages show what happened in the meantime."""
+        async with self._turn:
+            await _catch_up(self.world)
+            for channel, page in self._open.items():
+                posts = self._posts(channel)
+                if not page.closed and (all_anew or posts != self._seen.get(channel)):
+                    await page.refresh()
+                self._seen[channel] = posts
 
     async def close(self) -> None:
-        """End the page."""
-        if self._preview is not None:
-            await self._preview.close()
-            self._preview = None
+        """End the pages."""
+        # Not in turn: each waits for what is being done on it.
+        for page in self._open.values():
+            await page.close()
 
     async def switch(self, request: web.Request) -> web.Response:
         """Answer the link to a channel by sending the browser there."""
         channel = request.match_info["channel"]
         if channel not in self.world.channels:
             raise web.HTTPNotFound(text=f"There is no channel {channel}: {', '.join(CHANNELS)}.")
-        raise web.HTTPFound(await self.show(channel))
+        raise web.HTTPFound(URL(await self.show(channel)).with_query(request.query))
+
+    def _posts(self, channel: str) -> int:
+        path = f"/channels/{self.world.channels[channel].id}/"
+        return sum(request.path.startswith(path) for request in self.world.env.http_requests)
 
 
 async def serve(*, generation: str, port: int, record: Path | None, data: Path | None) -> None:
@@ -87,9 +108,13 @@ async def serve(*, generation: str, port: int, record: Path | None, data: Path |
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with open_sandbox(generation, port=port, record=record, data=data) as (herald, pages, whop):
-        address = f"http://127.0.0.1:{port}"
-        console = Console(soft_wrap=True)
-        console.print(_WELCOME.format(generation=generation, address=address, customers=whop.page_url))
+        welcome = _WELCOME.format(
+            generation=generation,
+            origin=whop.origin,
+            customers=whop.page_url,
+            **choices(herald.service.policy.servers[0]),
+        )
+        Console(soft_wrap=True).print(welcome)
         await run(herald, lambda: live(herald, pages), stop)
 
 
@@ -101,20 +126,15 @@ async def open_sandbox(
     with data_folder(data) as folder, recorder(record) as on_exchange:
         async with SimulatedDiscord.open(tolerant=True) as world:
             await _catch_up(world)
-            pages = Pages(world)
             whop = SimulatedWhop(api_keys=[API_KEY], clock=utc_now, on_exchange=on_exchange, links=_links)
-            whop.add_routes([web.get("/", _to_customers), web.get("/discord/{channel}", pages.switch)])
-            try:
-                await whop.start(port=port)
-                await pages.show(CHANNELS[0])
-            except OSError as error:
-                raise ConfigurationError(
-                    f"--port: {port} cannot be used ({os.strerror(error.errno or 0)}): name another."
-                ) from None
+            pages = Pages(world, lambda: _absolute(whop))
+            whop.add_routes([web.get("/", _to_first), web.get("/discord/{channel}", pages.switch)])
+            await _listen(whop, port)
             settings = sandbox_settings(generation=generation, origin=whop.origin, data=folder)
             text = world.policy(generation)
             settings.herald_config.write_text(text, encoding="utf-8")
             policy = parse_policy(text, name=str(settings.herald_config))
+            await pin_guide(world, policy.servers[0], whop.origin)
             try:
                 async with Herald.open(settings, policy) as herald:
                     yield herald, pages, whop
@@ -123,26 +143,24 @@ async def open_sandbox(
                 await whop.close()
 
 
+async def _listen(whop: SimulatedWhop, port: int) -> None:
+    try:
+        await whop.start(port=port)
+    except OSError as error:
+        why = os.strerror(error.errno or 0)
+        raise ConfigurationError(
+            f"--port: {port} cannot be used ({why}): name another, or 0 for a free one."
+        ) from None
+
+
 async def live(herald: Herald, pages: Pages) -> None:
-    """Be Discord: connect Herald, then keep the simulated clock and the page up to date."""
-    await pages.world.attach(herald.client)
-    seen, rounds = 0, 0
-    while True:
+    """Be Discord: connect Herald, then keep the simulated clock and the pages up to date."""
+    await pages.attach(herald.client)
+    for rounds in count(1):
         await asyncio.sleep(TICK_SECONDS)
-        rounds += 1
-        # SetupError: someone is clicking in this very moment; the next tick will do.
-        with suppress(simcord.SetupError, TimeoutError):
-            await _catch_up(pages.world)
-            # A refresh makes what is shown in the browser out of date until it asks again, and a click in
-            # between is lost: so only where Herald posted something, and slowly while a countdown runs.
-            changes = _posts(pages.world)
-            if changes != seen or (rounds % QUIET_TICKS == 0 and await _counting_down(herald)):
-                await pages.refresh()
-            seen = changes
-
-
-def _posts(world: SimulatedDiscord) -> int:
-    return sum(request.path.startswith("/channels/") for request in world.env.http_requests)
+        # TimeoutError: Herald was still busy when SimCord had waited long enough; the next step will do.
+        with suppress(TimeoutError):
+            await pages.step(all_anew=rounds % QUIET_TICKS == 0 and await _counting_down(herald))
 
 
 async def _counting_down(herald: Herald) -> bool:
@@ -155,9 +173,13 @@ async def _catch_up(world: SimulatedDiscord) -> None:
         await world.env.advance_time(behind)
 
 
-async def _to_customers(_request: web.Request) -> web.Response:
-    raise web.HTTPFound("/customers")
+async def _to_first(_request: web.Request) -> web.Response:
+    raise web.HTTPFound(f"/discord/{CHANNELS[0]}")
 
 
 def _links() -> list[tuple[str, str]]:
-    return [(f"Discord #{name}", f"/discord/{name}") for name in CHANNELS]
+    return [(f"#{name}", f"/discord/{name}") for name in CHANNELS]
+
+
+def _absolute(whop: SimulatedWhop) -> list[tuple[str, str]]:
+    return [(name, whop.origin + path) for name, path in _links()] + [("Customers", whop.page_url)]

@@ -1,0 +1,43 @@
+// What the sandbox adds to SimCord's page.
+
+// Options are asked for as soon as one is to be chosen, as Discord does: SimCord waits for a letter.
+const OPTION = ".command-option-input[aria-autocomplete=list]";
+/** @param {EventTarget | null} target */
+const asksForOption = (target) => target instanceof HTMLInputElement && target.matches(OPTION);
+document.addEventListener("focusin", ({ target }) => {
+  if (asksForOption(target) && !target.value && !document.querySelector(".command-suggestion")) {
+    target.dispatchEvent(new Event("input", { bubbles: true }));
+  }
+});
+document.addEventListener("input", ({ target }) => {
+  const none = document.querySelector(".command-empty");
+  if (asksForOption(target) && none) none.textContent = "Looking for options…";
+});
+
+// Who one is stays when the channel changes, as in Discord: ?as=Omar.
+const picker = document.getElementById("viewer-picker");
+const links = document.querySelectorAll("#sandbox-links a");
+const wanted = new URLSearchParams(location.search).get("as");
+/** @param {string} name */
+function remember(name) {
+  history.replaceState(null, "", `?as=${encodeURIComponent(name)}${location.hash}`);
+  for (const link of links) {
+    const address = new URL(link.href);
+    address.searchParams.set("as", name);
+    link.href = address.href;
+  }
+}
+// Before SimCord's own listener, which empties the list to fill it anew.
+picker.addEventListener("change", () => remember(picker.selectedOptions[0].textContent), { capture: true });
+if (wanted) {
+  const filled = new MutationObserver(() => {
+    const option = [...picker.options].find((one) => one.textContent === wanted);
+    if (!option) return;
+    filled.disconnect();
+    remember(wanted);
+    if (option.selected) return;
+    option.selected = true;
+    picker.dispatchEvent(new Event("change"));
+  });
+  filled.observe(picker, { childList: true });
+}
