@@ -6,7 +6,7 @@ import os
 import shutil
 import warnings
 from collections.abc import AsyncGenerator, Generator
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,6 +20,9 @@ from bot.sandbox.sandbox import Sandbox
 from bot.settings import Settings
 from bot.store import Store
 from tests.database import new_file, open_connections
+from tests.harness.discord.limits import broken_limits
+from tests.harness.discord.run import addresses
+from tests.harness.discord.server import LoopbackDiscord
 from tests.properties import load_profile
 from tests.seeded import BUGS
 
@@ -134,6 +137,21 @@ def closed_connections() -> Generator[None, None, None]:
 
 
 @pytest.fixture
+def discord_port(unused_tcp_port: int, monkeypatch: pytest.MonkeyPatch) -> int:
+    """Point discord.py at a port of this machine where nobody listens yet."""
+    for place, address in addresses(f"http://127.0.0.1:{unused_tcp_port}").items():
+        monkeypatch.setattr(place, address)
+    return unused_tcp_port
+
+
+@pytest.fixture
+async def loopback(discord_port: int) -> AsyncGenerator[LoopbackDiscord]:
+    """Point discord.py at a Discord without any server."""
+    async with LoopbackDiscord.open(port=discord_port) as opened:
+        yield opened
+
+
+@pytest.fixture
 def sqlite_url(tmp_path: Path) -> str:
     """Return the address of a database file of its own."""
     return new_file(tmp_path)
@@ -166,9 +184,14 @@ class OpenSandbox(Protocol):
 
 @pytest.fixture
 def open_sandbox(tmp_path: Path, sqlite_url: str) -> OpenSandbox:
-    def open_(generation: str = "v5", **options: Any) -> AbstractAsyncContextManager[Sandbox]:
+    @asynccontextmanager
+    async def open_(generation: str = "v5", **options: Any) -> AsyncGenerator[Sandbox]:
         options.setdefault("database_url", sqlite_url)
-        return Sandbox.open(generation, data=tmp_path, **options)
+        async with Sandbox.open(generation, data=tmp_path, **options) as opened:
+            yield opened
+            # The simulated Discord takes what the real one would refuse.
+            sent = [one.json for one in opened.world.env.http_requests]
+            assert [wrong for body in sent for wrong in broken_limits(body)] == []
 
     return open_
 

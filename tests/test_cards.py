@@ -1,7 +1,6 @@
 """Cards, modals and lines keep within Discord's limits, and show what people typed, harmless and exact."""
 
 import re
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import SimpleNamespace
@@ -43,6 +42,7 @@ from cogs.presses import PRESSES
 from cogs.template import draw_template
 from cogs.text import clip, fitting, plain, reveal, shorten, units
 from cogs.writing import BlanksModal, ComposeModal, PhoneModal
+from tests.harness.discord.limits import broken_limits, embed_texts
 from tests.harness.found import only
 
 NOW = datetime(2026, 11, 23, 9, 41, tzinfo=UTC)
@@ -208,75 +208,13 @@ def deliveries(count: int, status: DeliveryStatus) -> list[Delivery]:
 
 
 def assert_fits(shown: Rendered) -> None:
-    assert units(shown.content) <= 2000
-    assert len(shown.embeds) <= 10
-    texts: list[str] = []
-    for embed in shown.embeds:
-        texts += list(_embed_texts(embed))
-    assert sum(map(units, texts)) <= 6000
-    if shown.view is not None:
-        assert_components_fit(shown.view.to_components())
-
-
-def _embed_texts(embed: discord.Embed) -> Iterator[str]:
-    limits = (
-        (embed.title, 256),
-        (embed.description, 4096),
-        (embed.footer.text, 2048),
-        (embed.author.name, 256),
-        *((field.name, 256) for field in embed.fields),
-        *((field.value, 1024) for field in embed.fields),
-    )
-    assert len(embed.fields) <= 25
-    for field in embed.fields:
-        assert (field.name or "").strip()
-        assert (field.value or "").strip()
-    for text, limit in limits:
-        assert units(text or "") <= limit
-        yield text or ""
-
-
-def assert_components_fit(components: list[Any]) -> None:
-    assert len(components) <= 5
-    for item in _walk(components):
-        assert units(item.get("custom_id", "")) <= 100
-        assert units(item.get("placeholder", "")) <= 100
-        assert len(item.get("components", [])) <= 5
-        if item.get("type") == discord.ComponentType.button.value:
-            assert 0 < units(item["label"]) <= 80
-
-
-def _walk(tree: Any) -> Iterator[Mapping[str, Any]]:
-    if isinstance(tree, list):
-        for item in cast("list[Any]", tree):
-            yield from _walk(item)
-    elif isinstance(tree, dict):
-        found = cast("dict[str, Any]", tree)
-        yield found
-        for value in found.values():
-            yield from _walk(value)
+    view = [] if shown.view is None else shown.view.to_components()
+    embeds = [embed.to_dict() for embed in shown.embeds]
+    assert broken_limits({"content": shown.content, "embeds": embeds, "components": view}) == []
 
 
 def assert_modal_fits(modal: discord.ui.Modal) -> None:
-    payload = modal.to_dict()
-    assert 0 < units(payload["title"]) <= 45
-    assert_components_fit(payload["components"])
-    for item in _walk(payload["components"]):
-        match item.get("type"):
-            case discord.ComponentType.label.value:
-                assert 0 < units(item["label"]) <= 45
-                assert units(item.get("description") or "") <= 100
-            case discord.ComponentType.text_display.value:
-                assert 0 < units(item["content"]) <= 4000
-            case discord.ComponentType.text_input.value:
-                assert 0 < item["max_length"] <= 4000
-                assert units(item.get("value") or "") <= item["max_length"]
-            case _:
-                assert len(item.get("options", [])) <= 25
-        for option in item.get("options", []):
-            assert units(option["label"]) <= 100
-            assert units(option["value"]) <= 100
-            assert units(option.get("description") or "") <= 100
+    assert broken_limits(modal.to_dict()) == []
 
 
 @SCENES
@@ -544,7 +482,10 @@ def test_no_card_lets_typed_text_act(scene: Scene, text: str) -> None:
         Rendered(content=cards.confirmation(broadcast)),
     ]
     for rendered in shown:
-        for words in (rendered.content, *(part for one in rendered.embeds for part in _embed_texts(one))):
+        for words in (
+            rendered.content,
+            *(text for one in rendered.embeds for text, _, _ in embed_texts(one.to_dict())),
+        ):
             bare = ESCAPE.sub("x", _without_our_own_markup(words))
             assert not re.search(r"[\\<\[\]@]|^\s*#|://", bare, re.MULTILINE), words
 

@@ -6,7 +6,6 @@ from typing import Any, cast
 
 import discord
 import pytest
-import yarl
 from pydantic import SecretStr
 from structlog.testing import capture_logs
 
@@ -17,7 +16,8 @@ from bot.errors import ConfigurationError, Unreachable
 from bot.sandbox.sandbox import Sandbox, answer, response
 from bot.store import Access
 from tests.conftest import OpenSandbox
-from tests.fake_discord import APPLICATION, TOKEN, USER, FakeDiscord
+from tests.harness.discord.guild import USER
+from tests.harness.discord.server import TOKEN, LoopbackDiscord
 from tests.harness.found import only
 from tests.waiting import until
 
@@ -31,23 +31,18 @@ class Impatient:
 
 
 @pytest.fixture
-def somewhere(unused_tcp_port: int, monkeypatch: pytest.MonkeyPatch) -> int:
+def somewhere(discord_port: int, monkeypatch: pytest.MonkeyPatch) -> int:
     """Point discord.py at a port of this machine where nobody listens yet."""
-    monkeypatch.setattr("discord.http.Route.BASE", f"http://127.0.0.1:{unused_tcp_port}/api/v10")
-    gateway = yarl.URL(f"ws://127.0.0.1:{unused_tcp_port}/gateway")
-    monkeypatch.setattr("discord.gateway.DiscordWebSocket.DEFAULT_GATEWAY", gateway)
     # The library's own rate_limit before it fails, and Herald's after it.
     monkeypatch.setattr("discord.client.ExponentialBackoff", Impatient)
     monkeypatch.setattr("bot.chat.connection.FIRST_WAIT_SECONDS", 0.02)
-    return unused_tcp_port
+    return discord_port
 
 
 @pytest.fixture
-async def fake(somewhere: int) -> AsyncGenerator[FakeDiscord]:
-    discord = FakeDiscord()
-    runner = await discord.serve(somewhere)
-    yield discord
-    await runner.cleanup()
+async def fake(somewhere: int) -> AsyncGenerator[LoopbackDiscord]:
+    async with LoopbackDiscord.open(port=somewhere) as opened:
+        yield opened
 
 
 def fresh(sandbox: Sandbox) -> HeraldBot:
@@ -68,20 +63,20 @@ async def test_a_discord_out_of_reach_is_waited_for_and_a_refused_token_ends_the
     assert {line["event"] for line in logged} == {OUT_OF_REACH}
     assert not connecting.done()
 
-    runner = await FakeDiscord().serve(somewhere)
-    with pytest.raises(ConfigurationError, match="DISCORD_TOKEN: Discord does not accept it"):
-        await connecting
-    await runner.cleanup()
+    async with LoopbackDiscord.open(port=somewhere):
+        with pytest.raises(ConfigurationError, match="DISCORD_TOKEN: Discord does not accept it"):
+            await connecting
 
 
 async def test_a_first_connection_that_fails_is_tried_again_until_it_stands(
-    v5: Sandbox, fake: FakeDiscord
+    v5: Sandbox, fake: LoopbackDiscord
 ) -> None:
-    fake.closed_at_first = 3
+    fake.gateway.closed_at_first = 3
     client = fresh(v5)
     with capture_logs() as logged:
         connecting = asyncio.ensure_future(client.keep_connected(TOKEN))
-        assert await fake.identified == TOKEN
+        await fake.gateway.connected.wait()
+    assert fake.gateway.token == TOKEN
     waits = [line["again_in"] for line in logged if line["event"] == OUT_OF_REACH]
     assert waits == [0.02, 0.04, 0.08]
     assert fake.asked.count("GET /users/@me") == 1
@@ -99,7 +94,7 @@ async def test_a_first_connection_that_fails_is_tried_again_until_it_stands(
     ],
 )
 async def test_a_fault_of_ours_is_not_taken_for_a_discord_out_of_reach(
-    v5: Sandbox, fake: FakeDiscord, monkeypatch: pytest.MonkeyPatch, fault: AttributeError
+    v5: Sandbox, fake: LoopbackDiscord, monkeypatch: pytest.MonkeyPatch, fault: AttributeError
 ) -> None:
     async def connect() -> None:
         raise fault
@@ -332,13 +327,13 @@ async def role_source() -> AsyncGenerator[RestRoles]:
 
 
 async def test_without_a_gateway_roles_are_asked_for_and_the_login_is_made_once(
-    fake: FakeDiscord, role_source: RestRoles
+    fake: LoopbackDiscord, role_source: RestRoles
 ) -> None:
-    fake.answers[MEMBER] = (200, {"user": USER, "roles": [str(MODERATORS)]})
+    fake.faults.answer(MEMBER, 200, {"user": USER, "roles": [str(MODERATORS)]})
     both = await asyncio.gather(role_source.roles_of(GUILD, MAYA), role_source.roles_of(GUILD, MAYA))
     assert both == [{MODERATORS}, {MODERATORS}]
     assert fake.asked.count("GET /users/@me") == 1
-    assert fake.knocks == 0
+    assert fake.gateway.knocks == 0
 
 
 @pytest.mark.parametrize(
@@ -347,11 +342,11 @@ async def test_without_a_gateway_roles_are_asked_for_and_the_login_is_made_once(
     ids=["unknown server", "no access", "unknown page", "bad request"],
 )
 async def test_without_a_gateway_only_an_unknown_member_is_no_member(
-    fake: FakeDiscord, role_source: RestRoles, status: int, code: int
+    fake: LoopbackDiscord, role_source: RestRoles, status: int, code: int
 ) -> None:
-    fake.answers[MEMBER] = (404, {"message": "Unknown Member", "code": 10007})
+    fake.faults.answer(MEMBER, 404, {"message": "Unknown Member", "code": 10007})
     assert await role_source.roles_of(GUILD, MAYA) is None
-    fake.answers[MEMBER] = (status, {"message": "No", "code": code})
+    fake.faults.answer(MEMBER, status, {"message": "No", "code": code})
     with pytest.raises(Unreachable):
         await role_source.roles_of(GUILD, MAYA)
 
@@ -361,18 +356,15 @@ async def test_without_a_gateway_a_login_that_failed_is_made_at_the_next_questio
 ) -> None:
     with pytest.raises(Unreachable, match="Connect"):
         await role_source.roles_of(GUILD, MAYA)
-    discord = FakeDiscord()
-    discord.answers["GET /oauth2/applications/@me"] = (400, {})
-    discord.answers[MEMBER] = (200, {"user": USER, "roles": []})
-    runner = await discord.serve(somewhere)
-    with pytest.raises(Unreachable, match="HTTPException"):
-        await role_source.roles_of(GUILD, MAYA)
-    discord.answers["GET /oauth2/applications/@me"] = (200, APPLICATION)
-    assert await role_source.roles_of(GUILD, MAYA) == frozenset()
-    await runner.cleanup()
+    async with LoopbackDiscord.open(port=somewhere) as discord:
+        discord.faults.answer(MEMBER, 200, {"user": USER, "roles": []})
+        discord.faults.answer("GET /oauth2/applications/@me", 400, times=1)
+        with pytest.raises(Unreachable, match="HTTPException"):
+            await role_source.roles_of(GUILD, MAYA)
+        assert await role_source.roles_of(GUILD, MAYA) == frozenset()
 
 
-async def test_without_a_gateway_a_refused_token_is_named_and_not_shown(fake: FakeDiscord) -> None:
+async def test_without_a_gateway_a_refused_token_is_named_and_not_shown(fake: LoopbackDiscord) -> None:
     async with RestRoles(SecretStr("another-fake-token")) as role_source:
         with pytest.raises(Unreachable, match="DISCORD_TOKEN: Discord does not accept it") as raised:
             await role_source.roles_of(GUILD, MAYA)
@@ -380,12 +372,25 @@ async def test_without_a_gateway_a_refused_token_is_named_and_not_shown(fake: Fa
 
 
 async def test_without_a_gateway_a_silent_discord_is_waited_for_only_so_long(
-    fake: FakeDiscord, role_source: RestRoles, monkeypatch: pytest.MonkeyPatch
+    fake: LoopbackDiscord, role_source: RestRoles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bot.chat.members.ASK_SECONDS", 0.05)
-    fake.silent = True
+    fake.faults.silence()
     with pytest.raises(Unreachable, match="TimeoutError"):
         await role_source.roles_of(GUILD, MAYA)
+
+
+async def test_a_question_given_up_in_a_global_rate_limit_shuts_nobody_out(
+    fake: LoopbackDiscord, role_source: RestRoles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake.faults.answer(MEMBER, 200, {"user": USER, "roles": []})
+    assert await role_source.roles_of(GUILD, MAYA) == frozenset()
+    fake.faults.limit(MEMBER, 0.3, everywhere=True)
+    with monkeypatch.context() as patch:
+        patch.setattr("bot.chat.members.ASK_SECONDS", 0.05)
+        with pytest.raises(Unreachable, match="TimeoutError"):
+            await role_source.roles_of(GUILD, MAYA)
+    assert await role_source.roles_of(GUILD, MAYA) == frozenset()
 
 
 # --- what it is ------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ from bot.sandbox.sandbox import Sandbox
 from bot.sandbox.whop import SimulatedWhop
 from bot.whop import gateway_for
 from bot.whop.transport import Transport
-from tests.fake_discord import TOKEN, USER, FakeDiscord
+from tests.harness.discord.server import TOKEN, LoopbackDiscord
 from tests.harness.found import only
 
 KEY = "fake-whop-key"
@@ -251,47 +251,25 @@ async def test_every_mistake_at_discord_is_told_at_once(v5: Sandbox) -> None:
 
 ROOT = Path(__file__).parents[1]
 GUILD = 104900000000000001
-# The real command, but for the address of Discord, which no setting changes.
-COMMAND = """\
-import sys, discord.http
-discord.http.Route.BASE = sys.argv.pop(1)
-from bot.cli.commands import main
-main()
-"""
 MINE = ("--prove", "user_maya", "exp_gold")
 
 
 @pytest.fixture
-async def discord_origin(unused_tcp_port: int) -> AsyncGenerator[str]:
+async def at_discord() -> AsyncGenerator[LoopbackDiscord]:
     """Serve a Discord with which the policy agrees."""
-    fake = FakeDiscord()
-    role = {"name": "Role", "position": 0, "color": 0, "hoist": False, "managed": False, "mentionable": False}
-    roles = [{**role, "id": str(GUILD + more), "permissions": "84992"} for more in (0, 20, 21, 22, 23)]
-    channel: dict[str, Any] = {"type": 0, "name": "channel", "position": 0, "permission_overwrites": []}
-    fake.answers |= {
-        f"GET /guilds/{GUILD}": (200, {"id": str(GUILD), "name": "Sunrise", "roles": roles}),
-        f"GET /guilds/{GUILD}/channels": (200, [{**channel, "id": str(GUILD + more)} for more in (10, 11)]),
-        # As for a bot without the Server Members Intent.
-        f"GET /guilds/{GUILD}/members": (403, {"message": "Missing Access", "code": 50001}),
-        f"GET /guilds/{GUILD}/members/{USER['id']}": (
-            200,
-            {"user": USER, "roles": [], "joined_at": None, "deaf": False, "mute": False, "flags": 0},
-        ),
-    }
-    runner = await fake.serve(unused_tcp_port)
-    yield f"http://127.0.0.1:{unused_tcp_port}/api/v10"
-    await runner.cleanup()
+    async with LoopbackDiscord.open(policy_for("v1")) as opened:
+        yield opened
 
 
 Check = Callable[..., Awaitable[tuple[int, str]]]
 
 
 @pytest.fixture
-def check(whop: SimulatedWhop, tmp_path: Path, discord_origin: str) -> Check:
+def check(whop: SimulatedWhop, tmp_path: Path, at_discord: LoopbackDiscord) -> Check:
     async def run(*arguments: str, generation: str = "v1") -> tuple[int, str]:
         (tmp_path / "herald.toml").write_text(policy_text(generation), encoding="utf-8")
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-c", COMMAND, discord_origin, "check", *arguments,
+            sys.executable, "-m", "tests.harness.discord.run", at_discord.origin, "{}", "check", *arguments,
             cwd=tmp_path,
             env={
                 "PYTHONPATH": str(ROOT), "PYTHONUTF8": "1", "COLUMNS": "200",

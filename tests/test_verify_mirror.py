@@ -17,9 +17,10 @@ from bot.audit.verify_mirror import Comparison, MirrorReader
 from bot.chat.channels import ChannelReader
 from bot.cli.commands import main
 from bot.errors import Unreachable, Unreadable
+from bot.policy.loading import load_policy
 from bot.sandbox.sandbox import UNDONE, Sandbox
 from bot.store import Store
-from tests.fake_discord import TOKEN, USER, FakeDiscord
+from tests.harness.discord.server import TOKEN, LoopbackDiscord
 from tests.harness.policy import audience, server
 from tests.test_audit import make_entry
 
@@ -187,12 +188,11 @@ def verify() -> int:
 
 async def test_the_command_ends_with_0_1_or_2_and_says_which_line_differs(
     tmp_path: Path,
-    unused_tcp_port: int,
+    discord_port: int,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("discord.http.Route.BASE", f"http://127.0.0.1:{unused_tcp_port}/api/v10")
     monkeypatch.setattr(sys, "argv", ["herald", "audit", "verify", "--mirror"])
     (tmp_path / ".env").write_text(f"DISCORD_TOKEN={TOKEN}\nWHOP_API_KEY=fake\nWHOP_API=v5\n")
     policy = server(audience("Gold", "prod_gold"), name="Sunrise")
@@ -207,18 +207,14 @@ async def test_the_command_ends_with_0_1_or_2_and_says_which_line_differs(
     assert written.err.startswith("Discord cannot be asked now (")
     assert written.err.count("\n") == 1
 
-    fake = FakeDiscord()
-    runner = await fake.serve(unused_tcp_port)
-    line = f"`    1` done\n-# digest {event.digest[:16]}"
-    fake.answers[f"GET /channels/{AUDIT}/messages"] = (
-        200,
-        [{"id": "104900000000000500", "author": USER, "content": line}],
-    )
-    assert await asyncio.to_thread(verify) == 1
-    said = capsys.readouterr().out
-    assert "✗ Sunrise, the audit channel: line 2: nothing shows that it was ever posted." in said
+    async with LoopbackDiscord.open(load_policy(tmp_path / "herald.toml"), port=discord_port) as discord:
+        channel = discord.guilds[GUILD].channels[AUDIT]
+        posted = discord.new_message(AUDIT, {"content": f"`    1` done\n-# digest {event.digest[:16]}"})
+        channel.messages[int(posted["id"])] = posted
+        assert await asyncio.to_thread(verify) == 1
+        said = capsys.readouterr().out
+        assert "✗ Sunrise, the audit channel: line 2: nothing shows that it was ever posted." in said
 
-    fake.answers[f"GET /channels/{AUDIT}/messages"] = (403, {"message": "Missing Access", "code": 50001})
-    assert await asyncio.to_thread(verify) == 2
-    assert f"The channel {AUDIT} could not be compared: Herald may not read it" in capsys.readouterr().err
-    await runner.cleanup()
+        channel.allowed = 0
+        assert await asyncio.to_thread(verify) == 2
+        assert f"The channel {AUDIT} could not be compared: Herald may not read it" in capsys.readouterr().err

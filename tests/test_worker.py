@@ -17,21 +17,13 @@ from bot.broadcast import Status
 from bot.clock import utc_now
 from bot.store import Access
 from bot.store.facts import STARTS
-from tests.fake_discord import FakeDiscord
+from tests.harness.discord.server import LoopbackDiscord
 from tests.harness.people import LENA
 from tests.harness.policy import GUILD, parsed
 from tests.harness.process import Cluster, Process
 from tests.harness.wire import KEY
 
 ROOT = Path(__file__).parents[1]
-# The real command, with Discord at an address of this machine.
-LAUNCHER = """
-import sys
-import discord.http
-discord.http.Route.BASE = sys.argv.pop(1)
-from bot.cli.commands import main
-main()
-"""
 # Processes of their own are started, and stopped, several times.
 pytestmark = pytest.mark.timeout(240)
 
@@ -70,7 +62,7 @@ async def worker(
     env_file.write_text("".join(f"{key}={value}\n" for key, value in lines.items()), encoding="utf-8")
     command = ("worker", "--env-file", env_file.name)
     running = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", LAUNCHER, f"http://127.0.0.1:{port}/api/v10", *command,
+        sys.executable, "-m", "tests.harness.discord.run", f"http://127.0.0.1:{port}", "{}", *command,
         cwd=cluster.folder,
         env={"PYTHONPATH": str(ROOT), "PYTHONUTF8": "1", "COLUMNS": "300"},
         stdout=PIPE,
@@ -168,9 +160,10 @@ async def test_two_workers_on_one_server_share_the_work_and_nothing_goes_out_twi
 async def test_a_token_that_discord_refuses_delays_nothing_while_the_roles_it_told_last_are_fresh(
     tmp_path: Path, unused_tcp_port: int, sqlite_url: str
 ) -> None:
-    discord = FakeDiscord()
-    runner = await discord.serve(unused_tcp_port)
-    async with open_cluster(sqlite_url, tmp_path) as cluster:
+    async with (
+        LoopbackDiscord.open(port=unused_tcp_port) as discord,
+        open_cluster(sqlite_url, tmp_path) as cluster,
+    ):
         process = await due(cluster, 1)
         old = await process.approved(approver=LENA)
         with process.store.begin() as tx:
@@ -187,7 +180,6 @@ async def test_a_token_that_discord_refuses_delays_nothing_while_the_roles_it_to
         assert len(cluster.whop.pushes) == 1
         assert "Discord could not be asked which roles Lena" in (await process.get(old.id)).reason
         assert discord.asked
-    await runner.cleanup()
 
 
 # --- in this process -------------------------------------------------------------------------------

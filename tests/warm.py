@@ -14,10 +14,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
 
-import discord.http
-
 import bot.cli.commands
 import bot.store.sqlite
+from tests.harness.discord.run import redirect
 
 PATIENCE_SECONDS = 30.0
 # Each command would read what it uses when it is called.
@@ -43,7 +42,7 @@ def _become(run: dict[str, Any]) -> NoReturn:
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         os.dup2(os.open(run[name], os.O_RDWR | os.O_CREAT | os.O_TRUNC), number)
     sys.argv = ["herald", *run["arguments"]]
-    discord.http.Route.BASE = run["discord"]
+    redirect(run["discord"])
     bot.store.sqlite.BUSY_SECONDS = 0.1
     if place := run["broken"]:
         _break(place, run["words"])

@@ -1,15 +1,15 @@
 """Members of a server and the roles they hold now, asked of Discord."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import contextmanager
 from typing import Any, Final, Self
 
 import aiohttp
 import discord
 from pydantic import SecretStr
 
-from bot.chat.connection import log_in
+from bot.chat.connection import bounded, log_in
 from bot.clock import Steady
 from bot.errors import REFUSED_BY_DISCORD, Unreachable
 from bot.notification import storable
@@ -82,11 +82,12 @@ class RestRoles:
 
     async def roles_of(self, guild_id: int, user_id: int) -> frozenset[int] | None:
         """Return the roles that someone holds now, or None if they are no member; raise Unreachable."""
-        async with _asking():
-            async with self._logging_in:
+        with _explained():
+            # A login may be called off: it has nothing yet that others share.
+            async with asyncio.timeout(ASK_SECONDS), self._logging_in:
                 if self._client.application is None:
                     await log_in(self._client, self._token.get_secret_value())
-            return await ask_roles(self._client, guild_id, user_id)
+        return await ask_roles(self._client, guild_id, user_id)
 
 
 async def ask_roles(client: discord.Client, guild_id: int, user_id: int) -> frozenset[int] | None:
@@ -94,10 +95,10 @@ async def ask_roles(client: discord.Client, guild_id: int, user_id: int) -> froz
 
     Raises Unreachable if Discord does not say so within a few seconds, or does not know the server.
     """
-    async with _asking():
+    with _explained():
         try:
             # The plain answer: what discord.py makes of it lacks the roles that its cache does not know.
-            member = await client.http.get_member(guild_id, user_id)
+            member = await bounded(client.http.get_member(guild_id, user_id), ASK_SECONDS)
         except discord.NotFound as error:
             if error.code == _UNKNOWN_MEMBER:
                 return None
@@ -111,8 +112,8 @@ async def ask_members(client: discord.Client, guild_id: int) -> Sequence[Actor]:
     while True:
         after = found[-1].id if found else None
         # A large server's list takes longer than any one answer may.
-        async with _asking():
-            page = await client.http.get_members(guild_id, MEMBERS_PAGE, after)
+        with _explained():
+            page = await bounded(client.http.get_members(guild_id, MEMBERS_PAGE, after), ASK_SECONDS)
         found += [_member(guild_id, one) for one in page]
         if len(page) < MEMBERS_PAGE:
             return found
@@ -134,11 +135,10 @@ def _name(shown: str) -> str:
     return storable(" ".join(shown.split()))[:100]
 
 
-@asynccontextmanager
-async def _asking() -> AsyncGenerator[None, None]:
+@contextmanager
+def _explained() -> Generator[None, None, None]:
     try:
-        async with asyncio.timeout(ASK_SECONDS):
-            yield
+        yield
     except discord.LoginFailure:
         raise Unreachable(REFUSED_BY_DISCORD) from None
     except (discord.HTTPException, discord.RateLimited, aiohttp.ClientError, OSError) as error:
@@ -148,7 +148,9 @@ async def _asking() -> AsyncGenerator[None, None]:
 def actor_of(interaction: discord.Interaction[Any]) -> Actor:
     """Return who acts, with the roles that Discord says they hold at this moment."""
     user = interaction.user
-    roles = [role.id for role in user.roles] if isinstance(user, discord.Member) else []
+    # As they came with the interaction: `roles` lacks those that the library's cache does not know, which are
+    # all of them while the server is unavailable.
+    roles: Iterable[int] = user._roles if isinstance(user, discord.Member) else ()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
     return Actor(
         id=user.id,
         name=_name(user.display_name),
