@@ -1,6 +1,7 @@
 """Cards, modals and lines keep within Discord's limits, and show what people typed, harmless and exact."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import SimpleNamespace
@@ -42,8 +43,10 @@ from cogs.presses import PRESSES
 from cogs.template import draw_template
 from cogs.text import clip, fitting, plain, reveal, shorten, units
 from cogs.writing import BlanksModal, ComposeModal, PhoneModal
+from tests.harness import policy
 from tests.harness.discord.limits import broken_limits, embed_texts
 from tests.harness.found import only
+from tests.harness.policy import ONE, parsed, rules, server
 
 NOW = datetime(2026, 11, 23, 9, 41, tzinfo=UTC)
 GUILD = 10490000000000000001 // 10
@@ -729,3 +732,49 @@ def test_every_step_has_spoken_words() -> None:
 
 def test_every_echoed_step_has_a_sentence(scene: Scene) -> None:
     assert len({scene.cards.echo(scene.broadcast(), step).content for step in ECHOED}) == len(ECHOED)
+
+
+# --- what is said, and when it is not ---------------------------------------------------------------
+
+
+def approvals_field(status: Status, approvals: Sequence[Approval]) -> str | None:
+    """Return what stands about approvals on the card of a broadcast that needs one."""
+    scene = Scene.make("v1", "plain")
+    scene.lifecycle.policy = parsed()
+    broadcast = scene.broadcast(status, guild_id=policy.GUILD, audience="One", approvals=tuple(approvals))
+    embeds = scene.cards.review(broadcast, [], current=True).embeds
+    fields = [field for embed in embeds for field in embed.fields]
+    return only([one.value for one in fields if (one.name or "").startswith("Approvals")])
+
+
+@pytest.mark.parametrize("step", sorted(ECHOED))
+def test_an_author_reads_the_reason_unless_the_sentence_says_it_already(step: Step) -> None:
+    scene = Scene.make("v1", "plain")
+    quoted = scene.cards.echo(scene.broadcast(reason="Too loud"), step).content
+    assert ("\n> Too loud" in quoted) is (step not in (Step.STOP, Step.EXPIRE))
+    assert ">" not in scene.cards.echo(scene.broadcast(reason=""), step).content.partition("\n")[2]
+
+
+def test_a_card_tells_how_many_more_are_needed_only_while_they_are_asked_for() -> None:
+    lena = Approval(approver=Person(7, "Lena"), at=NOW)
+    assert (approvals_field(Status.REVIEW, ()) or "").startswith("1 more needed, from ")
+    assert "more needed" not in (approvals_field(Status.REVIEW, [lena]) or "")
+    assert approvals_field(Status.HELD, ()) == "none"
+
+
+@pytest.mark.parametrize(("window", "said"), [("119s", "119 seconds"), ("2m", "2 minutes")])
+def test_a_span_is_told_in_seconds_until_it_is_two_minutes(window: str, said: str) -> None:
+    scene = Scene.make("v1", "plain")
+    scene.lifecycle.policy = parsed(server(ONE, rules=rules(undo=window)))
+    broadcast = scene.broadcast(guild_id=policy.GUILD, audience="One", approvals=())
+    assert f"and {said} have passed" in scene.cards.confirmation(broadcast)
+
+
+def test_what_was_cancelled_says_why_if_it_is_known() -> None:
+    scene = Scene.make("v1", "plain")
+    for reason, said in (
+        ("Lena: too loud.", "It will not go out; Lena: too loud."),
+        ("", "It will not go out."),
+    ):
+        shown = scene.cards.review(scene.broadcast(Status.CANCELLED, reason=reason), [], current=True)
+        assert said in (shown.embeds[0].description or "").splitlines()
