@@ -221,6 +221,13 @@ async def test_a_change_of_one_touches_no_other(store: Store, change: str) -> No
     assert found == expected
 
 
+async def test_a_step_writes_down_when_it_was_taken(store: Store) -> None:
+    with store.begin() as tx:
+        after = tx.broadcasts.change(broadcast(tx), status=Status.APPROVED, at=LATER)
+        assert broadcast(tx) == after
+        assert broadcast(tx).updated_at == LATER
+
+
 async def test_a_lost_card_is_forgotten_alone(store: Store) -> None:
     with store.begin() as tx:
         for one in tx.outbox.cards_to_draw(NOW, limit=9):
