@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 import pytest
-from playwright.async_api import Page, async_playwright
+from playwright.async_api import Page, async_playwright, expect
 
 ARGUMENTS = [
     "--headless",
@@ -18,6 +18,10 @@ ARGUMENTS = [
     "--disable-sync",
 ]
 
+# Nothing takes that long, except where other tests keep the processors busy.
+PATIENCE_MS = 15_000
+expect.set_options(timeout=PATIENCE_MS)
+
 
 @asynccontextmanager
 async def open_page(*, width: int = 1280, height: int = 900) -> AsyncGenerator[Page, None]:
@@ -28,6 +32,8 @@ async def open_page(*, width: int = 1280, height: int = 900) -> AsyncGenerator[P
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=found, args=ARGUMENTS)
         try:
-            yield await browser.new_page(viewport={"width": width, "height": height})
+            page = await browser.new_page(viewport={"width": width, "height": height})
+            page.set_default_timeout(PATIENCE_MS)
+            yield page
         finally:
             await browser.close()

@@ -71,6 +71,8 @@ class ChannelPage(simcord.Preview):
         return self._closed
 
     def _publish(self, page: Any, **reason: Any) -> None:
+        # SimCord tells the time of the last refresh: "in 13 seconds" of an undo window of ten.
+        self._advance_presentation_time()
         super()._publish(page, **reason)
         self._shown.append((page.id, page.revision, page.snapshot["messages"]))
 

@@ -41,3 +41,18 @@ if (wanted) {
   });
   filled.observe(picker, { childList: true });
 }
+
+// What comes is followed by whoever reads the end; SimCord lets go of it as soon as the composer grows.
+const NEAR = 300;
+const timeline = document.getElementById("channel-timeline");
+let newest = null;
+let follows = true;
+timeline.addEventListener("scroll", () => {
+  follows = timeline.scrollHeight - timeline.scrollTop - timeline.clientHeight < NEAR;
+});
+new MutationObserver(() => {
+  const last = [...timeline.querySelectorAll("[data-message-id]")].at(-1)?.dataset.messageId;
+  if (last === newest) return;
+  newest = last;
+  if (follows) requestAnimationFrame(() => { timeline.scrollTop = timeline.scrollHeight; });
+}).observe(timeline, { childList: true, subtree: true });
