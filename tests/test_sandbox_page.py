@@ -263,3 +263,17 @@ async def test_what_is_shown_after_a_press_tells_the_time_of_the_press(counted: 
     await counted.press()
     await counted.tab.read()
     assert counted.tab.state["profile"]["presentationTime"] == counted.pages.world.env.now().isoformat()
+
+
+async def test_a_channel_is_opened_while_the_clock_steps(
+    counted: Counted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = HeldClock.on(monkeypatch)
+    step = asyncio.create_task(counted.pages.step())
+    await held.begun.wait()
+    opening = asyncio.create_task(counted.pages.show("audit"))
+    await counted.tab.read()
+    held.ended.set()
+    tab = await Tab.open(counted.tab.session, await opening)
+    await step
+    assert tab.state["channel"]["name"] == "audit"
