@@ -18,7 +18,7 @@ from bot.broadcast import Broadcast
 from bot.errors import Refused
 from bot.notification import Notification, Text
 from bot.permissions import Action, Actor
-from bot.service import Service
+from bot.service import PAGE, Service
 from tests.harness.people import CHANNEL, GUILD, submitted
 from tests.harness.policy import AUDIT
 from tests.harness.statements import counted
@@ -91,7 +91,7 @@ CASES: Final[Mapping[str, Case]] = {
     "stop": Case(_approved, lambda service, one: service.stop(_press(OMAR), one.id, revision=1)),
     "cancel": Case(_draft, lambda service, one: service.cancel(_press(MAYA), one.id, revision=1)),
     "show": Case(_review, lambda service, one: service.look(OMAR, one.id)),
-    f"list of {LISTED}": Case(_review, lambda service, _: service.queue(OMAR)),
+    f"page of {PAGE}, of {LISTED}": Case(_review, lambda service, _: service.queue(OMAR)),
     "keystroke of autocomplete": Case(_review, lambda service, _: service.suggestions(OMAR)),
     "page of the record": Case(
         _review, lambda service, _: service.audit(AUDITOR, Search(guild_id=GUILD, person=MAYA.id))

@@ -7,14 +7,14 @@ from typing import Any, Final, Self
 import discord
 from typing_extensions import override
 
-from bot.audit.chain import Event
 from bot.audit.search import Search
 from bot.chat.answers import fail
 from bot.chat.client import HeraldBot, Interaction
 from bot.chat.members import actor_of
-from cogs.cards import Cards, cards_of
+from bot.service import LISTED
+from cogs.cards import cards_of
 from cogs.embeds import DESCRIPTION_LIMIT
-from cogs.text import fitting, units
+from cogs.text import first_of
 
 # So many characters of an audience's hash tell it from all others of a server.
 _KEY: Final = 8
@@ -80,25 +80,17 @@ def audience_key(name: str) -> str:
     return hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:_KEY]
 
 
-def page(cards: Cards, events: list[Event]) -> tuple[str, int]:
-    """Return as many of the lines as Discord shows, and how many these are: one at least."""
-    lines = [cards.audit(event).content for event in events]
-    count = 1
-    while count < len(lines) and units("\n".join(lines[: count + 1])) <= DESCRIPTION_LIMIT:
-        count += 1
-    return fitting(lines[:count], DESCRIPTION_LIMIT, between="\n"), count
-
-
 async def show_record(interaction: Interaction, search: Search, *, before: int | None = None) -> None:
     """Put a page of what was found where the deferred answer stands; only whoever asked sees it."""
     events = await interaction.client.service.audit(actor_of(interaction), search, before=before)
     view = discord.ui.View(timeout=None)
     embed = discord.Embed(title="The record", description="No line fits what you look for.")
     if events:
-        embed.description, count = page(cards_of(interaction.client), events)
-        last = events[count - 1].sequence
-        if len(events) > count:
-            view.add_item(PageButton.of(search, before=last))
+        cards = cards_of(interaction.client)
+        lines = first_of([cards.audit(one).content for one in events], DESCRIPTION_LIMIT, most=LISTED)
+        embed.description = "\n".join(lines)
+        if len(events) > len(lines):
+            view.add_item(PageButton.of(search, before=events[len(lines) - 1].sequence))
     if before is not None:
         view.add_item(PageButton.of(search, before=0))
     await interaction.edit_original_response(embed=embed, view=view)

@@ -19,13 +19,13 @@ from bot.lifecycle import Lifecycle
 from bot.notification import HIDDEN
 from bot.permissions import Action, Actor, approvers
 from bot.policy.model import Policy
-from bot.service import Standing
+from bot.service import PAGE, Standing
 from cogs.buttons import EDIT_PHONE, ActionButton, buttons
 from cogs.embeds import CONTENT_LIMIT, FIELD_LIMIT, FIELD_NAMES, KEPT, field_value, fitted
 from cogs.lines import line_of, trouble_of
 from cogs.situation import moment, offered, situation
 from cogs.template import draw_template
-from cogs.text import fitting, inline, length_note, plain, shorten
+from cogs.text import clip, first_of, fitting, inline, length_note, plain, shorten, units
 
 COLOURS: Final[Mapping[Status, discord.Colour]] = MappingProxyType(
     {
@@ -152,11 +152,15 @@ class Cards:
 
     def thaw(self, freeze: Freeze, waiting: Sequence[Broadcast]) -> Rendered:
         """Ask whether to lift a freeze, and show what would go out then."""
-        lines = [f"❄️ {inline(describe(freeze))}", "**What goes out once it is lifted:**"]
-        lines += [f"{self.brief(one)} · due {moment(one.due_at, 'R')}" for one in waiting] or ["nothing"]
+        above = [clip(f"❄️ {inline(describe(freeze))}", FIELD_LIMIT), "**What goes out once it is lifted:**"]
+        more = "-# … and older ones: `/notify queue` lists them all"
+        room = CONTENT_LIMIT - sum(units(line) + 1 for line in (*above, more))
+        due = [f"{self.brief(one)} · due {moment(one.due_at, 'R')}" for one in waiting] or ["nothing"]
+        lines = first_of(due, room, most=PAGE)
+        below = [more] if len(due) > len(lines) else []
         view = discord.ui.View(timeout=None)
         view.add_item(ActionButton(Action.UNFREEZE, 0, 0))
-        return Rendered(content=fitting(lines, CONTENT_LIMIT, between="\n"), view=view)
+        return Rendered(content="\n".join([*above, *lines, *below]), view=view)
 
     def echo(self, broadcast: Broadcast, step: Step) -> Rendered:
         """Tell the author where they composed; the card has the words, this only says what happened."""

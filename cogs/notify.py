@@ -7,25 +7,21 @@ import discord
 from discord import app_commands
 from discord.ext import commands
 
-from bot.broadcast import Broadcast
 from bot.chat.client import HeraldBot, Interaction
 from bot.chat.members import actor_of
 from bot.errors import Unreachable
 from bot.freeze import describe
 from bot.notification import reveal
 from bot.permissions import Action
-from bot.service import Standing
+from bot.service import LISTED, Standing
 from cogs.audit import show_record
-from cogs.buttons import OPEN, ActionButton
 from cogs.cards import cards_of, show
+from cogs.lists import show_list
 from cogs.template import show_template
-from cogs.text import fitting, inline, plain, shorten, units
+from cogs.text import fitting, inline, plain, shorten
 from cogs.writing import ComposeModal
 
 Choice = app_commands.Choice[str]
-MOST_CHOICES = 25
-MOST_BUTTONS = 10
-MESSAGE_LIMIT = 2000
 
 
 @app_commands.guild_only()
@@ -63,36 +59,19 @@ class Notify(
     async def drafts(self, interaction: Interaction) -> None:
         """Open your own drafts again."""
         await interaction.response.defer(ephemeral=True, thinking=True)
-        await _answer_list(
-            interaction,
-            await self._service.drafts(actor_of(interaction)),
-            title="Your drafts",
-            empty="You have no drafts. `/notify compose` starts one.",
-        )
+        await show_list(interaction, "drafts")
 
     @app_commands.command()
     async def queue(self, interaction: Interaction) -> None:
         """See what waits for approval, for its time or for a decision."""
         await interaction.response.defer(ephemeral=True, thinking=True)
-        freeze, _ = await self._service.frozen(actor_of(interaction))
-        await _answer_list(
-            interaction,
-            await self._service.queue(actor_of(interaction)),
-            title="Under way",
-            above=f"❄️ {inline(describe(freeze))}" if freeze else "",
-            empty="Nothing waits for anybody.",
-        )
+        await show_list(interaction, "queue")
 
     @app_commands.command()
     async def history(self, interaction: Interaction) -> None:
         """See what was sent, failed or was cancelled."""
         await interaction.response.defer(ephemeral=True, thinking=True)
-        await _answer_list(
-            interaction,
-            await self._service.history(actor_of(interaction)),
-            title="The latest broadcasts that ended",
-            empty="Nothing was sent yet.",
-        )
+        await show_list(interaction, "history")
 
     @app_commands.command()
     @app_commands.describe(broadcast="Its number, such as 12")
@@ -226,27 +205,6 @@ class Notify(
         return _matching(typed, named)
 
 
-async def _answer_list(
-    interaction: Interaction, found: list[Broadcast], *, title: str, empty: str, above: str = ""
-) -> None:
-    first = [above] if above else []
-    if not found:
-        await interaction.edit_original_response(content="\n".join([*first, empty]))
-        return
-    cards = cards_of(interaction.client)
-    lines = [*first, f"**{title}**"]
-    view = discord.ui.View(timeout=None)
-    for broadcast in found:
-        line = cards.brief(broadcast)
-        if sum(units(one) + 1 for one in lines) + units(line) > MESSAGE_LIMIT - 50:
-            lines.append("-# … and older ones")
-            break
-        lines.append(line)
-        if len(view.children) < MOST_BUTTONS:
-            view.add_item(ActionButton(OPEN, broadcast.id, broadcast.revision))
-    await interaction.edit_original_response(content="\n".join(lines), view=view)
-
-
 def _spoken(standing: Standing) -> str:
     return "approved" if standing.is_approved else f"{len(standing.approvals)} of {standing.needed} approvals"
 
@@ -255,7 +213,7 @@ def _matching(typed: str, named: Iterable[tuple[str, str]]) -> list[Choice]:
     wanted = typed.casefold().strip()
     found = ((name, value) for name, value in named if wanted in name.casefold())
     choices = (Choice(name=shorten(reveal(name), 100), value=value) for name, value in found)
-    return [choice for choice, _ in zip(choices, range(MOST_CHOICES), strict=False)]
+    return [choice for choice, _ in zip(choices, range(LISTED), strict=False)]
 
 
 def _number(typed: str) -> int | None:

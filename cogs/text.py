@@ -66,6 +66,16 @@ def fitting(parts: Sequence[str], limit: int, *, between: str) -> str:
     return between.join([*kept, *([f"… and {rest} more"] if rest else [])])
 
 
+def first_of(lines: Sequence[str], limit: int, *, most: int) -> list[str]:
+    """Return as many of the lines, `most` at most, as fit into `limit` units: one at least."""
+    kept = [clip(lines[0], limit)]
+    for line in lines[1:most]:
+        if units("\n".join([*kept, line])) > limit:
+            break
+        kept.append(line)
+    return kept
+
+
 def _first(text: str, limit: int) -> str:
     return text.encode("utf-16-le", "surrogatepass")[: 2 * limit].decode("utf-16-le", "ignore")
 

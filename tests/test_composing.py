@@ -13,7 +13,7 @@ from bot.broadcast import Broadcast
 from bot.notification import Notification, Text
 from bot.permissions import Actor
 from bot.sandbox.sandbox import Sandbox, answer, readable, response
-from bot.service.gate import LISTED
+from bot.service import LISTED, PAGE
 from tests.conftest import OpenSandbox
 from tests.harness.found import only
 
@@ -201,19 +201,18 @@ async def test_a_number_that_is_none_is_answered_with_what_to_type(sandbox: Sand
     assert answer(missing) == "There is no broadcast #99 here that you can see."
 
 
-async def test_every_list_has_its_newest_twenty_five_and_all_while_there_are_no_more(v5: Sandbox) -> None:
+async def test_every_list_has_a_page_of_its_newest_and_one_more_if_there_is_another_page(
+    v5: Sandbox,
+) -> None:
     service, maya = v5.herald.service, v5.actor("Maya")
     words = Notification(topic="announcements", all=Text(subject="We are live", content="Come in"))
 
     async def numbers(wanted: Callable[[Actor], Awaitable[list[Broadcast]]]) -> list[int]:
         return [one.id for one in await wanted(maya)]
 
-    for _ in range(LISTED):
+    for _ in range(PAGE + 2):
         await service.compose(maya, audience="Gold members", notification=words, channel_id=1)
-    everything = [*range(LISTED, 0, -1)]
-    assert await numbers(service.drafts) == everything
-    await service.compose(maya, audience="Gold members", notification=words, channel_id=1)
-    newest = [number + 1 for number in everything]
+    newest = [*range(PAGE + 2, 1, -1)]
     assert await numbers(service.drafts) == newest
 
     for list_of, step in ((service.queue, service.submit), (service.history, service.cancel)):
@@ -222,10 +221,11 @@ async def test_every_list_has_its_newest_twenty_five_and_all_while_there_are_no_
         assert await numbers(list_of) == newest
         await step(maya, 1, revision=1)
         assert await numbers(list_of) == newest
+        assert [one.id for one in await list_of(maya, before=3)] == [2, 1]
 
     record = [event.sequence for event in await service.audit(v5.actor("Ada"), Search())]
-    lines = 3 * (LISTED + 1)
-    assert record == [*range(lines, lines - LISTED, -1)]
+    lines = 3 * (PAGE + 2)
+    assert record == [*range(lines, lines - LISTED - 1, -1)]
 
 
 async def test_queue_and_history_show_where_things_stand(sandbox: Sandbox) -> None:

@@ -17,11 +17,13 @@ from bot.sandbox.sandbox import Sandbox, answer, response
 from bot.store import Access
 from cogs.audit import PageButton
 from cogs.buttons import LOOKS, ActionButton
+from cogs.lists import ListButton
 from tests.conftest import OpenSandbox
 from tests.harness.found import last
 
 BUTTON = ActionButton.__discord_ui_compiled_template__
 PAGE = PageButton.__discord_ui_compiled_template__
+LIST = ListButton.__discord_ui_compiled_template__
 
 
 async def everything(sandbox: Sandbox) -> list[Any]:
@@ -53,6 +55,8 @@ INVENTED = [
     f"herald:approve:{10**18}:1", f"herald:approve:1:{10**9}", "herald:approve:0x1:1", "herald::1:1",
     "record:0:::::", "record:0:1:2:3:4:5:6", "record:0::2026-11-23T09:41::1:", "record:0::::1:XYZ",
     "record:0:::abcd1234::", f"record:{10**15}:::::", "record:0:'; DROP TABLE facts; --::::",
+    "list:drafts", "list:drafts:", "list:drafts:-1", "list:drafts:0:1", f"list:drafts:{10**18}", "list::0",
+    "list:templates:0", "list:Queue:0", "list:queue:٣", "list:queue:0 OR 1=1",
 ]  # fmt: skip
 
 
@@ -60,12 +64,13 @@ INVENTED = [
 def test_an_id_that_herald_would_not_write_is_no_button_of_its(custom_id: str) -> None:
     assert BUTTON.fullmatch(custom_id) is None
     assert custom_id == "record:0:::::" or PAGE.fullmatch(custom_id) is None
+    assert LIST.fullmatch(custom_id) is None
 
 
-@given(st.from_regex(BUTTON, fullmatch=True) | st.from_regex(PAGE, fullmatch=True))
+@given(st.one_of([st.from_regex(one, fullmatch=True) for one in (BUTTON, PAGE, LIST)]))
 def test_whatever_is_taken_for_a_button_is_bounded_and_holds_no_words(custom_id: str) -> None:
     assert len(custom_id) <= 100
-    assert re.fullmatch(r"(herald|record):[0-9A-Za-z_:-]*", custom_id)
+    assert re.fullmatch(r"(herald|list|record):[0-9A-Za-z_:-]*", custom_id)
 
 
 async def test_a_stranger_who_forges_a_button_changes_nothing_and_learns_nothing(v5: Sandbox) -> None:

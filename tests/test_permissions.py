@@ -16,6 +16,7 @@ from bot.errors import HeraldError, Refused
 from bot.permissions import PERMISSIONS, Action, Actor
 from bot.sandbox.sandbox import Sandbox
 from cogs.buttons import LOOKS
+from cogs.lists import LISTS
 from cogs.modals import REASONED as ASKED_WHY
 from tests.harness.found import only
 from tests.permissions.__main__ import PAGE
@@ -269,9 +270,10 @@ async def test_every_command_button_and_form_stands_in_it(v5: Sandbox) -> None:
     offered = v5.person("Maya").available_commands(v5.channel("moderators"))
     assert {one for one in SURFACES if one.startswith("/")} == {f"/{name}" for name in offered}
     buttons = {one.removeprefix("button ") for one in SURFACES if one.startswith("button ")}
+    assert {f"page of {name}" for name in LISTS} <= SURFACES
     assert buttons == set(LOOKS) == set(v5.herald.client.presses)
-    # The buttons above are of the one class, and those that turn a page of the record of the other.
-    assert classes(discord.ui.DynamicItem) == {"ActionButton", "PageButton"}
+    # The buttons above are of the one class, and those that turn a page of a list or of the record of others.
+    assert classes(discord.ui.DynamicItem) == {"ActionButton", "ListButton", "PageButton"}
     forms = {one.split()[0] for one in SURFACES if one.split()[0].endswith("Modal")}
     assert forms == classes(discord.ui.Modal) - {"HeraldModal"}
     reasons = {one.removeprefix("ReasonModal ") for one in SURFACES if one.startswith("ReasonModal ")}

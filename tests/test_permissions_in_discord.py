@@ -16,6 +16,7 @@ from bot.sandbox.whop import Fault
 from bot.store import Access
 from cogs.audit import PageButton
 from cogs.buttons import LOOKS, ActionButton
+from cogs.lists import LISTS, ListButton
 from tests.harness.found import only
 from tests.permissions.table import DOOR, NO_SUCH, OLD_CARD, TABLE
 from tests.permissions.ways import WAYS
@@ -49,12 +50,13 @@ async def forged(sandbox: Sandbox, *custom_ids: str, where: Any = None) -> disco
 def ids(number: int = 1, revision: int = 1) -> list[str]:
     """Return the custom_ids of all buttons that there are."""
     page = PageButton.of(EVERYTHING, before=0).item.custom_id or ""
-    return [*(ActionButton(action, number, revision).item.custom_id or "" for action in LOOKS), page]
+    pages = [*(ListButton(name, 7).item.custom_id or "" for name in LISTS), page]
+    return [*(ActionButton(action, number, revision).item.custom_id or "" for action in LOOKS), *pages]
 
 
 def row_of(custom_id: str) -> Any:
     kind, action, *_ = custom_id.split(":")
-    return WHAT["page button" if kind == "record" else f"button {action}"]
+    return WHAT[{"record": "page button", "list": f"page of {action}"}.get(kind, f"button {action}")]
 
 
 async def record(sandbox: Sandbox, guild: int | None = None) -> Sequence[Event]:

@@ -94,9 +94,19 @@ ASKED: Final[dict[str, Callable[[Transaction], object]]] = {
     "one broadcast": lambda tx: tx.broadcasts.find(7),
     "what is due": lambda tx: tx.broadcasts.due(NOW, limit=100),
     "reviews that expired": lambda tx: tx.broadcasts.expired(NOW, limit=100),
-    "the queue": lambda tx: tx.broadcasts.in_status(GUILD, sorted(OPEN), limit=25),
-    "the history": lambda tx: tx.broadcasts.in_status(GUILD, [Status.SENT, Status.FAILED], limit=25),
-    "drafts": lambda tx: tx.broadcasts.of_author(GUILD, 7, Status.DRAFT, limit=25),
+    "the queue": lambda tx: tx.broadcasts.in_status(GUILD, sorted(OPEN), limit=11),
+    "an old page of the queue": lambda tx: tx.broadcasts.in_status(GUILD, sorted(OPEN), before=9, limit=11),
+    "the history": lambda tx: tx.broadcasts.in_status(GUILD, [Status.SENT, Status.FAILED], limit=11),
+    "an old page of the history": lambda tx: tx.broadcasts.in_status(
+        GUILD, [Status.SENT, Status.FAILED], before=50, limit=11
+    ),
+    "a middle page of the history": lambda tx: tx.broadcasts.in_status(
+        GUILD, [Status.SENT, Status.FAILED], before=ROWS // 2, limit=11
+    ),
+    "drafts": lambda tx: tx.broadcasts.of_author(GUILD, 7, Status.DRAFT, limit=11),
+    "a middle page of drafts": lambda tx: tx.broadcasts.of_author(
+        GUILD, 7, Status.DRAFT, before=ROWS // 2, limit=11
+    ),
     "a broadcast's deliveries": lambda tx: tx.deliveries.of(7),
     "whether a broadcast is under way": lambda tx: tx.deliveries.is_under_way(7),
     "what became of a broadcast": lambda tx: tx.deliveries.results(7),

@@ -10,6 +10,7 @@ from bot.errors import Refused
 from bot.notification import Notification, Text
 from bot.permissions import Actor
 from bot.sandbox.sandbox import UNDONE, Sandbox
+from bot.service import PAGE
 from tests.conftest import OpenSandbox
 from tests.harness.statements import counted
 
@@ -88,7 +89,7 @@ async def test_a_list_ends_at_twenty_five_and_asks_at_most_four_times(sandbox: S
     for _ in range(26):
         await under_review(sandbox)
     with counted() as statements:
-        assert len(await sandbox.herald.service.queue(sandbox.actor("Omar"))) == 25
+        assert len(await sandbox.herald.service.queue(sandbox.actor("Omar"))) == PAGE + 1
     assert_at_most(4, statements)
 
 

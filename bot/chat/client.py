@@ -33,7 +33,7 @@ RESTARTING: Final = "Herald is restarting; nothing was changed. Try again in a m
 discord.VoiceClient.warn_nacl = False
 discord.VoiceClient.warn_dave = False
 EXTENSIONS: Final = (
-    "cogs.cards", "cogs.modals", "cogs.presses", "cogs.audit", "cogs.mirror", "cogs.notify",
+    "cogs.cards", "cogs.modals", "cogs.presses", "cogs.audit", "cogs.lists", "cogs.mirror", "cogs.notify",
 )  # fmt: skip
 
 

@@ -11,13 +11,13 @@ from bot.lifecycle import Lifecycle
 from bot.permissions import Action, Actor, decide
 from bot.policy.model import Audience, Policy, Topic
 from bot.service import drafting, freezing, gate, lending, looking, review, templates, unknowns
-from bot.service.gate import REASON_LIMIT, Gate
+from bot.service.gate import LISTED, PAGE, REASON_LIMIT, Gate
 from bot.service.lending import Standing
 from bot.service.use_case import UseCase
 from bot.store import Store
 from bot.whop import Form
 
-__all__ = ["REASON_LIMIT", "Gate", "Service", "Standing"]
+__all__ = ["LISTED", "PAGE", "REASON_LIMIT", "Gate", "Service", "Standing"]
 
 
 class Service:
@@ -106,6 +106,11 @@ class Service:
             drafting.check_choice(self.gate, actor, audience=audience, topic=topic)
         except Refused:
             await self._may_compose(actor, audience=audience, topic=topic)
+
+    async def page_of(self, name: str, actor: Actor, *, before: int | None = None) -> Sequence[Broadcast]:
+        """Return a page of the list of that name, of the broadcasts below `before`, and one more."""
+        lists = {"drafts": self.drafts, "queue": self.queue, "history": self.history}
+        return await lists[name](actor, before=before)
 
     async def lent_to(self, broadcast: Broadcast) -> Sequence[Approval]:
         """Return the approvals that submitting the draft would let count as one."""

@@ -4,7 +4,7 @@ from bot.broadcast import Broadcast, Status
 from bot.errors import Conflict, NotAllowed
 from bot.freeze import Freeze
 from bot.permissions import Action, Actor
-from bot.service.gate import LISTED, Gate, limit, require
+from bot.service.gate import PAGE, Gate, limit, require
 from bot.store import Transaction
 
 
@@ -20,10 +20,13 @@ def freeze(tx: Transaction, gate: Gate, actor: Actor, reason: str) -> Freeze:
 
 
 def frozen(tx: Transaction, gate: Gate, actor: Actor) -> tuple[Freeze | None, list[Broadcast]]:
-    """Return the freeze over the actor's server, and what would go out if it were lifted."""
+    """Return the freeze over the actor's server, and what would go out if it were lifted, newest first.
+
+    That is a page of it at most, and one more if there is.
+    """
     gate.decide(actor, Action.LIST)
     guild = gate.server(actor).guild
-    waiting = tx.broadcasts.in_status(guild, [Status.APPROVED, Status.SENDING], limit=LISTED)
+    waiting = tx.broadcasts.in_status(guild, [Status.APPROVED, Status.SENDING], limit=PAGE + 1)
     return tx.freezes.over(guild), waiting
 
 

@@ -13,7 +13,10 @@ from bot.policy.model import Server
 from bot.sentences import listed
 from bot.store import Transaction
 
+# So many choices Discord offers while somebody types, and so many lines of the record are a page of it.
 LISTED: Final = 25
+# So many broadcasts are a page of a list, each with its button; one more is read, to know of another page.
+PAGE: Final = 10
 REASON_LIMIT: Final = 500
 
 

@@ -9,7 +9,7 @@ from bot.delivery import Delivery
 from bot.errors import Conflict, NotFound
 from bot.lifecycle import describe_state
 from bot.permissions import Action, Actor, approvers, decide
-from bot.service.gate import LISTED, Gate
+from bot.service.gate import LISTED, PAGE, Gate
 from bot.store import Transaction
 
 _HISTORY = [*sorted(ENDED), Status.UNKNOWN]
@@ -28,20 +28,21 @@ def _visible(tx: Transaction, gate: Gate, actor: Actor, broadcast_id: int) -> Br
     return broadcast
 
 
-def drafts(tx: Transaction, gate: Gate, actor: Actor) -> list[Broadcast]:
-    """Return the actor's own drafts, newest first."""
+def drafts(tx: Transaction, gate: Gate, actor: Actor, *, before: int | None = None) -> list[Broadcast]:
+    """Return a page of the actor's own drafts, newest first, and one more if there is another page."""
     gate.decide(actor, Action.COMPOSE)
-    return tx.broadcasts.of_author(gate.server(actor).guild, actor.id, Status.DRAFT, limit=LISTED)
+    guild_id = gate.server(actor).guild
+    return tx.broadcasts.of_author(guild_id, actor.id, Status.DRAFT, before=before, limit=PAGE + 1)
 
 
-def queue(tx: Transaction, gate: Gate, actor: Actor) -> list[Broadcast]:
-    """Return what waits for people or for its time, newest first."""
-    return _listed(tx, gate, actor, sorted(OPEN))
+def queue(tx: Transaction, gate: Gate, actor: Actor, *, before: int | None = None) -> list[Broadcast]:
+    """Return a page of what waits for people or for its time, newest first, and one more if there is."""
+    return _listed(tx, gate, actor, sorted(OPEN), before)
 
 
-def history(tx: Transaction, gate: Gate, actor: Actor) -> list[Broadcast]:
-    """Return what was sent, failed or cancelled, newest first."""
-    return _listed(tx, gate, actor, _HISTORY)
+def history(tx: Transaction, gate: Gate, actor: Actor, *, before: int | None = None) -> list[Broadcast]:
+    """Return a page of what was sent, failed or cancelled, newest first, and one more if there is."""
+    return _listed(tx, gate, actor, _HISTORY, before)
 
 
 def suggestions(tx: Transaction, gate: Gate, actor: Actor) -> list[Broadcast]:
@@ -56,9 +57,11 @@ def suggestions(tx: Transaction, gate: Gate, actor: Actor) -> list[Broadcast]:
     return found + tx.broadcasts.in_status(server.guild, _HISTORY, limit=LISTED)
 
 
-def _listed(tx: Transaction, gate: Gate, actor: Actor, statuses: Sequence[Status]) -> list[Broadcast]:
+def _listed(
+    tx: Transaction, gate: Gate, actor: Actor, statuses: Sequence[Status], before: int | None
+) -> list[Broadcast]:
     gate.decide(actor, Action.LIST)
-    return tx.broadcasts.in_status(gate.server(actor).guild, statuses, limit=LISTED)
+    return tx.broadcasts.in_status(gate.server(actor).guild, statuses, before=before, limit=PAGE + 1)
 
 
 def who(
@@ -90,7 +93,7 @@ def searchable_audiences(tx: Transaction, gate: Gate, actor: Actor) -> list[str]
 def audit(
     tx: Transaction, gate: Gate, actor: Actor, search: Search, *, before: int | None = None
 ) -> list[Event]:
-    """Return what was found in the record of the actor's server, newest first."""
+    """Return a page of what was found in the record of the actor's server, newest first, and one more."""
     gate.decide(actor, Action.AUDIT)
     own = search.model_copy(update={"guild_id": gate.server(actor).guild})
-    return tx.audit.newest(own, before=before, limit=LISTED)
+    return tx.audit.newest(own, before=before, limit=LISTED + 1)

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any, Final, TypedDict, Unpack
 
 from sqlalchemy import (
+    ColumnElement,
     Connection,
     RowMapping,
     String,
@@ -206,21 +207,26 @@ class Broadcasts:
         self._connection.execute(delete(approvals).where(approvals.c.broadcast_id == broadcast.id))
         return _with_approvals(broadcast, ())
 
-    def of_author(self, guild_id: int, author_id: int, status: Status, *, limit: int) -> list[Broadcast]:
-        """Return an author's broadcasts in one status, newest first."""
+    def of_author(
+        self, guild_id: int, author_id: int, status: Status, *, limit: int, before: int | None = None
+    ) -> list[Broadcast]:
+        """Return an author's broadcasts in one status, newest first, of those below `before`."""
         return self._load(
             broadcasts.c.guild_id == guild_id,
             broadcasts.c.author_id == author_id,
             broadcasts.c.status == status,
+            *_older(before),
             limit=limit,
         )
 
-    def in_status(self, guild_id: int, statuses: Sequence[Status], *, limit: int) -> list[Broadcast]:
-        """Return a server's broadcasts in any of the statuses, newest first."""
+    def in_status(
+        self, guild_id: int, statuses: Sequence[Status], *, limit: int, before: int | None = None
+    ) -> list[Broadcast]:
+        """Return a server's broadcasts in any of the statuses, newest first, of those below `before`."""
         # The newest of each come from an index; only they are put in order.
         newest = [
             select(broadcasts.c.id)
-            .where(broadcasts.c.guild_id == guild_id, broadcasts.c.status == status)
+            .where(broadcasts.c.guild_id == guild_id, broadcasts.c.status == status, *_older(before))
             .order_by(broadcasts.c.id.desc())
             .limit(limit)
             .subquery()
@@ -304,6 +310,10 @@ class Broadcasts:
             .order_by(approvals.c.broadcast_id, approvals.c.at)
         ).mappings()
         return {number: list(some) for number, some in groupby(rows, key=itemgetter("broadcast_id"))}
+
+
+def _older(before: int | None) -> list[ColumnElement[bool]]:
+    return [] if before is None else [broadcasts.c.id < before]
 
 
 _STANDING: Final = sorted(set(Status) - ENDED)

@@ -54,7 +54,7 @@ _FORMS: Final[Mapping[str, str]] = MappingProxyType(
         "NameModal": "typing the audience's name in the form",
         "NameModal of a template": "typing the audience's name in the form",
         "BlanksModal": "submitting the form for the blanks",
-        "page button": "the buttons **Older** and **Newest**",
+        "page": "the buttons **Older** and **Newest**",
     }
 )
 _EXAMPLE: Final = {
