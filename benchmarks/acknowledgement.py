@@ -82,7 +82,9 @@ async def _herald(data: Path, times: int) -> AsyncGenerator[tuple[simcord.Env, d
             {
                 FORM: [compose] * times,
                 f"{LIST}: /notify queue": [partial(omar.slash, place, "notify queue")] * times,
-                f"{FORM}: Submit": [partial(maya.click, card, label="Submit") for card in drafts],
+                f"{FORM}: Ask for approval": [
+                    partial(maya.click, card, label="Ask for approval") for card in drafts
+                ],
                 f"{PRESS}: Approve": [partial(omar.click, card, label="Approve") for card in waiting],
             },
         )

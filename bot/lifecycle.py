@@ -18,6 +18,7 @@ from bot.template import skeleton
 from bot.value import Person
 from bot.whop import WhopGateway
 
+REASON_LIMIT: Final = 500
 # A refusal is as long as this in the record, whatever it lists.
 DETAIL_LIMIT: Final = 1000
 CHANGED: Final = "what it would send is no longer what was approved: the policy or the address has changed"
@@ -104,9 +105,26 @@ class Lifecycle:
         after = tx.broadcasts.change(before, status=status, at=now, **changes)
         if after is None:
             raise Conflict(describe_state(tx.broadcasts.get(before.id)))
+        self._show(tx, after, step, actor, action or step.value, detail)
+        return after
+
+    def explain(
+        self, tx: Transaction, before: Broadcast, step: Step, *, actor: Person, detail: str, reason: str
+    ) -> Broadcast:
+        """Say afterwards why a step was taken, where it led; raise Conflict if something has followed."""
+        after = tx.broadcasts.change(before, status=before.status, at=self._clock(), reason=reason)
+        if after is None:
+            raise Conflict(describe_state(tx.broadcasts.get(before.id)))
+        self._show(tx, after, step, actor, "said why", detail)
+        return after
+
+    def _show(
+        self, tx: Transaction, after: Broadcast, step: Step, actor: Person, action: str, detail: str
+    ) -> None:
+        now = self._clock()
         # Everywhere the card before the record: two that wait for each other would both be refused.
         tx.outbox.redraw_card(after.id, at=now)
-        self.note(tx, after, actor, action or step.value, detail)
+        self.note(tx, after, actor, action, detail)
         if step in ECHOED and actor.id != after.author.id:
             tx.outbox.add_post(
                 PostKind.ECHO,
@@ -116,7 +134,6 @@ class Lifecycle:
                 broadcast_id=after.id,
                 at=now,
             )
-        return after
 
     def note_retry(self, tx: Transaction, broadcast: Broadcast, detail: str) -> None:
         """Write into the record what happened to an attempt that will be repeated."""
@@ -135,16 +152,19 @@ class Lifecycle:
             and self.fingerprint(server, broadcast.audience, broadcast.notification) == broadcast.fingerprint
         )
 
-    def freeze(self, tx: Transaction, freeze: Freeze) -> None:
+    def freeze(self, tx: Transaction, wanted: Freeze) -> Freeze:
         """Halt sending from this transaction on, and tell everyone whom it concerns.
 
-        Raises Conflict if it is frozen already.
+        No reason keeps it from that: one too long is cut. Raises Conflict if it is frozen already.
         """
+        reason = shortened(storable(wanted.reason.strip()), REASON_LIMIT) or "no reason was given"
+        freeze = wanted.model_copy(update={"reason": reason})
         standing = tx.freezes.standing()
         if any(one.guild_id == freeze.guild_id for one in standing):
             raise Conflict(describe(first_over(standing, freeze.guild_id or 0) or freeze))
         tx.freezes.add(freeze)
         self._tell_of_freeze(tx, freeze, freeze.by, "freeze", freeze.reason)
+        return freeze
 
     def unfreeze(self, tx: Transaction, freeze: Freeze, by: Person) -> None:
         """Let sending go on; raise Conflict if someone was faster."""

@@ -15,8 +15,6 @@ SUBJECT_LIMIT: Final = 100
 CONTENT_LIMIT: Final = 1500
 SPLIT_CONTENT_LIMIT: Final = 700
 EXTRA_LIMIT: Final = 200
-# One visible character may be many code points (an emoji family is seven).
-CODE_POINT_SLACK: Final = 1.2
 # Characters that nobody sees: they turn the direction of writing around, join, part, or fill with nothing.
 # Joiners have a meaning between letters of scripts that need them and in emoji, and tags in flags.
 HIDDEN: Final = regex.compile(
@@ -107,8 +105,13 @@ def visible_length(text: str) -> int:
     return sum(1 for _ in regex.finditer(r"\X", text))
 
 
+def units(text: str) -> int:
+    """Count characters as Discord's forms and limits do, in UTF-16: most emoji are two or more."""
+    return len(text.encode("utf-16-le", "surrogatepass")) // 2
+
+
 def content_limit(field: str) -> int:
-    """Return how many visible characters fit the content of `all`, `in_app` or `mobile`."""
+    """Return how many characters, in UTF-16, fit the content of `all`, `in_app` or `mobile`."""
     return CONTENT_LIMIT if field == "all" else SPLIT_CONTENT_LIMIT
 
 
@@ -141,10 +144,9 @@ def _text_problems(field: str, text: Text) -> Sequence[str]:
 def _length_problem(name: str, value: str, limit: int) -> str | None:
     if not value.strip():
         return f"The {name} is empty."
-    if (length := visible_length(value)) > limit:
-        return f"The {name} has {length} characters; at most {limit} fit."
-    if len(value) > limit * CODE_POINT_SLACK:
-        return f"The {name} has too many combined characters (such as emoji or stacked accents)."
+    if (length := units(value)) > limit:
+        counted = "" if visible_length(value) == length else " (an emoji or a stacked accent is several)"
+        return f"The {name} has {length} characters{counted}; at most {limit} fit."
     if len(HIDDEN.findall(value)) > HIDDEN_LIMIT:
         return f"The {name} has more than {HIDDEN_LIMIT} invisible characters: retype it."
     if not is_storable(value):

@@ -104,7 +104,7 @@ _SPOKEN: Final[Mapping[Action, str]] = MappingProxyType(
     {
         Action.COMPOSE: "compose a broadcast",
         Action.EDIT: "edit this broadcast",
-        Action.SUBMIT: "submit this broadcast",
+        Action.SUBMIT: "ask for approval of this broadcast",
         Action.WITHDRAW: "withdraw this broadcast",
         Action.CANCEL: "cancel this broadcast",
         Action.APPROVE: "approve this broadcast",

@@ -7,12 +7,11 @@ from typing import Final
 import regex
 
 from bot.errors import NotReady
-from bot.notification import HIDDEN, Notification, Text, visible_length
+from bot.notification import HIDDEN, Notification, Text, units
 from bot.policy.model import BLANK, Template
 
 # What is typed into a blank is approved by nobody: it has to be too little to say something else.
 BLANK_LIMIT: Final = 60
-_CODE_POINTS: Final = 2 * BLANK_LIMIT
 # An address would lead customers to a place that nobody has looked at.
 _ADDRESS: Final = regex.compile(r"://|[^\W_][.。][^\W\d_]{2}")
 # Between two texts, where nothing that is typed can stand.
@@ -67,7 +66,7 @@ def _pattern(template: Template) -> "regex.Pattern[str]":
         if index % 2 == 0:
             parts.append(regex.escape(part))
         else:
-            parts.append(f"(?P={part})" if part in seen else f"(?P<{part}>[^{_SEAM}]{{1,{_CODE_POINTS}}}?)")
+            parts.append(f"(?P={part})" if part in seen else f"(?P<{part}>[^{_SEAM}]{{1,{BLANK_LIMIT}}}?)")
             seen.add(part)
     return regex.compile("".join(parts), regex.DOTALL)
 
@@ -76,7 +75,7 @@ def _problem(value: str) -> str:
     """Return what is wrong with the value of a blank, or nothing."""
     if not value.strip():
         return "is empty"
-    if visible_length(value) > BLANK_LIMIT or len(value) > _CODE_POINTS:
+    if units(value) > BLANK_LIMIT:
         return f"is too long: at most {BLANK_LIMIT} characters fit"
     if HIDDEN.search(value) or any(unicodedata.category(ch) in {"Cc", "Cs", "Zl", "Zp"} for ch in value):
         return "has a line break or an invisible character: type it on one line"

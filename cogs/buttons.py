@@ -28,13 +28,15 @@ _BLUE: Final = discord.ButtonStyle.primary
 EDIT_PHONE: Final = "edit_phone"
 OPEN: Final = "open"
 USE_TEMPLATE: Final = "use_template"
+# What asks for approval says where a template has all that is needed.
+SEND: Final = "Send…"
 
 LOOKS: Final[Mapping[str, Look]] = MappingProxyType(
     {
         Action.EDIT: Look("Edit", _GREY),
         EDIT_PHONE: Look("Phone words", _BLUE),
         OPEN: Look("Open #{number}", _GREY),
-        Action.SUBMIT: Look("Submit", _BLUE),
+        Action.SUBMIT: Look("Ask for approval", _BLUE),
         Action.CANCEL: Look("Cancel", _RED),
         Action.APPROVE: Look("Approve", _GREEN),
         Action.RETRACT: Look("Withdraw my approval", _GREY),
@@ -65,12 +67,12 @@ class ActionButton(
     The custom_id carries no authority: each press loads the broadcast and decides anew.
     """
 
-    def __init__(self, action: str, number: int, revision: int) -> None:
+    def __init__(self, action: str, number: int, revision: int, *, label: str | None = None) -> None:
         look = LOOKS.get(action)
         self.action = action
         self.number = number
         self.revision = revision
-        label = look.label.format(number=number) if look else "?"
+        label = label or (look.label.format(number=number) if look else "?")
         style = look.style if look else discord.ButtonStyle.secondary
         custom_id = f"herald:{action}:{number}:{revision}"
         super().__init__(discord.ui.Button(label=label, style=style, custom_id=custom_id))

@@ -20,7 +20,7 @@ from bot.notification import HIDDEN
 from bot.permissions import Action, Actor, approvers
 from bot.policy.model import Policy
 from bot.service import PAGE, Standing
-from cogs.buttons import EDIT_PHONE, ActionButton, buttons
+from cogs.buttons import EDIT_PHONE, SEND, ActionButton, buttons
 from cogs.embeds import CONTENT_LIMIT, FIELD_LIMIT, FIELD_NAMES, KEPT, field_value, fitted
 from cogs.lines import line_of, trouble_of
 from cogs.situation import moment, offered, situation
@@ -88,13 +88,22 @@ class Cards:
         if lacking:
             head.colour = details.colour = discord.Colour.red()
             listed = "\n".join(f"• {inline(sentence)}" for sentence in lacking)
-            head.add_field(name="Before you can submit", value=field_value(listed), inline=False)
-        self._add_approvals(details, broadcast.model_copy(update={"lent": tuple(lent)}))
-        view = buttons([Action.EDIT, *([] if lacking else [Action.SUBMIT])], broadcast)
+            head.add_field(name="Before you can ask for approval", value=field_value(listed), inline=False)
+        as_submitted = broadcast.model_copy(update={"lent": tuple(lent)})
+        self._add_approvals(details, as_submitted)
+        view = buttons([Action.EDIT], broadcast)
+        if not lacking:
+            label = None if self.asks(as_submitted) else SEND
+            view.add_item(ActionButton(Action.SUBMIT, broadcast.id, broadcast.revision, label=label))
         if broadcast.notification.all is None:
             view.add_item(ActionButton(EDIT_PHONE, broadcast.id, broadcast.revision))
         view.add_item(ActionButton(Action.CANCEL, broadcast.id, broadcast.revision))
         return Rendered(embeds=fitted(head, broadcast.notification, details), view=view)
+
+    def asks(self, as_submitted: Broadcast) -> bool:
+        """Tell whether somebody has to approve it yet before it goes out."""
+        server = self._lifecycle.server_of(as_submitted)
+        return as_submitted.agreed < server.quorum(as_submitted.audience)
 
     def review(
         self,
@@ -106,8 +115,9 @@ class Cards:
         checkable: bool = False,
         members: Sequence[Actor] | None = None,
         mirror: Condition | None = None,
+        redrawn: bool = True,
     ) -> Rendered:
-        """Draw the card for approvers.
+        """Draw the card for approvers; what is not `redrawn` names no time that it would have to count down.
 
         It is `checkable` if Whop can be asked again without pushing twice; `members` are named who could
         approve it now, where Discord tells who they are.
@@ -121,7 +131,11 @@ class Cards:
             return Rendered(embeds=[embed], view=discord.ui.View(timeout=None))
         head, details = self._frame(broadcast, f"#{broadcast.id} · {HEADLINES[broadcast.status]}")
         head.description = situation(
-            broadcast, deliveries, unchanged=self._lifecycle.is_unchanged(broadcast), checkable=checkable
+            broadcast,
+            deliveries,
+            unchanged=self._lifecycle.is_unchanged(broadcast),
+            checkable=checkable,
+            redrawn=redrawn,
         )
         if freeze is not None and broadcast.status is Status.APPROVED:
             head.description = (
@@ -155,7 +169,7 @@ class Cards:
         above = [clip(f"❄️ {inline(describe(freeze))}", FIELD_LIMIT), "**What goes out once it is lifted:**"]
         more = "-# … and older ones: `/notify queue` lists them all"
         room = CONTENT_LIMIT - sum(units(line) + 1 for line in (*above, more))
-        due = [f"{self.brief(one)} · due {moment(one.due_at, 'R')}" for one in waiting] or ["nothing"]
+        due = [f"{self.brief(one)} · due {moment(one.due_at, 'T')}" for one in waiting] or ["nothing"]
         lines = first_of(due, room, most=PAGE)
         below = [more] if len(due) > len(lines) else []
         view = discord.ui.View(timeout=None)
@@ -180,7 +194,7 @@ class Cards:
             Step.DENY: "did not go out, a teammate says",
         }[step]
         line = f"<@{broadcast.author.id}> **#{broadcast.id}** for **{inline(broadcast.audience)}** {said}."
-        if broadcast.reason and step not in {Step.STOP, Step.EXPIRE}:
+        if broadcast.reason and step is not Step.EXPIRE:
             line += f"\n> {plain(shorten(broadcast.reason, 600))}"
         line += f"\n-# proof {broadcast.proof} · {self._environment}"
         author = discord.Object(broadcast.author.id)
@@ -210,7 +224,10 @@ class Cards:
         """Return one line for a list."""
         title, when = plain(shorten(broadcast.title, 60)), moment(broadcast.updated_at, "R")
         people = f"{inline(broadcast.audience)} · {inline(broadcast.author.name)}"
-        return f"**#{broadcast.id}** {HEADLINES[broadcast.status]} · {title} · {people} · {when}"
+        headline = HEADLINES[broadcast.status]
+        if broadcast.status is Status.DRAFT and broadcast.reason.strip():
+            headline = f"↩️ Came back ({plain(shorten(broadcast.reason, 40))})"
+        return f"**#{broadcast.id}** {headline} · {title} · {people} · {when}"
 
     def confirmation(self, broadcast: Broadcast) -> str:
         """Say once more, before submitting, what approval would set off."""
@@ -222,7 +239,7 @@ class Cards:
             f"once {_people(needed)} of your team approved it and {undo} have passed in which it can be"
             " stopped"
             if needed > 0
-            else f"**{undo} after you submit it**, in which it can be stopped"
+            else f"**{undo} after you confirm it here**, in which it can be stopped"
         )
         reach = fitting(self._reach(broadcast), REACH_LIMIT, between="; ")
         again = (
@@ -361,7 +378,7 @@ async def show(interaction: Interaction, number: int) -> None:
     checkable = await interaction.client.service.can_check(broadcast)
     members = await known_members(interaction.client, broadcast.guild_id)
     shown = cards_of(interaction.client).review(
-        broadcast, deliveries, freeze=freeze, checkable=checkable, members=members
+        broadcast, deliveries, freeze=freeze, checkable=checkable, members=members, redrawn=False
     )
     await interaction.edit_original_response(embeds=shown.embeds, view=shown.view)
 

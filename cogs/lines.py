@@ -1,56 +1,14 @@
 """The record's lines, as people read them in Discord."""
 
 import re
-from collections.abc import Callable, Mapping
-from types import MappingProxyType
+from collections.abc import Callable
 from typing import Final
 
 from bot.audit.chain import SHOWN, Event
-from bot.audit.mirror import DELETED, EDITED, Condition
-from bot.broadcast import Step
-from bot.permissions import Action
-from bot.refusals import AGAIN
+from bot.audit.mirror import Condition
+from bot.audit.words import spoken
 from cogs.situation import moment
 from cogs.text import clip, inline, plain, shorten
-
-# How the record's actions are spoken in the audit channel.
-ACTIONS: Final[Mapping[str, str]] = MappingProxyType(
-    {
-        "composed": "composed",
-        Step.EDIT: "edited",
-        Step.SUBMIT: "submitted for approval",
-        Step.CANCEL: "cancelled",
-        Step.APPROVE: "approved",
-        Step.RETRACT: "withdrew the approval",
-        Step.QUORUM: "approval complete",
-        Step.WITHDRAW: "withdrawn",
-        Step.REQUEST_CHANGES: "changes asked",
-        Step.REJECT: "rejected",
-        Step.EXPIRE: "review expired",
-        Step.STOP: "stopped",
-        Step.HOLD: "held",
-        Step.RELEASE: "released for new approval",
-        Step.RETURN: "taken back to draft",
-        Step.START: "sending started",
-        Step.ACCEPTED: "accepted by Whop",
-        Step.PARTLY: "accepted by Whop in part",
-        Step.NOT_ACCEPTED: "not accepted by Whop",
-        Step.UNANSWERED: "answer unknown",
-        Step.CHECK: "asked Whop again",
-        Step.CONFIRM: "said to have gone out",
-        Step.DENY: "said not to have gone out",
-        Action.FREEZE: "froze sending",
-        Action.UNFREEZE: "lifted the freeze",
-        Action.APPROVE_TEMPLATE: "approved a template",
-        Action.RETRACT_TEMPLATE: "withdrew the approval of a template",
-        "template": "approved beforehand",
-        AGAIN: "was refused again",
-        "late answer": "an answer came late",
-        "approvals void": "approvals no longer count",
-        DELETED: "found a deletion in this channel",
-        EDITED: "found an edit in this channel",
-    }
-)
 
 # Two lines have to fit into one message, whatever was typed.
 NAME_LIMIT: Final = 120
@@ -73,7 +31,7 @@ def _body(event: Event, role_name: RoleName) -> str:
     entry = event
     name = clip(inline(entry.actor.name), NAME_LIMIT)
     who = f"<@{entry.actor.id}> ({name})" if entry.actor.id else name
-    line = f"`{event.sequence:>5}` {moment(entry.at, 'f')} {who}: **{_spoken(entry.action)}**"
+    line = f"`{event.sequence:>5}` {moment(entry.at, 'f')} {who}: **{spoken(entry.action)}**"
     if entry.broadcast_id:
         line += f" · #{entry.broadcast_id}"
     if entry.proof:
@@ -103,9 +61,3 @@ def trouble_of(mirror: Condition) -> tuple[str, str] | None:
             " the record itself goes on.",
         )
     return None
-
-
-def _spoken(action: str) -> str:
-    if action != AGAIN and action.startswith("refused "):
-        return f"was refused: {action.removeprefix('refused ').replace('_', ' ')}"
-    return ACTIONS.get(action, action.replace("_", " "))

@@ -28,7 +28,9 @@ class Listing(NamedTuple):
 LISTS: Final[Mapping[str, Listing]] = {
     "drafts": Listing("Your drafts", "You have no drafts. `/notify compose` starts one."),
     "queue": Listing("Under way", "Nothing waits for anybody."),
-    "history": Listing("The latest broadcasts that ended", "Nothing was sent yet."),
+    "history": Listing(
+        "The latest that were sent or have ended", "Nothing was sent yet, and nothing has ended."
+    ),
 }
 
 

@@ -14,9 +14,6 @@ from bot.chat.answers import fail, typed_in
 from bot.chat.client import HeraldBot
 from bot.chat.members import actor_of
 from bot.errors import NotReady
-from bot.notification import (
-    CODE_POINT_SLACK,
-)
 from bot.permissions import Action
 from bot.policy.fields import NAME_LIMIT
 from bot.service import REASON_LIMIT
@@ -62,7 +59,7 @@ class ConfirmModal(HeraldModal):
     def __init__(
         self, interaction: discord.Interaction[Any], broadcast: Broadcast, summary: str, *, asks: bool
     ) -> None:
-        title = f"Submit #{broadcast.id} for approval?" if asks else f"Send #{broadcast.id}?"
+        title = f"Ask for approval of #{broadcast.id}?" if asks else f"Send #{broadcast.id}?"
         super().__init__(interaction, title)
         self._broadcast = broadcast
         self.note = ui.TextInput[Any](
@@ -87,7 +84,7 @@ class ConfirmModal(HeraldModal):
         review = client.service.lifecycle.server_of(after).channels.review
         if after.status is Status.APPROVED:
             said = (
-                f"#{after.id} is approved by its template and goes out {moment(after.due_at, 'R')};"
+                f"#{after.id} is approved by its template and goes out at {moment(after.due_at, 'T')};"
                 f" **Stop** on its card in <#{review}> takes it back until then."
             )
         else:
@@ -155,13 +152,21 @@ REASONED: Final[Mapping[Action, _Question]] = MappingProxyType(
 )
 
 
+# Asked when it is done: nobody has to find words before it is stopped.
+STOPPED: Final = _Question(
+    "#{number} is stopped. Why?",
+    "#{number} is a draft of {author}'s again. They are told who stopped it, and why if you said so.",
+    required=False,
+)
+
+
 class ReasonModal(HeraldModal):
     """The reason that the record and the author get."""
 
     def __init__(
         self, interaction: discord.Interaction[Any], action: Action, number: int, revision: int
     ) -> None:
-        question = REASONED[action]
+        self._question = question = STOPPED if action is Action.STOP else REASONED[action]
         super().__init__(interaction, question.title.format(number=number))
         self._action = action
         self._number = number
@@ -189,7 +194,7 @@ class ReasonModal(HeraldModal):
             revision=self._revision,
             reason=self.reason.value,
         )
-        said = REASONED[self._action].answer.format(number=self._number, author=inline(after.author.name))
+        said = self._question.answer.format(number=self._number, author=inline(after.author.name))
         await interaction.edit_original_response(content=said, embeds=[], view=None)
 
 
@@ -206,14 +211,13 @@ def paragraph_input(custom_id: str, value: str, *, limit: int) -> ui.TextInput[A
 def _input(
     custom_id: str, value: str, style: discord.TextStyle, limit: int, *, required: bool
 ) -> ui.TextInput[Any]:
-    longest = int(limit * CODE_POINT_SLACK)
     # A prefill longer than the field would make Discord refuse the whole modal.
     return ui.TextInput(
         custom_id=custom_id,
         style=style,
         default=value or None,
         required=required,
-        max_length=max(longest, units(value)),
+        max_length=max(limit, units(value)),
     )
 
 

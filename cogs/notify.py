@@ -69,7 +69,7 @@ class Notify(
 
     @app_commands.command()
     async def history(self, interaction: Interaction) -> None:
-        """See what was sent, failed or was cancelled."""
+        """See what was sent, failed or was cancelled, or has no known answer."""
         await interaction.response.defer(ephemeral=True, thinking=True)
         await show_list(interaction, "history")
 

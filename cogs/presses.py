@@ -36,7 +36,7 @@ async def _submit(interaction: Interaction, number: int, revision: int) -> None:
     broadcast, lent = await service.submittable(actor_of(interaction), number, revision=revision)
     as_submitted = broadcast.model_copy(update={"lent": lent})
     summary = cards_of(client).confirmation(as_submitted)
-    asks = as_submitted.agreed < service.lifecycle.server_of(broadcast).quorum(broadcast.audience)
+    asks = cards_of(client).asks(as_submitted)
     await interaction.response.send_modal(ConfirmModal(interaction, broadcast, summary, asks=asks))
 
 
@@ -50,10 +50,8 @@ async def _approve(interaction: Interaction, number: int, revision: int) -> None
         await answered.response.defer(ephemeral=True, thinking=True)
         after = await service.approve(actor_of(answered), number, revision=revision, typed=typed)
         if after.status is Status.APPROVED:
-            due = moment(after.due_at, "R")
-            said = (
-                f"Approved. #{number} goes out {due}; press **Stop** on its card to take it back until then."
-            )
+            due = moment(after.due_at, "T")
+            said = f"Approved. #{number} goes out at {due}; until then **Stop** on its card takes it back."
         else:
             needed = service.lifecycle.server_of(after).quorum(after.audience) - after.agreed
             said = f"Your approval of #{number} counts. It needs {needed} more."
@@ -123,6 +121,17 @@ async def _unfreeze(interaction: Interaction, number: int, revision: int) -> Non
     await interaction.edit_original_response(content="The freeze is lifted.")
 
 
+async def _stop(interaction: Interaction, number: int, revision: int) -> None:
+    actor = actor_of(interaction)
+    after = await interaction.client.service.stop(actor, number, revision=revision)
+    if actor.id == after.author.id:
+        said = f"Stopped. #{number} is a draft again: `/notify drafts` opens it."
+        await interaction.response.send_message(said, ephemeral=True)
+    else:
+        # Stopped it is, whatever becomes of the question.
+        await interaction.response.send_modal(ReasonModal(interaction, Action.STOP, number, revision))
+
+
 def _at_once(action: str, said: str) -> Press:
     async def press(interaction: Interaction, number: int, revision: int) -> None:
         await interaction.response.defer(ephemeral=True, thinking=True)
@@ -158,11 +167,11 @@ PRESSES: Final[Mapping[str, Press]] = MappingProxyType(
         Action.RETRACT_TEMPLATE: _retract_template,
         Action.RETRACT: _at_once("retract", "Your approval of #{number} no longer counts."),
         Action.WITHDRAW: _at_once("withdraw", "#{number} is a draft again: `/notify drafts` opens it."),
-        Action.STOP: _at_once("stop", "Stopped. #{number} is a draft of {author}'s again."),
         Action.CHECK: _at_once("check_again", "Whop is being asked about #{number}: see its card."),
         Action.RELEASE: _at_once("release", "#{number} is before the approvers again: see its new card."),
         Action.RETURN: _at_once("take_back", "#{number} is a draft of {author}'s again."),
         **{action: _with_reason(action) for action in REASONED},
+        Action.STOP: _stop,
     }
 )
 

@@ -26,9 +26,17 @@ _STATUS_BUTTONS: Final[Mapping[Status, Sequence[Action]]] = MappingProxyType(
 
 
 def situation(
-    broadcast: Broadcast, deliveries: Sequence[Delivery], *, unchanged: bool, checkable: bool
+    broadcast: Broadcast,
+    deliveries: Sequence[Delivery],
+    *,
+    unchanged: bool,
+    checkable: bool,
+    redrawn: bool = True,
 ) -> str:
-    """Return what people have to know first; `unchanged` if the policy would send what was submitted."""
+    """Return what people have to know first; `unchanged` if the policy would send what was submitted.
+
+    Where it is not `redrawn` it counts no time down: it would go on counting when that has passed.
+    """
     reason = plain(shorten(broadcast.reason, 700))
     # Where it ends a sentence of ours, a full stop of its own would be one too many.
     because = reason.rstrip(".")
@@ -38,10 +46,11 @@ def situation(
         case Status.CANCELLED:
             return f"It will not go out{f'; {because}' if because else ''}."
         case Status.REVIEW:
-            return _review(broadcast, unchanged=unchanged)
+            return _review(broadcast, unchanged=unchanged, redrawn=redrawn)
         case Status.APPROVED:
+            counted = f" ({moment(broadcast.due_at, 'R')})" if redrawn else ""
             return (
-                f"Goes out {moment(broadcast.due_at, 'R')} ({moment(broadcast.due_at, 'T')})."
+                f"Goes out at {moment(broadcast.due_at, 'T')}{counted}."
                 " Until then, **Stop** takes it back to draft."
             )
         case Status.HELD:
@@ -60,13 +69,13 @@ def situation(
     return "\n".join(part for part in parts if part)
 
 
-def _review(broadcast: Broadcast, *, unchanged: bool) -> str:
+def _review(broadcast: Broadcast, *, unchanged: bool, redrawn: bool) -> str:
     if not unchanged:
         return (
             "⚠️ What it would send has changed in the policy since it was submitted, so no approval counts:"
-            " its author has to **Withdraw** it and submit it again."
+            " its author has to **Withdraw** it and ask for approval again."
         )
-    until = moment(broadcast.review_expires_at, "R")
+    until = moment(broadcast.review_expires_at, "R" if redrawn else "f")
     return f"Read it as a customer would, then decide. The review ends {until}."
 
 

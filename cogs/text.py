@@ -11,6 +11,7 @@ from bot.notification import (
     Text,
     content_limit,
     reveal,
+    units,
     visible_length,
 )
 
@@ -34,11 +35,6 @@ def plain(text: str) -> str:
 def inline(text: str) -> str:
     """Return Markdown that shows a name or a sentence where a line of its own would be taken for ours."""
     return plain(" ".join(text.split()))
-
-
-def units(text: str) -> int:
-    """Return the length as JavaScript counts it, where an emoji is two: never less than Discord's count."""
-    return len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
 def shorten(text: str, limit: int) -> str:
@@ -81,12 +77,15 @@ def _first(text: str, limit: int) -> str:
 
 
 def length_note(field: str, text: Text) -> str:
-    """Say how long the text is as a phone counts, what the limit is, and whether a lock screen cuts it."""
-    subject, content = visible_length(text.subject), visible_length(text.content)
+    """Say how long the text is as the form counts it, the limit, and whether a lock screen cuts it."""
+    subject, content = units(text.subject), units(text.content)
     note = f"subject {subject} of {SUBJECT_LIMIT}, content {content} of {content_limit(field)} characters"
     cut = [
         f"the {name} after about {shown}"
-        for name, length, shown in (("subject", subject, PHONE_SUBJECT), ("content", content, PHONE_CONTENT))
-        if length > shown
+        for name, words, shown in (
+            ("subject", text.subject, PHONE_SUBJECT),
+            ("content", text.content, PHONE_CONTENT),
+        )
+        if visible_length(words) > shown
     ]
     return f"{note}; a lock screen cuts {' and '.join(cut)}" if cut else f"{note}; fits a lock screen"

@@ -11,6 +11,7 @@ from typing import Protocol
 
 import pytest
 
+from bot.audit.words import spoken
 from bot.cli.commands import main
 from bot.notification import Notification, Text
 from bot.store import Store
@@ -147,6 +148,7 @@ def test_filters_choose_the_lines_and_an_excerpt_says_that_it_is_one(
     rows = list(csv.DictReader(StringIO(table.removeprefix("\ufeff"), newline="")))
     assert (status, [int(row["number"]) for row in rows]) == (0, numbers)
     assert not any(cell.startswith("=") for row in rows for cell in row.values())
+    assert {row["what"] for row in rows} <= {spoken(make_entry().action)}
     herald("export", "--output", "some.jsonl", *filters)
     status, said, _ = herald("verify", "--file", "some.jsonl")
     assert status == 0

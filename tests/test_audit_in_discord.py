@@ -24,7 +24,7 @@ async def test_an_auditor_reads_who_sent_it_who_agreed_and_that_it_went_out_once
     found = await audit(sandbox, broadcast="#1")
     said = [line for line in found.splitlines() if line.startswith("`")]
     assert [line.split("**")[1] for line in said] == [
-        "accepted by Whop", "sending started", "approval complete", "approved", "submitted for approval",
+        "accepted by Whop", "sending started", "approval complete", "approved", "asked for approval",
         "composed",
     ]  # fmt: skip
     assert len({line.split("proof ")[1] for line in said}) == 1

@@ -16,9 +16,11 @@ from hypothesis import strategies as st
 
 from bot.audit.chain import Anchor, Event, Flaw, StoredEvent, Verifier, chain, read_anchor
 from bot.audit.export import FORMATS, Chapter, Export, Header, from_json, to_json, written_whole
+from bot.audit.words import SPOKEN
 from bot.errors import ConfigurationError
 from bot.store import Access, Store, Transaction
 from bot.value import Person
+from cogs.lines import line_of
 from tests.harness.found import only
 from tests.properties import examples
 from tests.test_audit import AWKWARD, make_chain, make_entry
@@ -394,6 +396,31 @@ def test_nothing_typed_becomes_a_formula_and_nothing_of_it_is_lost(begin: str, t
     assert cells[7].replace("'", "") == typed.replace("'", "")
     assert cells[0] == "Sunrise"
     assert cells[2] == "2026-11-23 09:41:00"
+
+
+@pytest.mark.parametrize(
+    ("action", "words"),
+    [
+        ("quorum", "approval complete"),
+        ("request_changes", "changes asked"),
+        ("not_accepted", "not accepted by Whop"),
+        ("refused send_again", "was refused: send again"),
+        ("refused again", "was refused again"),
+    ],
+)
+def test_the_table_for_people_and_discord_use_the_same_words(action: str, words: str) -> None:
+    event = chain(make_entry(action=action), previous=None)
+    table = FORMATS["csv"].lines(HEADER, [event.stored])
+    assert only(list(csv.reader(StringIO(table, newline=""))))[4] == words
+    assert f"**{words}**" in line_of(event, str)
+
+
+def test_the_page_for_auditors_has_every_word() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "auditing.md").read_text("utf-8")
+    told = [line for line in page.splitlines() if line.startswith("| `")]
+    assert [line for line in told if not line.startswith(("| `herald", "| `refused approve"))] == [
+        f"| `{name}` | {words} |" for name, words in SPOKEN.items()
+    ]
 
 
 # --- the file --------------------------------------------------------------------------------------

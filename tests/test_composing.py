@@ -1,5 +1,6 @@
 """Composing: nothing typed is lost, and what a generation cannot express is refused by name."""
 
+import re
 import sqlite3
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
@@ -12,7 +13,7 @@ from bot.audit.search import Search
 from bot.broadcast import Broadcast
 from bot.notification import Notification, Text
 from bot.permissions import Actor
-from bot.sandbox.sandbox import Sandbox, answer, readable, response
+from bot.sandbox.sandbox import UNDONE, Sandbox, answer, button_labels, readable, response
 from bot.service import LISTED, PAGE
 from tests.conftest import OpenSandbox
 from tests.harness.found import only
@@ -45,8 +46,9 @@ async def test_a_draft_is_seen_by_its_author_alone(sandbox: Sandbox) -> None:
 
 
 async def test_a_draft_too_long_to_send_is_kept_and_comes_back_filled_in(sandbox: Sandbox) -> None:
+    # The form takes no more than fits, but an older draft or the words of another field may be longer.
     long = "x" * 1600
-    draft = await sandbox.compose(content=long)
+    draft = await too_long(sandbox, long)
 
     assert "The content has 1600 characters; at most 1500 fit." in answer(draft)
     labels = [child["label"] for row in response_components(draft) for child in row["components"]]
@@ -55,13 +57,22 @@ async def test_a_draft_too_long_to_send_is_kept_and_comes_back_filled_in(sandbox
     assert prefilled(shown)["content"] == long
 
 
+async def too_long(sandbox: Sandbox, content: str) -> simcord.InteractionResult:
+    words = Notification(topic="announcements", all=Text(subject="We are live", content=content))
+    maya, channel = sandbox.person("Maya"), sandbox.channel("moderators")
+    await sandbox.herald.service.compose(
+        sandbox.actor("Maya"), audience="Gold members", notification=words, channel_id=channel.id
+    )
+    return await maya.slash(channel, "notify show", broadcast="1")
+
+
 def response_components(result: simcord.InteractionResult) -> list[dict[str, list[dict[str, str]]]]:
     assert result.response is not None
     return result.response.components
 
 
 async def test_an_edited_draft_can_be_submitted_and_keeps_its_number(sandbox: Sandbox) -> None:
-    draft = await sandbox.compose(content="x" * 1600)
+    draft = await too_long(sandbox, "x" * 1600)
     await edit(sandbox, draft, content="Short now.")
     await sandbox.submit(draft)
     card = readable(sandbox.review_card())
@@ -69,9 +80,61 @@ async def test_an_edited_draft_can_be_submitted_and_keeps_its_number(sandbox: Sa
     assert "Short now." in card
 
 
-async def test_lengths_are_counted_as_a_phone_shows_them(sandbox: Sandbox) -> None:
+async def test_lengths_are_counted_as_the_form_counts_them(sandbox: Sandbox) -> None:
     draft = await sandbox.compose(subject=f"{FAMILY} é", content="Words.")
-    assert "subject 3 of 100, content 6 of 1500 characters; fits a lock screen" in answer(draft)
+    assert "subject 13 of 100, content 6 of 1500 characters; fits a lock screen" in answer(draft)
+
+
+async def test_the_box_of_each_field_takes_what_the_field_says_and_no_more(sandbox: Sandbox) -> None:
+    maya = sandbox.person("Maya")
+    shown = await maya.slash(
+        sandbox.channel("moderators"), "notify compose", audience="Gold members", topic="announcements"
+    )
+    assert shown.modal is not None
+    boxes = {
+        row["component"]["custom_id"]: (row["component"]["max_length"], row.get("description", ""))
+        for row in shown.modal["components"]
+        if row.get("component", {}).get("type") == 4
+    }
+    assert boxes["subject"][0] == 100
+    assert "at most 100" in boxes["subject"][1]
+    assert boxes["content"][0] == 1500
+    assert "at most 1500" in boxes["content"][1]
+
+
+async def test_a_draft_that_came_back_says_so_and_why_in_the_list(sandbox: Sandbox) -> None:
+    await sandbox.compose(subject="Never sent")
+    await sandbox.submit(await sandbox.compose(subject="Typo hree"))
+    await sandbox.press("Omar", "Ask for changes", reason="Mend the typo")
+    listed = answer(await sandbox.person("Maya").slash(sandbox.channel("moderators"), "notify drafts"))
+    back, fresh = (line for line in listed.splitlines() if line.startswith("**#"))
+    assert "Came back (Omar asked for changes: Mend the typo" in back
+    assert "Came back" not in fresh
+
+
+async def test_what_is_not_drawn_again_names_its_time_and_counts_nothing_down(sandbox: Sandbox) -> None:
+    await sandbox.submit(await sandbox.compose())
+    said = answer(await sandbox.press("Omar", "Approve"))
+    assert re.search(r"goes out at <t:[0-9]+:T>;", said)
+    assert ":R>" not in said
+    shown = await sandbox.person("Maya").slash(sandbox.channel("moderators"), "notify show", broadcast="1")
+    assert re.search(r"Goes out at <t:[0-9]+:T>\.", answer(shown))
+    # On the card it counts down: that one is drawn again.
+    assert re.search(r"Goes out at <t:[0-9]+:T> \(<t:[0-9]+:R>\)\.", readable(sandbox.review_card()))
+
+
+async def test_the_history_says_what_it_lists(sandbox: Sandbox) -> None:
+    listed = answer(await sandbox.person("Maya").slash(sandbox.channel("moderators"), "notify history"))
+    assert listed == "Nothing was sent yet, and nothing has ended."
+    await sandbox.approved()
+    await sandbox.wait(UNDONE)
+    listed = answer(await sandbox.person("Maya").slash(sandbox.channel("moderators"), "notify history"))
+    assert "The latest that were sent or have ended" in listed
+
+
+async def test_the_button_says_whether_somebody_else_is_asked(v5: Sandbox) -> None:
+    draft = await v5.compose()
+    assert button_labels(response(draft)) == ["Edit", "Ask for approval", "Cancel"]
 
 
 async def test_a_text_that_a_lock_screen_cuts_is_said_to_be_cut(sandbox: Sandbox) -> None:

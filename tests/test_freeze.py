@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from bot.delivery import Unknown
-from bot.errors import Conflict, NotAllowed, NotReady
+from bot.errors import Conflict, NotAllowed
 from bot.sandbox.sandbox import UNDONE, Sandbox, answer, readable, response
 from bot.sandbox.whop import Fault
 from bot.store import Access
@@ -184,11 +184,26 @@ async def test_an_approved_card_does_not_promise_a_time_while_sending_is_frozen(
     assert "Goes out" in readable(sandbox.review_card())
 
 
-async def test_a_reason_too_long_for_the_record_freezes_nothing_and_says_so(v5: Sandbox) -> None:
-    with pytest.raises(NotReady, match="At most 500 characters fit; yours has 501"):
-        await v5.herald.service.freeze(v5.actor("Lena"), "x" * 501)
-    with v5.herald.store.begin(Access.READ) as tx:
-        assert tx.freezes.standing() == []
+@pytest.mark.parametrize(
+    ("reason", "kept"),
+    [
+        ("x" * 501, "x" * 499 + "…"),
+        ("Wrong price" + " and more" * 700, ("Wrong price" + " and more" * 700)[:499] + "…"),
+        ("  ", "no reason was given"),
+        ("half \ud83d of one", "half \ufffd of one"),
+    ],
+    ids=["long", "very long", "blank", "half a character"],
+)
+async def test_it_freezes_whatever_the_reason_and_cuts_the_words(
+    sandbox: Sandbox, reason: str, kept: str
+) -> None:
+    done = await sandbox.herald.service.freeze(sandbox.actor("Lena"), reason)
+    assert done.reason == kept
+    with sandbox.herald.store.begin(Access.READ) as tx:
+        assert only(tx.freezes.standing()).reason == kept
+        assert only(tx.audit.of_guild(sandbox.world.guild.id)).detail == kept
+    await sandbox.settle()
+    assert kept[:200] in sandbox.newest("review")
 
 
 async def test_a_freeze_that_is_refused_stands_in_the_record_too(sandbox: Sandbox) -> None:

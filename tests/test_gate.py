@@ -121,6 +121,46 @@ async def test_author_and_approvers_can_stop_inside_the_undo_window(sandbox: San
     assert "It is a draft again" in readable(sandbox.review_card())
 
 
+async def test_stop_stops_at_once_and_asks_why_afterwards(sandbox: Sandbox) -> None:
+    await sandbox.approved()
+    asked = await sandbox.person("Omar").click(sandbox.review_card(), label="Stop")
+    assert asked.modal is not None
+    assert asked.modal["title"] == "#1 is stopped. Why?"
+    # Nobody has answered yet, and it is stopped all the same.
+    await sandbox.wait(timedelta(minutes=5))
+    assert sandbox.whop.exchanges == []
+    assert "was stopped before it went out" in sandbox.newest("moderators")
+    assert "stopped by Omar" in sandbox.newest("moderators")
+
+    done = await sandbox.person("Omar").submit_modal(asked, {"reason": "Wrong *price*"})
+    await sandbox.settle()
+    assert "They are told who stopped it" in answer(done)
+    told = sandbox.newest("moderators")
+    assert f"<@{sandbox.person('Maya').id}>" in told
+    assert "stopped by Omar: Wrong \\*price\\*" in told
+    assert "stopped by Omar: Wrong" in readable(sandbox.review_card())
+    assert "said why" in sandbox.newest("audit")
+
+
+async def test_a_stop_is_explained_by_whoever_stopped_it_and_only_while_nothing_has_followed(
+    v5: Sandbox,
+) -> None:
+    await v5.approved()
+    service, omar = v5.herald.service, v5.actor("Omar")
+    await service.stop(omar, 1, revision=1)
+    with pytest.raises(Conflict, match="it is a draft again"):
+        await service.explain_stop(v5.actor("Lena"), 1, revision=1, reason="It was me")
+    await service.submit(v5.actor("Maya"), 1, revision=1)
+    with pytest.raises(Conflict, match="it is under review"):
+        await service.explain_stop(omar, 1, revision=1, reason="Too late")
+
+
+async def test_an_author_who_stops_is_not_asked_why(v5: Sandbox) -> None:
+    await v5.approved()
+    stopped = await v5.press("Maya", "Stop")
+    assert "is a draft again" in answer(stopped)
+
+
 async def test_a_stranger_cannot_stop(v5: Sandbox) -> None:
     await submitted(v5)
     await v5.press("Omar", "Approve")

@@ -95,6 +95,8 @@ async def test_discords_own_powers_are_none_here(v5: Sandbox, who: str) -> None:
     ]
     asked += [(one, row_of(one), lambda one=one: someone.click(card, custom_id=one)) for one in ids()]
     for surface, row, ask in asked:
+        # One by one, so that each has its own line.
+        await v5.world.env.advance_time(60)
         result = await ask()
         assert result.modal is None, surface
         assert answer(result) == role_sentence(v5, row), surface
@@ -148,6 +150,7 @@ async def test_a_bot_can_do_nothing_whatever_roles_it_holds(v5: Sandbox) -> None
     member = v5.world.guild.add_member(robot, roles=list(v5.world.roles.values()))
     card = await forged(v5, *ids())
     for one in ids():
+        await v5.world.env.advance_time(60)
         result = await member.click(card, custom_id=one)
         assert (result.modal, answer(result)) == (None, DOOR), one
     entries = (await record(v5))[written:]
@@ -178,6 +181,7 @@ targets.products = ["prod_moon"]
     before, home = await broadcast(v5), len(await record(v5))
     card = await forged(v5, *ids(), where=channel)
     for one in (one for one in ids() if row_of(one).names_it):
+        await v5.world.env.advance_time(60)
         result = await elsa.click(card, custom_id=one)
         assert (result.modal, answer(result)) == (None, NO_SUCH.format(number=1)), one
         entry = (await record(v5, guild.id))[-1]

@@ -107,10 +107,10 @@ async def test_the_author_is_told_before_submitting_that_nobody_else_will_be_ask
     await approve(v5, "Omar")
     draft = await use(v5)
     assert "counts as one approval" in answer(draft)
-    shown = await v5.person("Maya").click(response(draft), label="Submit")
+    shown = await v5.person("Maya").click(response(draft), label="Send…")
     assert shown.modal is not None
     assert shown.modal["title"] == "Send #1?"
-    assert "10 seconds after you submit it" in str(shown.modal)
+    assert "10 seconds after you confirm it here" in str(shown.modal)
 
 
 async def test_a_template_that_nobody_approved_is_reviewed_as_any_other(v5: Sandbox) -> None:

@@ -75,7 +75,7 @@ async def test_what_is_typed_comes_to_whop_and_into_the_record_as_it_is(
     words = Notification(topic="announcements", all=Text(subject=subject, content=content))
     number = await newest(sandbox, words)
     if lacking := problems(words):
-        assert unescaped_card(draft).count("Submit") == 0
+        assert unescaped_card(draft).count("Ask for approval") == 0
         assert lacking[0].split(";")[0] in re.sub(r"\\(.)", r"\1", answer(draft))
         return
     sent = await sandbox.submit(draft, note=note)

@@ -412,7 +412,7 @@ async def test_in_discord_both_buttons_do_what_they_say(v1: Sandbox) -> None:
     await v1.wait(UNDONE)
     shown = await v1.press("Omar", "Send again as a new broadcast")
     assert "⚠️ May be a second push" in answer(shown)
-    modal = await v1.person("Omar").click(response(shown), label="Submit")
+    modal = await v1.person("Omar").click(response(shown), label="Ask for approval")
     assert "may be a second push" in str(modal.modal)
     await v1.person("Omar").submit_modal(modal, {})
     await v1.settle()

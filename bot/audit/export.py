@@ -16,6 +16,7 @@ import regex
 from pydantic import ValidationError
 
 from bot.audit.chain import Anchor, StoredEvent, Verifier, kept_encoder, read_anchor
+from bot.audit.words import spoken
 from bot.errors import ConfigurationError
 from bot.value import Value
 
@@ -100,7 +101,8 @@ def to_csv(header: Header, lines: Sequence[StoredEvent]) -> str:
             # A spreadsheet knows neither the T nor the zone.
             line.at.replace("T", " ").removesuffix("+00:00"),
             f"{line.actor_name} ({line.actor_id})" if line.actor_id else line.actor_name,
-            line.action,
+            # As it was found, it may be anything.
+            spoken(str(line.action)),
             line.broadcast_id,
             line.proof,
             line.detail,

@@ -9,9 +9,7 @@ from bot.clock import utc_now
 from bot.errors import NotAllowed
 from bot.freeze import Freeze
 from bot.lifecycle import Lifecycle
-from bot.notification import storable
 from bot.policy.model import Policy
-from bot.service import REASON_LIMIT
 from bot.settings import Settings
 from bot.store import Store, Transaction
 from bot.value import Person
@@ -43,8 +41,7 @@ def migrate(env_file: Path) -> None:
 
 
 async def _freeze(settings: Settings, policy: Policy, reason: str) -> None:
-    # A terminal gives halves of characters for bytes that are no text.
-    wanted = Freeze(guild_id=None, by=HOST, at=utc_now(), reason=storable(reason[:REASON_LIMIT]))
+    wanted = Freeze(guild_id=None, by=HOST, at=utc_now(), reason=reason)
     address = settings.database_url.get_secret_value()
     async with Store.open(address, alone=False) as store:
         await store.write(_lifecycle(settings, policy).freeze, wanted)

@@ -11,7 +11,7 @@ FIRST: Final = """\
 **Welcome to Herald's sandbox.** Discord and Whop are simulated: whatever you do, nobody is reached.
 
 1. You are Maya, a moderator. Type `/notify compose` below, choose an audience and a topic, press **Send**, \
-fill in the form. Then press **Submit** under your draft, and confirm.
+fill in the form. Then press **Ask for approval** under your draft, and confirm.
 2. Open [#review as Omar]({origin}/discord/review?as=Omar) and press **Approve**: \
 nobody approves what they wrote.
 3. Ten seconds later look at [the customers' phone]({origin}/customers), and at what reached Whop. \

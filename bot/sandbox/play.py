@@ -82,7 +82,7 @@ async def _accepted(story: Story, sandbox: Sandbox, generation: str) -> None:
     story.does("Maya", "types /notify compose in #moderators, chooses Gold members, and fills in the modal.")
     draft = await sandbox.compose(subject="We are live 🎉", content="The stream starts now. Come in!")
     _seen(story, sandbox.world, "only Maya sees", answer(draft))
-    story.does("Maya", "presses Submit and confirms.")
+    story.does("Maya", "presses Ask for approval and confirms.")
     receipt = await sandbox.submit(draft, note="The host is ready.")
     _seen(story, sandbox.world, "only Maya sees", answer(receipt))
     _seen(story, sandbox.world, "everyone in #review sees", readable(sandbox.review_card()))
@@ -120,7 +120,7 @@ async def _accepted(story: Story, sandbox: Sandbox, generation: str) -> None:
 async def _rejected(story: Story, sandbox: Sandbox, generation: str) -> None:
     story.chapter(f"Whop {generation}: a broadcast that Whop refuses")
     sent, pushed = len(sandbox.whop.exchanges), len(sandbox.whop.pushes)
-    story.does("Maya", "composes and submits another; Omar approves it. Whop is in a bad mood.")
+    story.does("Maya", "composes another and asks for approval; Omar approves it. Whop is in a bad mood.")
     sandbox.whop.fail_next(Fault.REJECT)
     await sandbox.submit(await sandbox.compose(subject="Second try", content="This one is refused."))
     await sandbox.press("Omar", "Approve")

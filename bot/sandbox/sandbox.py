@@ -159,9 +159,10 @@ class Sandbox:
     async def submit(
         self, card: simcord.InteractionResult, name: str = "Maya", *, note: str = ""
     ) -> simcord.InteractionResult:
-        """Press Submit on a draft card and confirm it in the modal."""
-        person = self.person(name)
-        shown = await person.click(response(card), label="Submit")
+        """Ask for approval on a draft card, or send it where nobody else is needed, and confirm that."""
+        person, draft = self.person(name), response(card)
+        label = "Send…" if "Send…" in button_labels(draft) else "Ask for approval"
+        shown = await person.click(draft, label=label)
         if shown.modal is None:
             return shown
         done = await person.submit_modal(shown, {"note": note} if note else {})

@@ -42,8 +42,8 @@ _WELCOME: Final = """
   Topics     {topics}
 
 The first message in #moderators says what to do. In short: as Maya, type /notify compose, choose an
-audience and a topic, fill in the form and press Submit; open #review as Omar and press Approve; look at
-the customers' page. Ctrl-C ends the sandbox."""
+audience and a topic, fill in the form and press Ask for approval; open #review as Omar and press Approve;
+look at the customers' page. Ctrl-C ends the sandbox."""
 
 
 @dataclass(slots=True)

@@ -7,11 +7,11 @@ from bot.broadcast import Approval, Broadcast
 from bot.clock import Clock
 from bot.errors import Refused
 from bot.key_trust import Credential
-from bot.lifecycle import Lifecycle
+from bot.lifecycle import REASON_LIMIT, Lifecycle
 from bot.permissions import Action, Actor, decide
 from bot.policy.model import Audience, Policy, Topic
 from bot.service import drafting, freezing, gate, lending, looking, review, templates, unknowns
-from bot.service.gate import LISTED, PAGE, REASON_LIMIT, Gate
+from bot.service.gate import LISTED, PAGE, Gate
 from bot.service.lending import Standing
 from bot.service.use_case import UseCase
 from bot.store import Store
@@ -36,6 +36,7 @@ class Service:
     withdraw = UseCase(review.withdraw, Action.WITHDRAW)
     request_changes = UseCase(review.request_changes, Action.REQUEST_CHANGES)
     stop = UseCase(review.stop, Action.STOP)
+    explain_stop = UseCase(review.explain_stop, Action.STOP)
     take_back = UseCase(review.take_back, Action.RETURN)
     release = UseCase(review.release, Action.RELEASE)
     reject = UseCase(review.reject, Action.REJECT)
@@ -129,12 +130,13 @@ class Service:
     async def act_with_reason(
         self, actor: Actor, action: Action, broadcast_id: int, *, revision: int, reason: str
     ) -> Broadcast:
-        """Take the action that a reason was given for."""
+        """Take the action that a reason was given for; a stop was taken already, and is explained."""
         reasoned = {
             Action.CONFIRM: self.confirm,
             Action.DENY: self.deny,
             Action.REQUEST_CHANGES: self.request_changes,
             Action.REJECT: self.reject,
             Action.CANCEL: self.cancel,
+            Action.STOP: self.explain_stop,
         }
         return await reasoned[action](actor, broadcast_id, revision=revision, reason=reason)

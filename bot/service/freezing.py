@@ -4,19 +4,16 @@ from bot.broadcast import Broadcast, Status
 from bot.errors import Conflict, NotAllowed
 from bot.freeze import Freeze
 from bot.permissions import Action, Actor
-from bot.service.gate import PAGE, Gate, limit, require
+from bot.service.gate import PAGE, Gate
 from bot.store import Transaction
 
 
 def freeze(tx: Transaction, gate: Gate, actor: Actor, reason: str) -> Freeze:
-    """Halt all sending of the actor's server, with a reason."""
+    """Halt all sending of the actor's server, whatever they give as a reason."""
     gate.decide(actor, Action.FREEZE)
-    require(reason)
-    limit(reason)
     wanted = Freeze(guild_id=gate.server(actor).guild, by=actor.person, at=gate.clock(), reason=reason)
     gate.meet(tx, actor)
-    gate.lifecycle.freeze(tx, wanted)
-    return wanted
+    return gate.lifecycle.freeze(tx, wanted)
 
 
 def frozen(tx: Transaction, gate: Gate, actor: Actor) -> tuple[Freeze | None, list[Broadcast]]:

@@ -6,7 +6,7 @@ from bot.broadcast import TRANSITIONS, Broadcast
 from bot.clock import Clock
 from bot.errors import Conflict, NotAllowed, NotFound, NotReady
 from bot.key_trust import Credential
-from bot.lifecycle import Lifecycle, describe_state
+from bot.lifecycle import REASON_LIMIT, Lifecycle, describe_state
 from bot.notification import is_storable
 from bot.permissions import Action, Actor, decide
 from bot.policy.model import Server
@@ -17,7 +17,6 @@ from bot.store import Transaction
 LISTED: Final = 25
 # So many broadcasts are a page of a list, each with its button; one more is read, to know of another page.
 PAGE: Final = 10
-REASON_LIMIT: Final = 500
 
 
 class Gate:

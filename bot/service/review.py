@@ -3,8 +3,9 @@
 from bot.audit.chain import HERALD
 from bot.broadcast import TRANSITIONS, Broadcast, Status, Step
 from bot.errors import Conflict, NotReady
+from bot.lifecycle import describe_state
 from bot.permissions import Action, Actor
-from bot.service.gate import Gate, limit, require, require_name
+from bot.service.gate import Gate, limit, refuse_old_card, require, require_name
 from bot.store import Transaction
 
 
@@ -23,7 +24,7 @@ def approve(
     if not gate.lifecycle.is_unchanged(before):
         raise Conflict(
             "What this would send has changed in the policy since it was submitted:"
-            " its author has to withdraw it and submit it again."
+            " its author has to withdraw it and ask for approval again."
         )
     said = require_name(server, before.audience, typed)
     if any(one.approver.id == actor.id for one in before.lent):
@@ -76,7 +77,34 @@ def request_changes(
 
 def stop(tx: Transaction, gate: Gate, actor: Actor, broadcast_id: int, *, revision: int) -> Broadcast:
     """Stop an approved broadcast inside its undo window, back to draft."""
-    return _leave(tx, gate, actor, Action.STOP, broadcast_id, revision, f"stopped by {actor.name}")
+    return _leave(tx, gate, actor, Action.STOP, broadcast_id, revision, _stopped_by(actor))
+
+
+def explain_stop(
+    tx: Transaction, gate: Gate, actor: Actor, broadcast_id: int, *, revision: int, reason: str
+) -> Broadcast:
+    """Say why one has just stopped it, for its author and the record; nothing need be said."""
+    stopped = gate.find(tx, actor, Action.STOP, broadcast_id)
+    gate.decide(actor, Action.STOP, stopped)
+    refuse_old_card(stopped, revision)
+    if stopped.status is not Status.DRAFT or stopped.reason != _stopped_by(actor):
+        raise Conflict(describe_state(stopped))
+    limit(reason)
+    if not reason.strip():
+        return stopped
+    gate.meet(tx, actor)
+    return gate.lifecycle.explain(
+        tx,
+        stopped,
+        Step.STOP,
+        actor=actor.person,
+        detail=reason,
+        reason=f"{_stopped_by(actor)}: {reason}",
+    )
+
+
+def _stopped_by(actor: Actor) -> str:
+    return f"stopped by {actor.name}"
 
 
 def take_back(tx: Transaction, gate: Gate, actor: Actor, broadcast_id: int, *, revision: int) -> Broadcast:

@@ -134,8 +134,9 @@ WAYS: Final = (
     Way(what="edit it", surfaces=("ComposeModal of a draft", "PhoneModal"), by_card=True,
         do=lambda service, actor, it: service.edit(
             actor, it.id, revision=it.revision, notification=WORDS)),
-    Way(what="submit it", surfaces=("button submit",), asks=True, by_card=True, do=_ask(Action.SUBMIT)),
-    Way(what="submit it", surfaces=("ConfirmModal",), by_card=True, do=_at_once("submit")),
+    Way(what="ask for its approval", surfaces=("button submit",), asks=True, by_card=True,
+        do=_ask(Action.SUBMIT)),
+    Way(what="ask for its approval", surfaces=("ConfirmModal",), by_card=True, do=_at_once("submit")),
     Way(what="withdraw it", surfaces=("button withdraw",), by_card=True, do=_at_once("withdraw")),
     Way(what="cancel it", surfaces=("/notify cancel",),
         do=lambda service, actor, it: service.cancel(actor, it.id, reason=REASON)),

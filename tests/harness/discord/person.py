@@ -109,7 +109,7 @@ async def whole_broadcast(discord: LoopbackDiscord, *, guild: int = GUILD) -> in
     maya, omar = Person(discord, MAYA), Person(discord, OMAR)
     form = await maya.command("notify compose", audience="One", topic="news")
     draft = await maya.submit(form, subject="We are live", content="Come in")
-    confirm = await maya.press(draft.message, "Submit")
+    confirm = await maya.press(draft.message, "Ask for approval")
     receipt = await maya.submit(confirm)
     number = int(receipt.said.partition("#")[2].partition(" ")[0])
     await omar.press(await card(discord, number, "Waits for"), "Approve")

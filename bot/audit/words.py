@@ -1,0 +1,57 @@
+"""How the record's actions are spoken, in Discord and in what is exported for people. Pure."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from bot.audit.mirror import DELETED, EDITED
+from bot.broadcast import Step
+from bot.refusals import AGAIN
+
+SPOKEN: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "composed": "composed",
+        Step.EDIT: "edited",
+        Step.SUBMIT: "asked for approval",
+        Step.CANCEL: "cancelled",
+        Step.APPROVE: "approved",
+        Step.RETRACT: "withdrew the approval",
+        Step.QUORUM: "approval complete",
+        Step.WITHDRAW: "withdrawn",
+        Step.REQUEST_CHANGES: "changes asked",
+        Step.REJECT: "rejected",
+        Step.EXPIRE: "review expired",
+        Step.STOP: "stopped",
+        Step.HOLD: "held",
+        Step.RELEASE: "released for new approval",
+        Step.RETURN: "taken back to draft",
+        Step.START: "sending started",
+        Step.ACCEPTED: "accepted by Whop",
+        Step.PARTLY: "accepted by Whop in part",
+        Step.NOT_ACCEPTED: "not accepted by Whop",
+        Step.UNANSWERED: "answer unknown",
+        Step.CHECK: "asked Whop again",
+        Step.CONFIRM: "said to have gone out",
+        Step.DENY: "said not to have gone out",
+        "freeze": "froze sending",
+        "unfreeze": "lifted the freeze",
+        "approve_template": "approved a template",
+        "retract_template": "withdrew the approval of a template",
+        "template": "approved beforehand",
+        "said why": "said why",
+        AGAIN: "was refused again",
+        "late answer": "an answer came late",
+        "approvals void": "approvals no longer count",
+        DELETED: "found a deletion in this channel",
+        EDITED: "found an edit in this channel",
+    }
+)
+
+_REFUSED: Final = "refused "
+
+
+def spoken(action: str) -> str:
+    """Return the words for an action of the record."""
+    if action not in SPOKEN and action.startswith(_REFUSED):
+        return f"was refused: {action.removeprefix(_REFUSED).replace('_', ' ')}"
+    return SPOKEN.get(action, action.replace("_", " "))
