@@ -112,6 +112,15 @@ class Herald(Worker):
             client = HeraldBot(
                 service=core.service, store=core.store, watcher=watcher, environment=settings.environment
             )
+            announcer = Announcer(
+                store=core.store,
+                service=core.service,
+                client=client,
+                clock=core.clock,
+                steady=core.steady,
+            )
+            for heard in announcer.listeners:
+                client.add_listener(heard)
             yield cls(
                 settings=settings,
                 store=core.store,
@@ -119,7 +128,7 @@ class Herald(Worker):
                 client=client,
                 watcher=watcher,
                 dispatcher=core.dispatcher(parts.get("role_source") or client.members),
-                announcer=Announcer(store=core.store, service=core.service, client=client, clock=core.clock),
+                announcer=announcer,
                 startup=core.startup(),
                 metrics=core.metrics(),
             )

@@ -9,9 +9,9 @@ import discord
 from bot.audit.chain import Event
 from bot.audit.mirror import Condition
 from bot.broadcast import OPEN, Approval, Broadcast, Status, Step
-from bot.chat.announcer import Rendered
 from bot.chat.client import HeraldBot, Interaction
 from bot.chat.members import actor_of
+from bot.chat.rendering import Rendered
 from bot.delivery import Delivery
 from bot.errors import Unreachable
 from bot.freeze import Freeze, describe

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from bot.audit.chain import Event, NewEvent, chain
 from bot.audit.words import SPOKEN
 from bot.broadcast import ECHOED, Approval, Broadcast, Status, Step
-from bot.chat.announcer import Rendered
+from bot.chat.rendering import Rendered
 from bot.delivery import Delivery, DeliveryStatus, Request
 from bot.freeze import Freeze
 from bot.lifecycle import Lifecycle

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, create_engine, text
 from bot.broadcast import Status
 from bot.freeze import Freeze
 from bot.store import Access, Store, Transaction, migrating
+from bot.store.outbox import Waiting
 from bot.value import Person
 from tests.conftest import Postgres
 from tests.harness.found import only
@@ -85,7 +86,10 @@ def assert_kept(tx: Transaction) -> None:
     delivery = only(tx.deliveries.of(1))
     assert (delivery.attempts, len(delivery.past)) == (1, 1)
     assert tx.audit.get(7, 1).detail == "for Gold members"
-    assert tx.outbox.waiting(cards_until=first.created_at, posts_until=first.created_at) == (True, True)
+    assert tx.outbox.waiting(cards_until=first.created_at, posts_until=first.created_at) == {
+        11: Waiting(cards=True, posts=False),
+        12: Waiting(cards=False, posts=True),
+    }
     everything, server = tx.freezes.standing()
     assert everything == Freeze(guild_id=None, by=Person(0, "the host"), at=everything.at, reason="All")
     assert (server.guild_id, server.by, server.reason) == (7, Person(103, "Lena"), "Wrong price")

@@ -13,8 +13,8 @@ from simcord.backend.models import Overwrite
 from simcord.enums import OverwriteType
 
 from bot.audit.mirror import Condition
-from bot.chat.announcer import MAY_NOT_WRITE
 from bot.chat.channels import NO_CHANNEL
+from bot.chat.messages import MAY_NOT_WRITE
 from bot.cli.commands import main
 from bot.preflight import look_at_mirror
 from bot.sandbox.sandbox import UNDONE, Sandbox, readable

@@ -31,8 +31,8 @@ GROWING: Final = (
     "broadcasts", "revisions", "approvals", "deliveries", "attempts", "audit_events", "cards", "posts",
     "interactions",
 )  # fmt: skip
-# The index of what waits is small, however much there ever was: it may be read as a whole.
-SMALL: Final = "USING INDEX ix_cards_unshown"
+# The indexes of what waits are small, however much there ever was: they may be read as a whole.
+SMALL: Final = ("USING INDEX ix_cards_unshown", "USING INDEX ix_cards_of_channel")
 WORDS: Final = '{"topic":"news","all":{"subject":"We are live","content":"Come in"}}'
 
 # Each line of the past, by its number n: nearly all of it has ended, as it does.
@@ -85,8 +85,10 @@ def events(**what: Any) -> Callable[[Transaction], object]:
 ASKED: Final[dict[str, Callable[[Transaction], object]]] = {
     "the dispatcher's look": lambda tx: tx.deliveries.work(NOW, owner="me", outlived=None),
     "the announcer's look": lambda tx: tx.outbox.waiting(cards_until=NOW, posts_until=NOW),
-    "cards to draw": lambda tx: tx.outbox.cards_to_draw(NOW, limit=50),
-    "posts to make": lambda tx: tx.outbox.posts_to_make(NOW, limit=50),
+    "cards to draw": lambda tx: tx.outbox.cards_to_draw(11, NOW, limit=50),
+    "which messages are noted": lambda tx: tx.outbox.are_known([7, 8]),
+    "what stood in messages that are gone": lambda tx: tx.outbox.lost([7, 8]),
+    "posts to make": lambda tx: tx.outbox.posts_to_make(12, NOW, limit=50),
     "the mirror's condition": lambda tx: tx.mirror.condition(GUILD),
     "posts found tampered with": lambda tx: tx.mirror.tampered(GUILD),
     "a deleted message": lambda tx: tx.mirror.untold([7], gone=True),

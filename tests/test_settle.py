@@ -27,6 +27,7 @@ from bot.key_trust import KeyTrust
 from bot.sending.settle import Settlement
 from bot.whop.gateway import LONGEST_RETRY
 from tests.harness.clock import NOW
+from tests.harness.outbox import cards_to_draw
 from tests.harness.process import UNDONE, Cluster, Process
 from tests.harness.wire import Wire
 
@@ -279,9 +280,7 @@ async def test_each_outcome_of_several_is_shown_on_the_card(cluster: Cluster) ->
 
 async def shown(process: Process) -> int:
     """Return how many changes the card is to show."""
-    (card,) = await process.store.read(
-        lambda tx: tx.outbox.cards_to_draw(process.clock() + timedelta(days=1), limit=9)
-    )
+    (card,) = await process.store.read(lambda tx: cards_to_draw(tx, process.clock() + timedelta(days=1)))
     return card.wanted
 
 

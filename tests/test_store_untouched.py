@@ -19,6 +19,7 @@ from bot.store.members import Answer
 from bot.store.outbox import Card, Post, PostKind
 from bot.store.tables import deliveries, metadata
 from bot.value import Person
+from tests.harness.outbox import cards_to_draw, posts_to_make
 
 NOW: Final = datetime(2026, 11, 23, 9, 41, tzinfo=UTC)
 LATER: Final = NOW + timedelta(minutes=5)
@@ -129,11 +130,11 @@ def waiting(tx: Transaction) -> Delivery:
 
 
 def card(tx: Transaction) -> Card:
-    return tx.outbox.cards_to_draw(NOW, limit=1)[0]
+    return cards_to_draw(tx, NOW)[0]
 
 
 def post(tx: Transaction) -> Post:
-    return tx.outbox.posts_to_make(NOW, limit=1)[0]
+    return posts_to_make(tx, NOW)[0]
 
 
 def settle(tx: Transaction, one: Delivery, **more: Any) -> bool:
@@ -230,11 +231,11 @@ async def test_a_step_writes_down_when_it_was_taken(store: Store) -> None:
 
 async def test_a_lost_card_is_forgotten_alone(store: Store) -> None:
     with store.begin() as tx:
-        for one in tx.outbox.cards_to_draw(NOW, limit=9):
+        for one in cards_to_draw(tx, NOW):
             tx.outbox.card_drawn(one, message_id=900 + one.id, next_at=NOW)
         tx.outbox.redraw_card(1, at=NOW)
         lost = card(tx)
-    _, found = touched(store, lambda tx: tx.outbox.card_lost(lost))
+    _, found = touched(store, lambda tx: tx.outbox.card_lost(lost, at=NOW))
     assert found == {("cards", lost.id)}
 
 
@@ -243,7 +244,7 @@ async def test_of_posts_only_the_line_that_was_tampered_with_is_told(store: Stor
     with store.begin() as tx:
         tx.outbox.add_post(PostKind.ECHO, guild_id=HOME, channel_id=5, at=NOW)
         tx.outbox.finish()
-        *lines, echo = tx.outbox.posts_to_make(NOW, limit=9)
+        *lines, echo = posts_to_make(tx, NOW)
         # Another channel may have a message of the same number.
         for one, message in [*zip(lines, (901, 902, 903, 904, 905, 906), strict=True), (echo, 901)]:
             tx.outbox.post_made(one, message_id=message, channel_id=12, words="w")
@@ -449,21 +450,21 @@ def pending(tx: Transaction, now: datetime) -> Sequence[object]:
 
 
 def undrawn(tx: Transaction, now: datetime) -> Sequence[object]:
-    for one in tx.outbox.cards_to_draw(NOW, limit=9):
+    for one in cards_to_draw(tx, NOW):
         tx.outbox.card_failed(one, next_at=LATER)
-    return tx.outbox.cards_to_draw(now, limit=9)
+    return cards_to_draw(tx, now)
 
 
 def looked_at(tx: Transaction, now: datetime) -> Sequence[object]:
-    for one in tx.outbox.cards_to_draw(NOW, limit=9):
+    for one in cards_to_draw(tx, NOW):
         tx.outbox.card_failed(one, next_at=LATER)
-    return [one for one in [tx.outbox.waiting(cards_until=now, posts_until=now).cards] if one]
+    return [one for one in tx.outbox.waiting(cards_until=now, posts_until=NOW).values() if one.cards]
 
 
 def unposted(tx: Transaction, now: datetime) -> Sequence[object]:
-    for one in tx.outbox.posts_to_make(NOW, limit=9):
+    for one in posts_to_make(tx, NOW):
         tx.outbox.post_failed(one, next_at=LATER, trouble="x")
-    return tx.outbox.posts_to_make(now, limit=9)
+    return posts_to_make(tx, now)
 
 
 @pytest.mark.parametrize(
@@ -485,21 +486,21 @@ async def test_a_turn_comes_at_its_very_moment_and_not_before(
 
 async def test_what_is_shown_is_neither_looked_for_nor_shown_again(store: Store) -> None:
     with store.begin() as tx:
-        for one in tx.outbox.cards_to_draw(NOW, limit=9):
+        for one in cards_to_draw(tx, NOW):
             tx.outbox.card_drawn(one, message_id=900, next_at=NOW)
-        for one in tx.outbox.posts_to_make(NOW, limit=9):
+        for one in posts_to_make(tx, NOW):
             tx.outbox.post_made(one, message_id=900, channel_id=12, words="w")
     with store.begin(Access.READ) as tx:
-        assert tx.outbox.waiting(cards_until=LATER, posts_until=LATER) == (False, False)
-        assert (tx.outbox.cards_to_draw(LATER, limit=9), tx.outbox.posts_to_make(LATER, limit=9)) == ([], [])
+        assert tx.outbox.waiting(cards_until=LATER, posts_until=LATER) == {}
+        assert (cards_to_draw(tx, LATER), posts_to_make(tx, LATER)) == ([], [])
         assert tx.outbox.cards_waiting(HOME) == 0
 
 
 async def test_a_new_card_lets_the_older_one_say_at_once_that_it_is_out_of_date(store: Store) -> None:
     with store.begin() as tx:
-        for one in tx.outbox.cards_to_draw(NOW, limit=9):
+        for one in cards_to_draw(tx, NOW):
             tx.outbox.card_drawn(one, message_id=900 + one.id, next_at=LATER + timedelta(hours=1))
         tx.outbox.open_card(1, channel_id=11, at=LATER)
-        older, newer = tx.outbox.cards_to_draw(LATER, limit=9)
+        newer, older = cards_to_draw(tx, LATER)
     assert (older.id, older.current, older.next_at) == (2, False, LATER)
     assert (newer.message_id, newer.current, newer.next_at) == (None, True, LATER)

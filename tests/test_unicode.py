@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from bot.audit.chain import NewEvent, StoredEvent, Verifier, chain
 from bot.audit.export import FORMATS, Chapter, Export, Header, from_json, to_csv, written_whole
 from bot.broadcast import ECHOED, Approval, Status
-from bot.chat.announcer import Rendered
 from bot.chat.answers import typed_in
+from bot.chat.rendering import Rendered
 from bot.freeze import Freeze
 from bot.notification import Notification, Text, is_storable, problems, reveal
 from bot.sandbox.sandbox import UNDONE, Sandbox, answer, response

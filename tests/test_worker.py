@@ -18,6 +18,7 @@ from bot.clock import utc_now
 from bot.store import Access
 from bot.store.facts import STARTS
 from tests.harness.discord.server import LoopbackDiscord
+from tests.harness.outbox import cards_to_draw, posts_to_make
 from tests.harness.people import LENA
 from tests.harness.policy import GUILD, parsed
 from tests.harness.process import Cluster, Process
@@ -114,10 +115,10 @@ async def test_a_worker_sends_what_is_approved_leaves_the_messages_to_a_run_and_
         assert len(cluster.whop.pushes) == 2
         with process.store.begin(Access.READ) as tx:
             later = utc_now() + timedelta(days=1)
-            kinds = [one.kind.value for one in tx.outbox.posts_to_make(later, limit=99)]
+            kinds = [one.kind.value for one in posts_to_make(tx, later)]
             assert kinds.count("echo") == 2
             assert len(kinds) - 2 == len(tx.audit.of_guild(GUILD))
-            assert len(tx.outbox.cards_to_draw(later, limit=99)) == 2
+            assert len(cards_to_draw(tx, later)) == 2
             assert tx.facts.get(STARTS) == []
 
 

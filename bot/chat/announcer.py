@@ -1,137 +1,89 @@
-"""What people see afterwards: cards, echoes and the audit mirror, from the outbox."""
+"""What people see afterwards, from the outbox: each channel has turns of its own."""
 
 import asyncio
-from collections.abc import Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Coroutine, Generator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final, NamedTuple, Protocol, assert_never
+from enum import Enum, auto
+from typing import Any, Final
 
-import aiohttp
 import discord
 import structlog
 
-from bot.audit.chain import Event
-from bot.audit.mirror import DELETED, EDITED, LASTING, Condition, hash_words
-from bot.broadcast import BEFORE_SENDING, Broadcast, Status, Step
-from bot.chat.channels import NO_CHANNEL
-from bot.chat.members import Members
-from bot.clock import Clock
-from bot.delivery import Delivery
-from bot.errors import StoreError, Unreachable
-from bot.freeze import Freeze
-from bot.permissions import Actor
-from bot.service import Service, Standing, lending, unknowns
+from bot.audit.chain import HERALD
+from bot.audit.mirror import LASTING, hash_words
+from bot.broadcast import OPEN
+from bot.chat.messages import Client, Messages, explain, is_out_of_reach, is_refused
+from bot.clock import Clock, Steady
+from bot.errors import StoreError
+from bot.service import Service, lending
 from bot.store import Card, Post, Store, Transaction
 from bot.store.outbox import PostKind, Waiting
 
 log = structlog.get_logger()
 
-BATCH: Final = 50
+# Read at once of a channel's cards, and of its posts; whatever comes meanwhile is looked for before the next.
+BATCH: Final = 20
 POLL_SECONDS: Final = 1.0
+# So long a channel pauses at most while Discord is out of reach: it may be well again at any moment.
+LONGEST_PAUSE_SECONDS: Final = 2.0
+# So long something waits at most that Discord refuses: a person has to mend it.
 LONGEST_WAIT: Final = timedelta(minutes=5)
-# Among so many of a channel's last messages a line is looked for that may stand there already.
-LOOK_BACK: Final = 100
-MAY_NOT_WRITE: Final = (
-    "Herald may not write there: allow View Channel and Send Messages in the channel's settings"
-)
+# After about a day of such waits news that cannot be told is no news any more.
+GIVE_UP_AFTER: Final = 300
 # A card is edited no more often than that while all that changes is how far the sending has come.
 PROGRESS_EVERY: Final = timedelta(seconds=2)
+_UNKNOWN_MESSAGE: Final = 10008
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rendered:
-    """A message as it is to be shown."""
+class Shown(Enum):
+    """What became of one thing that was to be shown."""
 
-    content: str = ""
-    embeds: list[discord.Embed] = field(default_factory=list[discord.Embed])
-    view: discord.ui.View | None = None
-    mentions: discord.AllowedMentions = field(default_factory=discord.AllowedMentions.none)
-
-
-class OnCard(NamedTuple):
-    """All that stands in the database of what a card shows."""
-
-    broadcast: Broadcast
-    deliveries: Sequence[Delivery]
-    freeze: Freeze | None
-    mirror: Condition
-    checkable: bool
+    DONE = auto()
+    # It waits, and so does what must not overtake it.
+    LATER = auto()
+    OUT_OF_REACH = auto()
 
 
-class Cards(Protocol):
-    """How things look: given by the extension that draws them."""
+@dataclass(slots=True)
+class Lane:
+    """A channel's turns: one thing after the other, and nobody else waits for it."""
 
-    def review(
-        self,
-        broadcast: Broadcast,
-        deliveries: Sequence[Delivery],
-        *,
-        current: bool = True,
-        freeze: Freeze | None = None,
-        checkable: bool = False,
-        members: Sequence[Actor] | None = None,
-        mirror: Condition | None = None,
-    ) -> Rendered:
-        """Draw the card for approvers."""
-        ...
-
-    def freeze(self, freeze: Freeze | None) -> Rendered:
-        """Draw what all approvers are told of a freeze that stands, or of one that was lifted."""
-        ...
-
-    def echo(self, broadcast: Broadcast, step: Step) -> Rendered:
-        """Draw what the author is told where they composed."""
-        ...
-
-    def template(self, standing: Standing | None) -> Rendered:
-        """Draw a template that waits for approval; None if it says something else by now."""
-        ...
-
-    def audit(self, event: Event, *, about: Event | None = None) -> Rendered:
-        """Draw a line of the record, and the line that it is about."""
-        ...
-
-
-class Client(Protocol):
-    """What the announcer needs of the Discord client."""
+    channel_id: int
+    task: "asyncio.Task[None] | None" = None
+    # Something came while it was busy, which may matter more than what it has read.
+    news: bool = False
+    misses: int = 0
+    paused_until: float = float("-inf")
 
     @property
-    def cards(self) -> Cards:
-        """Return what draws."""
-        ...
-
-    @property
-    def user(self) -> discord.ClientUser | None:
-        """Return the account that Herald posts with."""
-        ...
-
-    def is_ready(self) -> bool:
-        """Tell whether Discord has answered yet."""
-        ...
-
-    @property
-    def members(self) -> Members:
-        """Return whom to ask for a server's members."""
-        ...
-
-    def get_partial_messageable(self, id: int, /) -> discord.PartialMessageable:  # noqa: A002 - discord.py's name
-        """Return a channel without asking Discord for it."""
-        ...
+    def is_busy(self) -> bool:
+        """Tell whether something is being shown."""
+        return self.task is not None and not self.task.done()
 
 
 class Announcer:
     """Show each thing once, in order, however long Discord is away."""
 
-    def __init__(self, *, store: Store, service: Service, client: Client, clock: Clock) -> None:
+    def __init__(
+        self, *, store: Store, service: Service, client: Client, clock: Clock, steady: Steady
+    ) -> None:
         self._store = store
         self._service = service
         self._client = client
         self._clock = clock
+        self._steady = steady
+        self._messages = Messages(store=store, service=service, client=client)
         self._woken = store.wakeup.listen()
-        # The servers of which every post that may have been lost sight of was looked for.
-        self._certain: set[int] = set()
+        self._lanes: dict[int, Lane] = {}
+        self._is_rerouted = False
         self._stopping = False
+
+    @property
+    def listeners(self) -> Sequence[Callable[..., Coroutine[Any, Any, None]]]:
+        """Return what has to hear the client's events of the same names."""
+        return (self.on_raw_message_delete, self.on_raw_bulk_message_delete, self.on_guild_channel_update)
 
     def stop(self) -> None:
         """End after one more round: the last outcome may have come after the present one."""
@@ -140,199 +92,236 @@ class Announcer:
 
     async def run(self) -> None:
         """Announce until told to stop; the wakeup only wakes it sooner."""
-        while not self._stopping:
-            self._woken.clear()
-            await self._round()
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._woken.wait(), POLL_SECONDS)
-        # There will be no later turn.
-        await self._round(ahead=PROGRESS_EVERY)
-
-    async def _round(self, *, ahead: timedelta = timedelta()) -> None:
         try:
+            while not self._stopping:
+                self._woken.clear()
+                await self._round()
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._woken.wait(), POLL_SECONDS)
+            # There will be no later turn.
+            await self._round(ahead=PROGRESS_EVERY, last=True)
+        finally:
+            for task in self._busy():
+                task.cancel()
+
+    async def _round(self, *, ahead: timedelta = timedelta(), last: bool = False) -> None:
+        with _database_trouble_logged():
             if self._client.is_ready():
-                await self.drain(ahead=ahead)
-        except StoreError as error:
-            log.error("announcements wait for the database", error=str(error))
+                await (self.drain(ahead=ahead) if last else self._begin(ahead))
 
     async def drain(self, *, ahead: timedelta = timedelta()) -> None:
         """Show all that may be tried now, and the cards whose turn comes in the time ahead."""
+        await self._begin(ahead)
+        while busy := self._busy():
+            await asyncio.wait(busy)
+
+    async def on_raw_message_delete(self, event: discord.RawMessageDeleteEvent) -> None:
+        """Post anew what people still need and somebody deleted."""
+        await self._replace([event.message_id])
+
+    async def on_raw_bulk_message_delete(self, event: discord.RawBulkMessageDeleteEvent) -> None:
+        """Post anew what people still need of all that was deleted at once."""
+        await self._replace(event.message_ids)
+
+    async def on_guild_channel_update(self, _: object, channel: discord.abc.GuildChannel) -> None:
+        """Try at once what a channel refused: its settings are others now."""
+        with _database_trouble_logged():
+            await self._store.write(_try_again, channel.id, at=self._clock())
+
+    async def _replace(self, message_ids: Collection[int]) -> None:
+        # Whatever is missed here is noticed when it is to be drawn the next time.
+        with _database_trouble_logged():
+            lost = await self._store.glance(_lost, message_ids)
+            if any(lost):
+                await self._store.write(self._lose, *lost)
+
+    def _busy(self) -> "list[asyncio.Task[None]]":
+        return [lane.task for lane in self._lanes.values() if lane.task and lane.is_busy]
+
+    async def _begin(self, ahead: timedelta) -> None:
+        """Let each channel in which something waits have its turns."""
+        if not self._is_rerouted:
+            await self._store.write(self._reroute)
+            self._is_rerouted = True
         now = self._clock()
         waiting = await self._store.glance(_waiting, cards_until=now + ahead, posts_until=now)
-        cards = await self._store.glance(_cards, until=now + ahead) if waiting.cards else ()
-        posts = await self._store.glance(_posts, until=now) if waiting.posts else ()
-        for card in cards:
-            await self._draw(card)
-        held_up: set[int] = set()
-        for post in posts:
-            # The mirror keeps the order of the record: what follows a line that waits has to wait too.
-            if post.kind is PostKind.AUDIT and post.guild_id in held_up:
-                continue
-            if not await self._post(post) and post.kind is PostKind.AUDIT:
-                held_up.add(post.guild_id)
+        for channel_id, what in waiting.items():
+            lane = self._lanes.setdefault(channel_id, Lane(channel_id))
+            if lane.is_busy:
+                lane.news = True
+            elif self._steady() >= lane.paused_until:
+                lane.task = asyncio.create_task(self._serve(lane, what, ahead))
 
-    async def _draw(self, card: Card) -> None:
+    async def _serve(self, lane: Lane, waiting: Waiting, ahead: timedelta) -> None:
+        with _database_trouble_logged():
+            while await self._take_turns(lane, waiting, ahead):
+                waiting = Waiting(cards=True, posts=True)
+
+    async def _take_turns(self, lane: Lane, waiting: Waiting, ahead: timedelta) -> bool:
+        """Show what waits now, as far as nothing new comes in between; tell whether more may wait."""
+        lane.news = False
+        now, place = self._clock(), lane.channel_id
+        cards = await self._store.glance(_cards, place, until=now + ahead) if waiting.cards else ()
+        posts = await self._store.glance(_posts, place, until=now) if waiting.posts else ()
+        for item in (*cards, *posts):
+            shown = await (self._draw(lane, item) if isinstance(item, Card) else self._post(lane, item))
+            if shown is Shown.OUT_OF_REACH:
+                return False
+            if shown is Shown.LATER or lane.news:
+                return True
+        return lane.news or BATCH in {len(cards), len(posts)}
+
+    async def _draw(self, lane: Lane, card: Card) -> Shown:
         try:
-            message_id = await self._show_card(card)
-        except discord.NotFound:
-            await self._lose(card)
+            message_id = await self._messages.show_card(card)
+        except StoreError:
+            raise
         except Exception as error:  # noqa: BLE001 - one card that cannot be drawn must not silence the rest
-            wait = self._report(error, what=f"card of #{card.broadcast_id}", failures=card.failures)
+            if isinstance(error, discord.NotFound) and error.code == _UNKNOWN_MESSAGE:
+                await self._store.write(self._card_gone, card)
+                return Shown.LATER
+            shown, wait = self._look_at(lane, error, what=f"card of #{card.broadcast_id}", item=card)
             await self._store.write(_card_failed, card, next_at=self._clock() + wait)
-        else:
-            await self._store.write(
-                _card_drawn, card, message_id=message_id, next_at=self._clock() + PROGRESS_EVERY
-            )
-
-    async def _show_card(self, card: Card) -> int:
-        facts = await self._store.read(self._shown_on, card)
-        shown = self._client.cards.review(
-            facts.broadcast,
-            facts.deliveries,
-            current=card.current,
-            freeze=facts.freeze,
-            checkable=facts.checkable,
-            members=await self._members(facts.broadcast),
-            mirror=facts.mirror,
+            return shown
+        self._went_well(lane)
+        await self._store.write(
+            _card_drawn, card, message_id=message_id, next_at=self._clock() + PROGRESS_EVERY
         )
-        channel = self._channel(card.channel_id)
-        if card.message_id is None:
-            return (await _send(channel, shown, nonce=f"card-{card.id}-{card.failures}")).id
-        message = channel.get_partial_message(card.message_id)
-        await message.edit(content=shown.content, embeds=shown.embeds, view=shown.view)
-        return card.message_id
+        return Shown.DONE
 
-    def _shown_on(self, tx: Transaction, card: Card) -> "OnCard":
-        broadcast = tx.broadcasts.get(card.broadcast_id)
-        started = broadcast.status not in BEFORE_SENDING
-        return OnCard(
-            broadcast,
-            tx.deliveries.of(broadcast.id) if started else [],
-            tx.freezes.over(broadcast.guild_id),
-            tx.mirror.condition(broadcast.guild_id),
-            unknowns.can_check(tx, self._service.gate, broadcast),
-        )
-
-    async def _members(self, broadcast: Broadcast) -> Sequence[Actor] | None:
-        if broadcast.status is not Status.REVIEW:
-            return None
+    async def _post(self, lane: Lane, post: Post) -> Shown:
         try:
-            return await self._client.members.of(broadcast.guild_id)
-        except Unreachable:
-            return None
-
-    async def _lose(self, card: Card) -> None:
-        """Post a new card in place of a deleted one; an old card that is gone is no loss."""
-        if card.current and card.message_id is not None:
-            await self._store.write(_card_lost, card)
-        elif card.current:
-            # The channel itself is gone: `herald check` says so, and the card waits for a new one.
-            await self._store.write(_card_failed, card, next_at=self._clock() + LONGEST_WAIT)
-        else:
-            await self._store.write(_card_drawn, card, message_id=card.message_id or 0, next_at=self._clock())
-
-    async def _post(self, post: Post) -> bool:
-        channel_id = self._place(post)
-        try:
-            shown = await self._store.read(self._rendered, post)
-            channel = self._channel(channel_id)
-            message = await self._find(post, channel, shown)
-            message = message or await _send(channel, shown, nonce=f"post-{post.id}")
+            message = await self._messages.show_post(post)
+        except StoreError:
+            raise
         except Exception as error:  # noqa: BLE001 - what cannot be posted waits; the rest goes on
-            wait = self._report(error, what=f"{post.kind} post {post.id}", failures=post.failures)
-            await self._store.write(
-                self._post_failed, post, next_at=self._clock() + wait, trouble=_why(error)
-            )
-            return False
+            shown, wait = self._look_at(lane, error, what=f"{post.kind} post {post.id}", item=post)
+            await self._store.write(self._post_failed, post, error, next_at=self._clock() + wait)
+            return shown
+        self._went_well(lane)
         # As Discord took them: what it trimmed was changed by nobody.
         words = hash_words(message.content)
-        await self._store.write(
-            self._post_made, post, message_id=message.id, channel_id=channel_id, words=words
-        )
-        return True
+        await self._store.write(self._post_made, post, message_id=message.id, words=words)
+        return Shown.DONE
 
-    def _post_failed(self, tx: Transaction, post: Post, *, next_at: datetime, trouble: str) -> None:
+    def _look_at(
+        self, lane: Lane, error: Exception, *, what: str, item: Card | Post
+    ) -> tuple[Shown, timedelta]:
+        """Return what a failure means for its channel, and how long the thing itself has to wait."""
+        away = is_out_of_reach(error)
+        wait = timedelta() if away else min(timedelta(seconds=2) * 2 ** min(item.failures, 10), LONGEST_WAIT)
+        if away:
+            lane.paused_until = self._steady() + min(2.0**lane.misses, LONGEST_PAUSE_SECONDS)
+            lane.misses += 1
+        # While Discord is out of reach each try fails alike.
+        if lane.misses <= 1:
+            log.warning(
+                "a message could not be shown in Discord",
+                what=what,
+                channel=lane.channel_id,
+                kind=type(error).__name__,
+                status=getattr(error, "status", None),
+                code=getattr(error, "code", None),
+                again_in_seconds=None if away else wait.total_seconds(),
+            )
+        return (Shown.OUT_OF_REACH if away else Shown.LATER), wait
+
+    def _went_well(self, lane: Lane) -> None:
+        if lane.misses:
+            log.info("messages are shown in Discord again", channel=lane.channel_id, tries=lane.misses)
+            lane.misses = 0
+
+    def _card_gone(self, tx: Transaction, card: Card) -> None:
+        """Post a new card in place of a deleted one; an old card that is gone is no loss."""
+        if card.current:
+            tx.outbox.card_lost(card, at=self._clock())
+        else:
+            tx.outbox.card_drawn(card, message_id=card.message_id or 0, next_at=self._clock())
+
+    def _lose(self, tx: Transaction, cards: Sequence[Card], posts: Sequence[Post]) -> None:
+        lifecycle = self._service.lifecycle
+        for card in cards:
+            if tx.broadcasts.get(card.broadcast_id).status in OPEN:
+                tx.outbox.card_lost(card, at=self._turn_after(card))
+        for post in posts:
+            if post.kind is PostKind.FREEZE:
+                needed = post.step == "freeze" and tx.freezes.over(post.guild_id) is not None
+            else:
+                template = lending.find_template(tx, lifecycle, post.guild_id, int(post.step))
+                needed = template is not None and not template.is_approved
+            if needed:
+                tx.outbox.post_lost(post, at=self._turn_after(post))
+
+    def _turn_after(self, lost: Card | Post) -> datetime:
+        """Return when it is posted anew: at once, but no race with whoever deletes it again and again."""
+        wait = timedelta(seconds=2) * 2 ** min(lost.remade, 10) if lost.remade else timedelta()
+        return self._clock() + min(wait, LONGEST_WAIT)
+
+    def _post_failed(self, tx: Transaction, post: Post, error: Exception, *, next_at: datetime) -> None:
         if post.failures + 1 == LASTING:
             self._show_trouble(tx, post)
-        tx.outbox.post_failed(post, next_at=next_at, trouble=trouble)
+        elsewhere = self._elsewhere(post) if is_refused(error) else None
+        if elsewhere is not None:
+            tx.outbox.move_post(post, channel_id=elsewhere, at=self._clock())
+        elif post.kind is PostKind.ECHO and post.failures >= GIVE_UP_AFTER:
+            self._give_up(tx, post)
+        else:
+            tx.outbox.post_failed(post, next_at=next_at, trouble=explain(error))
 
-    def _post_made(
-        self, tx: Transaction, post: Post, *, message_id: int, channel_id: int, words: str
-    ) -> None:
+    def _elsewhere(self, post: Post) -> int | None:
+        """Return where an author's news go that cannot be told where they composed."""
+        server = self._service.policy.server(post.guild_id)
+        if post.kind is not PostKind.ECHO or server is None or post.channel_id == server.channels.review:
+            return None
+        return server.channels.review
+
+    def _give_up(self, tx: Transaction, post: Post) -> None:
+        broadcast = tx.broadcasts.get(post.broadcast_id or 0)
+        log.error("news for an author could not be told and is given up", broadcast=broadcast.id)
+        self._service.lifecycle.note(tx, broadcast, HERALD, "news given up", post.step)
+        tx.outbox.give_up_post(post)
+
+    def _post_made(self, tx: Transaction, post: Post, *, message_id: int, words: str) -> None:
         if post.failures >= LASTING:
             self._show_trouble(tx, post)
-        tx.outbox.post_made(post, message_id=message_id, channel_id=channel_id, words=words)
-
-    async def _find(
-        self, post: Post, channel: discord.PartialMessageable, shown: Rendered
-    ) -> discord.Message | None:
-        """Return the line's post if it stands already: Discord forgets a nonce after some minutes.
-
-        So it may after a try whose answer was lost, and after a Herald that ended before it noted its post.
-        """
-        if post.kind is not PostKind.AUDIT or (not post.failures and post.guild_id in self._certain):
-            return None
-        # Where the history may not be read nobody can know, and the line matters more.
-        with suppress(discord.Forbidden):
-            async for message in channel.history(limit=LOOK_BACK):
-                if message.author == self._client.user and message.content == shown.content:
-                    return message
-        self._certain.add(post.guild_id)
-        return None
-
-    def _place(self, post: Post) -> int:
-        """Return where a post belongs: a line of the record where the record's channel is today."""
-        server = self._service.policy.server(post.guild_id)
-        return server.channels.audit if server and post.kind is PostKind.AUDIT else post.channel_id
+        tx.outbox.post_made(post, message_id=message_id, channel_id=post.channel_id, words=words)
 
     def _show_trouble(self, tx: Transaction, post: Post) -> None:
         """Let the open cards show that the mirror's trouble has begun, or ended."""
         if post.kind is PostKind.AUDIT:
             tx.outbox.redraw_open_cards(post.guild_id, at=self._clock())
 
-    def _rendered(self, tx: Transaction, post: Post) -> Rendered:
-        cards = self._client.cards
-        match post.kind:
-            case PostKind.AUDIT:
-                event = tx.audit.get(post.guild_id, post.sequence or 0)
-                return cards.audit(event, about=_only_one_told_of(tx, event))
-            case PostKind.TEMPLATE:
-                return cards.template(
-                    lending.find_template(tx, self._service.lifecycle, post.guild_id, int(post.step))
-                )
-            case PostKind.FREEZE:
-                return cards.freeze(tx.freezes.over(post.guild_id))
-            case PostKind.ECHO:
-                return cards.echo(tx.broadcasts.get(post.broadcast_id or 0), Step(post.step))
-            case _:
-                assert_never(post.kind)
-
-    def _channel(self, channel_id: int) -> discord.PartialMessageable:
-        return self._client.get_partial_messageable(channel_id)
-
-    def _report(self, error: BaseException, *, what: str, failures: int) -> timedelta:
-        wait = min(timedelta(seconds=2) * 2 ** min(failures, 10), LONGEST_WAIT)
-        log.warning(
-            "a message could not be shown in Discord",
-            what=what,
-            kind=type(error).__name__,
-            status=getattr(error, "status", None),
-            code=getattr(error, "code", None),
-            again_in_seconds=wait.total_seconds(),
-        )
-        return wait
+    def _reroute(self, tx: Transaction) -> None:
+        for server in self._service.policy.servers:
+            tx.outbox.reroute(server.guild, channel_id=server.channels.audit)
 
 
-def _waiting(tx: Transaction, *, cards_until: datetime, posts_until: datetime) -> Waiting:
+@contextmanager
+def _database_trouble_logged() -> Generator[None, None, None]:
+    try:
+        yield
+    except StoreError as error:
+        log.error("announcements wait for the database", error=str(error))
+
+
+def _waiting(tx: Transaction, *, cards_until: datetime, posts_until: datetime) -> dict[int, Waiting]:
     return tx.outbox.waiting(cards_until=cards_until, posts_until=posts_until)
 
 
-def _cards(tx: Transaction, *, until: datetime) -> Sequence[Card]:
-    return tx.outbox.cards_to_draw(until, limit=BATCH)
+def _cards(tx: Transaction, channel_id: int, *, until: datetime) -> Sequence[Card]:
+    return tx.outbox.cards_to_draw(channel_id, until, limit=BATCH)
 
 
-def _posts(tx: Transaction, *, until: datetime) -> Sequence[Post]:
-    return tx.outbox.posts_to_make(until, limit=BATCH)
+def _posts(tx: Transaction, channel_id: int, *, until: datetime) -> Sequence[Post]:
+    return tx.outbox.posts_to_make(channel_id, until, limit=BATCH)
+
+
+def _lost(tx: Transaction, message_ids: Collection[int]) -> tuple[Sequence[Card], Sequence[Post]]:
+    return tx.outbox.lost(message_ids)
+
+
+def _try_again(tx: Transaction, channel_id: int, *, at: datetime) -> None:
+    tx.outbox.try_again(channel_id, at=at)
 
 
 def _card_drawn(tx: Transaction, card: Card, *, message_id: int, next_at: datetime) -> None:
@@ -341,41 +330,3 @@ def _card_drawn(tx: Transaction, card: Card, *, message_id: int, next_at: dateti
 
 def _card_failed(tx: Transaction, card: Card, *, next_at: datetime) -> None:
     tx.outbox.card_failed(card, next_at=next_at)
-
-
-def _card_lost(tx: Transaction, card: Card) -> None:
-    tx.outbox.card_lost(card)
-
-
-def _only_one_told_of(tx: Transaction, event: Event) -> Event | None:
-    """Return the line whose post is gone or edited, if that is what the event tells of a single one."""
-    if event.action not in {DELETED, EDITED}:
-        return None
-    numbers = tx.mirror.told_in(event.guild_id, event.sequence)
-    return tx.audit.get(event.guild_id, numbers[0]) if len(numbers) == 1 else None
-
-
-def _why(error: BaseException) -> str:
-    """Say why Discord did not take a post, and what to mend."""
-    match error:
-        case discord.Forbidden():
-            return MAY_NOT_WRITE
-        case discord.NotFound():
-            return NO_CHANNEL
-        case discord.HTTPException():
-            return f"Discord answered {error.status}; it is tried again by itself"
-        case aiohttp.ClientError() | OSError() | discord.RateLimited():
-            return f"Discord could not be reached ({type(error).__name__}); it is tried again by itself"
-        case _:
-            return f"Herald could not write it ({type(error).__name__}): look into its log"
-
-
-async def _send(channel: discord.PartialMessageable, shown: Rendered, *, nonce: str) -> discord.Message:
-    # discord.py repeats a POST on 5xx by itself: with the nonce Discord keeps one message of it.
-    if shown.view is None:
-        return await channel.send(
-            shown.content, embeds=shown.embeds, nonce=nonce, allowed_mentions=shown.mentions
-        )
-    return await channel.send(
-        shown.content, embeds=shown.embeds, nonce=nonce, allowed_mentions=shown.mentions, view=shown.view
-    )

@@ -16,10 +16,10 @@ from discord.ext import commands
 from typing_extensions import override
 
 from bot.audit.watcher import Watcher
-from bot.chat.announcer import Cards
 from bot.chat.answers import fail, typed_in
 from bot.chat.connection import insist, log_in
 from bot.chat.members import Members
+from bot.chat.rendering import Cards
 from bot.clock import Steady
 from bot.errors import REFUSED_BY_DISCORD, ConfigurationError, NotReady
 from bot.service import Service

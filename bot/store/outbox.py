@@ -1,11 +1,13 @@
 """What people are still to see: cards to draw and lines to post."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from itertools import takewhile
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, case, func, insert, or_, select, update
+from sqlalchemy import Connection, RowMapping, case, false, func, insert, or_, select, true, union, update
 
 from bot.broadcast import OPEN
 from bot.store.tables import broadcasts, cards, posts
@@ -18,6 +20,14 @@ class PostKind(StrEnum):
     ECHO = "echo"
     FREEZE = "freeze"
     TEMPLATE = "template"
+
+    @property
+    def rank(self) -> int:
+        """Return its place in a channel's turns: what people need in order to act goes first."""
+        return {PostKind.ECHO: 1, PostKind.AUDIT: _LAST}.get(self, 0)
+
+
+_LAST: Final = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +42,7 @@ class Card:
     wanted: int
     failures: int
     next_at: datetime
+    remade: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,22 +58,18 @@ class Post:
     step: str
     failures: int
     next_at: datetime
+    remade: int
 
 
 class Waiting(NamedTuple):
-    """Whether there are cards to draw, and posts to make."""
+    """What waits in a channel: cards to draw, posts to make."""
 
     cards: bool
     posts: bool
 
 
 _UNSHOWN: Final = cards.c.shown < cards.c.wanted
-
-
-_NEXT: Final = select(
-    select(func.min(cards.c.next_at)).where(_UNSHOWN).scalar_subquery(),
-    select(func.min(posts.c.next_at)).where(posts.c.done.is_(False)).scalar_subquery(),
-)
+_UNDONE: Final = posts.c.done.is_(False)
 
 
 class Outbox:
@@ -144,6 +151,7 @@ class Outbox:
                 "sequence": sequence,
                 "step": step,
                 "done": False,
+                "rank": kind.rank,
                 "failures": 0,
                 "next_at": at,
             }
@@ -155,23 +163,30 @@ class Outbox:
             self._connection.execute(insert(posts), self._new_posts)
             self._new_posts = []
 
-    def waiting(self, *, cards_until: datetime, posts_until: datetime) -> Waiting:
-        """Tell whether cards or posts are to be shown by then, by one question that indexes answer."""
-        # The first of each stands at the end of an index: no planner reads through what is shown already.
-        card, post = self._connection.execute(_NEXT).one()
-        return Waiting(
-            cards=card is not None and card <= cards_until, posts=post is not None and post <= posts_until
+    def waiting(self, *, cards_until: datetime, posts_until: datetime) -> dict[int, Waiting]:
+        """Return the channels in which something is to be shown by then, and what."""
+        # Each half is a walk through an index of what is not shown yet, however much is.
+        rows = self._connection.execute(
+            union(
+                select(cards.c.channel_id, true()).where(_UNSHOWN, cards.c.next_at <= cards_until),
+                select(posts.c.channel_id, false()).where(_UNDONE, posts.c.next_at <= posts_until),
+            )
         )
+        found: dict[int, Waiting] = {}
+        for channel_id, is_card in rows:
+            before = found.get(channel_id, Waiting(cards=False, posts=False))
+            found[channel_id] = before._replace(**{"cards" if is_card else "posts": True})
+        return found
 
-    def cards_to_draw(self, now: datetime, *, limit: int) -> list[Card]:
-        """Return cards that do not show what they should and may be tried now."""
+    def cards_to_draw(self, channel_id: int, until: datetime, *, limit: int) -> list[Card]:
+        """Return cards that do not show what they should and may be tried now; first who has none yet."""
         rows = self._connection.execute(
             select(cards)
-            .where(_UNSHOWN, cards.c.next_at <= now)
-            .order_by(cards.c.next_at, cards.c.id)
+            .where(_UNSHOWN, cards.c.channel_id == channel_id, cards.c.next_at <= until)
+            .order_by(cards.c.message_id.is_not(None), cards.c.next_at, cards.c.id)
             .limit(limit)
         )
-        return [Card(**{name: row[name] for name in Card.__slots__}) for row in rows.mappings()]
+        return [_card(row) for row in rows.mappings()]
 
     def cards_waiting(self, guild_id: int) -> int:
         """Return how many cards of a server do not show what they should."""
@@ -180,29 +195,60 @@ class Outbox:
         query = select(func.count()).select_from(cards).where(_UNSHOWN, guild == guild_id)
         return self._connection.scalar(query) or 0
 
-    def posts_to_make(self, now: datetime, *, limit: int) -> list[Post]:
-        """Return what may be posted now, oldest first; nothing of a record whose next line has to wait."""
-        undone = posts.c.done.is_(False)
-        heads = (
-            select(func.min(posts.c.id))
-            .where(undone, posts.c.kind == PostKind.AUDIT)
-            .group_by(posts.c.guild_id)
-        )
-        waiting = select(posts.c.guild_id).where(posts.c.id.in_(heads), posts.c.next_at > now)
+    def posts_to_make(self, channel_id: int, until: datetime, *, limit: int) -> list[Post]:
+        """Return what may be posted now, by rank; no line of a record past one that has to wait."""
         rows = self._connection.execute(
             select(posts)
             .where(
-                undone,
-                posts.c.next_at <= now,
-                or_(posts.c.kind != PostKind.AUDIT, posts.c.guild_id.not_in(waiting)),
+                _UNDONE,
+                posts.c.channel_id == channel_id,
+                or_(posts.c.rank == _LAST, posts.c.next_at <= until),
             )
-            .order_by(posts.c.id)
+            .order_by(posts.c.rank, posts.c.id)
             .limit(limit)
         )
-        return [
-            Post(**{name: row[name] for name in Post.__slots__ if name != "kind"}, kind=PostKind(row["kind"]))
-            for row in rows.mappings()
-        ]
+        found = [_post(row) for row in rows.mappings()]
+        return list(takewhile(lambda post: post.next_at <= until, found))
+
+    def are_known(self, message_ids: Collection[int]) -> set[int]:
+        """Return those of the messages that are noted as a card or as a post."""
+        found = union(
+            *(select(one.c.message_id).where(one.c.message_id.in_(message_ids)) for one in (cards, posts))
+        )
+        return set(self._connection.scalars(found))
+
+    def lost(self, message_ids: Collection[int]) -> tuple[list[Card], list[Post]]:
+        """Return the newest cards and the notices to all that stood in messages which are gone now."""
+        card_rows = self._connection.execute(
+            select(cards).where(cards.c.message_id.in_(message_ids), cards.c.current)
+        )
+        post_rows = self._connection.execute(
+            select(posts).where(posts.c.message_id.in_(message_ids), posts.c.rank == 0)
+        )
+        return [_card(row) for row in card_rows.mappings()], [_post(row) for row in post_rows.mappings()]
+
+    def reroute(self, guild_id: int, *, channel_id: int) -> None:
+        """Let what is still to be mirrored of a server's record go where that channel is today."""
+        self._connection.execute(
+            update(posts)
+            .where(
+                posts.c.guild_id == guild_id,
+                _UNDONE,
+                posts.c.kind == PostKind.AUDIT,
+                posts.c.channel_id != channel_id,
+            )
+            .values(channel_id=channel_id)
+        )
+
+    def try_again(self, channel_id: int, *, at: datetime) -> None:
+        """Let what a channel refused have its turn at that time: it may have been mended."""
+        self.is_filled = True
+        for table, waiting in ((cards, _UNSHOWN), (posts, _UNDONE)):
+            self._connection.execute(
+                update(table)
+                .where(waiting, table.c.channel_id == channel_id, table.c.failures > 0)
+                .values(next_at=at)
+            )
 
     def card_drawn(self, card: Card, *, message_id: int, next_at: datetime) -> None:
         """Note that the card shows all that was wanted when it was read, and when its next turn comes."""
@@ -218,10 +264,14 @@ class Outbox:
             )
         )
 
-    def card_lost(self, card: Card) -> None:
-        """Note that the card's message is gone, so that a new one is posted."""
+    def card_lost(self, card: Card, *, at: datetime) -> None:
+        """Note that the card's message is gone, so that another one is posted at that time."""
         self.is_filled = True
-        self._connection.execute(update(cards).where(cards.c.id == card.id).values(message_id=None))
+        self._connection.execute(
+            update(cards)
+            .where(cards.c.id == card.id, cards.c.message_id == card.message_id)
+            .values(message_id=None, remade=cards.c.remade + 1, wanted=cards.c.wanted + 1, next_at=at)
+        )
 
     def card_failed(self, card: Card, *, next_at: datetime) -> None:
         """Note that Discord did not take the card, and when to try again."""
@@ -237,6 +287,28 @@ class Outbox:
             .values(done=True, message_id=message_id, channel_id=channel_id, words=words, trouble=None)
         )
 
+    def post_lost(self, post: Post, *, at: datetime) -> None:
+        """Note that the post's message is gone, so that another one is posted at that time."""
+        self.is_filled = True
+        self._connection.execute(
+            update(posts)
+            .where(posts.c.id == post.id, posts.c.done)
+            .values(done=False, message_id=None, remade=posts.c.remade + 1, next_at=at)
+        )
+
+    def move_post(self, post: Post, *, channel_id: int, at: datetime) -> None:
+        """Let the post go to another channel, as something new."""
+        self.is_filled = True
+        self._connection.execute(
+            update(posts)
+            .where(posts.c.id == post.id)
+            .values(channel_id=channel_id, failures=0, remade=posts.c.remade + 1, next_at=at)
+        )
+
+    def give_up_post(self, post: Post) -> None:
+        """Note that the post will not be made."""
+        self._connection.execute(update(posts).where(posts.c.id == post.id).values(done=True))
+
     def post_failed(self, post: Post, *, next_at: datetime, trouble: str) -> None:
         """Note that Discord did not take the post, why, and when to try again."""
         self._connection.execute(
@@ -244,3 +316,11 @@ class Outbox:
             .where(posts.c.id == post.id)
             .values(failures=post.failures + 1, next_at=next_at, trouble=trouble)
         )
+
+
+def _card(row: RowMapping) -> Card:
+    return Card(**{name: row[name] for name in Card.__slots__})
+
+
+def _post(row: RowMapping) -> Post:
+    return Post(**{name: row[name] for name in Post.__slots__ if name != "kind"}, kind=PostKind(row["kind"]))

@@ -15,6 +15,7 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
+    SmallInteger,
     String,
     Table,
     Text,
@@ -206,9 +207,13 @@ cards: Final = Table(
     Column("shown", Integer, nullable=False),
     Column("failures", Integer, nullable=False),
     Column("next_at", UtcDateTime, nullable=False),
+    # How often its message was lost and another one wanted: each is a message of its own for Discord.
+    Column("remade", Integer, nullable=False, server_default="0"),
     Index(None, "broadcast_id"),
-    # Only of those that are to be drawn, as 0006 says: an index that names a dialect here would load it.
-    Index("ix_cards_unshown", "next_at"),
+    Index(None, "message_id"),
+    # Only of those that are to be drawn, as 0008 says: an index that names a dialect here would load it.
+    Index("ix_cards_unshown", "next_at", "channel_id"),
+    Index("ix_cards_of_channel", "channel_id", "next_at"),
 )
 
 posts: Final = Table(
@@ -225,6 +230,9 @@ posts: Final = Table(
     Column("done", Boolean, nullable=False),
     Column("failures", Integer, nullable=False),
     Column("next_at", UtcDateTime, nullable=False),
+    # What goes first in its channel: the lower.
+    Column("rank", SmallInteger, nullable=False, server_default="2"),
+    Column("remade", Integer, nullable=False, server_default="0"),
     # Why it was not taken when it was last tried.
     Column("trouble", Text),
     # The SHA-256 of its words as Discord took them.
@@ -232,7 +240,9 @@ posts: Final = Table(
     # The lines of the record that tell, and so when, that it was found edited or gone.
     Column("edited_in", BigInteger),
     Column("gone_in", BigInteger),
-    Index(None, "done", "next_at"),
+    # Only of those that are still to be made, as 0008 says.
+    Index("ix_posts_undone", "next_at", "channel_id"),
+    Index("ix_posts_of_channel", "channel_id", "rank", "id"),
     Index(None, "message_id"),
     Index(None, "guild_id", "sequence"),
     Index(None, "guild_id", "done", "kind"),

@@ -2,7 +2,7 @@
 
 import discord
 
-from bot.chat.announcer import Rendered
+from bot.chat.rendering import Rendered
 from bot.store import Access
 from cogs.buttons import ActionButton
 from cogs.cards import Cards

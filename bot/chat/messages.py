@@ -1,0 +1,239 @@
+"""A card or post becomes a message: found if it stands already, else posted; a card is edited afterwards."""
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import timedelta
+from typing import Final, NamedTuple, Protocol, assert_never
+
+import aiohttp
+import discord
+
+from bot.audit.chain import Event
+from bot.audit.mirror import DELETED, EDITED
+from bot.broadcast import BEFORE_SENDING, Broadcast, Status, Step
+from bot.chat.channels import NO_CHANNEL
+from bot.chat.members import Members
+from bot.chat.rendering import Cards, OnCard, Rendered
+from bot.errors import Unreachable
+from bot.permissions import Actor
+from bot.service import Service, lending, unknowns
+from bot.store import Card, Post, Store, Transaction
+from bot.store.outbox import PostKind
+
+# Among so many of a channel's last messages something is looked for that may stand there already.
+LOOK_BACK: Final = 100
+MAY_NOT_WRITE: Final = (
+    "Herald may not write there: allow View Channel and Send Messages in the channel's settings"
+)
+# Two machines' clocks differ by less.
+_CLOCKS_DIFFER: Final = timedelta(minutes=5)
+
+
+class Client(Protocol):
+    """What is needed of the Discord client in order to show something."""
+
+    @property
+    def cards(self) -> Cards:
+        """Return what draws."""
+        ...
+
+    @property
+    def user(self) -> discord.ClientUser | None:
+        """Return the account that Herald posts with."""
+        ...
+
+    def is_ready(self) -> bool:
+        """Tell whether Discord has answered yet."""
+        ...
+
+    @property
+    def members(self) -> Members:
+        """Return whom to ask for a server's members."""
+        ...
+
+    def get_partial_messageable(self, id: int, /) -> discord.PartialMessageable:  # noqa: A002 - discord.py's name
+        """Return a channel without asking Discord for it."""
+        ...
+
+
+class Own(NamedTuple):
+    """A message of Herald's own that stands in a channel."""
+
+    id: int
+    content: str
+    title: str
+
+
+class Messages:
+    """Shows one thing at a time; whoever calls it takes care of turns, and of what goes wrong."""
+
+    def __init__(self, *, store: Store, service: Service, client: Client) -> None:
+        self._store = store
+        self._service = service
+        self._client = client
+        # What stood in each channel when this process first posted there: a process that ended before it
+        # noted its post may have left it.
+        self._before: dict[int, Sequence[Own]] = {}
+
+    async def show_card(self, card: Card) -> int:
+        """Draw a card as things stand now, and return its message; raise what discord.py raises."""
+        facts = await self._store.read(self._shown_on, card)
+        shown = self._client.cards.review(
+            facts.broadcast,
+            facts.deliveries,
+            current=card.current,
+            freeze=facts.freeze,
+            checkable=facts.checkable,
+            members=await self._members(facts.broadcast),
+            mirror=facts.mirror,
+        )
+        channel = self._client.get_partial_messageable(card.channel_id)
+        message_id = card.message_id or await self._posted_already(card, facts.broadcast, channel)
+        if message_id is None and not card.current:
+            # Nobody ever saw it.
+            return 0
+        if message_id is None:
+            return (await _send(channel, shown, nonce=f"card-{card.id}-{card.remade}")).id
+        message = channel.get_partial_message(message_id)
+        await message.edit(content=shown.content, embeds=shown.embeds, view=shown.view)
+        return message_id
+
+    async def show_post(self, post: Post) -> Own:
+        """Make a post, or find it; raise what discord.py raises."""
+        shown = await self._store.read(self._rendered, post)
+        channel = self._client.get_partial_messageable(post.channel_id)
+        found = await self._standing(
+            post, channel, lambda message: message.content == shown.content and bool(message.content)
+        )
+        return found or _own(await _send(channel, shown, nonce=f"post-{post.id}-{post.remade}"))
+
+    async def _posted_already(
+        self, card: Card, broadcast: Broadcast, channel: discord.PartialMessageable
+    ) -> int | None:
+        oldest = discord.utils.time_snowflake(broadcast.created_at - _CLOCKS_DIFFER)
+
+        def matches(message: Own) -> bool:
+            return message.title.startswith(f"#{broadcast.id} ·") and message.id >= oldest
+
+        found = await self._standing(card, channel, matches)
+        return found.id if found else None
+
+    async def _standing(
+        self, item: Card | Post, channel: discord.PartialMessageable, matches: Callable[[Own], bool]
+    ) -> Own | None:
+        """Return the item's message if it stands already, though nobody noted it.
+
+        So it may after a try whose answer was lost, and after a Herald that ended before it noted its post:
+        Discord forgets a nonce after some minutes.
+        """
+        if item.failures or channel.id not in self._before:
+            self._before[channel.id] = await self._read(channel)
+        alike = [message for message in self._before[channel.id] if matches(message)]
+        if not alike:
+            return None
+        noted = await self._store.glance(_noted, [message.id for message in alike])
+        return next((message for message in alike if message.id not in noted), None)
+
+    async def _read(self, channel: discord.PartialMessageable) -> Sequence[Own]:
+        # Where the history may not be read nobody can know, and what is to be shown matters more.
+        with suppress(discord.Forbidden):
+            return [
+                _own(message)
+                async for message in channel.history(limit=LOOK_BACK)
+                if message.author == self._client.user
+            ]
+        return ()
+
+    def _shown_on(self, tx: Transaction, card: Card) -> OnCard:
+        broadcast = tx.broadcasts.get(card.broadcast_id)
+        started = broadcast.status not in BEFORE_SENDING
+        return OnCard(
+            broadcast,
+            tx.deliveries.of(broadcast.id) if started else [],
+            tx.freezes.over(broadcast.guild_id),
+            tx.mirror.condition(broadcast.guild_id),
+            unknowns.can_check(tx, self._service.gate, broadcast),
+        )
+
+    async def _members(self, broadcast: Broadcast) -> Sequence[Actor] | None:
+        if broadcast.status is not Status.REVIEW:
+            return None
+        try:
+            return await self._client.members.of(broadcast.guild_id)
+        except Unreachable:
+            return None
+
+    def _rendered(self, tx: Transaction, post: Post) -> Rendered:
+        cards = self._client.cards
+        match post.kind:
+            case PostKind.AUDIT:
+                event = tx.audit.get(post.guild_id, post.sequence or 0)
+                return cards.audit(event, about=_only_one_told_of(tx, event))
+            case PostKind.TEMPLATE:
+                return cards.template(
+                    lending.find_template(tx, self._service.lifecycle, post.guild_id, int(post.step))
+                )
+            case PostKind.FREEZE:
+                return cards.freeze(tx.freezes.over(post.guild_id))
+            case PostKind.ECHO:
+                return cards.echo(tx.broadcasts.get(post.broadcast_id or 0), Step(post.step))
+            case _:
+                assert_never(post.kind)
+
+
+def is_out_of_reach(error: BaseException) -> bool:
+    """Tell whether Discord did not say anything to what was asked, so that the next try may succeed."""
+    match error:
+        case discord.HTTPException():
+            return error.status == 429 or error.status >= 500
+        case aiohttp.ClientError() | OSError() | discord.RateLimited():
+            return True
+        case _:
+            return False
+
+
+def is_refused(error: BaseException) -> bool:
+    """Tell whether Herald may not write there, or there is no such channel."""
+    return isinstance(error, discord.Forbidden | discord.NotFound)
+
+
+def explain(error: BaseException) -> str:
+    """Say why Discord did not take a post, and what to mend."""
+    match error:
+        case discord.Forbidden():
+            return MAY_NOT_WRITE
+        case discord.NotFound():
+            return NO_CHANNEL
+        case discord.HTTPException():
+            return f"Discord answered {error.status}; it is tried again by itself"
+        case aiohttp.ClientError() | OSError() | discord.RateLimited():
+            return f"Discord could not be reached ({type(error).__name__}); it is tried again by itself"
+        case _:
+            return f"Herald could not write it ({type(error).__name__}): look into its log"
+
+
+def _only_one_told_of(tx: Transaction, event: Event) -> Event | None:
+    """Return the line whose post is gone or edited, if that is what the event tells of a single one."""
+    if event.action not in {DELETED, EDITED}:
+        return None
+    numbers = tx.mirror.told_in(event.guild_id, event.sequence)
+    return tx.audit.get(event.guild_id, numbers[0]) if len(numbers) == 1 else None
+
+
+def _noted(tx: Transaction, message_ids: Sequence[int]) -> set[int]:
+    return tx.outbox.are_known(message_ids)
+
+
+def _own(message: discord.Message) -> Own:
+    return Own(message.id, message.content, (message.embeds[0].title or "") if message.embeds else "")
+
+
+async def _send(channel: discord.PartialMessageable, shown: Rendered, *, nonce: str) -> discord.Message:
+    # discord.py repeats a POST on 5xx by itself: with the nonce Discord keeps one message of it.
+    if shown.view is None:
+        return await channel.send(
+            shown.content, embeds=shown.embeds, nonce=nonce, allowed_mentions=shown.mentions
+        )
+    return await channel.send(
+        shown.content, embeds=shown.embeds, nonce=nonce, allowed_mentions=shown.mentions, view=shown.view
+    )

@@ -1,0 +1,69 @@
+"""What is drawn for a channel, and of what: the extension that draws it is given at the start."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+import discord
+
+from bot.audit.chain import Event
+from bot.audit.mirror import Condition
+from bot.broadcast import Broadcast, Step
+from bot.delivery import Delivery
+from bot.freeze import Freeze
+from bot.permissions import Actor
+from bot.service import Standing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rendered:
+    """A message as it is to be shown."""
+
+    content: str = ""
+    embeds: list[discord.Embed] = field(default_factory=list[discord.Embed])
+    view: discord.ui.View | None = None
+    mentions: discord.AllowedMentions = field(default_factory=discord.AllowedMentions.none)
+
+
+class OnCard(NamedTuple):
+    """All that stands in the database of what a card shows."""
+
+    broadcast: Broadcast
+    deliveries: Sequence[Delivery]
+    freeze: Freeze | None
+    mirror: Condition
+    checkable: bool
+
+
+class Cards(Protocol):
+    """How things look: given by the extension that draws them."""
+
+    def review(
+        self,
+        broadcast: Broadcast,
+        deliveries: Sequence[Delivery],
+        *,
+        current: bool = True,
+        freeze: Freeze | None = None,
+        checkable: bool = False,
+        members: Sequence[Actor] | None = None,
+        mirror: Condition | None = None,
+    ) -> Rendered:
+        """Draw the card for approvers."""
+        ...
+
+    def freeze(self, freeze: Freeze | None) -> Rendered:
+        """Draw what all approvers are told of a freeze that stands, or of one that was lifted."""
+        ...
+
+    def echo(self, broadcast: Broadcast, step: Step) -> Rendered:
+        """Draw what the author is told where they composed."""
+        ...
+
+    def template(self, standing: Standing | None) -> Rendered:
+        """Draw a template that waits for approval; None if it says something else by now."""
+        ...
+
+    def audit(self, event: Event, *, about: Event | None = None) -> Rendered:
+        """Draw a line of the record, and the line that it is about."""
+        ...
