@@ -71,8 +71,10 @@ class _Handler(logging.StreamHandler[TextIO]):
             self.stream.write(json.dumps(event) + self.terminator)
 
 
-def configure(*, level: str, style: str, secrets: Sequence[str], stream: TextIO = sys.stderr) -> None:
-    """Send Herald's events and its libraries' records through one redacted pipeline."""
+def configure(*, level: str, style: str, secrets: Sequence[str], stream: TextIO | None = None) -> None:
+    """Send Herald's events and its libraries' records through one redacted pipeline, to standard error."""
+    # Not as a default: it would be the one of the moment in which this module was first read.
+    shown_on = stream or sys.stderr
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -84,11 +86,11 @@ def configure(*, level: str, style: str, secrets: Sequence[str], stream: TextIO 
     render: list[Processor] = (
         [structlog.processors.JSONRenderer()]
         if style == "json"
-        else [_on_one_line, structlog.dev.ConsoleRenderer(colors=stream.isatty())]
+        else [_on_one_line, structlog.dev.ConsoleRenderer(colors=shown_on.isatty())]
     )
     remove = structlog.stdlib.ProcessorFormatter.remove_processors_meta
     redaction = Redaction(secrets)
-    handler = _Handler(stream, redaction)
+    handler = _Handler(shown_on, redaction)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared, processors=[remove, Redacting(redaction), *render]

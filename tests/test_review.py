@@ -11,6 +11,7 @@ from bot.broadcast import Status
 from bot.notification import Notification, Text
 from bot.store import Access
 from bot.store.outbox import Card, PostKind
+from tests.harness.outbox import cards_to_draw, posts_to_make
 from tests.harness.people import CHANNEL, LENA, MAYA, OMAR, WORDS
 from tests.harness.policy import GUILD, POLICY, parsed
 from tests.harness.process import Cluster, Process
@@ -32,7 +33,7 @@ async def process(cluster: Cluster) -> Process:
 async def echoes(process: Process) -> list[str]:
     """Return of which steps the author is told where they composed."""
     with process.store.begin(Access.READ) as tx:
-        posts = tx.outbox.posts_to_make(process.clock() + timedelta(days=1), limit=99)
+        posts = posts_to_make(tx, process.clock() + timedelta(days=1))
     found = [one for one in posts if one.kind is PostKind.ECHO]
     assert all((one.guild_id, one.channel_id) == (GUILD, CHANNEL) for one in found)
     return [one.step for one in found]
@@ -109,7 +110,7 @@ async def test_what_is_released_stands_before_its_approvers_on_a_card_of_its_own
 
 async def cards(process: Process) -> list[Card]:
     with process.store.begin(Access.READ) as tx:
-        return tx.outbox.cards_to_draw(process.clock() + timedelta(days=1), limit=9)
+        return cards_to_draw(tx, process.clock() + timedelta(days=1))
 
 
 async def test_who_only_looks_does_not_wait_for_those_who_write(process: Process) -> None:

@@ -24,6 +24,7 @@ from bot.sending.restore_guard import Mark, RestoreGuard
 from bot.store import Access
 from tests.harness.cards import labels, review_card, words
 from tests.harness.found import only
+from tests.harness.outbox import cards_to_draw
 from tests.harness.people import LENA, OMAR
 from tests.harness.policy import GUILD, POLICY, parsed
 from tests.harness.process import Cluster, Process
@@ -272,10 +273,10 @@ async def test_drafts_reviews_and_what_has_ended_stay_as_they_are_after_a_restor
 # --- another policy --------------------------------------------------------------------------------
 
 
-async def cards_to_draw(process: Process) -> dict[int, int]:
+async def waiting_cards(process: Process) -> dict[int, int]:
     """Return how many changes each broadcast's card is to show."""
     with process.store.begin(Access.READ) as tx:
-        cards = tx.outbox.cards_to_draw(process.clock() + timedelta(days=1), limit=99)
+        cards = cards_to_draw(tx, process.clock() + timedelta(days=1))
     return {one.broadcast_id: one.wanted for one in cards}
 
 
@@ -289,7 +290,7 @@ async def test_what_was_agreed_to_under_another_policy_is_void_or_held_and_all_e
             waiting = await process.submitted(audience)
             for one in approvers:
                 await process.service.approve(one, waiting.id, revision=1)
-    wanted = await cards_to_draw(process)
+    wanted = await waiting_cards(process)
     await process.leave()
 
     changed = twice.replace("exp_silver", "exp_other")
@@ -306,7 +307,7 @@ async def test_what_was_agreed_to_under_another_policy_is_void_or_held_and_all_e
     ]
     told = [(one.broadcast_id, one.action) for one in await process.record() if one.detail == CHANGED]
     assert told == [(5, "approvals void"), (6, "hold")]
-    after = await cards_to_draw(process)
+    after = await waiting_cards(process)
     assert [number for number in after if after[number] > wanted[number]] == [5, 6]
 
 

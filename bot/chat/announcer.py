@@ -78,6 +78,8 @@ class Announcer:
         self._woken = store.wakeup.listen()
         self._lanes: dict[int, Lane] = {}
         self._is_rerouted = False
+        # What has its turn so soon is shown now: only at the end, when there is no later one.
+        self._ahead = timedelta()
         self._stopping = False
 
     @property
@@ -143,25 +145,25 @@ class Announcer:
         if not self._is_rerouted:
             await self._store.write(self._reroute)
             self._is_rerouted = True
-        now = self._clock()
+        self._ahead, now = ahead, self._clock()
         waiting = await self._store.glance(_waiting, cards_until=now + ahead, posts_until=now)
         for channel_id, what in waiting.items():
             lane = self._lanes.setdefault(channel_id, Lane(channel_id))
             if lane.is_busy:
                 lane.news = True
             elif self._steady() >= lane.paused_until:
-                lane.task = asyncio.create_task(self._serve(lane, what, ahead))
+                lane.task = asyncio.create_task(self._serve(lane, what))
 
-    async def _serve(self, lane: Lane, waiting: Waiting, ahead: timedelta) -> None:
+    async def _serve(self, lane: Lane, waiting: Waiting) -> None:
         with _database_trouble_logged():
-            while await self._take_turns(lane, waiting, ahead):
+            while await self._take_turns(lane, waiting):
                 waiting = Waiting(cards=True, posts=True)
 
-    async def _take_turns(self, lane: Lane, waiting: Waiting, ahead: timedelta) -> bool:
+    async def _take_turns(self, lane: Lane, waiting: Waiting) -> bool:
         """Show what waits now, as far as nothing new comes in between; tell whether more may wait."""
         lane.news = False
         now, place = self._clock(), lane.channel_id
-        cards = await self._store.glance(_cards, place, until=now + ahead) if waiting.cards else ()
+        cards = await self._store.glance(_cards, place, until=now + self._ahead) if waiting.cards else ()
         posts = await self._store.glance(_posts, place, until=now) if waiting.posts else ()
         for item in (*cards, *posts):
             shown = await (self._draw(lane, item) if isinstance(item, Card) else self._post(lane, item))
