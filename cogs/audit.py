@@ -8,16 +8,20 @@ import discord
 from typing_extensions import override
 
 from bot.audit.search import Search
+from bot.broadcast import Status
 from bot.chat.answers import fail
 from bot.chat.client import HeraldBot, Interaction
 from bot.chat.members import actor_of
 from bot.service import LISTED
 from cogs.cards import cards_of
-from cogs.embeds import DESCRIPTION_LIMIT
+from cogs.embeds import DESCRIPTION_LIMIT, EMBED_LIMIT, size_of, words_of
+from cogs.lines import told
 from cogs.text import first_of
 
 # So many characters of an audience's hash tell it from all others of a server.
 _KEY: Final = 8
+# So much of the words that customers read stands above the lines, which need room too; a card has them whole.
+_WORDS: Final = 3000
 
 
 class PageButton(
@@ -82,18 +86,34 @@ def audience_key(name: str) -> str:
 
 async def show_record(interaction: Interaction, search: Search, *, before: int | None = None) -> None:
     """Put a page of what was found where the deferred answer stands; only whoever asked sees it."""
-    events = await interaction.client.service.audit(actor_of(interaction), search, before=before)
+    service, actor = interaction.client.service, actor_of(interaction)
+    events = await service.audit(actor, search, before=before)
     view = discord.ui.View(timeout=None)
     embed = discord.Embed(title="The record", description="No line fits what you look for.")
+    said, words = await _answer(interaction, search) if before is None else (None, [])
     if events:
         cards = cards_of(interaction.client)
-        lines = first_of([cards.audit(one).content for one in events], DESCRIPTION_LIMIT, most=LISTED)
+        room = min(DESCRIPTION_LIMIT, EMBED_LIMIT - sum(map(size_of, [*words, embed])))
+        lines = first_of([cards.audit(one).content for one in events], room, most=LISTED)
         embed.description = "\n".join(lines)
         if len(events) > len(lines):
             view.add_item(PageButton.of(search, before=events[len(lines) - 1].sequence))
     if before is not None:
         view.add_item(PageButton.of(search, before=0))
-    await interaction.edit_original_response(embed=embed, view=view)
+    await interaction.edit_original_response(content=said, embeds=[*words, embed], view=view)
+
+
+async def _answer(interaction: Interaction, search: Search) -> tuple[str | None, list[discord.Embed]]:
+    """Return the answer in one sentence, and the words that customers read, if it is about one broadcast."""
+    if search.broadcast_id is None:
+        return None, []
+    course = await interaction.client.service.audited(actor_of(interaction), search.broadcast_id)
+    if course is None:
+        return None, []
+    words, texts = course.broadcast.notification, course.broadcast.notification.texts()
+    # A draft is for its author alone.
+    is_draft = course.broadcast.status is Status.DRAFT
+    return told(course), [] if is_draft else words_of(words, limit=_WORDS // max(1, len(texts)))
 
 
 async def setup(bot: HeraldBot) -> None:

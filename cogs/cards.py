@@ -22,7 +22,7 @@ from bot.policy.model import Policy
 from bot.service import PAGE, Standing
 from cogs.buttons import EDIT_PHONE, SEND, ActionButton, buttons
 from cogs.embeds import CONTENT_LIMIT, FIELD_LIMIT, FIELD_NAMES, KEPT, field_value, fitted
-from cogs.lines import line_of, trouble_of
+from cogs.lines import line_of, told, trouble_of
 from cogs.situation import moment, offered, situation
 from cogs.template import draw_template
 from cogs.text import clip, first_of, fitting, inline, length_note, plain, shorten, units
@@ -370,24 +370,30 @@ async def known_members(client: HeraldBot, guild_id: int) -> Sequence[Actor] | N
 async def show(interaction: Interaction, number: int) -> None:
     """Show one broadcast to one person: a draft with its buttons, anything else as it stands."""
     await interaction.response.defer(ephemeral=True, thinking=True)
-    broadcast, deliveries = await interaction.client.service.look(actor_of(interaction), number)
+    course = await interaction.client.service.look(actor_of(interaction), number)
+    broadcast, said = course.broadcast, told(course)
     if broadcast.status is Status.DRAFT:
-        await show_draft(interaction, broadcast)
+        await show_draft(interaction, broadcast, said=said)
         return
     freeze, _ = await interaction.client.service.frozen(actor_of(interaction))
     checkable = await interaction.client.service.can_check(broadcast)
     members = await known_members(interaction.client, broadcast.guild_id)
     shown = cards_of(interaction.client).review(
-        broadcast, deliveries, freeze=freeze, checkable=checkable, members=members, redrawn=False
+        broadcast,
+        course.deliveries,
+        freeze=freeze,
+        checkable=checkable,
+        members=members,
+        redrawn=False,
     )
-    await interaction.edit_original_response(embeds=shown.embeds, view=shown.view)
+    await interaction.edit_original_response(content=said, embeds=shown.embeds, view=shown.view)
 
 
-async def show_draft(interaction: Interaction, draft: Broadcast) -> None:
+async def show_draft(interaction: Interaction, draft: Broadcast, *, said: str | None = None) -> None:
     """Put the draft card where the deferred answer stands; only its author sees it."""
     lent = await interaction.client.service.lent_to(draft)
     shown = cards_of(interaction.client).draft(draft, lent=lent)
-    await interaction.edit_original_response(content=None, embeds=shown.embeds, view=shown.view)
+    await interaction.edit_original_response(content=said, embeds=shown.embeds, view=shown.view)
 
 
 async def setup(bot: HeraldBot) -> None:

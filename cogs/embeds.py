@@ -16,12 +16,14 @@ KEPT: Final = 120
 FIELD_NAMES: Final = {"all": "Feed and phone", "in_app": "Feed", "mobile": "Phone"}
 
 
-def _words_of(notification: Notification, colour: discord.Colour | None) -> list[discord.Embed]:
+def words_of(
+    notification: Notification, colour: discord.Colour | None = None, *, limit: int = DESCRIPTION_LIMIT
+) -> list[discord.Embed]:
     """Return the words as customers read them, each in its own frame so that none can forge a field."""
     shown: list[discord.Embed] = []
     for field, text in notification.texts():
         embed = discord.Embed(
-            description=clip(f"**{plain(text.subject)}**\n{plain(text.content)}", DESCRIPTION_LIMIT),
+            description=clip(f"**{plain(text.subject)}**\n{plain(text.content)}", limit),
             colour=colour,
         ).set_author(name=FIELD_NAMES[field])
         shown.append(embed)
@@ -38,9 +40,9 @@ def fitted(head: discord.Embed, notification: Notification, details: discord.Emb
 
     The words of a broadcast that can be submitted always fit; only a draft that is too long anyway is cut.
     """
-    words = _words_of(notification, head.colour)
+    words = words_of(notification, head.colour)
     embeds = [head, *words, details]
-    while (over := sum(map(_size, embeds)) - EMBED_LIMIT) > 0:
+    while (over := sum(map(size_of, embeds)) - EMBED_LIMIT) > 0:
         around = [(embed, index) for embed in (head, details) for index in range(len(embed.fields))]
         embed, index = max(around, key=lambda place: _value(*place))
         if (long := _value(embed, index)) > KEPT:
@@ -50,7 +52,7 @@ def fitted(head: discord.Embed, notification: Notification, details: discord.Emb
         elif units(head.description or "") > KEPT:
             _clip_description(head, over)
         else:
-            _clip_description(max(words, key=_size), over)
+            _clip_description(max(words, key=size_of), over)
     return embeds
 
 
@@ -63,7 +65,8 @@ def _clip_description(embed: discord.Embed, over: int) -> None:
     embed.description = clip(text, max(KEPT, units(text) - over))
 
 
-def _size(embed: discord.Embed) -> int:
+def size_of(embed: discord.Embed) -> int:
+    """Return the units that count in all embeds of a message together."""
     texts = [embed.title, embed.description, embed.footer.text, embed.author.name]
     texts += [text for field in embed.fields for text in (field.name, field.value)]
     return sum(units(text) for text in texts if text)

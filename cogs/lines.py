@@ -7,6 +7,8 @@ from typing import Final
 from bot.audit.chain import SHOWN, Event
 from bot.audit.mirror import Condition
 from bot.audit.words import spoken
+from bot.summary import Course, summary
+from cogs.embeds import CONTENT_LIMIT
 from cogs.situation import moment
 from cogs.text import clip, inline, plain, shorten
 
@@ -25,6 +27,11 @@ def line_of(event: Event, role_name: RoleName, *, about: Event | None = None) ->
     """
     again = f"\nThe record still says:\n{_body(about, role_name)}\n{_digest(about)}" if about else ""
     return f"{_body(event, role_name)}{again}\n{_digest(event)}"
+
+
+def told(course: Course) -> str:
+    """Return the answer in one sentence: who wrote it, who agreed, and what became of it."""
+    return clip(summary(course, spoken=inline, moment=lambda at: moment(at, "f")), CONTENT_LIMIT)
 
 
 def _body(event: Event, role_name: RoleName) -> str:

@@ -1,5 +1,6 @@
 """`/notify audit`: an auditor finds what happened; nobody else does, and what people typed stays harmless."""
 
+import re
 from typing import Any
 
 import discord
@@ -10,7 +11,7 @@ from bot.audit.search import Search
 from bot.sandbox.sandbox import UNDONE, Sandbox, answer, response
 from bot.value import Person
 from cogs.audit import PageButton
-from cogs.embeds import DESCRIPTION_LIMIT
+from cogs.embeds import DESCRIPTION_LIMIT, size_of
 from cogs.text import units
 
 
@@ -30,6 +31,42 @@ async def test_an_auditor_reads_who_sent_it_who_agreed_and_that_it_went_out_once
     assert len({line.split("proof ")[1] for line in said}) == 1
     assert found.count("digest ") == 6
     assert f"<@{sandbox.person('Omar').id}>" in said[3]
+
+
+async def test_above_the_lines_of_one_broadcast_stands_the_answer_with_the_words_that_customers_read(
+    v5: Sandbox,
+) -> None:
+    await v5.approved(subject="We are live", content="The *stream* starts now.")
+    await v5.wait(UNDONE)
+    shown = response(await v5.person("Ada").slash(v5.channel("moderators"), "notify audit", broadcast="1"))
+    said = re.sub(r"<t:\d+:f>", "12:37", shown.content)
+    assert said == (
+        "#1: written by Maya, approved by Omar, sent once to Gold members, accepted by Whop at 12:37."
+    )
+    words, lines = shown.embeds
+    assert words.description == "**We are live**\nThe \\*stream\\* starts now."
+    assert lines.title == "The record"
+    assert (
+        shown.content
+        == response(
+            await v5.person("Omar").slash(v5.channel("moderators"), "notify show", broadcast="1")
+        ).content
+    )
+
+
+async def test_the_answer_tells_an_auditor_of_a_draft_but_not_what_it_says(v5: Sandbox) -> None:
+    await v5.compose(subject="Words of Maya")
+    said = await audit(v5, broadcast="1")
+    assert "#1: written by Maya, a draft for Gold members that nobody has been asked to approve yet." in said
+    assert "Words of Maya" not in said
+    assert "#" not in (await audit(v5, broadcast="2"))
+
+
+async def test_the_longest_words_leave_room_for_the_lines_of_the_record(v5: Sandbox) -> None:
+    await v5.submit(await v5.compose(subject="*" * 100, content="_*" * 750))
+    shown = response(await v5.person("Ada").slash(v5.channel("moderators"), "notify audit", broadcast="1"))
+    assert sum(map(size_of, shown.embeds)) <= 6000
+    assert (shown.embeds[-1].description or "").count("digest") == 2
 
 
 async def test_each_way_to_search_finds_its_lines_and_no_others(sandbox: Sandbox) -> None:

@@ -117,6 +117,7 @@ ASKED: Final[dict[str, Callable[[Transaction], object]]] = {
     "Whop's rate": lambda tx: tx.deliveries.arrived_since(LATER),
     "one event": lambda tx: tx.audit.get(GUILD, 7),
     "a broadcast's events": lambda tx: tx.audit.of_broadcast(7, limit=25),
+    "what a broadcast's summary tells": lambda tx: tx.audit.told(7, ["stop", "accepted"], limit=100),
     "the newest events": events(),
     "events of a person": events(person=7),
     "events of a part of a name": events(person="aya"),

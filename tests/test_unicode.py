@@ -118,7 +118,7 @@ async def newest(sandbox: Sandbox, words: Notification) -> int:
 
 
 async def card_of(sandbox: Sandbox, number: int) -> Rendered:
-    broadcast, deliveries = await sandbox.herald.service.look(sandbox.actor("Omar"), number)
+    broadcast, _, deliveries, *_ = await sandbox.herald.service.look(sandbox.actor("Omar"), number)
     return sandbox.herald.client.cards.review(broadcast, deliveries)
 
 

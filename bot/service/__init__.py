@@ -57,6 +57,7 @@ class Service:
     frozen = UseCase(freezing.frozen, Action.LIST, writes=False)
     unfreeze = UseCase(freezing.unfreeze, Action.UNFREEZE)
 
+    audited = UseCase(looking.audited, Action.AUDIT, writes=False)
     look = UseCase(looking.look, Action.LIST, writes=False)
     drafts = UseCase(looking.drafts, Action.COMPOSE, writes=False)
     suggestions = UseCase(looking.suggestions, Action.LIST, writes=False)

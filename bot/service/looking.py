@@ -1,23 +1,49 @@
 """What people can look at."""
 
 from collections.abc import Sequence
+from typing import Final
 
 from bot.audit.chain import Event
 from bot.audit.search import Search
 from bot.broadcast import ENDED, OPEN, Broadcast, Status
-from bot.delivery import Delivery
 from bot.errors import Conflict, NotFound
 from bot.lifecycle import describe_state
 from bot.permissions import Action, Actor, approvers, decide
+from bot.policy.model import Policy
 from bot.service.gate import LISTED, PAGE, Gate
 from bot.store import Transaction
+from bot.summary import TOLD, Course
 
+# So many steps of one broadcast are looked at, to tell what became of it.
+_STEPS: Final = 100
 _HISTORY = [*sorted(ENDED), Status.UNKNOWN]
 
 
-def look(tx: Transaction, gate: Gate, actor: Actor, broadcast_id: int) -> tuple[Broadcast, list[Delivery]]:
-    """Return a broadcast of the actor's server; a draft only to its author."""
-    return _visible(tx, gate, actor, broadcast_id), tx.deliveries.of(broadcast_id)
+def look(tx: Transaction, gate: Gate, actor: Actor, broadcast_id: int) -> Course:
+    """Return a broadcast of the actor's server, and what was done to it; a draft only to its author."""
+    return read_course(tx, gate.policy, _visible(tx, gate, actor, broadcast_id))
+
+
+def read_course(tx: Transaction, policy: Policy, broadcast: Broadcast) -> Course:
+    """Return what was done to a broadcast, for whoever may know."""
+    server = policy.server(broadcast.guild_id)
+    return Course(
+        broadcast=broadcast,
+        writers=tx.broadcasts.writers(broadcast),
+        deliveries=tx.deliveries.of(broadcast.id),
+        events=tx.audit.told(broadcast.id, TOLD, limit=_STEPS),
+        needed=server.quorum(broadcast.audience) if server else None,
+        frozen=tx.freezes.over(broadcast.guild_id) is not None,
+    )
+
+
+def audited(tx: Transaction, gate: Gate, actor: Actor, broadcast_id: int) -> Course | None:
+    """Return any broadcast of an auditor's server, and what was done to it; None if there is none."""
+    gate.decide(actor, Action.AUDIT)
+    broadcast = tx.broadcasts.find(broadcast_id)
+    if broadcast is None or broadcast.guild_id != actor.guild_id:
+        return None
+    return read_course(tx, gate.policy, broadcast)
 
 
 def _visible(tx: Transaction, gate: Gate, actor: Actor, broadcast_id: int) -> Broadcast:

@@ -1,7 +1,7 @@
 """The audit events: appended, read, never changed."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Any, Final
 
@@ -119,6 +119,16 @@ class AuditLog:
             .limit(limit)
         )
         return [_event(row) for row in rows.mappings()]
+
+    def told(self, broadcast_id: int, actions: Iterable[str], *, limit: int) -> list[Event]:
+        """Return the newest lines of a broadcast that tell of one of these actions, oldest first."""
+        rows = self._connection.execute(
+            select(audit_events)
+            .where(audit_events.c.broadcast_id == broadcast_id, audit_events.c.action.in_(sorted(actions)))
+            .order_by(audit_events.c.sequence.desc())
+            .limit(limit)
+        )
+        return [_event(row) for row in rows.mappings()][::-1]
 
     def newest(self, search: Search, *, before: int | None = None, limit: int) -> list[Event]:
         """Return what was found, newest first, of the lines with a number below `before`.

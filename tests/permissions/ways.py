@@ -78,7 +78,8 @@ async def _compose(service: Service, actor: Actor, it: Broadcast) -> Broadcast:
 
 
 async def _search(service: Service, actor: Actor, it: Broadcast) -> Any:
-    return await service.audit(actor, await service.read_search(actor, {"broadcast": str(it.id)}))
+    found = await service.audit(actor, await service.read_search(actor, {"broadcast": str(it.id)}))
+    return found, await service.audited(actor, it.id)
 
 
 async def _search_on(service: Service, actor: Actor, it: Broadcast) -> Any:
