@@ -8,6 +8,7 @@ import aiohttp
 import discord
 
 from bot.audit.mirror import Condition
+from bot.chat.channels import CHANNEL_RIGHTS
 from bot.chat.members import ask_members
 from bot.delivery import NoAnswer
 from bot.errors import REFUSED_BY_DISCORD, HeraldError, Unreachable
@@ -18,11 +19,6 @@ from bot.store import Access, Store
 from bot.whop import WhopGateway
 from bot.whop.transport import Transport
 
-CHANNEL_RIGHTS: Final = {
-    "view_channel": "View Channel",
-    "send_messages": "Send Messages",
-    "embed_links": "Embed Links",
-}
 # Without the last, deleted posts of the record could not be found after an absence.
 AUDIT_RIGHTS: Final = CHANNEL_RIGHTS | {"read_message_history": "Read Message History"}
 # So long may lines wait for a Herald that is about to post them.

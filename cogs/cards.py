@@ -9,6 +9,7 @@ import discord
 from bot.audit.chain import Event
 from bot.audit.mirror import Condition
 from bot.broadcast import OPEN, Approval, Broadcast, Status, Step
+from bot.chat.channels import may_post_here
 from bot.chat.client import HeraldBot, Interaction
 from bot.chat.members import actor_of
 from bot.chat.rendering import Rendered
@@ -73,10 +74,13 @@ class Cards:
         self._environment = environment
         self._role_name = role_name
 
-    def draft(self, broadcast: Broadcast, *, lent: Sequence[Approval] = ()) -> Rendered:
+    def draft(
+        self, broadcast: Broadcast, *, lent: Sequence[Approval] = (), elsewhere: int | None = None
+    ) -> Rendered:
         """Draw the author's own card: what it says, what it lacks, what comes next.
 
-        `lent` is what a template would lend it when it is submitted.
+        `lent` is what a template would lend it when it is submitted; `elsewhere` is the channel in which its
+        author is told what becomes of it, where Herald may not post.
         """
         lacking = self._lifecycle.shortcomings(broadcast)
         head, details = self._frame(broadcast, f"Draft #{broadcast.id}")
@@ -89,6 +93,9 @@ class Cards:
             head.colour = details.colour = discord.Colour.red()
             listed = "\n".join(f"• {inline(sentence)}" for sentence in lacking)
             head.add_field(name="Before you can ask for approval", value=field_value(listed), inline=False)
+        if elsewhere is not None:
+            place = f"Herald may not post here: you will read it in <#{elsewhere}>."
+            details.add_field(name="What becomes of it", value=place, inline=False)
         as_submitted = broadcast.model_copy(update={"lent": tuple(lent)})
         self._add_approvals(details, as_submitted)
         view = buttons([Action.EDIT], broadcast)
@@ -389,10 +396,22 @@ async def show(interaction: Interaction, number: int) -> None:
     await interaction.edit_original_response(content=said, embeds=shown.embeds, view=shown.view)
 
 
+def told_in(interaction: Interaction) -> int:
+    """Return the channel in which the author of what is composed here is told what becomes of it."""
+    server = interaction.client.service.policy.server(interaction.guild_id)
+    if server is None or may_post_here(interaction):
+        return interaction.channel_id or 0
+    return server.channels.review
+
+
 async def show_draft(interaction: Interaction, draft: Broadcast, *, said: str | None = None) -> None:
     """Put the draft card where the deferred answer stands; only its author sees it."""
     lent = await interaction.client.service.lent_to(draft)
-    shown = cards_of(interaction.client).draft(draft, lent=lent)
+    elsewhere = None
+    if not may_post_here(interaction):
+        here = draft.origin_channel_id == interaction.channel_id
+        elsewhere = told_in(interaction) if here else draft.origin_channel_id
+    shown = cards_of(interaction.client).draft(draft, lent=lent, elsewhere=elsewhere)
     await interaction.edit_original_response(content=said, embeds=shown.embeds, view=shown.view)
 
 

@@ -11,6 +11,7 @@ from typing_extensions import override
 
 from bot.broadcast import Broadcast, Status
 from bot.chat.answers import fail, typed_in
+from bot.chat.channels import why_unseen
 from bot.chat.client import HeraldBot
 from bot.chat.members import actor_of
 from bot.errors import NotReady
@@ -74,12 +75,14 @@ class ConfirmModal(HeraldModal):
         """Submit it and turn the draft card into a receipt."""
         await interaction.response.defer()
         client: HeraldBot = interaction.client
+        server = client.service.policy.server(interaction.guild_id)
         after = await client.service.submit(
             actor_of(interaction),
             self._broadcast.id,
             revision=self._broadcast.revision,
             note=self.note.value,
             members=await known_members(client, self._broadcast.guild_id),
+            unseen=await why_unseen(client, server.channels.review) if server else None,
         )
         review = client.service.lifecycle.server_of(after).channels.review
         if after.status is Status.APPROVED:
@@ -88,8 +91,10 @@ class ConfirmModal(HeraldModal):
                 f" **Stop** on its card in <#{review}> takes it back until then."
             )
         else:
+            here = after.origin_channel_id == interaction.channel_id
+            place = "here" if here else f"in <#{after.origin_channel_id}>"
             said = (
-                f"#{after.id} is under review in <#{review}>. You will read here what becomes of it;"
+                f"#{after.id} is under review in <#{review}>. You will read {place} what becomes of it;"
                 " **Withdraw** on its card takes it back."
             )
         said += f"\n-# proof {after.proof}"

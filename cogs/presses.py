@@ -9,7 +9,7 @@ from bot.chat.client import HeraldBot, Interaction, Press
 from bot.chat.members import actor_of
 from bot.permissions import Action
 from cogs.buttons import EDIT_PHONE, OPEN, USE_TEMPLATE, ActionButton
-from cogs.cards import cards_of, show, show_draft
+from cogs.cards import cards_of, show, show_draft, told_in
 from cogs.modals import REASONED, ConfirmModal, NameModal, ReasonModal
 from cogs.situation import moment
 from cogs.template import show_template
@@ -109,7 +109,7 @@ async def _retract_template(interaction: Interaction, number: int, revision: int
 async def _send_again(interaction: Interaction, number: int, revision: int) -> None:
     await interaction.response.defer(ephemeral=True, thinking=True)
     draft = await interaction.client.service.send_again(
-        actor_of(interaction), number, revision=revision, channel_id=interaction.channel_id or 0
+        actor_of(interaction), number, revision=revision, channel_id=told_in(interaction)
     )
     await show_draft(interaction, draft)
 

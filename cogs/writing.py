@@ -23,7 +23,7 @@ from bot.notification import (
 from bot.service import Standing
 from bot.template import BLANK_LIMIT
 from bot.whop import Form
-from cogs.cards import show_draft
+from cogs.cards import show_draft, told_in
 from cogs.modals import HeraldModal, line_input, paragraph_input
 
 SAME: Final = "same"
@@ -103,7 +103,7 @@ class ComposeModal(HeraldModal):
                 actor_of(interaction),
                 audience=self._audience,
                 notification=self.notification(),
-                channel_id=interaction.channel_id or 0,
+                channel_id=told_in(interaction),
             )
         else:
             await interaction.response.defer()
@@ -149,7 +149,7 @@ async def compose_from(interaction: discord.Interaction[Any], number: int, value
     await interaction.response.defer(ephemeral=True, thinking=True)
     client: HeraldBot = interaction.client
     draft = await client.service.compose_from(
-        actor_of(interaction), number, values, channel_id=interaction.channel_id or 0
+        actor_of(interaction), number, values, channel_id=told_in(interaction)
     )
     await show_draft(interaction, draft)
 

@@ -5,7 +5,9 @@ import sqlite3
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
+import discord
 import pytest
 import simcord
 
@@ -308,3 +310,35 @@ async def test_a_cancelled_draft_leaves_no_buttons_behind(sandbox: Sandbox) -> N
     await maya.submit_modal(await maya.click(response(draft), label="Cancel"), {})
     assert response(draft).content == "#1 is cancelled. It will not go out."
     assert not response(draft).components
+
+
+# --- where its author is told ----------------------------------------------------------------------
+
+
+async def composed_in(sandbox: Sandbox, channel: simcord.ChannelHandle) -> simcord.InteractionResult:
+    maya = sandbox.person("Maya")
+    shown = await maya.slash(channel, "notify compose", audience="Gold members", topic="announcements")
+    where = {"where": "same"} if sandbox.settings.whop_api == "v5" else {}
+    return await maya.submit_modal(shown, {"subject": "We are live", "content": "Come in"} | where)
+
+
+async def test_composed_where_herald_may_not_post_it_says_where_the_news_will_be(sandbox: Sandbox) -> None:
+    me = sandbox.world.guild.me
+    assert me is not None
+    closed: dict[Any, discord.PermissionOverwrite] = {me: discord.PermissionOverwrite(send_messages=False)}
+    quiet = sandbox.world.guild.create_text_channel("quiet", overwrites=closed)
+    review = sandbox.channel("review")
+    draft = await composed_in(sandbox, quiet)
+    assert f"Herald may not post here: you will read it in <#{review.id}>." in answer(draft)
+    receipt = await sandbox.submit(draft)
+    assert f"You will read in <#{review.id}> what becomes of it" in answer(receipt)
+
+    await sandbox.press("Omar", "Ask for changes", reason="Mend it")
+    assert "needs changes" in sandbox.newest("review")
+    assert f"<@{sandbox.person('Maya').id}>" in sandbox.newest("review")
+
+
+async def test_composed_where_herald_may_post_the_news_come_there(sandbox: Sandbox) -> None:
+    draft = await sandbox.compose()
+    assert "Herald may not post here" not in answer(draft)
+    assert "You will read here what becomes of it" in answer(await sandbox.submit(draft))

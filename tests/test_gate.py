@@ -4,8 +4,11 @@ import asyncio
 import dataclasses
 from datetime import timedelta
 
+import aiohttp
 import discord
 import pytest
+from simcord.backend.models import Overwrite
+from simcord.enums import OverwriteType
 
 from bot.broadcast import Status
 from bot.errors import Conflict, NotAllowed
@@ -418,3 +421,49 @@ async def test_where_discord_does_not_tell_who_the_members_are_nothing_is_refuse
         await sandbox.person("Maya").slash(sandbox.channel("moderators"), "notify who", broadcast="1")
     )
     assert "Discord does not tell Herald who holds" in told
+
+
+# --- somebody has to see it ------------------------------------------------------------------------
+
+
+def forbid(sandbox: Sandbox, channel: str, **rights: bool) -> None:
+    """Take rights of Herald's in a channel, or give them."""
+    backend, (allow, deny) = sandbox.world.env.backend, discord.PermissionOverwrite(**rights).pair()
+    overwrite = Overwrite(backend.bot_user.id, OverwriteType.MEMBER, allow=allow.value, deny=deny.value)
+    backend.set_overwrite(sandbox.channel(channel).id, overwrite)
+
+
+@pytest.mark.parametrize("right", ["view_channel", "send_messages", "embed_links"])
+async def test_what_nobody_could_see_is_refused_with_the_mend_and_stays_a_draft(
+    v5: Sandbox, right: str
+) -> None:
+    draft = await v5.compose()
+    forbid(v5, "review", **{right: False})
+    refused = answer(await v5.submit(draft))
+    assert refused.startswith("Nobody could see its card: Herald may not post in the review channel.")
+    assert "Allow it View Channel, Send Messages, Embed Links" in refused
+    assert await last_refusal(v5) == refused
+    assert (await v5.herald.service.look(v5.actor("Maya"), 1))[0].status is Status.DRAFT
+
+    forbid(v5, "review", **{right: True})
+    assert "is under review" in answer(await v5.submit(draft))
+    assert readable(v5.review_card()).startswith("#1 · Waits")
+
+
+async def test_what_would_go_into_a_deleted_channel_is_refused(v5: Sandbox) -> None:
+    draft = await v5.compose()
+    v5.world.env.backend.delete_channel(v5.channel("review").id)
+    refused = answer(await v5.submit(draft))
+    assert refused.startswith("Nobody could see its card: the review channel was deleted.")
+    assert (await v5.herald.service.look(v5.actor("Maya"), 1))[0].status is Status.DRAFT
+
+
+async def test_while_discord_cannot_be_asked_nothing_is_refused_for_it(
+    v5: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def unreachable(*_: object) -> None:
+        raise aiohttp.ClientConnectionError
+
+    draft = await v5.compose()
+    monkeypatch.setattr(v5.herald.client.http, "get_channel", unreachable)
+    assert "is under review" in answer(await v5.submit(draft))

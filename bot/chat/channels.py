@@ -1,4 +1,4 @@
-"""Reading a Discord channel from its newest message back, and why that fails."""
+"""Reading a Discord channel from its newest message back, and why that, or writing there, fails."""
 
 from collections.abc import AsyncGenerator, Generator, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -9,8 +9,16 @@ import discord
 from pydantic import SecretStr
 
 from bot.audit.mirror import Seen
+from bot.chat.connection import bounded
+from bot.chat.members import ASK_SECONDS
 from bot.errors import REFUSED_BY_DISCORD, NoChannel, Unreachable, Unreadable
 
+# What Herald needs in a channel in order to post there.
+CHANNEL_RIGHTS: Final = {
+    "view_channel": "View Channel",
+    "send_messages": "Send Messages",
+    "embed_links": "Embed Links",
+}
 # How many messages Discord gives at once.
 PAGE: Final = 100
 MAY_NOT_READ: Final = (
@@ -18,6 +26,17 @@ MAY_NOT_READ: Final = (
 )
 NO_CHANNEL: Final = (
     "the channel was deleted: name another as channels.audit in herald.toml, and start Herald again"
+)
+_CARD_UNSEEN: Final = (
+    "Nobody could see its card: {why}, and ask for approval again. Nothing was changed: it is still a draft."
+)
+REVIEW_GONE: Final = _CARD_UNSEEN.format(
+    why="the review channel was deleted. Whoever runs Herald has to name another as channels.review in"
+    " herald.toml. Then start Herald again"
+)
+REVIEW_CLOSED: Final = _CARD_UNSEEN.format(
+    why=f"Herald may not post in the review channel. Allow it {', '.join(CHANNEL_RIGHTS.values())} in the"
+    " channel's settings"
 )
 _UNKNOWN_MESSAGE: Final = 10008
 
@@ -68,6 +87,34 @@ class ChannelReader:
                     raise
                 return True
         return False
+
+
+async def why_unseen(client: discord.Client, review_channel: int) -> str | None:
+    """Return why nobody could see a card in the review channel, where Discord says so for certain.
+
+    Where it cannot be asked the card follows as soon as it can, so that is no reason.
+    """
+    try:
+        channel = await bounded(client.fetch_channel(review_channel), ASK_SECONDS)
+    except discord.NotFound:
+        return REVIEW_GONE
+    except discord.Forbidden:
+        return REVIEW_CLOSED
+    except (discord.DiscordException, aiohttp.ClientError, OSError):
+        return None
+    me = channel.guild.me if isinstance(channel, discord.TextChannel) else None
+    # Without the server in the cache nobody knows what Herald's roles allow.
+    if not isinstance(channel, discord.TextChannel) or not isinstance(me, discord.Member):
+        return None
+    rights = channel.permissions_for(me)
+    return None if all(getattr(rights, name) for name in CHANNEL_RIGHTS) else REVIEW_CLOSED
+
+
+def may_post_here(interaction: discord.Interaction[Any]) -> bool:
+    """Tell whether Herald may post where somebody used it."""
+    rights = interaction.app_permissions
+    in_thread = isinstance(interaction.channel, discord.Thread)
+    return rights.view_channel and (rights.send_messages_in_threads if in_thread else rights.send_messages)
 
 
 @contextmanager

@@ -102,12 +102,16 @@ def submit(
     revision: int,
     note: str = "",
     members: Sequence[Actor] | None = None,
+    unseen: str | None = None,
 ) -> Broadcast:
     """Lock a draft and put it before the approvers.
 
-    Where Discord tells who the server's members are, what not enough of them could approve is refused.
+    Where Discord tells who the server's members are, what not enough of them could approve is refused, and
+    so is what nobody could see, for the reason that is given as `unseen`.
     """
     before = gate.admit(tx, actor, Action.SUBMIT, broadcast_id, revision)
+    if unseen:
+        raise NotReady(unseen)
     limit(note)
     gate.meet(tx, actor)
     if lacking := gate.lifecycle.shortcomings(before):
