@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Final
+from typing import Final, NamedTuple
 
 from bot.notification import Notification, proof_code
 from bot.value import Person, Value
@@ -133,6 +133,15 @@ class Approval(Value):
     approver: Person
     at: datetime
     template: str | None = None
+
+
+class Revision(NamedTuple):
+    """What an editor wrote, and when."""
+
+    number: int
+    editor: Person
+    at: datetime
+    notification: Notification
 
 
 class Broadcast(Value):

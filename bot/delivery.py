@@ -88,6 +88,8 @@ class Attempt:
     finished_at: datetime | None = None
     http_status: int | None = None
     bytes_left: bool | None = None
+    outcome: str | None = None
+    detail: str = ""
 
     @property
     def in_doubt(self) -> bool:

@@ -1,5 +1,6 @@
 """The life of a broadcast: each step is checked, stored, recorded and announced in one transaction."""
 
+from collections.abc import Iterator, Mapping
 from typing import Final, Unpack
 
 from bot.audit.chain import HERALD, Event, NewEvent
@@ -7,9 +8,9 @@ from bot.broadcast import ECHOED, TRANSITIONS, Broadcast, Status, Step
 from bot.clock import Clock
 from bot.errors import Conflict, Refused
 from bot.freeze import Freeze, describe, first_over
-from bot.notification import Notification, fingerprint, problems, storable
+from bot.notification import Notification, fingerprint, fingerprint_of, printed, problems, storable
 from bot.permissions import Action, Actor
-from bot.policy.model import Policy, Server, Template
+from bot.policy.model import Audience, Policy, Server, Template
 from bot.refusals import AGAIN, Streak
 from bot.sentences import listed, shortened
 from bot.store import Changes, Transaction
@@ -57,13 +58,19 @@ class Lifecycle:
 
     def fingerprint(self, server: Server, audience: str, notification: Notification) -> str:
         """Return the fingerprint of what would go out under today's policy."""
-        named = server.audience(audience)
-        return fingerprint(
-            notification,
-            audience=named.definition() if named else {},
-            generation=self.gateway.generation,
-            destination=self._destination,
-        )
+        return fingerprint_of(printed(notification, self._scope(server.audience(audience))))
+
+    def scopes(self) -> Iterator[Mapping[str, object]]:
+        """Yield what is fingerprinted beside the words, for each audience and for one that is gone."""
+        yield self._scope(None)
+        yield from (self._scope(one) for server in self.policy.servers for one in server.audiences)
+
+    def _scope(self, named: Audience | None) -> Mapping[str, object]:
+        return {
+            "audience": named.definition() if named else {},
+            "generation": self.gateway.generation,
+            "destination": self._destination,
+        }
 
     def template_fingerprint(self, server: Server, template: Template) -> str:
         """Return the fingerprint of what approving a template lets out, but for what its blanks hold."""

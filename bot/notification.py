@@ -75,14 +75,23 @@ def fingerprint(
     The destination is part of it, so that what was approved for Whop's sandbox can never go to
     production after a change of address.
     """
-    whole = {
-        "notification": notification.model_dump(),
-        "audience": audience,
-        "generation": generation,
-        "destination": destination,
-    }
-    canonical = json.dumps(whole, ensure_ascii=True, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(canonical.encode()).hexdigest()
+    scope = {"audience": audience, "generation": generation, "destination": destination}
+    return fingerprint_of(printed(notification, scope))
+
+
+def printed(notification: Notification, scope: Mapping[str, object]) -> Mapping[str, object]:
+    """Return what is fingerprinted: the words, and the scope, which says whom they reach and by which way."""
+    return {"notification": notification.model_dump(), **scope}
+
+
+def fingerprint_of(parts: Mapping[str, object]) -> str:
+    """Return the SHA-256 over what is fingerprinted, as text that is the same wherever it is written."""
+    return hashlib.sha256(canonical(parts).encode()).hexdigest()
+
+
+def canonical(parts: Mapping[str, object]) -> str:
+    """Return compact ASCII JSON with its keys in order."""
+    return json.dumps(parts, ensure_ascii=True, sort_keys=True, separators=(",", ":"))
 
 
 def reveal(text: str) -> str:

@@ -72,8 +72,12 @@ def export(
     *,
     output: Annotated[Path, typer.Option("--output", help="The file to write; - is standard output.")],
     form: Annotated[
-        Literal["jsonl", "csv"],
-        typer.Option("--format", help="jsonl can be verified again; csv is for people."),
+        Literal["jsonl", "csv", "broadcasts"],
+        typer.Option(
+            "--format",
+            help="jsonl can be verified again; csv is for people; broadcasts has a JSON line for each"
+            " broadcast of which a line is found: what it said, and what its proof code is computed from.",
+        ),
     ] = "jsonl",
     env_file: EnvFile = Path(".env"),
     server: ServerName = None,

@@ -124,6 +124,23 @@ def migrate(env_file: EnvFile = Path(".env")) -> None:
 
 
 @cli.command()
+def show(
+    broadcast: Annotated[str, typer.Argument(help="Its number, such as 12.")],
+    env_file: EnvFile = Path(".env"),
+) -> None:
+    """Tell in one sentence who wrote a broadcast, who agreed and what became of it, and what it says.
+
+    A running Herald is not disturbed.
+    """
+    number = broadcast.strip().removeprefix("#")
+    if not (number.isascii() and number.isdigit() and len(number) < 19):
+        raise ConfigurationError(f"“{broadcast[:60]}” is not a broadcast's number: write one such as 12.")
+    from bot.cli import record
+
+    record.show(env_file, int(number))
+
+
+@cli.command()
 def freeze(
     reason: Annotated[str, typer.Argument(help="Why; everyone concerned reads it.")],
     env_file: EnvFile = Path(".env"),

@@ -44,13 +44,13 @@ async def _freeze(settings: Settings, policy: Policy, reason: str) -> None:
     wanted = Freeze(guild_id=None, by=HOST, at=utc_now(), reason=reason)
     address = settings.database_url.get_secret_value()
     async with Store.open(address, alone=False) as store:
-        await store.write(_lifecycle(settings, policy).freeze, wanted)
+        await store.write(lifecycle_of(settings, policy).freeze, wanted)
 
 
 async def _unfreeze(settings: Settings, policy: Policy) -> int:
     address = settings.database_url.get_secret_value()
     async with Store.open(address, alone=False) as store:
-        return await store.write(_lift, _lifecycle(settings, policy))
+        return await store.write(_lift, lifecycle_of(settings, policy))
 
 
 def _lift(tx: Transaction, lifecycle: Lifecycle) -> int:
@@ -68,6 +68,7 @@ async def _migrate(settings: Settings) -> None:
         pass
 
 
-def _lifecycle(settings: Settings, policy: Policy) -> Lifecycle:
+def lifecycle_of(settings: Settings, policy: Policy) -> Lifecycle:
+    """Return what every step needs, as both files say."""
     gateway = gateway_for(settings.whop_api, origin=settings.whop_base_url)
     return Lifecycle(policy=policy, gateway=gateway, destination=settings.whop_base_url, clock=utc_now)

@@ -2,25 +2,33 @@
 
 import sys
 from collections.abc import Generator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from io import TextIOWrapper
 from pathlib import Path
-from typing import IO
+from typing import IO, Final
 
 from rich.markup import escape
 
+from bot.audit.broadcast_export import Scopes, to_line, told
 from bot.audit.chain import Anchor, Verifier
-from bot.audit.export import FORMATS, Chapter, Header, written_whole
+from bot.audit.export import FORMATS, Chapter, Format, Header, written_whole
 from bot.audit.search import Search, read_search
 from bot.audit.verify_mirror import Comparison, MirrorReader
 from bot.cli.files import load
+from bot.cli.host import lifecycle_of
 from bot.cli.loop import complete
 from bot.cli.verdict import aside, out, progress, tell
 from bot.clock import utc_now
-from bot.errors import ConfigurationError
+from bot.errors import ConfigurationError, NotFound
+from bot.notification import canonical, reveal
 from bot.policy.model import Policy
+from bot.service.looking import read_course
 from bot.settings import Settings
 from bot.store import Access, Store, Transaction
+
+# So many broadcasts are read together: what each of them has is asked for one by one.
+BROADCASTS_AT_ONCE: Final = 500
+FIELDS: Final = {"all": "Feed and phone", "in_app": "Feed", "mobile": "Phone"}
 
 
 def verify(env_file: Path, server: str | None, anchors: list[Anchor], *, mirror: bool) -> bool:
@@ -54,11 +62,41 @@ def export(
 ) -> None:
     """Write what was asked for into a file; raise Refused for what cannot be asked for."""
     settings, policy = load(env_file)
-    encoding = FORMATS[form].encoding
+    format_ = FORMATS.get(form)
+    encoding = format_.encoding if format_ else "ascii"
     to_stdout = str(output) == "-"
     place = _standard_output(encoding) if to_stdout else written_whole(output, encoding=encoding, force=force)
-    count = _export(settings, policy, server, typed, form=form, place=place)
-    aside.print(f"[green]✓[/] {count} line(s) written to {escape(str(output))}.")
+    with _record(settings) as tx:
+        search = _search(tx, policy, _guild(policy, server), typed)
+        with place as stream:
+            if format_:
+                count = _write_lines(tx, policy, search, format_, stream)
+            else:
+                lifecycle = lifecycle_of(settings, policy)
+                scopes = Scopes([*tx.facts.scopes(), *map(canonical, lifecycle.scopes())])
+                count = _write_broadcasts(tx, policy, search, scopes, stream)
+            stream.flush()
+    what = "line(s)" if format_ else "broadcast(s)"
+    aside.print(f"[green]✓[/] {count} {what} written to {escape(str(output))}.")
+
+
+def show(env_file: Path, number: int) -> None:
+    """Print the answer in one sentence, and the words that customers read; raise NotFound."""
+    settings, policy = load(env_file)
+    with _record(settings) as tx:
+        broadcast = tx.broadcasts.find(number)
+        if broadcast is None:
+            raise NotFound(f"There is no broadcast #{number}.")
+        course = read_course(tx, policy, broadcast)
+    out.print(told(course), markup=False)
+    words = broadcast.notification
+    parts = [(FIELDS[field], f"{text.subject}\n{text.content}") for field, text in words.texts()]
+    for name, typed in (*parts, ("Subtitle", words.subtitle), ("A tap opens", words.link)):
+        if typed:
+            # Further in than what Herald says, so that nothing typed can pass for that.
+            lines = (f"    {line}" for line in reveal(typed).splitlines())
+            out.print("\n".join([f"{name}:", *lines]), markup=False)
+    out.print(f"{_name(policy, broadcast.guild_id)}, proof code {broadcast.proof}", markup=False)
 
 
 @contextmanager
@@ -116,37 +154,46 @@ def _tell_of_mirror(name: str, read: Comparison) -> bool:
     return not read.differences
 
 
-def _export(
-    settings: Settings,
-    policy: Policy,
-    server: str | None,
-    typed: Mapping[str, str | None],
-    *,
-    form: str,
-    place: AbstractContextManager[IO[str]],
+def _search(tx: Transaction, policy: Policy, guild_id: int | None, typed: Mapping[str, str | None]) -> Search:
+    known = {*tx.audit.audiences(guild_id), *_audiences(policy, guild_id)}
+    return read_search(typed, guild_id=guild_id, audiences=known, now=utc_now())
+
+
+def _write_lines(tx: Transaction, policy: Policy, search: Search, form: Format, stream: IO[str]) -> int:
+    """Write the lines of the record that were asked for; return how many these are."""
+    written = 0
+    header = Header(
+        at=utc_now().isoformat(timespec="seconds"),
+        servers={
+            str(guild): Chapter(name=_name(policy, guild), head=str(head))
+            for guild, head in tx.audit.heads(search.guild_id).items()
+        },
+        filters=search.filters,
+    )
+    with progress() as bar:
+        task = bar.add_task("Exporting", total=tx.audit.count(search))
+        stream.write(form.begin(header))
+        for lines in tx.audit.lines(search):
+            stream.write(form.lines(header, lines))
+            written += len(lines)
+            bar.advance(task, len(lines))
+    return written
+
+
+def _write_broadcasts(
+    tx: Transaction, policy: Policy, search: Search, scopes: Scopes, stream: IO[str]
 ) -> int:
-    written, guild_id = 0, _guild(policy, server)
-    with _record(settings) as tx:
-        known = {*tx.audit.audiences(guild_id), *_audiences(policy, guild_id)}
-        search = read_search(typed, guild_id=guild_id, audiences=known, now=utc_now())
-        heads = tx.audit.heads(guild_id)
-        header = Header(
-            at=utc_now().isoformat(timespec="seconds"),
-            servers={
-                str(guild): Chapter(name=_name(policy, guild), head=str(head))
-                for guild, head in heads.items()
-            },
-            filters=search.filters,
-        )
-        total = tx.audit.count(search)
-        with place as stream, progress() as bar:
-            task = bar.add_task("Exporting", total=total)
-            stream.write(FORMATS[form].begin(header))
-            for lines in tx.audit.lines(search):
-                stream.write(FORMATS[form].lines(header, lines))
-                written += len(lines)
-                bar.advance(task, len(lines))
-            stream.flush()
+    """Write a line for each broadcast of which a line of the record is found; return how many these are."""
+    written, last = 0, 0
+    with progress() as bar:
+        task = bar.add_task("Exporting", total=tx.audit.count_broadcasts(search))
+        while numbers := tx.audit.broadcasts(search, after=last, limit=BROADCASTS_AT_ONCE):
+            for one in tx.broadcasts.all_of(numbers):
+                course, name = read_course(tx, policy, one), _name(policy, one.guild_id)
+                line = to_line(course, tx.broadcasts.revisions(one.id), server=name, parts=scopes.parts(one))
+                stream.write(f"{line}\n")
+            written, last = written + len(numbers), numbers[-1]
+            bar.advance(task, len(numbers))
     return written
 
 

@@ -1,5 +1,6 @@
 """What is settled before a process sends anything: a crash loop, or a database from a backup, freezes."""
 
+import hashlib
 import os
 import platform
 from contextlib import suppress
@@ -15,9 +16,10 @@ from bot.delivery import DeliveryStatus
 from bot.errors import Conflict, StoreError
 from bot.freeze import Freeze
 from bot.lifecycle import CHANGED, Lifecycle
+from bot.notification import canonical
 from bot.sending.restore_guard import RestoreGuard
 from bot.store import Store, Transaction
-from bot.store.facts import STARTS, Mark, Start, template_asked
+from bot.store.facts import STARTS, Mark, Start, scope_of, template_asked
 from bot.store.outbox import PostKind
 
 log = structlog.get_logger()
@@ -59,6 +61,7 @@ class Startup:
             self._freeze(tx, f"Herald was started {len(crashes) + 1} times within ten minutes")
         tx.facts.set(STARTS, [*(one for one in starts if self._is_recent(one)), self._me])
         self._heed_policy(tx)
+        self._keep_scopes(tx)
         self._ask_for_templates(tx)
         return self._restore_guard.advance(tx)
 
@@ -94,6 +97,14 @@ class Startup:
         for broadcast in tx.broadcasts.everywhere(Status.APPROVED):
             if not self._lifecycle.is_unchanged(broadcast):
                 self._lifecycle.advance(tx, broadcast, Step.HOLD, detail=CHANGED)
+
+    def _keep_scopes(self, tx: Transaction) -> None:
+        """Keep how the policy defines each audience, so that a fingerprint can always be computed again."""
+        written = [canonical(one) for one in self._lifecycle.scopes()]
+        kept = {scope_of(hashlib.sha256(one.encode()).hexdigest()): one for one in written}
+        tx.facts.load(*kept)
+        for fact, one in kept.items():
+            tx.facts.set(fact, one)
 
     def _ask_for_templates(self, tx: Transaction) -> None:
         """Put each template that is new, or says something else now, before its approvers once."""

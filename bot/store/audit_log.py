@@ -146,6 +146,15 @@ class AuditLog:
         query = query.order_by(audit_events.c.sequence.desc(), audit_events.c.guild_id).limit(limit)
         return [_event(row) for row in (self._connection.execute(query)).mappings()]
 
+    def broadcasts(self, search: Search, *, after: int, limit: int) -> list[int]:
+        """Return the numbers above `after` of broadcasts of which a line is found, in order."""
+        query = _broadcasts(search).where(broadcasts.c.id > after).order_by(broadcasts.c.id).limit(limit)
+        return list(self._connection.scalars(query))
+
+    def count_broadcasts(self, search: Search) -> int:
+        """Return of how many broadcasts a line is found."""
+        return self._connection.scalar(select(func.count()).select_from(_broadcasts(search).subquery())) or 0
+
     def count(self, search: Search = EVERYTHING) -> int:
         """Return how many lines `lines` would yield."""
         query = select(func.count()).select_from(audit_events).where(*_conditions(search))
@@ -216,6 +225,13 @@ class AuditLog:
         """Tell whether so few broadcasts are meant for an audience that each of them can be looked at."""
         meant = _meant_for(guild_id, audience).limit(1).offset(RARE)
         return self._connection.scalar(meant) is None
+
+
+def _broadcasts(search: Search) -> Select[Any]:
+    line = select(audit_events.c.broadcast_id).where(
+        audit_events.c.broadcast_id == broadcasts.c.id, *_conditions(search)
+    )
+    return select(broadcasts.c.id).where(line.exists())
 
 
 def _meant_for(guild_id: int, audience: str) -> Select[tuple[int]]:

@@ -273,6 +273,8 @@ class Deliveries:
                     finished_at=row["finished_at"],
                     http_status=row["http_status"],
                     bytes_left=row["bytes_left"],
+                    outcome=row["outcome"],
+                    detail=row["detail"],
                 )
             )
         return found

@@ -84,6 +84,7 @@ def _write_trusted(trusted: Trusted | None) -> str:
     return json.dumps(trusted._asdict() | {"at": trusted.at.isoformat()} if trusted else {})
 
 
+_SCOPE: Final = "scope "
 # Which database this is, and how far it had come.
 INSTANCE: Final = Fact("instance", _read_mark, json.dumps)
 # The starts of processes that have not ended in order.
@@ -96,6 +97,11 @@ HIGHEST_TIME: Final = _moment("highest time before the clock was set back")
 UNKNOWN_STREAK: Final = Fact("unknown answers in a row", int, str)
 # Until when nothing is sent, after Whop was overloaded.
 NOT_BEFORE: Final = Fact("no request before", _read_pause, _write_pause)
+
+
+def scope_of(digest: str) -> Fact[str]:
+    """Return the fact of what is fingerprinted beside the words of a broadcast, by its digest."""
+    return _words(f"{_SCOPE}{digest}")
 
 
 def mirror_unread(guild_id: int) -> Fact[str]:
@@ -136,6 +142,10 @@ class Facts:
         kept = self._known[fact.name]
         return None if kept is None else fact.read(kept)
 
+    def scopes(self) -> Sequence[str]:
+        """Return all that was ever fingerprinted beside words: each audience as each policy defined it."""
+        return list(self._connection.scalars(_SCOPES))
+
     def set(self, fact: Fact[T], value: T) -> None:
         """Keep a fact in place of what was known."""
         written = fact.write(value)
@@ -150,6 +160,7 @@ _WANTED: Final = (
     # Two that lock the same facts do so in the same order.
     .order_by(facts.c.name)
 )
+_SCOPES: Final = select(facts.c.value).where(facts.c.name.startswith(_SCOPE)).order_by(facts.c.name)
 _LOCKED: Final = _WANTED.with_for_update()
 _KEEP: Final = text(
     "INSERT INTO facts (name, value) VALUES (:name, :value)"
