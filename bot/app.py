@@ -14,7 +14,7 @@ from bot.chat.channels import ChannelReader
 from bot.chat.client import HeraldBot
 from bot.chat.members import RestRoles
 from bot.clock import Clock, Steady, steady_now, utc_now
-from bot.health import Health
+from bot.health import Check, Database, Health, lately
 from bot.key_trust import Credential
 from bot.lifecycle import Lifecycle
 from bot.metrics import Metrics
@@ -63,6 +63,7 @@ class Worker:
     dispatcher: Dispatcher
     startup: Startup
     metrics: Metrics
+    clock: Clock
 
     @classmethod
     @asynccontextmanager
@@ -87,6 +88,7 @@ class Worker:
                 ),
                 startup=core.startup(),
                 metrics=core.metrics(),
+                clock=core.clock,
             )
 
 
@@ -109,9 +111,7 @@ class Herald(Worker):
         """
         async with _Core.open(settings, policy, **parts) as core:
             watcher = Watcher(store=core.store, lifecycle=core.service.lifecycle, clock=core.clock)
-            client = HeraldBot(
-                service=core.service, store=core.store, watcher=watcher, environment=settings.environment
-            )
+            client = HeraldBot(service=core.service, watcher=watcher, environment=settings.environment)
             announcer = Announcer(
                 store=core.store,
                 service=core.service,
@@ -131,6 +131,7 @@ class Herald(Worker):
                 announcer=announcer,
                 startup=core.startup(),
                 metrics=core.metrics(),
+                clock=core.clock,
             )
 
 
@@ -216,6 +217,7 @@ async def run(herald: Herald, connect: Connect, stop: asyncio.Event) -> None:
         await asyncio.wait({running["announcer"]}, timeout=ANNOUNCE_SECONDS)
         await herald.client.close()
 
+    commands = herald.client.commands_of_servers
     await _side_by_side(
         herald,
         {
@@ -224,7 +226,12 @@ async def run(herald: Herald, connect: Connect, stop: asyncio.Event) -> None:
             "announcer": herald.announcer.run,
             "watcher": lambda: herald.watcher.run(ChannelReader(herald.client)),
         },
-        checks={"discord": herald.client.is_ready},
+        checks={
+            "discord": lambda: {"ok": herald.client.connection.is_up},
+            "commands": lambda: {"ok": not commands.missing, "missing_in": commands.missing},
+            "announcer": lambda: lately(herald.announcer.last_good_round, herald.clock()),
+            "cards": Database(herald.store, herald.clock).cards,
+        },
         close=close,
         stop=stop,
     )
@@ -244,13 +251,20 @@ async def _side_by_side(
     worker: Worker,
     parts: Mapping[str, Connect],
     *,
-    checks: Mapping[str, Callable[[], bool]],
+    checks: Mapping[str, Check],
     close: Callable[[Running], Coroutine[Any, Any, None]],
     stop: asyncio.Event,
 ) -> None:
     running: Running = {}
+    database = Database(worker.store, worker.clock)
     # A part is well as long as it runs, unless it has a better answer.
-    well = {name: lambda name=name: not running[name].done() for name in parts} | dict(checks)
+    well: dict[str, Check] = {name: lambda name=name: {"ok": not running[name].done()} for name in parts}
+    well |= {
+        "dispatcher": lambda: lately(worker.dispatcher.last_good_round, worker.clock()),
+        "deliveries": database.deliveries,
+        "database": database.writing,
+        **checks,
+    }
     await worker.startup.begin()
     async with Health(worker.settings.health_address, well, worker.metrics):
         running |= {name: asyncio.create_task(part()) for name, part in parts.items()}

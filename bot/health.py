@@ -1,27 +1,41 @@
 """The health page and the metrics, for whatever watches the process."""
 
+import asyncio
+import json
 import os
-from collections.abc import Callable, Mapping
-from typing import Self
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime, timedelta
+from typing import Any, Final, Self
 
 import structlog
 from aiohttp import web
 
+from bot.clock import Clock
 from bot.errors import ConfigurationError, StoreError
 from bot.metrics import CONTENT_TYPE, Metrics
+from bot.store import Store, Transaction
+from bot.store.facts import SEEN_WELL
 
 log = structlog.get_logger()
 
-Checks = Mapping[str, Callable[[], bool]]
+# What has not gone well for so long is not well: each loop goes round about once a second.
+OLD: Final = timedelta(seconds=30)
+# The database is written to for the page alone, if nothing else has shown lately that it can be.
+PROBE_EVERY: Final = timedelta(seconds=10)
+PROBE_SECONDS: Final = 2.0
+
+# How one part is: whether it is well, as "ok", and what there is to know besides.
+Condition = Mapping[str, Any]
+Check = Callable[[], Condition | Awaitable[Condition]]
 
 
 class Health:
-    """Answer GET /health with 200 while every check holds, and GET /metrics; a context manager.
+    """Answer GET /health with 200 while every check is well, and GET /metrics; a context manager.
 
     Entering raises ConfigurationError if the address cannot be listened on.
     """
 
-    def __init__(self, address: str, checks: Checks, metrics: Metrics) -> None:
+    def __init__(self, address: str, checks: Mapping[str, Check], metrics: Metrics) -> None:
         host, _, port = address.rpartition(":")
         self._host = host
         self._port = int(port)
@@ -54,8 +68,11 @@ class Health:
         return self._runner.addresses[0][1]
 
     async def _answer(self, _request: web.Request) -> web.Response:
-        results = {name: check() for name, check in self._checks.items()}
-        return web.json_response(results, status=200 if all(results.values()) else 503)
+        found = {name: check() for name, check in self._checks.items()}
+        conditions = {name: await one if isinstance(one, Awaitable) else one for name, one in found.items()}
+        well = all(condition["ok"] for condition in conditions.values())
+        page = json.dumps({"ok": well} | conditions, indent=2, ensure_ascii=False) + "\n"
+        return web.Response(text=page, status=200 if well else 503, content_type="application/json")
 
     async def _measure(self, _request: web.Request) -> web.Response:
         try:
@@ -65,3 +82,71 @@ class Health:
             log.error("the metrics wait for the database", error=str(error))
             return web.Response(status=503, text="The database is in trouble: look into Herald's log.\n")
         return web.Response(body=page, headers={"Content-Type": CONTENT_TYPE})
+
+
+def lately(good: datetime | None, now: datetime, *, name: str = "last_good_round") -> Condition:
+    """Return the condition of what has to go well again and again: when it last did, and how long ago."""
+    if good is None:
+        return {"ok": False, name: None, "seconds_ago": None}
+    # A clock that was set back makes nothing younger than new.
+    ago = max(now - good, timedelta())
+    return {
+        "ok": ago <= OLD,
+        name: f"{good:%Y-%m-%dT%H:%M:%SZ}",
+        "seconds_ago": round(ago.total_seconds(), 1),
+    }
+
+
+class Database:
+    """Whether the database can be written to, and what waits in it the longest."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+        self._written: datetime | None = None
+        self._probe: asyncio.Task[None] | None = None
+
+    async def writing(self) -> Condition:
+        """Tell when it was last written to; write now, if that is some seconds ago."""
+        if self._written is None or self._clock() - self._written > PROBE_EVERY:
+            # One that still waits is not joined by others, and not called off.
+            if self._probe is None or self._probe.done():
+                self._probe = asyncio.create_task(self._write())
+            await asyncio.wait({self._probe}, timeout=PROBE_SECONDS)
+        return lately(self._written, self._clock(), name="last_write")
+
+    async def _write(self) -> None:
+        try:
+            await self._store.write(_note, at=self._clock())
+        except StoreError as error:
+            log.error("the database takes nothing now", error=str(error))
+        else:
+            self._written = self._clock()
+
+    async def cards(self) -> Condition:
+        """Tell how long the card has waited whose turn to be drawn came first."""
+        return await self._waiting(_oldest_card)
+
+    async def deliveries(self) -> Condition:
+        """Tell how long what is due to be sent has waited."""
+        return await self._waiting(_oldest_delivery)
+
+    async def _waiting(self, oldest: Callable[[Transaction, datetime], datetime | None]) -> Condition:
+        now = self._clock()
+        try:
+            since = await self._store.glance(oldest, now)
+        except StoreError:
+            return {"ok": False, "oldest_waits_seconds": None}
+        return {"ok": True, "oldest_waits_seconds": round((now - since).total_seconds(), 1) if since else 0}
+
+
+def _note(tx: Transaction, *, at: datetime) -> None:
+    tx.facts.set(SEEN_WELL, at)
+
+
+def _oldest_card(tx: Transaction, now: datetime) -> datetime | None:
+    return tx.outbox.oldest_card(now)
+
+
+def _oldest_delivery(tx: Transaction, now: datetime) -> datetime | None:
+    return tx.deliveries.oldest_due(now)

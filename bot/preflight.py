@@ -2,13 +2,17 @@
 
 from collections.abc import AsyncIterator, Iterator, Mapping
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, NamedTuple
 
 import aiohttp
 import discord
 
 from bot.audit.mirror import Condition
+<<<<<<< HEAD
 from bot.chat.channels import CHANNEL_RIGHTS
+=======
+from bot.chat.commands import differing, wanted_commands
+>>>>>>> b2e29ce (The connection to Discord comes back by itself within half a minute, and health tells how it stands now)
 from bot.chat.members import ask_members
 from bot.delivery import NoAnswer
 from bot.errors import REFUSED_BY_DISCORD, HeraldError, Unreachable
@@ -97,8 +101,15 @@ def _troubles(mirror: Condition, now: datetime) -> Iterator[str]:
         yield f"deleted posts cannot be found: {mirror.unread}."
 
 
-async def ask_discord(policy: Policy, token: str) -> list[str]:
-    """Log in and ask Discord; return a sentence for each thing to mend.
+class Answer(NamedTuple):
+    """What Discord said: a sentence for each thing to mend, and for each that Herald mends by itself."""
+
+    problems: list[str]
+    notes: list[str]
+
+
+async def ask_discord(policy: Policy, token: str) -> Answer:
+    """Log in and ask Discord.
 
     It is a plain client: asking installs no commands and opens no database that a running Herald has.
     """
@@ -106,10 +117,11 @@ async def ask_discord(policy: Policy, token: str) -> list[str]:
         try:
             await client.login(token)
         except discord.LoginFailure:
-            return [REFUSED_BY_DISCORD]
+            return Answer([REFUSED_BY_DISCORD], [])
         except (discord.HTTPException, aiohttp.ClientError, OSError) as error:
-            return [f"Discord could not be asked ({type(error).__name__}): try again later."]
-        return [sentence async for sentence in check_discord(policy, client)]
+            return Answer([f"Discord could not be asked ({type(error).__name__}): try again later."], [])
+        problems = [sentence async for sentence in check_discord(policy, client)]
+        return Answer(problems, []) if problems else await compare_commands(policy, client)
 
 
 async def check_discord(policy: Policy, client: discord.Client) -> AsyncIterator[str]:
@@ -123,6 +135,28 @@ async def check_discord(policy: Policy, client: discord.Client) -> AsyncIterator
             yield f"{key}: guild: Herald is not in {server.guild}: correct the id, or invite Herald there."
         except discord.HTTPException as error:
             yield f"{key}: guild: Discord answered {error.status} when asked about it: try again later."
+        except (aiohttp.ClientError, OSError) as error:
+            yield f"{key}: guild: Discord could not be asked ({type(error).__name__}): try again later."
+
+
+async def compare_commands(policy: Policy, client: discord.Client) -> Answer:
+    """Compare the commands that are installed with those that should be."""
+    wanted = await wanted_commands()
+    answer = Answer([], [])
+    for server in policy.servers:
+        key = f"herald.toml: server “{server.name}”: commands"
+        try:
+            installed = await client.http.get_guild_commands(client.application_id or 0, server.guild)
+        except discord.Forbidden:
+            answer.problems.append(f"{key}: Herald may not install any: invite it again, as the README says.")
+        except (discord.HTTPException, aiohttp.ClientError, OSError) as error:
+            answer.problems.append(
+                f"{key}: Discord could not be asked ({type(error).__name__}): try again later."
+            )
+        else:
+            if names := ", ".join(f"/{name}" for name in differing(wanted, installed)):
+                answer.notes.append(f"{key}: {names} is not there as it should be: `herald run` installs it.")
+    return answer
 
 
 async def _check_server(server: Server, client: discord.Client) -> AsyncIterator[str]:

@@ -12,6 +12,7 @@ import discord
 import pytest
 from pydantic import SecretStr
 
+from bot.chat.commands import payload, wanted_commands
 from bot.errors import ConfigurationError
 from bot.policy.loading import parse_policy
 from bot.policy.model import Policy
@@ -345,3 +346,52 @@ async def test_check_refuses_to_prove_in_one_sentence(
 ) -> None:
     assert await check(*arguments, "--yes") == (2, f"{sentence}\n")
     assert whop.exchanges == []
+
+
+async def test_check_says_which_commands_are_not_there_as_they_should_be_and_that_a_run_mends_it(
+    check: Check, at_discord: LoopbackDiscord
+) -> None:
+    note = "! herald.toml: server “Sunrise”: commands: /notify is not there as it should be: `herald run`"
+    status, said = await check()
+    assert (status, note in said) == (0, True), said
+
+    guild = at_discord.guilds[GUILD]
+    guild.commands = await wanted_commands()
+    # As Discord gives them back: with more than was asked for, and without what is as usual.
+    guild.commands[0] |= {"id": "1", "version": "2", "contexts": None, "nsfw": False}
+    guild.commands[0]["options"][0].pop("required", None)
+    status, said = await check()
+    assert (status, "/notify" in said) == (0, False), said
+
+    guild.commands[0]["options"][0]["description"] = "Something else"
+    _, said = await check()
+    assert note in said
+
+
+async def test_check_tells_where_herald_may_not_install_commands(
+    check: Check, at_discord: LoopbackDiscord
+) -> None:
+    at_discord.faults.answer(
+        "GET /applications/*/commands", 403, {"message": "Missing Access", "code": 50001}
+    )
+    status, said = await check()
+    assert status == 1
+    assert "✗ herald.toml: server “Sunrise”: commands: Herald may not install any: invite it again" in said
+
+
+@pytest.mark.parametrize(
+    "question", ["GET /guilds/*/channels", "GET /applications/*/commands", "GET /users/@me"]
+)
+async def test_check_ends_with_a_sentence_when_the_connection_breaks_in_mid_question(
+    check: Check, at_discord: LoopbackDiscord, question: str
+) -> None:
+    at_discord.faults.reset(question, times=9)
+    status, said = await check()
+    assert status == 1
+    assert "Discord could not be asked (ServerDisconnectedError): try again later." in said
+    assert "Traceback" not in said
+
+
+async def test_the_commands_that_check_looks_for_are_those_that_a_run_installs(v5: Sandbox) -> None:
+    client = v5.herald.client
+    assert payload(client.tree, discord.Object(v5.world.guild.id)) == await wanted_commands()

@@ -506,7 +506,7 @@ class Telling(Metrics):
 async def test_the_pages_for_operators_say_nothing_of_a_fault_with_a_secret(
     tmp_path: Path, path: str, status: int
 ) -> None:
-    def check() -> bool:
+    def check() -> dict[str, bool]:
         raise RuntimeError(KEY)
 
     stream = StringIO()

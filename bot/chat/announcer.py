@@ -81,6 +81,7 @@ class Announcer:
         # What has its turn so soon is shown now: only at the end, when there is no later one.
         self._ahead = timedelta()
         self._stopping = False
+        self.last_good_round: datetime | None = None
 
     @property
     def listeners(self) -> Sequence[Callable[..., Coroutine[Any, Any, None]]]:
@@ -110,6 +111,7 @@ class Announcer:
         with _database_trouble_logged():
             if self._client.is_ready():
                 await (self.drain(ahead=ahead) if last else self._begin(ahead))
+            self.last_good_round = self._clock()
 
     async def drain(self, *, ahead: timedelta = timedelta()) -> None:
         """Show all that may be tried now, and the cards whose turn comes in the time ahead."""

@@ -1,6 +1,7 @@
 """The one place that answers errors: a sentence for the person, what they typed, and a line for the log."""
 
 import io
+import logging
 import re
 import secrets
 from collections.abc import Iterator
@@ -19,11 +20,17 @@ log = structlog.get_logger()
 SENTENCE_LIMIT: Final = 1800
 # Five fields of 4000 characters, and room to spare.
 ATTACHED_BYTES: Final = 128 * 1024
+# Unknown interaction, unknown webhook, invalid webhook token.
+_TOO_LATE: Final = frozenset({10062, 10015, 50027})
 _NOT_A_ROLE: Final = re.compile(r"<(?!@&\d+>)")
 
 
 async def fail(interaction: discord.Interaction[Any], error: BaseException, *, typed: str = "") -> None:
     """Answer the person with one sentence and what they typed, and tell the log what it was."""
+    if is_too_late(error):
+        # Nobody can be answered any more, and it is nobody's fault: the network was slow, or Herald busy.
+        log.warning("Discord no longer waits for this answer", asked=interaction.type.name)
+        return
     try:
         await _answer(interaction, _sentence(error), typed)
     except (discord.HTTPException, aiohttp.ClientError, OSError) as failure:
@@ -33,6 +40,22 @@ async def fail(interaction: discord.Interaction[Any], error: BaseException, *, t
             status=getattr(failure, "status", None),
             code=getattr(failure, "code", None),
         )
+
+
+def is_too_late(error: BaseException) -> bool:
+    """Tell whether Discord has given up waiting for an answer: after 3 seconds, or 15 minutes."""
+    return isinstance(error, discord.HTTPException) and error.code in _TOO_LATE
+
+
+def calm(record: logging.LogRecord) -> bool:
+    """Let discord.py log in one line, and not as a fault, that choices came too late to be offered."""
+    cause = record.exc_info[1] if record.exc_info else None
+    while cause is not None:
+        if is_too_late(cause):
+            record.levelno, record.levelname, record.exc_info = logging.WARNING, "WARNING", None
+            break
+        cause = cause.__cause__
+    return True
 
 
 def typed_in(component: Any) -> Iterator[str]:
@@ -52,6 +75,9 @@ def _sentence(error: BaseException) -> str:
     if isinstance(error, StoreError):
         log.error("a person could not be served", error=str(error))
         return "Herald's database is in trouble, so nothing was changed or sent. Try again in a minute."
+    if isinstance(error, discord.DiscordServerError | aiohttp.ClientError | OSError):
+        log.warning("Discord did not take an answer", kind=type(error).__name__)
+        return "Discord did not take Herald's answer. Look at the broadcast's card before you try again."
     if isinstance(error, app_commands.CheckFailure):
         return "You cannot use this here."
     reference = secrets.token_hex(4)

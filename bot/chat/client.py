@@ -1,14 +1,12 @@
-"""The Discord client: intents, extensions, and the commands that are installed in a server."""
+"""The Discord client: its intents, its extensions, and what people asked for that is under way."""
 
 import asyncio
-import hashlib
-import json
+import logging
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
-import aiohttp
 import discord
 import structlog
 from discord import app_commands
@@ -16,22 +14,18 @@ from discord.ext import commands
 from typing_extensions import override
 
 from bot.audit.watcher import Watcher
-from bot.chat.answers import fail, typed_in
-from bot.chat.connection import insist, log_in
+from bot.chat.answers import calm, fail, typed_in
+from bot.chat.commands import Commands
+from bot.chat.connection import Connection
 from bot.chat.members import Members
 from bot.chat.rendering import Cards
 from bot.clock import Steady
-from bot.errors import REFUSED_BY_DISCORD, ConfigurationError, NotReady
+from bot.errors import NotReady
 from bot.service import Service
-from bot.store import Store
-from bot.store.facts import commands_digest
 
 log = structlog.get_logger()
 
 RESTARTING: Final = "Herald is restarting; nothing was changed. Try again in a minute."
-# Herald has no voice: discord.py need not warn that it cannot speak.
-discord.VoiceClient.warn_nacl = False
-discord.VoiceClient.warn_dave = False
 EXTENSIONS: Final = (
     "cogs.cards", "cogs.modals", "cogs.presses", "cogs.audit", "cogs.lists", "cogs.mirror", "cogs.notify",
 )  # fmt: skip
@@ -46,7 +40,6 @@ class HeraldBot(commands.Bot):
         self,
         *,
         service: Service,
-        store: Store,
         watcher: Watcher,
         environment: str,
         steady: Steady = time.monotonic,
@@ -67,21 +60,25 @@ class HeraldBot(commands.Bot):
         self.environment = environment
         self.session = secrets.token_hex(8)
         self.presses: Mapping[str, Press] = {}
-        self._store = store
+        self.connection = Connection(self, steady=steady)
+        self.commands_of_servers = Commands(self, service.policy)
         self._draining = False
         self._under_way: set[asyncio.Task[Any]] = set()
         self.tree.on_error = self._on_tree_error
+        logging.getLogger("discord.app_commands.tree").addFilter(calm)
         # Commands, buttons and modals part ways behind this one place.
         self._parse_interaction = self._connection.parsers["INTERACTION_CREATE"]
         self._connection.parsers["INTERACTION_CREATE"] = self._take
+        for event in ("READY", "RESUMED"):
+            self._connection.parsers[event] = self.connection.noting(self._connection.parsers[event])
 
     @override
     async def setup_hook(self) -> None:
-        """Load what people use, and tell Discord about commands only if they changed."""
+        """Load what people use; it is installed beside the connection."""
         for extension in EXTENSIONS:
             await self.load_extension(extension)
         for server in self.service.policy.servers:
-            await self._sync(discord.Object(server.guild), name=server.name)
+            self.tree.copy_global_to(guild=discord.Object(server.guild))
         # Commands are installed per server: a global copy beside them would show each one twice.
         self.tree.clear_commands(guild=None)
 
@@ -90,33 +87,40 @@ class HeraldBot(commands.Bot):
         """Take no commands from messages."""
 
     async def keep_connected(self, token: str) -> None:
-        """Connect and stay connected, however long Discord is out of reach at the start.
+        """Connect and stay connected until it is closed, however long Discord is out of reach.
 
-        Raises ConfigurationError if Discord does not accept the token.
+        Raises ConfigurationError for what a person has to mend: the token, the intents. Whoever runs it has
+        to close it, also after that: what is in flight is still to be shown.
         """
-        async with self:
-            await insist(lambda: self._logged_in(token))
-            await insist(self._was_connected)
-
-    async def _logged_in(self, token: str) -> bool:
+        await self.__aenter__()
+        await self.connection.log_in(token)
+        installing = asyncio.create_task(self.commands_of_servers.keep())
         try:
-            await log_in(self, token)
-        except discord.LoginFailure:
-            raise ConfigurationError(REFUSED_BY_DISCORD) from None
-        except (discord.HTTPException, aiohttp.ClientError, OSError):
-            return False
-        return True
+            await self.connection.keep()
+        finally:
+            installing.cancel()
+            await asyncio.wait({installing})
 
-    async def _was_connected(self) -> bool:
-        try:
-            await self.connect()
-        except AttributeError as error:
-            # discord.py wants to resume the session of a connection that never was: only then is it None
-            # that lacks the attribute.
-            if error.obj is not None or error.name != "sequence":
-                raise
-            return False
-        return True
+    async def on_ready(self) -> None:
+        """Tell the log who is connected as whom, to which servers."""
+        known = {guild.id: guild for guild in self.guilds}
+        servers = self.service.policy.servers
+        log.info(
+            "connected to Discord",
+            account=str(self.user),
+            id=self.user.id if self.user else None,
+            servers=[one.name for one in servers if one.guild in known and not known[one.guild].unavailable],
+            unavailable=[one.name for one in servers if one.guild in known and known[one.guild].unavailable],
+            not_invited=[one.name for one in servers if one.guild not in known],
+        )
+
+    async def on_guild_join(self, guild: discord.Guild) -> None:
+        """Give a server its commands as soon as Herald is invited."""
+        self.commands_of_servers.look_again(guild.id)
+
+    async def on_guild_available(self, guild: discord.Guild) -> None:
+        """Give a server its commands as soon as it can be reached again."""
+        self.commands_of_servers.look_again(guild.id)
 
     async def drain(self, seconds: float) -> None:
         """Turn new interactions away, and wait at most so long until those under way are answered."""
@@ -155,26 +159,6 @@ class HeraldBot(commands.Bot):
 
     async def _on_tree_error(self, interaction: "Interaction", error: app_commands.AppCommandError) -> None:
         await fail(interaction, getattr(error, "original", error))
-
-    async def _sync(self, guild: discord.Object, *, name: str) -> None:
-        self.tree.copy_global_to(guild=guild)
-        payload = [command.to_dict(self.tree) for command in self.tree.get_commands(guild=guild)]
-        digest = hashlib.sha256(json.dumps(payload, sort_keys=True).encode()).hexdigest()
-        installed = commands_digest(self.application_id, guild.id)
-        if await self._store.glance(lambda tx: tx.facts.get(installed)) == digest:
-            return
-        try:
-            await self.tree.sync(guild=guild)
-        except (discord.HTTPException, aiohttp.ClientError, OSError) as error:
-            log.error(
-                "commands could not be installed: invite Herald with the scope applications.commands",
-                server=name,
-                kind=type(error).__name__,
-                status=getattr(error, "status", None),
-                code=getattr(error, "code", None),
-            )
-            return
-        await self._store.write(lambda tx: tx.facts.set(installed, digest))
 
 
 Interaction = discord.Interaction[HeraldBot]

@@ -9,6 +9,7 @@ from bot.cli.proof import proven
 from bot.clock import utc_now
 from bot.policy.model import Policy, UsersInExperience
 from bot.preflight import (
+    Answer,
     ask_discord,
     check_whop,
     look_at_database,
@@ -30,7 +31,10 @@ def agree(
     # What waits is no mistake in the files: it does not keep a script from starting what would post it.
     for sentence in look_at_mirror(settings, policy, now=utc_now()):
         out.print(f"[yellow]![/] {_shown(sentence)}")
-    problems = [*look_at_database(settings), *complete(_ask(settings, policy, gateway))]
+    at_whop, at_discord = complete(_ask(settings, policy, gateway))
+    for sentence in at_discord.notes:
+        out.print(f"[yellow]![/] {_shown(sentence)}")
+    problems = [*look_at_database(settings), *at_whop, *at_discord.problems]
     for sentence in problems:
         out.print(f"[red]✗[/] {_shown(sentence)}")
     if problems:
@@ -41,10 +45,10 @@ def agree(
     return target is None or proven(settings, target, yes=yes)
 
 
-async def _ask(settings: Settings, policy: Policy, gateway: WhopGateway) -> list[str]:
+async def _ask(settings: Settings, policy: Policy, gateway: WhopGateway) -> tuple[list[str], Answer]:
     async with Transport(api_key=settings.whop_api_key) as transport:
         problems = [sentence async for sentence in check_whop(policy, gateway, transport)]
-    return problems + await ask_discord(policy, settings.discord_token.get_secret_value())
+    return problems, await ask_discord(policy, settings.discord_token.get_secret_value())
 
 
 def _shown(sentence: str) -> str:

@@ -12,6 +12,7 @@ import discord
 import simcord
 from discord.ext import commands
 
+from bot.chat.client import HeraldBot
 from bot.errors import Refused
 
 # Who has which of the policy's roles.
@@ -71,6 +72,8 @@ class SimulatedDiscord:
     async def attach(self, client: discord.Client) -> None:
         """Connect this client in place of the one before; the server stays as it is."""
         await self.env.restart_bot(client)
+        if isinstance(client, HeraldBot):
+            await client.commands_of_servers.install(self.guild.id)
         if client.user is not None:
             await client.user.edit(username="Herald")
 

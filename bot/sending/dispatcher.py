@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 from uuid import uuid4
 
@@ -89,6 +89,8 @@ class Dispatcher:
         self._waits: set[asyncio.Timeout] = set()
         self._crowded = False
         self._moved = timedelta()
+        # When all that was due was last looked for and begun.
+        self.last_good_round: datetime | None = None
 
     def stop(self) -> None:
         """Claim nothing more, and let what is in flight finish or be given up in time."""
@@ -107,6 +109,7 @@ class Dispatcher:
             self._woken.clear()
             try:
                 await self._round()
+                self.last_good_round = self._clock()
             except StoreError as error:
                 log.error("nothing is sent while the database is in trouble", error=str(error))
             # Where work waits for Whop's rate, the next place is free within moments.

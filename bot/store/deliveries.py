@@ -97,6 +97,19 @@ class Deliveries:
         )
         return Work(*map(bool, self._connection.execute(select(*asked)).one()))
 
+    def oldest_due(self, now: datetime) -> datetime | None:
+        """Return since when the broadcast or the request waits that was due first."""
+        due = (
+            select(func.min(broadcasts.c.due_at)).where(
+                broadcasts.c.status == Status.APPROVED, broadcasts.c.due_at <= now
+            ),
+            select(func.min(deliveries.c.next_at)).where(
+                deliveries.c.status == DeliveryStatus.PENDING, deliveries.c.next_at <= now
+            ),
+        )
+        found = self._connection.execute(select(*(one.scalar_subquery() for one in due))).one()
+        return min((one for one in found if one is not None), default=None)
+
     def _is_abandoned(self, owner: str, outlived: str | None) -> Sequence[ColumnElement[bool]]:
         gone = deliveries.c.lease_until.is_(None) | (deliveries.c.lease_until <= self._database_time())
         if outlived is not None:

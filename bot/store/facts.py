@@ -91,6 +91,8 @@ INSTANCE: Final = Fact("instance", _read_mark, json.dumps)
 STARTS: Final = Fact("starts without an end", _read_starts, _write_starts)
 # For which credential Whop was proven to honour idempotency keys.
 KEY_TRUST: Final = Fact("proof of the key", _read_trusted, _write_trusted)
+# When the database was last written to for nothing but to see that it can be.
+SEEN_WELL: Final = _moment("seen to take what is written")
 # The latest time that was seen before the clock was set back.
 HIGHEST_TIME: Final = _moment("highest time before the clock was set back")
 # How many sends in a row got no known answer.
@@ -107,11 +109,6 @@ def scope_of(digest: str) -> Fact[str]:
 def mirror_unread(guild_id: int) -> Fact[str]:
     """Return the fact of why a server's mirror cannot be read; empty while it can."""
     return _words(f"mirror of {guild_id} cannot be read")
-
-
-def commands_digest(application_id: int | None, guild_id: int) -> Fact[str]:
-    """Return the fact of which commands were installed in a server."""
-    return _words(f"commands of {application_id} in {guild_id}")
 
 
 def template_asked(number: int, guild_id: int) -> Fact[datetime]:

@@ -188,6 +188,12 @@ class Outbox:
         )
         return [_card(row) for row in rows.mappings()]
 
+    def oldest_card(self, now: datetime) -> datetime | None:
+        """Return since when the card waits that could have been drawn first."""
+        return self._connection.scalar(
+            select(func.min(cards.c.next_at)).where(_UNSHOWN, cards.c.next_at <= now)
+        )
+
     def cards_waiting(self, guild_id: int) -> int:
         """Return how many cards of a server do not show what they should."""
         # Asked of each that waits: a join would let PostgreSQL read through all broadcasts instead.

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any, Final
@@ -30,7 +31,8 @@ class Session:
     async def send(self, payload: dict[str, Any]) -> None:
         """Send what is no event, if somebody listens."""
         if self.socket is not None and not self.socket.closed:
-            await self.socket.send_str(json.dumps(payload))
+            with suppress(ConnectionError):
+                await self.socket.send_str(json.dumps(payload))
 
 
 class Gateway:
@@ -49,6 +51,7 @@ class Gateway:
         self.heartbeat_seconds = 45.0
         self.acknowledges = True
         self.connected = asyncio.Event()
+        self._beaten = asyncio.Event()
         self._numbers = count(1)
 
     async def answer(self, request: web.Request) -> web.WebSocketResponse:
@@ -73,6 +76,8 @@ class Gateway:
         return socket
 
     async def _hear(self, socket: web.WebSocketResponse, said: dict[str, Any]) -> None:
+        if said["op"] == HEARTBEAT:
+            self._beaten.set()
         match said["op"]:
             case 1 if self.acknowledges:
                 await socket.send_json({"op": ACK})
@@ -111,6 +116,15 @@ class Gateway:
         """Send an event to every session; one that is away gets it when it is resumed."""
         for session in list(self.sessions.values()):
             await session.dispatch(event, data)
+
+    async def moment(self) -> None:
+        """Let as much time pass as a person takes: until a few questions were heard and answered."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(1):
+                for _ in range(5):
+                    self._beaten.clear()
+                    await self._tell({"op": HEARTBEAT, "d": None})
+                    await self._beaten.wait()
 
     # --- what goes wrong ---------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from tests.harness.discord.guild import APPLICATION
 from tests.harness.discord.interaction import AUTOCOMPLETE, COMMAND, COMPONENT, MODAL_SUBMIT, Asked, readable
 from tests.harness.discord.server import MODERATORS, LoopbackDiscord
 from tests.harness.people import MAYA, OMAR
-from tests.harness.policy import GUILD, REVIEW_CHANNEL
+from tests.harness.policy import REVIEW_CHANNEL
 
 AUDIT_CHANNEL: Final = REVIEW_CHANNEL + 1
 _BUTTON, _TEXT = 2, 3
@@ -27,12 +27,12 @@ class Person:
         return await self._answered(await self.type(name, **options))
 
     async def type(self, name: str, **options: Any) -> Asked:
-        """Type a slash command, and do not wait."""
-        return await self._send(COMMAND, self._command(name, options))
+        """Type a slash command, once it is there, and do not wait for the answer."""
+        return await self._send(COMMAND, await self._command(name, options))
 
     async def offered(self, name: str, option: str, typed: str = "") -> list[str]:
         """Return the choices that are offered while an option is typed."""
-        data = self._command(name, {option: typed})
+        data = await self._command(name, {option: typed})
         next(_leaves(data))["focused"] = True
         asked = await self._answered(await self._send(AUTOCOMPLETE, data))
         choices: list[Any] = asked.callback["data"]["choices"] if asked.callback else []
@@ -52,16 +52,18 @@ class Person:
         modal = asked.modal
         if modal is None:
             raise LookupError(f"no modal opened, but: {asked.said}")
+        # The client hears of it only when its answer, the modal, was taken.
+        await self._discord.gateway.moment()
         filled = [_filled(one, values) for one in modal["components"]]
         data = {"custom_id": modal["custom_id"], "components": filled}
         return await self._answered(await self._send(MODAL_SUBMIT, data, message=asked.origin))
 
-    def _command(self, name: str, options: dict[str, Any]) -> dict[str, Any]:
+    async def _command(self, name: str, options: dict[str, Any]) -> dict[str, Any]:
         root, *inner = name.split()
-        installed = self._discord.guilds[self._who.guild_id or 0].commands
-        known = next((one for one in installed if one["name"] == root), None)
-        if known is None:
-            raise LookupError(f"no command /{root} is installed")
+        guild = self._discord.guilds[self._who.guild_id or 0]
+        known = await self._discord.until(
+            lambda: next((one for one in guild.commands if one["name"] == root), None)
+        )
         given: list[dict[str, Any]] = [
             {"type": _TEXT, "name": name, "value": value} for name, value in options.items()
         ]
@@ -104,15 +106,20 @@ async def card(discord: LoopbackDiscord, number: int, words: str, *, channel: in
     return await discord.until(found)
 
 
-async def whole_broadcast(discord: LoopbackDiscord, *, guild: int = GUILD) -> int:
-    """Let Maya compose and submit and Omar approve, wait until its card says that it is sent; its number."""
+async def approved(discord: LoopbackDiscord) -> int:
+    """Let Maya compose and ask for approval, and Omar approve; return the broadcast's number."""
     maya, omar = Person(discord, MAYA), Person(discord, OMAR)
     form = await maya.command("notify compose", audience="One", topic="news")
     draft = await maya.submit(form, subject="We are live", content="Come in")
-    confirm = await maya.press(draft.message, "Ask for approval")
-    receipt = await maya.submit(confirm)
+    receipt = await maya.submit(await maya.press(draft.message, "Ask for approval"))
     number = int(receipt.said.partition("#")[2].partition(" ")[0])
     await omar.press(await card(discord, number, "Waits for"), "Approve")
+    return number
+
+
+async def whole_broadcast(discord: LoopbackDiscord) -> int:
+    """Let one be composed, approved and sent, until its card says so; return its number."""
+    number = await approved(discord)
     await card(discord, number, "Accepted by Whop")
     return number
 
