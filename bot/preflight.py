@@ -8,11 +8,8 @@ import aiohttp
 import discord
 
 from bot.audit.mirror import Condition
-<<<<<<< HEAD
 from bot.chat.channels import CHANNEL_RIGHTS
-=======
 from bot.chat.commands import differing, wanted_commands
->>>>>>> b2e29ce (The connection to Discord comes back by itself within half a minute, and health tells how it stands now)
 from bot.chat.members import ask_members
 from bot.delivery import NoAnswer
 from bot.errors import REFUSED_BY_DISCORD, HeraldError, Unreachable
