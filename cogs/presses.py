@@ -5,6 +5,7 @@ from types import MappingProxyType
 from typing import Final
 
 from bot.broadcast import Status
+from bot.chat.channels import why_unseen
 from bot.chat.client import HeraldBot, Interaction, Press
 from bot.chat.members import actor_of
 from bot.permissions import Action
@@ -132,6 +133,16 @@ async def _stop(interaction: Interaction, number: int, revision: int) -> None:
         await interaction.response.send_modal(ReasonModal(interaction, Action.STOP, number, revision))
 
 
+async def _release(interaction: Interaction, number: int, revision: int) -> None:
+    await interaction.response.defer(ephemeral=True, thinking=True)
+    client = interaction.client
+    server = client.service.policy.server(interaction.guild_id)
+    unseen = await why_unseen(client, server.channels.review) if server else None
+    await client.service.release(actor_of(interaction), number, revision=revision, unseen=unseen)
+    said = f"#{number} is before the approvers again: see its new card."
+    await interaction.edit_original_response(content=said)
+
+
 def _at_once(action: str, said: str) -> Press:
     async def press(interaction: Interaction, number: int, revision: int) -> None:
         await interaction.response.defer(ephemeral=True, thinking=True)
@@ -168,7 +179,7 @@ PRESSES: Final[Mapping[str, Press]] = MappingProxyType(
         Action.RETRACT: _at_once("retract", "Your approval of #{number} no longer counts."),
         Action.WITHDRAW: _at_once("withdraw", "#{number} is a draft again: `/notify drafts` opens it."),
         Action.CHECK: _at_once("check_again", "Whop is being asked about #{number}: see its card."),
-        Action.RELEASE: _at_once("release", "#{number} is before the approvers again: see its new card."),
+        Action.RELEASE: _release,
         Action.RETURN: _at_once("take_back", "#{number} is a draft of {author}'s again."),
         **{action: _with_reason(action) for action in REASONED},
         Action.STOP: _stop,

@@ -458,6 +458,19 @@ async def test_what_would_go_into_a_deleted_channel_is_refused(v5: Sandbox) -> N
     assert (await v5.herald.service.look(v5.actor("Maya"), 1))[0].status is Status.DRAFT
 
 
+async def test_what_is_held_is_not_released_to_where_nobody_could_see_it(v5: Sandbox) -> None:
+    await v5.approved()
+    await v5.herald.service.freeze(v5.actor("Lena"), "Look into it")
+    await v5.wait(timedelta(minutes=20))
+    await v5.herald.service.unfreeze(v5.actor("Omar"))
+    await v5.settle()
+    held = v5.review_card()
+    assert readable(held).startswith("#1 · Held")
+    forbid(v5, "review", send_messages=False)
+    assert "Nobody could see its card" in answer(await v5.person("Omar").click(held, label="Release"))
+    assert (await v5.herald.service.look(v5.actor("Maya"), 1))[0].status is Status.HELD
+
+
 async def test_while_discord_cannot_be_asked_nothing_is_refused_for_it(
     v5: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:

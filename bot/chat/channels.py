@@ -27,16 +27,14 @@ MAY_NOT_READ: Final = (
 NO_CHANNEL: Final = (
     "the channel was deleted: name another as channels.audit in herald.toml, and start Herald again"
 )
-_CARD_UNSEEN: Final = (
-    "Nobody could see its card: {why}, and ask for approval again. Nothing was changed: it is still a draft."
-)
+_CARD_UNSEEN: Final = "Nobody could see its card: {why}. Nothing was changed."
 REVIEW_GONE: Final = _CARD_UNSEEN.format(
     why="the review channel was deleted. Whoever runs Herald has to name another as channels.review in"
-    " herald.toml. Then start Herald again"
+    " herald.toml and start Herald again. Then try again"
 )
 REVIEW_CLOSED: Final = _CARD_UNSEEN.format(
     why=f"Herald may not post in the review channel. Allow it {', '.join(CHANNEL_RIGHTS.values())} in the"
-    " channel's settings"
+    " channel's settings, then try again"
 )
 _UNKNOWN_MESSAGE: Final = 10008
 

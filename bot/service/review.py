@@ -112,9 +112,22 @@ def take_back(tx: Transaction, gate: Gate, actor: Actor, broadcast_id: int, *, r
     return _leave(tx, gate, actor, Action.RETURN, broadcast_id, revision)
 
 
-def release(tx: Transaction, gate: Gate, actor: Actor, broadcast_id: int, *, revision: int) -> Broadcast:
-    """Put a held broadcast before the approvers again: it needs fresh approvals."""
+def release(
+    tx: Transaction,
+    gate: Gate,
+    actor: Actor,
+    broadcast_id: int,
+    *,
+    revision: int,
+    unseen: str | None = None,
+) -> Broadcast:
+    """Put a held broadcast before the approvers again: it needs fresh approvals.
+
+    What nobody could see is refused, for the reason that is given as `unseen`.
+    """
     before = gate.admit(tx, actor, Action.RELEASE, broadcast_id, revision)
+    if unseen:
+        raise NotReady(unseen)
     gate.meet(tx, actor)
     server, now = gate.lifecycle.server_of(before), gate.clock()
     if lacking := gate.lifecycle.shortcomings(before):
