@@ -321,7 +321,7 @@ READS: Final[Mapping[str, tuple[Callable[[Transaction], object], object]]] = {
     "a server's broadcasts": (lambda tx: tx.broadcasts.count(ABROAD), {"review": 1}),
     "a broadcast's deliveries": (lambda tx: [one.id for one in tx.deliveries.of(2)], [4, 5, 6]),
     "what is still under way": (lambda tx: tx.deliveries.is_under_way(99), False),
-    "who wrote it": (lambda tx: tx.broadcasts.writers(broadcast(tx)), [MAYA]),
+    "who wrote it": (lambda tx: tx.revisions.writers(broadcast(tx)), [MAYA]),
     "the freeze of a server that has none of its own": (
         lambda tx: [one.guild_id for one in tx.freezes.standing()],
         [None, HOME, ABROAD],

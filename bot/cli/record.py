@@ -22,12 +22,12 @@ from bot.clock import utc_now
 from bot.errors import ConfigurationError, NotFound
 from bot.notification import canonical, reveal
 from bot.policy.model import Policy
-from bot.service.looking import read_course
+from bot.service.looking import read_courses
 from bot.settings import Settings
 from bot.store import Access, Store, Transaction
 
-# So many broadcasts are read together: what each of them has is asked for one by one.
-BROADCASTS_AT_ONCE: Final = 500
+# So many broadcasts are read together, and forgotten before the next.
+BROADCASTS_AT_ONCE: Final = 100
 FIELDS: Final = {"all": "Feed and phone", "in_app": "Feed", "mobile": "Phone"}
 
 
@@ -87,7 +87,7 @@ def show(env_file: Path, number: int) -> None:
         broadcast = tx.broadcasts.find(number)
         if broadcast is None:
             raise NotFound(f"There is no broadcast #{number}.")
-        course = read_course(tx, policy, broadcast)
+        course = read_courses(tx, policy, [broadcast])[0]
     out.print(told(course), markup=False)
     words = broadcast.notification
     parts = [(FIELDS[field], f"{text.subject}\n{text.content}") for field, text in words.texts()]
@@ -188,10 +188,11 @@ def _write_broadcasts(
     with progress() as bar:
         task = bar.add_task("Exporting", total=tx.audit.count_broadcasts(search))
         while numbers := tx.audit.broadcasts(search, after=last, limit=BROADCASTS_AT_ONCE):
-            for one in tx.broadcasts.all_of(numbers):
-                course, name = read_course(tx, policy, one), _name(policy, one.guild_id)
-                line = to_line(course, tx.broadcasts.revisions(one.id), server=name, parts=scopes.parts(one))
-                stream.write(f"{line}\n")
+            said = tx.revisions.of(numbers)
+            for course in read_courses(tx, policy, tx.broadcasts.all_of(numbers)):
+                one = course.broadcast
+                name, parts = _name(policy, one.guild_id), scopes.parts(one)
+                stream.write(f"{to_line(course, said[one.id], server=name, parts=parts)}\n")
             written, last = written + len(numbers), numbers[-1]
             bar.advance(task, len(numbers))
     return written

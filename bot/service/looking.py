@@ -1,12 +1,12 @@
 """What people can look at."""
 
 from collections.abc import Sequence
-from typing import Final
 
 from bot.audit.chain import Event
 from bot.audit.search import Search
 from bot.broadcast import ENDED, OPEN, Broadcast, Status
 from bot.errors import Conflict, NotFound
+from bot.freeze import first_over
 from bot.lifecycle import describe_state
 from bot.permissions import Action, Actor, approvers, decide
 from bot.policy.model import Policy
@@ -14,27 +14,31 @@ from bot.service.gate import LISTED, PAGE, Gate
 from bot.store import Transaction
 from bot.summary import TOLD, Course
 
-# So many steps of one broadcast are looked at, to tell what became of it.
-_STEPS: Final = 100
 _HISTORY = [*sorted(ENDED), Status.UNKNOWN]
 
 
 def look(tx: Transaction, gate: Gate, actor: Actor, broadcast_id: int) -> Course:
     """Return a broadcast of the actor's server, and what was done to it; a draft only to its author."""
-    return read_course(tx, gate.policy, _visible(tx, gate, actor, broadcast_id))
+    return read_courses(tx, gate.policy, [_visible(tx, gate, actor, broadcast_id)])[0]
 
 
-def read_course(tx: Transaction, policy: Policy, broadcast: Broadcast) -> Course:
-    """Return what was done to a broadcast, for whoever may know."""
-    server = policy.server(broadcast.guild_id)
-    return Course(
-        broadcast=broadcast,
-        writers=tx.broadcasts.writers(broadcast),
-        deliveries=tx.deliveries.of(broadcast.id),
-        events=tx.audit.told(broadcast.id, TOLD, limit=_STEPS),
-        needed=server.quorum(broadcast.audience) if server else None,
-        frozen=tx.freezes.over(broadcast.guild_id) is not None,
-    )
+def read_courses(tx: Transaction, policy: Policy, broadcasts: Sequence[Broadcast]) -> list[Course]:
+    """Return what was done to each of these broadcasts, for whoever may know."""
+    numbers = [one.id for one in broadcasts]
+    writers, events = tx.revisions.writers_of(broadcasts), tx.audit.told(numbers, TOLD)
+    deliveries, freezes = tx.deliveries.of_all(numbers), tx.freezes.standing()
+    servers = {one.guild_id: policy.server(one.guild_id) for one in broadcasts}
+    return [
+        Course(
+            broadcast=one,
+            writers=writers[one.id],
+            deliveries=deliveries[one.id],
+            events=events[one.id],
+            needed=server.quorum(one.audience) if (server := servers[one.guild_id]) else None,
+            frozen=first_over(freezes, one.guild_id) is not None,
+        )
+        for one in broadcasts
+    ]
 
 
 def audited(tx: Transaction, gate: Gate, actor: Actor, broadcast_id: int) -> Course | None:
@@ -43,7 +47,7 @@ def audited(tx: Transaction, gate: Gate, actor: Actor, broadcast_id: int) -> Cou
     broadcast = tx.broadcasts.find(broadcast_id)
     if broadcast is None or broadcast.guild_id != actor.guild_id:
         return None
-    return read_course(tx, gate.policy, broadcast)
+    return read_courses(tx, gate.policy, [broadcast])[0]
 
 
 def _visible(tx: Transaction, gate: Gate, actor: Actor, broadcast_id: int) -> Broadcast:

@@ -102,7 +102,7 @@ def send_again(
         fingerprint=gate.lifecycle.fingerprint(server, broadcast.audience, broadcast.notification),
         origin_channel_id=channel_id,
         at=gate.clock(),
-        writers=tx.broadcasts.writers(broadcast),
+        writers=tx.revisions.writers(broadcast),
         repeats=broadcast.id,
     )
     said = f"for {draft.audience}, again after #{broadcast.id}: it may be a second push"

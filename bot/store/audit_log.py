@@ -120,15 +120,17 @@ class AuditLog:
         )
         return [_event(row) for row in rows.mappings()]
 
-    def told(self, broadcast_id: int, actions: Iterable[str], *, limit: int) -> list[Event]:
-        """Return the newest lines of a broadcast that tell of one of these actions, oldest first."""
+    def told(self, broadcast_ids: Sequence[int], actions: Iterable[str]) -> Mapping[int, Sequence[Event]]:
+        """Return the lines of each of these broadcasts that tell of one of the actions, oldest first."""
         rows = self._connection.execute(
             select(audit_events)
-            .where(audit_events.c.broadcast_id == broadcast_id, audit_events.c.action.in_(sorted(actions)))
-            .order_by(audit_events.c.sequence.desc())
-            .limit(limit)
+            .where(audit_events.c.broadcast_id.in_(broadcast_ids), audit_events.c.action.in_(sorted(actions)))
+            .order_by(audit_events.c.broadcast_id, audit_events.c.sequence)
         )
-        return [_event(row) for row in rows.mappings()][::-1]
+        found: dict[int, list[Event]] = {one: [] for one in broadcast_ids}
+        for row in rows.mappings():
+            found[row["broadcast_id"]].append(_event(row))
+        return found
 
     def newest(self, search: Search, *, before: int | None = None, limit: int) -> list[Event]:
         """Return what was found, newest first, of the lines with a number below `before`.

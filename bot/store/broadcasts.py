@@ -22,7 +22,7 @@ from sqlalchemy import (
     update,
 )
 
-from bot.broadcast import ENDED, Approval, Broadcast, Revision, Status
+from bot.broadcast import ENDED, Approval, Broadcast, Status
 from bot.notification import Notification
 from bot.store.tables import approvals, broadcasts, ended, revisions
 from bot.value import Person
@@ -103,31 +103,6 @@ class Broadcasts:
         """Keep what an editor wrote; a revision is never changed afterwards."""
         words = notification.model_dump_json()
         self._connection.execute(insert(revisions), [_revision(broadcast_id, revision, editor, words, at)])
-
-    def writers(self, broadcast: Broadcast) -> list[Person]:
-        """Return everyone whose words may be in it, its author included."""
-        rows = self._connection.execute(
-            select(revisions.c.editor_id, revisions.c.editor_name)
-            .where(revisions.c.broadcast_id == broadcast.id)
-            .order_by(revisions.c.revision)
-        )
-        named = {person.id: person for person in (Person(*row) for row in rows)}
-        return list((named | {broadcast.author.id: broadcast.author}).values())
-
-    def revisions(self, broadcast_id: int) -> list[Revision]:
-        """Return everything that a broadcast ever said, oldest first."""
-        rows = self._connection.execute(
-            select(revisions).where(revisions.c.broadcast_id == broadcast_id).order_by(revisions.c.revision)
-        )
-        return [
-            Revision(
-                row["revision"],
-                Person(row["editor_id"], row["editor_name"]),
-                row["at"],
-                Notification.model_validate_json(row["notification"]),
-            )
-            for row in rows.mappings()
-        ]
 
     def all_of(self, broadcast_ids: Sequence[int]) -> list[Broadcast]:
         """Return broadcasts by their numbers, oldest first."""

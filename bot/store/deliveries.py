@@ -1,6 +1,6 @@
 """Deliveries and their attempts."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
@@ -63,6 +63,13 @@ class Deliveries:
     def of(self, broadcast_id: int) -> list[Delivery]:
         """Return a broadcast's deliveries in order."""
         return self._load(deliveries.c.broadcast_id == broadcast_id, limit=None)
+
+    def of_all(self, broadcast_ids: Sequence[int]) -> Mapping[int, Sequence[Delivery]]:
+        """Return the deliveries of each of these broadcasts in order, by its number."""
+        found: dict[int, list[Delivery]] = {one: [] for one in broadcast_ids}
+        for delivery in self._load(deliveries.c.broadcast_id.in_(broadcast_ids), limit=None):
+            found[delivery.broadcast_id].append(delivery)
+        return found
 
     def due(self, now: datetime, *, limit: int) -> list[Delivery]:
         """Return deliveries that may be claimed, those that have waited longest first.

@@ -16,6 +16,7 @@ from bot.store.members import Members, insert_of
 from bot.store.mirror_posts import MirrorPosts
 from bot.store.outbox import Outbox
 from bot.store.refusals import Refusals
+from bot.store.revisions import Revisions
 from bot.store.tables import interactions
 from bot.store.template_approvals import TemplateApprovals
 
@@ -37,6 +38,7 @@ class Transaction:
         self.freezes = Freezes(connection)
         self.members = Members(connection)
         self.refusals = Refusals(connection)
+        self.revisions = Revisions(connection)
         self.facts = Facts(connection, locking=writing)
         self.templates = TemplateApprovals(connection)
         self.mirror = MirrorPosts(connection, locking=writing)
