@@ -9,6 +9,7 @@ import pytest
 from bot.audit.chain import NewEvent
 from bot.audit.search import Search
 from bot.sandbox.sandbox import UNDONE, Sandbox, answer, response
+from bot.service import LISTED
 from bot.value import Person
 from cogs.audit import PageButton
 from cogs.embeds import DESCRIPTION_LIMIT, size_of
@@ -60,6 +61,28 @@ async def test_the_answer_tells_an_auditor_of_a_draft_but_not_what_it_says(v5: S
     assert "#1: written by Maya, a draft for Gold members that nobody has been asked to approve yet." in said
     assert "Words of Maya" not in said
     assert "#" not in (await audit(v5, broadcast="2"))
+
+
+async def test_the_answer_stands_on_the_newest_page_alone(v5: Sandbox) -> None:
+    await v5.compose()
+    with v5.herald.store.begin() as tx:
+        for _ in range(LISTED):
+            tx.audit.append(
+                NewEvent(
+                    guild_id=v5.world.guild.id,
+                    at=v5.clock(),
+                    actor=Person(7, "M"),
+                    action="edit",
+                    broadcast_id=1,
+                )
+            )
+    ada = v5.person("Ada")
+    newest = await ada.slash(v5.channel("moderators"), "notify audit", broadcast="1")
+    assert response(newest).content.startswith("#1: written by Maya")
+    older = await ada.click(response(newest), label="Older")
+    assert (response(older).content, len(response(older).embeds)) == ("", 1)
+    again = await ada.click(response(older), label="Newest")
+    assert response(again).content.startswith("#1: written by Maya")
 
 
 async def test_the_longest_words_leave_room_for_the_lines_of_the_record(v5: Sandbox) -> None:
