@@ -103,8 +103,9 @@ class Startup:
         written = [canonical(one) for one in self._lifecycle.scopes()]
         kept = {scope_of(hashlib.sha256(one.encode()).hexdigest()): one for one in written}
         tx.facts.load(*kept)
-        for fact, one in kept.items():
-            tx.facts.set(fact, one)
+        # Two that start at once, perhaps with different policies, keep them in the same order.
+        for fact in sorted(kept, key=lambda one: one.name):
+            tx.facts.set(fact, kept[fact])
 
     def _ask_for_templates(self, tx: Transaction) -> None:
         """Put each template that is new, or says something else now, before its approvers once."""
