@@ -13,6 +13,7 @@ import pytest
 from aiohttp import ClientConnectorError, ClientSession
 from discord import Client, Intents
 from structlog.testing import capture_logs
+from yarl import URL
 
 from bot.chat import announcer
 from bot.chat.connection import Connection
@@ -148,17 +149,40 @@ async def test_what_people_did_while_it_was_cut_off_is_answered_once_it_has_resu
     assert (online.discord.gateway.identified, online.discord.gateway.resumed) == (1, 1)
 
 
+@pytest.mark.parametrize("code", [4003, 4006, 4007, 4009])
+async def test_a_session_that_is_refused_is_not_resumed_for_ever(online: Connected, code: int) -> None:
+    await whole_broadcast(online.discord)
+    online.discord.gateway.unknown_session = code
+    online.discord.gateway.forget()
+    await online.discord.vanish()
+    await online.discord.appear()
+    await connected_anew(online, 1)
+    assert (online.discord.gateway.identified, online.discord.gateway.resumed) == (2, 0)
+    await whole_broadcast(online.discord)
+
+
+async def test_a_session_is_resumed_elsewhere_if_the_place_to_resume_it_at_is_gone(online: Connected) -> None:
+    await whole_broadcast(online.discord)
+    online.herald.client.ws.gateway = URL("ws://127.0.0.1:1/gateway")
+    online.discord.gateway.cut()
+    await connected_anew(online, 1)
+    assert (online.discord.gateway.identified, online.discord.gateway.resumed) == (1, 1)
+    await whole_broadcast(online.discord)
+
+
 async def test_a_connection_over_which_no_heartbeat_is_answered_is_given_up(
     discord: LoopbackDiscord, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bot.chat.connection.ANSWER_SECONDS", 0.05)
     discord.gateway.heartbeat_seconds = 0.1
     async with connected(tmp_path, discord, the_policy()) as online:
-        online.herald.client._connection.heartbeat_timeout = 0.3  # pyright: ignore[reportPrivateUsage]
         await until(lambda: online.herald.client.connection.is_up)
         discord.gateway.acknowledges = False
-        # At once, long before it is given up.
+        # Long before it is given up.
         await until(lambda: not online.herald.client.connection.is_up)
+        assert discord.gateway.knocks == 1
+        socket: Any = online.herald.client.ws
+        socket._keep_alive.heartbeat_timeout = 0.05
         await until(lambda: discord.gateway.knocks > 1)
         discord.gateway.acknowledges = True
         await until(lambda: online.herald.client.connection.is_up)

@@ -48,6 +48,8 @@ class Gateway:
         self.closed_at_first = 0
         # With this, instead of READY and RESUMED.
         self.refusal: int | None = None
+        # With this, instead of op 9, where a session is no longer known.
+        self.unknown_session: int | None = None
         self.heartbeat_seconds = 45.0
         self.acknowledges = True
         self.connected = asyncio.Event()
@@ -102,6 +104,9 @@ class Gateway:
 
     async def _resume(self, socket: web.WebSocketResponse, session_id: str, sequence: int) -> None:
         session = self.sessions.get(session_id)
+        if session is None and self.unknown_session is not None:
+            await socket.close(code=self.unknown_session)
+            return
         if session is None:
             await socket.send_json({"op": INVALID, "d": False})
             return
