@@ -432,21 +432,24 @@ async def test_health_is_well_only_while_discord_is_connected_and_has_the_comman
 
 
 async def test_health_is_red_while_the_database_takes_nothing(
-    online: Connected, monkeypatch: pytest.MonkeyPatch
+    discord: LoopbackDiscord, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await whole_broadcast(online.discord)
-    assert (await health(online))[0] == 200
-    monkeypatch.setattr("bot.health.OLD", timedelta())
-    monkeypatch.setattr("bot.health.PROBE_EVERY", timedelta())
-    monkeypatch.setattr("bot.health.PROBE_SECONDS", 0.05)
-    with sqlite3.connect(online.herald.settings.database_file) as other:
-        other.execute("BEGIN IMMEDIATE")
-        status, page = await health(online)
-        other.rollback()
-    other.close()
-    assert status == 503
-    assert not page["database"]["ok"]
-    assert page["database"]["last_write"]
+    monkeypatch.setattr("bot.store.sqlite.BUSY_SECONDS", 0.1)
+    async with connected(tmp_path, discord, the_policy()) as online:
+        await whole_broadcast(discord)
+        assert (await health(online))[0] == 200
+        monkeypatch.setattr("bot.health.PROBE_EVERY", timedelta())
+        # Less than it takes to see that the database is busy.
+        monkeypatch.setattr("bot.health.OLD", timedelta(seconds=0.05))
+        with sqlite3.connect(online.herald.settings.database_file) as other:
+            other.execute("BEGIN IMMEDIATE")
+            status, page = await health(online)
+            other.rollback()
+        other.close()
+        assert (status, page["database"]["ok"]) == (503, False)
+        assert page["database"]["last_write"]
+        monkeypatch.setattr("bot.health.OLD", timedelta(seconds=30))
+        assert (await health(online))[1]["database"]["ok"]
 
 
 # --- in a process of its own -----------------------------------------------------------------------
@@ -493,4 +496,16 @@ async def test_a_run_comes_through_an_outage_without_a_traceback(
         process.terminate()
         said, _ = await process.communicate()
     assert (process.returncode, said.count(BACK.encode())) == (0, 1), said
+    assert b"Traceback" not in said
+
+
+async def test_a_run_that_is_told_to_stop_in_an_outage_ends_in_order(
+    discord: LoopbackDiscord, tmp_path: Path
+) -> None:
+    async with simulated_whop() as whop, herald_process(tmp_path, discord, whop, "run") as process:
+        await whole_broadcast(discord)
+        await discord.vanish()
+        process.terminate()
+        said, _ = await process.communicate()
+    assert process.returncode == 0, said
     assert b"Traceback" not in said
