@@ -12,7 +12,6 @@ import discord
 import simcord
 from discord.ext import commands
 
-from bot.chat.client import HeraldBot
 from bot.errors import Refused
 
 # Who has which of the policy's roles.
@@ -72,8 +71,9 @@ class SimulatedDiscord:
     async def attach(self, client: discord.Client) -> None:
         """Connect this client in place of the one before; the server stays as it is."""
         await self.env.restart_bot(client)
-        if isinstance(client, HeraldBot):
-            await client.commands_of_servers.install(self.guild.id)
+        # A bare bot, which others are measured beside, installs its own, and reads nothing of Herald for it.
+        if (commands_of_servers := getattr(client, "commands_of_servers", None)) is not None:
+            await commands_of_servers.install(self.guild.id)
         if client.user is not None:
             await client.user.edit(username="Herald")
 
