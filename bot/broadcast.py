@@ -144,11 +144,19 @@ class Revision(NamedTuple):
     notification: Notification
 
 
+class Place(NamedTuple):
+    """Where a message stands."""
+
+    channel_id: int
+    message_id: int
+
+
 class Broadcast(Value):
     """One notification for one audience, with where it stands.
 
     `repeats` is the number of a broadcast that may have reached customers, and that this one sends again.
-    Those who approved the template that it is made of have `lent` it one approval.
+    Those who approved the template that it is made of have `lent` it one approval. `card` is where its newest
+    card stands, once it does.
     """
 
     id: int
@@ -167,7 +175,9 @@ class Broadcast(Value):
     reason: str = ""
     due_at: datetime | None = None
     review_expires_at: datetime | None = None
+    remind_at: datetime | None = None
     repeats: int | None = None
+    card: Place | None = None
     approvals: tuple[Approval, ...] = ()
     lent: tuple[Approval, ...] = ()
 

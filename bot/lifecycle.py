@@ -12,6 +12,7 @@ from bot.notification import Notification, fingerprint, fingerprint_of, printed,
 from bot.permissions import Action, Actor
 from bot.policy.model import Audience, Policy, Server, Template
 from bot.refusals import AGAIN, Streak
+from bot.reminders import DECIDED_BY_PEOPLE, first_reminder
 from bot.sentences import listed, shortened
 from bot.store import Changes, Transaction
 from bot.store.outbox import PostKind
@@ -109,10 +110,15 @@ class Lifecycle:
         if detail:
             changes.setdefault("reason", detail)
         now = self._clock()
+        if status is not before.status:
+            ends = changes.get("review_expires_at")
+            changes["remind_at"] = first_reminder(status, now=now, ends=ends)
         after = tx.broadcasts.change(before, status=status, at=now, **changes)
         if after is None:
             raise Conflict(describe_state(tx.broadcasts.get(before.id)))
         self._show(tx, after, step, actor, action or step.value, detail)
+        if status in DECIDED_BY_PEOPLE and status is not before.status:
+            self.call(tx, after)
         return after
 
     def explain(
@@ -141,6 +147,23 @@ class Lifecycle:
                 broadcast_id=after.id,
                 at=now,
             )
+
+    def call(self, tx: Transaction, broadcast: Broadcast) -> None:
+        """Call those for whom a broadcast waits to its card: operators, or who could still approve it."""
+        tx.outbox.add_post(
+            PostKind.CALL,
+            step=broadcast.status.value,
+            guild_id=broadcast.guild_id,
+            channel_id=self.server_of(broadcast).channels.review,
+            broadcast_id=broadcast.id,
+            at=self._clock(),
+        )
+
+    def remind(self, tx: Transaction, broadcast: Broadcast) -> None:
+        """Call them once more, where the policy wants that and names the server still."""
+        server = self.policy.server(broadcast.guild_id)
+        if server is not None and server.notify.reminders:
+            self.call(tx, broadcast)
 
     def note_retry(self, tx: Transaction, broadcast: Broadcast, detail: str) -> None:
         """Write into the record what happened to an attempt that will be repeated."""

@@ -118,7 +118,10 @@ async def ask_discord(policy: Policy, token: str) -> Answer:
         except (discord.HTTPException, aiohttp.ClientError, OSError) as error:
             return Answer([f"Discord could not be asked ({type(error).__name__}): try again later."], [])
         problems = [sentence async for sentence in check_discord(policy, client)]
-        return Answer(problems, []) if problems else await compare_commands(policy, client)
+        if problems:
+            return Answer(problems, [])
+        compared = await compare_commands(policy, client)
+        return compared._replace(notes=[*compared.notes, *await find_silent_roles(policy, client)])
 
 
 async def check_discord(policy: Policy, client: discord.Client) -> AsyncIterator[str]:
@@ -154,6 +157,33 @@ async def compare_commands(policy: Policy, client: discord.Client) -> Answer:
             if names := ", ".join(f"/{name}" for name in differing(wanted, installed)):
                 answer.notes.append(f"{key}: {names} is not there as it should be: `herald run` installs it.")
     return answer
+
+
+async def find_silent_roles(policy: Policy, client: discord.Client) -> list[str]:
+    """Return a sentence for each role whose mention would ping nobody."""
+    found: list[str] = []
+    for server in policy.servers:
+        try:
+            guild = await client.fetch_guild(server.guild)
+            me = await guild.fetch_member(client.user.id if client.user else 0)
+        except (discord.HTTPException, aiohttp.ClientError, OSError):
+            # What else was asked has said so already.
+            continue
+        if me.guild_permissions.mention_everyone:
+            continue
+        silent = [role for role in guild.roles if role.id in _mentioned(server) and not role.mentionable]
+        found += [
+            f"herald.toml: server “{server.name}”: the mention of @{role.name} pings nobody: let the role be"
+            " mentioned in Discord's settings of it, or name others in [server.notify]."
+            for role in silent
+        ]
+    return found
+
+
+def _mentioned(server: Server) -> set[int]:
+    """Return the roles that Herald mentions in a server."""
+    asked = ((server.notify.review, server.roles.approve), (server.notify.trouble, server.roles.operate))
+    return {role for chosen, roles in asked for role in (roles if chosen is True else chosen or ())}
 
 
 async def _check_server(server: Server, client: discord.Client) -> AsyncIterator[str]:

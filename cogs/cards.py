@@ -22,11 +22,12 @@ from bot.permissions import Action, Actor, approvers
 from bot.policy.model import Policy
 from bot.service import PAGE, Standing
 from cogs.buttons import EDIT_PHONE, SEND, ActionButton, buttons
+from cogs.calls import NOBODY, asks_for_approval, call_approvers, call_operators, reminds
 from cogs.embeds import CONTENT_LIMIT, FIELD_LIMIT, FIELD_NAMES, KEPT, field_value, fitted
 from cogs.lines import line_of, told, trouble_of
 from cogs.situation import moment, offered, situation
 from cogs.template import draw_template
-from cogs.text import clip, first_of, fitting, inline, length_note, plain, shorten, units
+from cogs.text import clip, first_of, fitting, inline, length_note, numbered, plain, shorten, units
 
 COLOURS: Final[Mapping[Status, discord.Colour]] = MappingProxyType(
     {
@@ -157,19 +158,34 @@ class Cards:
             head.add_field(name="Author's note", value=field_value(plain(broadcast.note)), inline=False)
         if broadcast.status is not Status.DRAFT:
             self._add_approvals(details, broadcast, members)
+        called = NOBODY
+        if broadcast.status is Status.REVIEW:
+            called = call_approvers(self._lifecycle.policy, broadcast, members)
         return Rendered(
+            content=f"{called.text}{asks_for_approval(broadcast)}" if called.text else "",
+            mentions=called.mentions,
             embeds=fitted(head, broadcast.notification, details),
             view=buttons(offered(broadcast, deliveries, checkable=checkable), broadcast),
         )
 
-    def freeze(self, freeze: Freeze | None) -> Rendered:
-        """Tell all approvers of a freeze that stands, or of one that was lifted."""
+    def freeze(self, freeze: Freeze | None, *, guild_id: int) -> Rendered:
+        """Tell a server's approvers of a freeze that stands, or of one that was lifted."""
         if freeze is None:
             return Rendered(content="☀️ The freeze is lifted: what is approved goes out again.")
+        called = call_operators(self._lifecycle.policy.server(guild_id))
         return Rendered(
-            content=f"❄️ **{inline(describe(freeze))}**\nSomeone else than who froze it can lift it:"
-            " `/notify unfreeze` shows what would go out."
+            content=f"{called.text}❄️ **{inline(describe(freeze))}**\n"
+            "Someone else than who froze it can lift it: `/notify unfreeze` shows what would go out.",
+            mentions=called.mentions,
         )
+
+    def call(self, broadcast: Broadcast, members: Sequence[Actor] | None) -> Rendered:
+        """Call those for whom a broadcast waits to its card."""
+        policy = self._lifecycle.policy
+        server = policy.server(broadcast.guild_id)
+        in_review = broadcast.status is Status.REVIEW
+        called = call_approvers(policy, broadcast, members) if in_review else call_operators(server)
+        return Rendered(content=f"{called.text}{reminds(broadcast, server)}", mentions=called.mentions)
 
     def thaw(self, freeze: Freeze, waiting: Sequence[Broadcast]) -> Rendered:
         """Ask whether to lift a freeze, and show what would go out then."""
@@ -200,13 +216,15 @@ class Cards:
             Step.CONFIRM: "did go out, a teammate says",
             Step.DENY: "did not go out, a teammate says",
         }[step]
-        line = f"<@{broadcast.author.id}> **#{broadcast.id}** for **{inline(broadcast.audience)}** {said}."
+        which = f"**{numbered(broadcast)}** for **{inline(broadcast.audience)}**"
+        line = f"<@{broadcast.author.id}> {which} {said}."
         if broadcast.reason and step is not Step.EXPIRE:
             line += f"\n> {plain(shorten(broadcast.reason, 600))}"
         line += f"\n-# proof {broadcast.proof} · {self._environment}"
-        author = discord.Object(broadcast.author.id)
+        server = self._lifecycle.policy.server(broadcast.guild_id)
+        mentioned = [discord.Object(broadcast.author.id)] if server is None or server.notify.author else []
         return Rendered(
-            content=line, mentions=discord.AllowedMentions(users=[author], everyone=False, roles=False)
+            content=line, mentions=discord.AllowedMentions(users=mentioned, everyone=False, roles=False)
         )
 
     def template(self, standing: Standing | None) -> Rendered:
@@ -234,7 +252,7 @@ class Cards:
         headline = HEADLINES[broadcast.status]
         if broadcast.status is Status.DRAFT and broadcast.reason.strip():
             headline = f"↩️ Came back ({plain(shorten(broadcast.reason, 40))})"
-        return f"**#{broadcast.id}** {headline} · {title} · {people} · {when}"
+        return f"**{numbered(broadcast)}** {headline} · {title} · {people} · {when}"
 
     def confirmation(self, broadcast: Broadcast) -> str:
         """Say once more, before submitting, what approval would set off."""

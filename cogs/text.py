@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
+from bot.broadcast import Broadcast
 from bot.notification import (
     PHONE_CONTENT,
     PHONE_SUBJECT,
@@ -35,6 +36,14 @@ def plain(text: str) -> str:
 def inline(text: str) -> str:
     """Return Markdown that shows a name or a sentence where a line of its own would be taken for ours."""
     return plain(" ".join(text.split()))
+
+
+def numbered(broadcast: Broadcast) -> str:
+    """Return a broadcast's number, as a link to its card once that stands somewhere."""
+    if broadcast.card is None:
+        return f"#{broadcast.id}"
+    channel, message = broadcast.card
+    return f"[#{broadcast.id}](https://discord.com/channels/{broadcast.guild_id}/{channel}/{message})"
 
 
 def shorten(text: str, limit: int) -> str:

@@ -92,7 +92,9 @@ async def test_each_message_carries_its_own_nonce(sandbox: Sandbox) -> None:
     assert all(len(nonce) <= 25 for nonce in nonces)
 
 
-async def test_no_message_may_ping_anybody_but_the_author_it_tells(sandbox: Sandbox) -> None:
+async def test_no_message_may_ping_anybody_but_its_author_and_who_may_approve(
+    sandbox: Sandbox,
+) -> None:
     hostile = "@everyone <@&1> <@1> <#1>"
     await sandbox.submit(await sandbox.compose(subject=hostile, content=hostile), note=hostile)
     await sandbox.press("Omar", "Ask for changes", reason=hostile)
@@ -105,8 +107,9 @@ async def test_no_message_may_ping_anybody_but_the_author_it_tells(sandbox: Sand
     for post in posts:
         allowed = post["allowed_mentions"]
         assert allowed["parse"] == []
-        assert set(map(int, allowed.get("users", []))) <= {sandbox.person("Maya").id}
-        assert not allowed.get("roles")
+        told = ("Maya",) if "needs changes" in post["content"] else ("Omar", "Lena")
+        assert set(map(int, allowed.get("users", []))) <= {sandbox.person(name).id for name in told}
+        assert set(map(int, allowed.get("roles", []))) <= set(sandbox.policy.servers[0].roles.approve)
 
 
 async def test_a_record_that_has_to_wait_holds_nothing_else_up(sandbox: Sandbox) -> None:

@@ -36,7 +36,9 @@ def add_lines(sandbox: Sandbox, count: int) -> None:
 
 
 def cards(sandbox: Sandbox) -> list[str]:
-    return [text for text in sandbox.texts("review") if text.startswith("#")]
+    """Return the words of all that stands in #review as a card."""
+    shown = sandbox.channel("review").history()
+    return [readable(one) for one in shown if one.embeds and (one.embeds[0].title or "").startswith("#")]
 
 
 def nonces(sandbox: Sandbox, channel: str) -> list[str]:

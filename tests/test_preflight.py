@@ -25,6 +25,7 @@ from tests.harness.discord.server import TOKEN, LoopbackDiscord
 from tests.harness.found import only
 
 KEY = "fake-whop-key"
+APPROVE, OPERATE, AUDIT = 104900000000000022, 104900000000000023, 104900000000000024
 GENERATIONS = pytest.mark.parametrize("generation", ["v1", "v5"])
 TARGETS = {
     "v1": 'experiences = ["exp_gold"]\ntargets.team = "biz_sunrise"',
@@ -366,6 +367,23 @@ async def test_check_says_which_commands_are_not_there_as_they_should_be_and_tha
     guild.commands[0]["options"][0]["description"] = "Something else"
     _, said = await check()
     assert note in said
+
+
+async def test_check_names_the_roles_whose_mention_would_ping_nobody(
+    check: Check, at_discord: LoopbackDiscord
+) -> None:
+    status, said = await check()
+    assert status == 0
+    assert [
+        said.count(f"the mention of @Role {role} pings nobody") for role in (APPROVE, OPERATE, AUDIT)
+    ] == [
+        1,
+        1,
+        0,
+    ]
+    at_discord.guilds[GUILD].mentionable = True
+    status, said = await check()
+    assert (status, "pings nobody" in said) == (0, False), said
 
 
 async def test_check_tells_where_herald_may_not_install_commands(

@@ -373,7 +373,9 @@ def to_be_sent(tx: Transaction) -> None:
     tx.deliveries.settle(waiting(tx), status=DeliveryStatus.PENDING, detail="", at=NOW, next_at=LATER)
 
 
-NOTHING: Final = Work(abandoned=False, expired=False, due=False, pending=False, refused=False)
+NOTHING: Final = Work(
+    abandoned=False, expired=False, due=False, pending=False, refused=False, to_remind=False
+)
 WAITS: Final[Mapping[str, tuple[Callable[[Transaction], None], Work]]] = {
     "an end": (moved_on, NOTHING),
     "a review": (waiting_for_review, NOTHING._replace(expired=True)),

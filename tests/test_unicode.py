@@ -86,7 +86,8 @@ async def test_what_is_typed_comes_to_whop_and_into_the_record_as_it_is(
     card = await card_of(sandbox, number)
     assert_fits(card)
     assert unescaped(card.embeds[1].description or "") == f"**{reveal(subject)}**\n{reveal(content)}"
-    assert card.mentions.to_dict() == {"parse": []}
+    assert called_roles(card) == set(sandbox.policy.servers[0].roles.approve)
+    assert not card.mentions.users
     await sandbox.press("Omar", "Approve")
     await sandbox.wait(UNDONE)
     exchange = only(sandbox.whop.exchanges[before:])
@@ -212,6 +213,9 @@ def shape(rendered: Rendered) -> list[int]:
     return [len(BREAKS.split(part)) for part in parts]
 
 
+WAITING: Final = (Status.REVIEW, Status.HELD, Status.UNKNOWN)
+
+
 def every_view(scene: Scene, name: str, reason: str) -> list[Rendered]:
     """Draw everything with that name for all who act and that reason for all that they do."""
     person = Person(7, name)
@@ -227,14 +231,26 @@ def every_view(scene: Scene, name: str, reason: str) -> list[Rendered]:
         *(cards.review(broadcast.model_copy(update={"status": status}), []) for status in Status),
         *(cards.echo(broadcast, step) for step in sorted(ECHOED)),
         cards.audit(chain(entry, previous=None)),
-        cards.freeze(freeze),
+        cards.freeze(freeze, guild_id=1),
+        *(cards.call(broadcast.model_copy(update={"status": status}), None) for status in WAITING),
         cards.thaw(freeze, [broadcast]),
         Rendered(content=cards.brief(broadcast)),
         Rendered(content=cards.confirmation(broadcast)),
     ]
 
 
+def called_roles(rendered: Rendered) -> set[int]:
+    """Return the roles that a message may ping."""
+    roles = rendered.mentions.roles
+    return {role.id for role in roles} if isinstance(roles, Sequence) else {0} if roles else set()
+
+
 SCENE: Final = Scene.make("v5", "a")
+OWN_ROLES: Final = {
+    role
+    for server in SCENE.cards._lifecycle.policy.servers  # pyright: ignore[reportPrivateUsage]
+    for role in (*server.roles.approve, *server.roles.operate)
+}
 PLAIN: Final = [shape(one) for one in every_view(SCENE, "Maya", "Why not.")]
 
 
@@ -248,7 +264,7 @@ def test_no_name_and_no_reason_forges_a_line_pings_or_hides(name: str, reason: s
         assert_fits(rendered)
         assert shape(rendered) == usual
         assert not rendered.mentions.everyone
-        assert not rendered.mentions.roles
+        assert called_roles(rendered) <= OWN_ROLES
         for embed in rendered.embeds:
             for text in (embed.description, *(field.value for field in embed.fields)):
                 assert reveal(text or "") == (text or "")

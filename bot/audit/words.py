@@ -39,6 +39,7 @@ SPOKEN: Final[Mapping[str, str]] = MappingProxyType(
         "retract_template": "withdrew the approval of a template",
         "template": "approved beforehand",
         "said why": "said why",
+        "news given up": "gave up telling its author",
         AGAIN: "was refused again",
         "late answer": "an answer came late",
         "approvals void": "approvals no longer count",

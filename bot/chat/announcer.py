@@ -203,6 +203,9 @@ class Announcer:
             await self._store.write(self._post_failed, post, error, next_at=self._clock() + wait)
             return shown
         self._went_well(lane)
+        if message is None:
+            await self._store.write(_not_needed, post)
+            return Shown.DONE
         # As Discord took them: what it trimmed was changed by nobody.
         words = hash_words(message.content)
         await self._store.write(self._post_made, post, message_id=message.id, words=words)
@@ -248,7 +251,9 @@ class Announcer:
             if tx.broadcasts.get(card.broadcast_id).status in OPEN:
                 tx.outbox.card_lost(card, at=self._turn_after(card))
         for post in posts:
-            if post.kind is PostKind.FREEZE:
+            if post.kind is PostKind.CALL:
+                needed = False
+            elif post.kind is PostKind.FREEZE:
                 needed = post.step == "freeze" and tx.freezes.over(post.guild_id) is not None
             else:
                 template = lending.find_template(tx, lifecycle, post.guild_id, int(post.step))
@@ -326,6 +331,10 @@ def _lost(tx: Transaction, message_ids: Collection[int]) -> tuple[Sequence[Card]
 
 def _try_again(tx: Transaction, channel_id: int, *, at: datetime) -> None:
     tx.outbox.try_again(channel_id, at=at)
+
+
+def _not_needed(tx: Transaction, post: Post) -> None:
+    tx.outbox.give_up_post(post)
 
 
 def _card_drawn(tx: Transaction, card: Card, *, message_id: int, next_at: datetime) -> None:

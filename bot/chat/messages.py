@@ -98,14 +98,24 @@ class Messages:
         await message.edit(content=shown.content, embeds=shown.embeds, view=shown.view)
         return message_id
 
-    async def show_post(self, post: Post) -> Own:
-        """Make a post, or find it; raise what discord.py raises."""
-        shown = await self._store.read(self._rendered, post)
+    async def show_post(self, post: Post) -> Own | None:
+        """Make a post, or find it; None if there is nothing to say any more. Raise what discord.py raises."""
+        is_call = post.kind is PostKind.CALL
+        shown = await (self._call(post) if is_call else self._store.read(self._rendered, post))
+        if shown is None:
+            return None
         channel = self._client.get_partial_messageable(post.channel_id)
         found = await self._standing(
             post, channel, lambda message: message.content == shown.content and bool(message.content)
         )
         return found or _own(await _send(channel, shown, nonce=f"post-{post.id}-{post.remade}"))
+
+    async def _call(self, post: Post) -> Rendered | None:
+        broadcast = await self._store.read(lambda tx: tx.broadcasts.get(post.broadcast_id or 0))
+        # Whatever it waited for has come in the meantime.
+        if broadcast.status.value != post.step:
+            return None
+        return self._client.cards.call(broadcast, await self._members(broadcast))
 
     async def _posted_already(
         self, card: Card, broadcast: Broadcast, channel: discord.PartialMessageable
@@ -174,9 +184,11 @@ class Messages:
                     lending.find_template(tx, self._service.lifecycle, post.guild_id, int(post.step))
                 )
             case PostKind.FREEZE:
-                return cards.freeze(tx.freezes.over(post.guild_id))
+                return cards.freeze(tx.freezes.over(post.guild_id), guild_id=post.guild_id)
             case PostKind.ECHO:
                 return cards.echo(tx.broadcasts.get(post.broadcast_id or 0), Step(post.step))
+            case PostKind.CALL:
+                raise LookupError("a call is drawn for those who may answer it now")
             case _:
                 assert_never(post.kind)
 

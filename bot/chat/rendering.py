@@ -52,8 +52,12 @@ class Cards(Protocol):
         """Draw the card for approvers."""
         ...
 
-    def freeze(self, freeze: Freeze | None) -> Rendered:
-        """Draw what all approvers are told of a freeze that stands, or of one that was lifted."""
+    def freeze(self, freeze: Freeze | None, *, guild_id: int) -> Rendered:
+        """Draw what a server's approvers are told of a freeze that stands, or of one that was lifted."""
+        ...
+
+    def call(self, broadcast: Broadcast, members: Sequence[Actor] | None) -> Rendered:
+        """Draw the call to those for whom a broadcast waits."""
         ...
 
     def echo(self, broadcast: Broadcast, step: Step) -> Rendered:

@@ -2,8 +2,9 @@
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from datetime import timedelta
-from typing import Annotated, Final, TypeVar
+from typing import Annotated, Final, TypeVar, cast
 
 from pydantic import AfterValidator, BeforeValidator
 
@@ -96,6 +97,14 @@ def _distinct(values: tuple[T, ...]) -> tuple[T, ...]:
     return values
 
 
+def _mentions(value: object) -> object:
+    if isinstance(value, bool):
+        return value
+    if not isinstance(value, list | tuple) or not value:
+        raise ValueError("write true, false or a list of role ids")
+    return tuple(_snowflake(one) for one in cast("Sequence[object]", value))
+
+
 Snowflake = Annotated[int, BeforeValidator(_snowflake)]
 Approvals = Annotated[int, _whole(1, 20)]
 People = Annotated[int, _whole(0, 1_000_000_000)]
@@ -111,3 +120,5 @@ Words = Annotated[str, BeforeValidator(_words)]
 Tables = Annotated[tuple[T, ...], AfterValidator(_some)]
 Several = Annotated[Tables[T], AfterValidator(_distinct)]
 Roles = Several[Snowflake]
+# True for those whose turn it is, false for nobody.
+Mentions = Annotated[bool | tuple[int, ...], BeforeValidator(_mentions)]

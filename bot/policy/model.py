@@ -12,6 +12,7 @@ from bot.policy.fields import (
     Approvals,
     CompanyId,
     ExperienceId,
+    Mentions,
     Name,
     People,
     ProductId,
@@ -159,6 +160,18 @@ class Rules(Section):
     large_above: People = 1000
 
 
+class Notify(Section):
+    """Who is mentioned: those whose turn it is, nobody, or other roles.
+
+    `review` are those who may approve what waits, `trouble` who may decide what is held, unknown or frozen.
+    """
+
+    review: Mentions = True
+    trouble: Mentions = True
+    author: bool = True
+    reminders: bool = True
+
+
 class Server(Section):
     """One Discord server and its rules."""
 
@@ -167,6 +180,7 @@ class Server(Section):
     channels: Channels
     roles: ActionRoles
     rules: Rules = Rules()
+    notify: Notify = Notify()
     topics: Annotated[Tables[Topic], Field(alias="topic")]
     audiences: Annotated[Tables[Audience], Field(alias="audience")]
     templates: Annotated[tuple[Template, ...], Field(alias="template")] = ()
@@ -203,10 +217,12 @@ class Server(Section):
                         f"template “{template.name}”: {kind}: there is no {kind} “{getattr(template, kind)}”:"
                         f" name one of this server"
                     )
-        for name, roles in self.roles:
+        listed = [(f"roles.{name}", roles) for name, roles in self.roles]
+        listed += [(f"notify.{name}", roles) for name, roles in self.notify if not isinstance(roles, bool)]
+        for name, roles in listed:
             if self.guild in roles:
                 raise ValueError(
-                    f"roles.{name}: {self.guild} is the server itself, which as a role is @everyone:"
+                    f"{name}: {self.guild} is the server itself, which as a role is @everyone:"
                     " name a role that only some have"
                 )
         for audience in self.audiences:

@@ -164,6 +164,8 @@ class Dispatcher:
             return False
         if work.expired:
             await self._expire_reviews()
+        if work.to_remind:
+            await self._store.write(self._start.remind)
         if work.due:
             await self._start_due()
         claimed_at = self._steady()

@@ -8,6 +8,7 @@ from bot.broadcast import Broadcast, Step
 from bot.clock import Clock
 from bot.freeze import first_over
 from bot.lifecycle import CHANGED, Lifecycle
+from bot.reminders import next_reminder
 from bot.sending.roles import RoleCheck
 from bot.store import Transaction
 from bot.store.members import Answer
@@ -47,6 +48,13 @@ class Start:
             self._lifecycle.advance(
                 tx, voided, Step.EXPIRE, detail="nobody decided in time", review_expires_at=None
             )
+
+    def remind(self, tx: Transaction) -> None:
+        """Remind those for whom something waits, once at each of its times."""
+        now = self._clock()
+        for broadcast in tx.broadcasts.to_remind_of(now, limit=BATCH):
+            if tx.broadcasts.remind_later(broadcast, next_reminder(broadcast, now=now)):
+                self._lifecycle.remind(tx, broadcast)
 
     def start(self, tx: Transaction, broadcast: Broadcast, answers: Sequence[Answer]) -> None:
         """Freeze the requests of a broadcast that is still as it was read, or hold it; raise Conflict.

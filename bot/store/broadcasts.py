@@ -22,9 +22,9 @@ from sqlalchemy import (
     update,
 )
 
-from bot.broadcast import ENDED, Approval, Broadcast, Status
+from bot.broadcast import ENDED, Approval, Broadcast, Place, Status
 from bot.notification import Notification
-from bot.store.tables import approvals, broadcasts, ended, revisions
+from bot.store.tables import approvals, broadcasts, cards, ended, revisions
 from bot.value import Person
 
 
@@ -38,6 +38,7 @@ class Changes(TypedDict, total=False):
     reason: str
     due_at: datetime | None
     review_expires_at: datetime | None
+    remind_at: datetime | None
 
 
 class Broadcasts:
@@ -266,6 +267,19 @@ class Broadcasts:
             oldest=True,
         )
 
+    def to_remind_of(self, now: datetime, *, limit: int) -> list[Broadcast]:
+        """Return broadcasts for which somebody is to be reminded that they wait."""
+        return self._load(broadcasts.c.remind_at <= now, limit=limit, oldest=True)
+
+    def remind_later(self, broadcast: Broadcast, at: datetime | None) -> bool:
+        """Note when to remind of it the next time; tell whether nobody else was faster."""
+        done = self._connection.execute(
+            update(broadcasts)
+            .where(broadcasts.c.id == broadcast.id, broadcasts.c.remind_at == broadcast.remind_at)
+            .values(remind_at=at)
+        )
+        return done.rowcount == 1
+
     def next_moment(self) -> datetime | None:
         """Return when the next approved broadcast falls due."""
         return self._connection.scalar(
@@ -281,7 +295,7 @@ class Broadcasts:
         approved: bool = True,
     ) -> list[Broadcast]:
         order = broadcasts.c.id if oldest else broadcasts.c.id.desc()
-        chosen = select(broadcasts, _EDITORS).where(*where).order_by(order).limit(limit)
+        chosen = select(broadcasts, _EDITORS, _CARD).where(*where).order_by(order).limit(limit)
         if locked and self._connection.dialect.name == "postgresql":
             # Whoever waited for a lock sees what came meanwhile only by another question.
             rows = self._connection.execute(chosen.with_for_update()).mappings().all()
@@ -318,12 +332,20 @@ _EDITORS: Final = (
     .scalar_subquery()
     .label("editors")
 )
+_CARD: Final = (
+    select(cast(cards.c.channel_id, String) + ":" + cast(cards.c.message_id, String))
+    .where(cards.c.broadcast_id == broadcasts.c.id, cards.c.current, cards.c.message_id.is_not(None))
+    .limit(1)
+    .correlate(broadcasts)
+    .scalar_subquery()
+    .label("card")
+)
 _NONE: Final[Mapping[int, Sequence[RowMapping]]] = MappingProxyType({})
 _GIVEN: Final = tuple(
     approvals.c[name].label(f"given_{name}")
     for name in ("approver_id", "approver_name", "revision", "fingerprint", "at", "template")
 )
-_JOINED: Final = select(broadcasts, _EDITORS, *_GIVEN).outerjoin_from(broadcasts, approvals)
+_JOINED: Final = select(broadcasts, _EDITORS, _CARD, *_GIVEN).outerjoin_from(broadcasts, approvals)
 # Every use case begins with it: building it anew would cost more than asking.
 _FOUND: Final = _JOINED.where(broadcasts.c.id == bindparam("wanted")).order_by(approvals.c.at)
 
@@ -343,6 +365,7 @@ def _assembled(row: RowMapping, given: Iterable[RowMapping]) -> Broadcast:
         author=Person(row["author_id"], row["author_name"]),
         editors=tuple(sorted({int(editor) for editor in (row["editors"] or "").split(",") if editor})),
         notification=Notification.model_validate_json(row["notification"]),
+        card=Place(*map(int, row["card"].split(":"))) if row["card"] else None,
     )
     return _with_approvals(
         broadcast,
@@ -399,5 +422,6 @@ _PLAIN = (
     "review_expires_at",
     "created_at",
     "updated_at",
+    "remind_at",
     "repeats",
 )

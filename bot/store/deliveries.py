@@ -23,6 +23,7 @@ class Work(NamedTuple):
     due: bool
     pending: bool
     refused: bool
+    to_remind: bool
 
 
 class Results(NamedTuple):
@@ -101,6 +102,7 @@ class Deliveries:
             exists().where(broadcasts.c.status == Status.APPROVED, broadcasts.c.due_at <= now),
             exists().where(deliveries.c.status == DeliveryStatus.PENDING, deliveries.c.next_at <= now),
             exists().where(refusals.c.until <= now),
+            exists().where(broadcasts.c.remind_at <= now),
         )
         return Work(*map(bool, self._connection.execute(select(*asked)).one()))
 

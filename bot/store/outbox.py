@@ -17,6 +17,7 @@ class PostKind(StrEnum):
     """What a post shows."""
 
     AUDIT = "audit"
+    CALL = "call"
     ECHO = "echo"
     FREEZE = "freeze"
     TEMPLATE = "template"

@@ -76,6 +76,8 @@ broadcasts: Final = Table(
     Column("updated_at", UtcDateTime, nullable=False),
     # The broadcast of which nobody knows whether it went out, and which this one would send again.
     Column("repeats", BigInteger),
+    # When those for whom it waits are to be reminded of it the next time.
+    Column("remind_at", UtcDateTime, index=True),
     Index(None, "status", "due_at"),
     Index(None, "guild_id", "status", "id"),
     Index(None, "guild_id", "author_id", "status", "id"),

@@ -49,6 +49,7 @@ class Guild:
     available: bool = True
     # As for a bot without the Server Members Intent, unless a test switches it on.
     lists_members: bool = False
+    mentionable: bool = False
     commands: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
 
     @classmethod
@@ -65,7 +66,7 @@ class Guild:
 
     def payload(self) -> dict[str, Any]:
         """Return it as REST tells of it."""
-        look = {"position": 0, "color": 0, "hoist": False, "managed": False, "mentionable": False}
+        look = {"position": 0, "color": 0, "hoist": False, "managed": False, "mentionable": self.mentionable}
         roles = [{"id": str(role), "name": f"Role {role}", "permissions": str(ALLOWED), **look}
                  for role in (self.id, *self.roles)]  # fmt: skip
         return {"id": str(self.id), "name": self.name, "roles": roles, "owner_id": str(self.id + 1)}
