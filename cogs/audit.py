@@ -13,9 +13,9 @@ from bot.chat.answers import fail
 from bot.chat.client import HeraldBot, Interaction
 from bot.chat.members import actor_of
 from bot.service import LISTED
-from cogs.cards import cards_of
 from cogs.embeds import DESCRIPTION_LIMIT, EMBED_LIMIT, size_of, words_of
 from cogs.lines import told
+from cogs.showing import cards_of
 from cogs.text import first_of
 
 # So many characters of an audience's hash tell it from all others of a server.

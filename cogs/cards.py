@@ -2,19 +2,16 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Final, cast
+from typing import Final
 
 import discord
 
 from bot.audit.chain import Event
 from bot.audit.mirror import Condition
 from bot.broadcast import OPEN, Approval, Broadcast, Status, Step
-from bot.chat.channels import may_post_here
-from bot.chat.client import HeraldBot, Interaction
-from bot.chat.members import actor_of
+from bot.chat.client import HeraldBot
 from bot.chat.rendering import Rendered
 from bot.delivery import Delivery
-from bot.errors import Unreachable
 from bot.freeze import Freeze, describe
 from bot.lifecycle import Lifecycle
 from bot.notification import HIDDEN
@@ -24,7 +21,7 @@ from bot.service import PAGE, Standing
 from cogs.buttons import EDIT_PHONE, SEND, ActionButton, buttons
 from cogs.calls import NOBODY, asks_for_approval, call_approvers, call_operators, reminds
 from cogs.embeds import CONTENT_LIMIT, FIELD_LIMIT, FIELD_NAMES, KEPT, field_value, fitted
-from cogs.lines import line_of, told, trouble_of
+from cogs.lines import line_of, trouble_of
 from cogs.situation import moment, offered, situation
 from cogs.template import draw_template
 from cogs.text import clip, first_of, fitting, inline, length_note, numbered, plain, shorten, units
@@ -377,60 +374,6 @@ def _people(count: int) -> str:
 
 def _span(seconds: float) -> str:
     return f"{int(seconds)} seconds" if seconds < 120 else f"{int(seconds // 60)} minutes"
-
-
-def cards_of(client: HeraldBot) -> Cards:
-    """Return the cards that this extension gave to the client."""
-    return cast("Cards", client.cards)
-
-
-async def known_members(client: HeraldBot, guild_id: int) -> Sequence[Actor] | None:
-    """Return the server's members, or None where Discord does not tell Herald who they are."""
-    try:
-        return await client.members.of(guild_id)
-    except Unreachable:
-        return None
-
-
-async def show(interaction: Interaction, number: int) -> None:
-    """Show one broadcast to one person: a draft with its buttons, anything else as it stands."""
-    await interaction.response.defer(ephemeral=True, thinking=True)
-    course = await interaction.client.service.look(actor_of(interaction), number)
-    broadcast, said = course.broadcast, told(course)
-    if broadcast.status is Status.DRAFT:
-        await show_draft(interaction, broadcast, said=said)
-        return
-    freeze, _ = await interaction.client.service.frozen(actor_of(interaction))
-    checkable = await interaction.client.service.can_check(broadcast)
-    members = await known_members(interaction.client, broadcast.guild_id)
-    shown = cards_of(interaction.client).review(
-        broadcast,
-        course.deliveries,
-        freeze=freeze,
-        checkable=checkable,
-        members=members,
-        redrawn=False,
-    )
-    await interaction.edit_original_response(content=said, embeds=shown.embeds, view=shown.view)
-
-
-def told_in(interaction: Interaction) -> int:
-    """Return the channel in which the author of what is composed here is told what becomes of it."""
-    server = interaction.client.service.policy.server(interaction.guild_id)
-    if server is None or may_post_here(interaction):
-        return interaction.channel_id or 0
-    return server.channels.review
-
-
-async def show_draft(interaction: Interaction, draft: Broadcast, *, said: str | None = None) -> None:
-    """Put the draft card where the deferred answer stands; only its author sees it."""
-    lent = await interaction.client.service.lent_to(draft)
-    elsewhere = None
-    if not may_post_here(interaction):
-        here = draft.origin_channel_id == interaction.channel_id
-        elsewhere = told_in(interaction) if here else draft.origin_channel_id
-    shown = cards_of(interaction.client).draft(draft, lent=lent, elsewhere=elsewhere)
-    await interaction.edit_original_response(content=said, embeds=shown.embeds, view=shown.view)
 
 
 async def setup(bot: HeraldBot) -> None:

@@ -13,8 +13,8 @@ from bot.chat.members import actor_of
 from bot.freeze import describe
 from bot.service import PAGE
 from cogs.buttons import OPEN, ActionButton
-from cogs.cards import cards_of
 from cogs.embeds import CONTENT_LIMIT, FIELD_LIMIT
+from cogs.showing import cards_of
 from cogs.text import clip, first_of, inline, units
 
 

@@ -18,7 +18,7 @@ from bot.errors import NotReady
 from bot.permissions import Action
 from bot.policy.fields import NAME_LIMIT
 from bot.service import REASON_LIMIT
-from cogs.cards import known_members
+from cogs.showing import known_members
 from cogs.situation import moment
 from cogs.text import inline, shorten, units
 

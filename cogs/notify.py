@@ -15,8 +15,8 @@ from bot.notification import reveal
 from bot.permissions import Action
 from bot.service import LISTED, Standing
 from cogs.audit import show_record
-from cogs.cards import cards_of, show
 from cogs.lists import show_list
+from cogs.showing import cards_of, show
 from cogs.template import show_template
 from cogs.text import fitting, inline, plain, shorten
 from cogs.writing import ComposeModal

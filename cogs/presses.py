@@ -10,8 +10,8 @@ from bot.chat.client import HeraldBot, Interaction, Press
 from bot.chat.members import actor_of
 from bot.permissions import Action
 from cogs.buttons import EDIT_PHONE, OPEN, USE_TEMPLATE, ActionButton
-from cogs.cards import cards_of, show, show_draft, told_in
 from cogs.modals import REASONED, ConfirmModal, NameModal, ReasonModal
+from cogs.showing import cards_of, show, show_draft, told_in
 from cogs.situation import moment
 from cogs.template import show_template
 from cogs.text import inline

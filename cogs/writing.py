@@ -23,8 +23,8 @@ from bot.notification import (
 from bot.service import Standing
 from bot.template import BLANK_LIMIT
 from bot.whop import Form
-from cogs.cards import show_draft, told_in
 from cogs.modals import HeraldModal, line_input, paragraph_input
+from cogs.showing import show_draft, told_in
 
 SAME: Final = "same"
 SPLIT: Final = "split"

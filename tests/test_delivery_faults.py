@@ -239,7 +239,7 @@ def open_trial(tmp_path: Path) -> OpenTrial:
         whop = Whop()
         async with (
             whop.open(),
-            Transport(api_key=KEY, total_seconds=0.03) as hasty,
+            Transport(api_key=KEY, total_seconds=0.25) as hasty,
             Wire(whop, hasty) as wire,
             Store.open(new_file(tmp_path)) as store,
             AsyncExitStack() as processes,

@@ -6,7 +6,7 @@ import sqlite3
 import sys
 import traceback
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import closing, suppress
+from contextlib import AsyncExitStack, closing, suppress
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from random import Random
@@ -185,8 +185,13 @@ async def test_every_connection_to_a_file_is_durable_and_checks_its_keys(file_st
 async def test_a_process_that_is_suspended_inside_a_transaction_lets_go_of_its_locks(
     postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(postgresql._OPTIONS, "idle_in_transaction_session_timeout", "300ms")  # pyright: ignore[reportPrivateUsage]
-    async with Store.open(postgres_url, alone=False) as one, Store.open(postgres_url, alone=False) as other:
+    async with AsyncExitStack() as stack:
+        other = await stack.enter_async_context(Store.open(postgres_url, alone=False))
+        # Its connection stands, with the time that it is given otherwise.
+        with other.begin() as tx:
+            tx.facts.get(NAME)
+        monkeypatch.setitem(postgresql._OPTIONS, "idle_in_transaction_session_timeout", "300ms")  # pyright: ignore[reportPrivateUsage]
+        one = await stack.enter_async_context(Store.open(postgres_url, alone=False))
 
         def be_suspended() -> None:
             with one.begin() as held:

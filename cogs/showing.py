@@ -1,0 +1,67 @@
+"""Putting a card before the one person who asked for it."""
+
+from collections.abc import Sequence
+from typing import cast
+
+from bot.broadcast import Broadcast, Status
+from bot.chat.channels import may_post_here
+from bot.chat.client import HeraldBot, Interaction
+from bot.chat.members import actor_of
+from bot.errors import Unreachable
+from bot.permissions import Actor
+from cogs.cards import Cards
+from cogs.lines import told
+
+
+def cards_of(client: HeraldBot) -> Cards:
+    """Return the cards that this extension gave to the client."""
+    return cast("Cards", client.cards)
+
+
+async def known_members(client: HeraldBot, guild_id: int) -> Sequence[Actor] | None:
+    """Return the server's members, or None where Discord does not tell Herald who they are."""
+    try:
+        return await client.members.of(guild_id)
+    except Unreachable:
+        return None
+
+
+async def show(interaction: Interaction, number: int) -> None:
+    """Show one broadcast to one person: a draft with its buttons, anything else as it stands."""
+    await interaction.response.defer(ephemeral=True, thinking=True)
+    course = await interaction.client.service.look(actor_of(interaction), number)
+    broadcast, said = course.broadcast, told(course)
+    if broadcast.status is Status.DRAFT:
+        await show_draft(interaction, broadcast, said=said)
+        return
+    freeze, _ = await interaction.client.service.frozen(actor_of(interaction))
+    checkable = await interaction.client.service.can_check(broadcast)
+    members = await known_members(interaction.client, broadcast.guild_id)
+    shown = cards_of(interaction.client).review(
+        broadcast,
+        course.deliveries,
+        freeze=freeze,
+        checkable=checkable,
+        members=members,
+        redrawn=False,
+    )
+    await interaction.edit_original_response(content=said, embeds=shown.embeds, view=shown.view)
+
+
+def told_in(interaction: Interaction) -> int:
+    """Return the channel in which the author of what is composed here is told what becomes of it."""
+    server = interaction.client.service.policy.server(interaction.guild_id)
+    if server is None or may_post_here(interaction):
+        return interaction.channel_id or 0
+    return server.channels.review
+
+
+async def show_draft(interaction: Interaction, draft: Broadcast, *, said: str | None = None) -> None:
+    """Put the draft card where the deferred answer stands; only its author sees it."""
+    lent = await interaction.client.service.lent_to(draft)
+    elsewhere = None
+    if not may_post_here(interaction):
+        here = draft.origin_channel_id == interaction.channel_id
+        elsewhere = told_in(interaction) if here else draft.origin_channel_id
+    shown = cards_of(interaction.client).draft(draft, lent=lent, elsewhere=elsewhere)
+    await interaction.edit_original_response(content=said, embeds=shown.embeds, view=shown.view)
