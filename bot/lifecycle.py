@@ -150,17 +150,20 @@ class Lifecycle:
 
     def call(self, tx: Transaction, broadcast: Broadcast) -> None:
         """Call those for whom a broadcast waits to its card: operators, or who could still approve it."""
-        tx.outbox.add_post(
-            PostKind.CALL,
-            step=broadcast.status.value,
-            guild_id=broadcast.guild_id,
-            channel_id=self.server_of(broadcast).channels.review,
-            broadcast_id=broadcast.id,
-            at=self._clock(),
-        )
+        server = self.policy.server(broadcast.guild_id)
+        # Where the policy names no server, it names no channel and nobody to call.
+        if server is not None:
+            tx.outbox.add_post(
+                PostKind.CALL,
+                step=broadcast.status.value,
+                guild_id=broadcast.guild_id,
+                channel_id=server.channels.review,
+                broadcast_id=broadcast.id,
+                at=self._clock(),
+            )
 
     def remind(self, tx: Transaction, broadcast: Broadcast) -> None:
-        """Call them once more, where the policy wants that and names the server still."""
+        """Call them once more, where the policy wants that."""
         server = self.policy.server(broadcast.guild_id)
         if server is not None and server.notify.reminders:
             self.call(tx, broadcast)

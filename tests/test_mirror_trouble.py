@@ -16,7 +16,7 @@ from bot.audit.mirror import Condition
 from bot.chat.channels import NO_CHANNEL
 from bot.chat.messages import MAY_NOT_WRITE
 from bot.cli.commands import main
-from bot.preflight import look_at_mirror
+from bot.preflight import Answer, look_at_mirror
 from bot.sandbox.sandbox import UNDONE, Sandbox, readable
 from bot.store import Access, Store
 from bot.store.outbox import PostKind
@@ -183,8 +183,8 @@ def test_herald_check_says_what_waits_and_leaves_its_status_to_what_has_to_be_me
     def no_log(**_: object) -> None:
         """Leave the log of the other tests as it is."""
 
-    async def agree(*_: object) -> list[str]:
-        return []
+    async def agree(*_: object) -> tuple[list[str], Answer]:
+        return [], Answer([], [])
 
     monkeypatch.chdir(tmp_path)
     Path("herald.toml").write_text(server(audience("Gold", "prod_gold"), name="Sunrise"), encoding="utf-8")

@@ -97,6 +97,7 @@ COMMANDS: Final[Mapping[str, Sequence[str]]] = {
     "migrate": (),
     "freeze": ("a reason",),
     "unfreeze": (),
+    "show": ("1",),
     "audit verify": ("--mirror",),
     "audit anchor": (),
     "audit export": ("--output", "out.jsonl"),

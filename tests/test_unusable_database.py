@@ -14,7 +14,7 @@ from sqlalchemy import make_url
 
 from bot.cli import commands
 from bot.errors import ConfigurationError
-from bot.preflight import look_at_database
+from bot.preflight import Answer, look_at_database
 from bot.settings import Settings
 from bot.store import Store, sqlite
 from tests.conftest import MakeSettings, Postgres
@@ -99,8 +99,8 @@ def test_a_check_makes_no_database_and_finds_nothing_wrong_before_the_first_star
 def test_herald_check_ends_with_status_1_if_the_database_cannot_be_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    async def agree(*_: object) -> list[str]:
-        return []
+    async def agree(*_: object) -> tuple[list[str], Answer]:
+        return [], Answer([], [])
 
     def no_log(**_: object) -> None:
         """Leave the log of the other tests as it is."""
