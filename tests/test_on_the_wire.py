@@ -20,6 +20,7 @@ from bot.chat.connection import Connection
 from bot.errors import REFUSED_BY_DISCORD, ConfigurationError
 from bot.sandbox.whop import Fault
 from bot.sending import dispatcher
+from bot.store import Access
 from tests.harness.clock import ManualClock
 from tests.harness.discord.herald import (
     PEOPLE,
@@ -29,7 +30,7 @@ from tests.harness.discord.herald import (
     simulated_whop,
     the_policy,
 )
-from tests.harness.discord.person import Person, approved, card, whole_broadcast
+from tests.harness.discord.person import AUDIT_CHANNEL, Person, approved, card, whole_broadcast
 from tests.harness.discord.server import MODERATORS, TOKEN, LoopbackDiscord
 from tests.harness.found import only
 from tests.harness.people import MAYA, OMAR, WORDS
@@ -303,6 +304,35 @@ async def test_a_rate_limit_of_a_channel_or_of_all_only_delays(online: Connected
         online.discord.faults.limit(f"POST /channels/{REVIEW_CHANNEL}/*", 0.1, everywhere=everywhere)
         online.discord.faults.limit(f"PATCH /channels/{REVIEW_CHANNEL}/*", 0.1, everywhere=everywhere)
         await whole_broadcast(online.discord)
+
+
+async def test_a_flood_of_refused_presses_holds_up_no_card_and_no_send(
+    online: Connected, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    discord = online.discord
+    stranger = replace(MAYA, id=MAYA.id + 900, roles=frozenset())
+    discord.guilds[GUILD].members[stranger.id] = stranger
+    monkeypatch.setattr("bot.app.ANNOUNCE_SECONDS", 0.1)
+    # The channel of the record takes nothing for as long as the flood lasts.
+    discord.faults.limit(f"POST /channels/{AUDIT_CHANNEL}/*", 600)
+    asked = [await Person(discord, stranger).type("notify queue") for _ in range(300)]
+    await whole_broadcast(discord)
+    await discord.until(lambda: all(one.is_done for one in asked))
+    assert all("role" in one.said for one in asked)
+    audit = discord.channel(AUDIT_CHANNEL)
+    assert audit is not None
+    assert not audit.messages
+    with online.herald.store.begin(Access.READ) as tx:
+        refusals = [one for one in tx.audit.of_guild(GUILD) if one.action == "refused list"]
+    assert len(refusals) == 10
+
+
+async def test_a_card_whose_post_was_applied_and_never_answered_stands_there_once(online: Connected) -> None:
+    online.discord.faults.reset(f"POST /channels/{REVIEW_CHANNEL}/messages", applied=True)
+    await whole_broadcast(online.discord)
+    review = online.discord.channel(REVIEW_CHANNEL)
+    assert review is not None
+    assert len([one for one in review.messages.values() if one["embeds"]]) == 1
 
 
 async def test_fifty_interactions_at_once_are_answered_across_a_reconnect(online: Connected) -> None:

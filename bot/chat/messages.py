@@ -93,7 +93,10 @@ class Messages:
             # Nobody ever saw it.
             return 0
         if message_id is None:
-            return (await _send(channel, shown, nonce=f"card-{card.id}-{card.remade}")).id
+            message_id = (await _send(channel, shown, nonce=f"card-{card.id}-{card.remade}")).id
+            if not card.failures:
+                return message_id
+            # Discord may have given back what an earlier try left there, which shows how things stood then.
         message = channel.get_partial_message(message_id)
         await message.edit(content=shown.content, embeds=shown.embeds, view=shown.view)
         return message_id
