@@ -15,6 +15,7 @@ from typing import Any, Final, Protocol
 import psycopg
 import pytest
 import structlog
+from simcord import Env
 
 from bot.sandbox.sandbox import Sandbox
 from bot.settings import Settings
@@ -46,6 +47,7 @@ if SEEDED := os.environ.get("HERALD_SEEDED"):
 
 
 TEMPLATE: Final = "template_of_herald"
+SIMCORD_IDLE_SECONDS: Final = 0.001
 
 
 class Postgres:
@@ -81,6 +83,17 @@ class Postgres:
         self._execute(f"CREATE DATABASE {TEMPLATE}")
         async with Store.open(self.url(TEMPLATE)):
             pass
+
+
+@pytest.fixture(autouse=True, scope="session")
+def simcord_looks_again_at_once() -> None:
+    """Let SimCord wait a millisecond and not fifty where something is to run in the very next moment.
+
+    Half of what a test of the simulated Discord took was this sleep.
+    """
+    keywords: Any = Env._settle_internal.__kwdefaults__  # pyright: ignore[reportPrivateUsage]
+    keywords["idle"] = SIMCORD_IDLE_SECONDS
+    Env.settle.__defaults__ = (None, SIMCORD_IDLE_SECONDS)
 
 
 @pytest.fixture(scope="session")
