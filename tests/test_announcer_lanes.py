@@ -9,13 +9,14 @@ import discord
 import pytest
 from simcord.backend.models import Overwrite
 from simcord.enums import OverwriteType
+from structlog.testing import capture_logs
 
 from bot.chat import messages
 from bot.chat.announcer import GIVE_UP_AFTER, LONGEST_WAIT
 from bot.notification import Notification, Text
 from bot.sandbox.sandbox import UNDONE, Sandbox, button_labels, readable
 from bot.store import Access
-from bot.store.outbox import PostKind
+from bot.store.outbox import Outbox, PostKind
 from tests.harness.found import last, only
 from tests.harness.outbox import posts_to_make
 from tests.waiting import until
@@ -172,6 +173,21 @@ async def test_an_outage_is_told_once_and_so_is_its_end(
     said = capsys.readouterr().out + capsys.readouterr().err + caplog.text
     assert said.count("a message could not be shown in Discord") == 1
     assert numbers(v5) == [1, 2, 3, 4, 5, 6]
+
+
+async def test_a_fault_of_ours_in_a_channels_turns_is_logged_and_they_go_on(
+    v5: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise KeyError("a test")
+
+    with monkeypatch.context() as patch, capture_logs() as logged:
+        patch.setattr(Outbox, "posts_to_make", broken)
+        await v5.compose()
+        await v5.settle()
+    assert [line["kind"] for line in logged if line["event"] == "a channel's turns broke off"] == ["KeyError"]
+    await v5.wait(timedelta(seconds=3))
+    assert numbers(v5) == [1]
 
 
 # --- once ------------------------------------------------------------------------------------------

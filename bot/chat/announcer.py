@@ -157,9 +157,13 @@ class Announcer:
                 lane.task = asyncio.create_task(self._serve(lane, what))
 
     async def _serve(self, lane: Lane, waiting: Waiting) -> None:
-        with _database_trouble_logged():
-            while await self._take_turns(lane, waiting):
-                waiting = Waiting(cards=True, posts=True)
+        try:
+            with _database_trouble_logged():
+                while await self._take_turns(lane, waiting):
+                    waiting = Waiting(cards=True, posts=True)
+        except Exception as fault:  # noqa: BLE001 - nobody awaits it: a fault of ours is seen, and tried again
+            lane.paused_until = self._steady() + LONGEST_PAUSE_SECONDS
+            log.error("a channel's turns broke off", channel=lane.channel_id, kind=type(fault).__name__)
 
     async def _take_turns(self, lane: Lane, waiting: Waiting) -> bool:
         """Show what waits now, as far as nothing new comes in between; tell whether more may wait."""
