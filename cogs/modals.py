@@ -20,7 +20,7 @@ from bot.policy.fields import NAME_LIMIT
 from bot.service import REASON_LIMIT
 from cogs.showing import known_members
 from cogs.situation import moment
-from cogs.text import inline, shorten, units
+from cogs.text import inline, numbered, shorten, units
 
 # A dismissed modal tells nobody: without an end it would stay in memory for ever.
 TIMEOUT_SECONDS: Final = 900
@@ -138,20 +138,18 @@ class _Question(NamedTuple):
 REASONED: Final[Mapping[Action, _Question]] = MappingProxyType(
     {
         Action.REQUEST_CHANGES: _Question(
-            "What should change in #{number}?", "#{number} is back with {author}, with your words."
+            "What should change in #{number}?", "{which} is back with {author}, with your words."
         ),
-        Action.REJECT: _Question(
-            "Why is #{number} rejected?", "#{number} is rejected. {author} is told why."
-        ),
+        Action.REJECT: _Question("Why is #{number} rejected?", "{which} is rejected. {author} is told why."),
         Action.CANCEL: _Question(
-            "Cancel #{number}?", "#{number} is cancelled. It will not go out.", required=False
+            "Cancel #{number}?", "{which} is cancelled. It will not go out.", required=False
         ),
         Action.CONFIRM: _Question(
-            "How do you know that #{number} went out?", "#{number} is recorded as sent, on your word."
+            "How do you know that #{number} went out?", "{which} is recorded as sent, on your word."
         ),
         Action.DENY: _Question(
             "How do you know that #{number} did not?",
-            "#{number} is recorded as not sent, on your word. Compose it anew to try again.",
+            "{which} is recorded as not sent, on your word. Compose it anew to try again.",
         ),
     }
 )
@@ -160,7 +158,7 @@ REASONED: Final[Mapping[Action, _Question]] = MappingProxyType(
 # Asked when it is done: nobody has to find words before it is stopped.
 STOPPED: Final = _Question(
     "#{number} is stopped. Why?",
-    "#{number} is a draft of {author}'s again. They are told who stopped it, and why if you said so.",
+    "{which} is a draft of {author}'s again. They are told who stopped it, and why if you said so.",
     required=False,
 )
 
@@ -199,7 +197,7 @@ class ReasonModal(HeraldModal):
             revision=self._revision,
             reason=self.reason.value,
         )
-        said = self._question.answer.format(number=self._number, author=inline(after.author.name))
+        said = self._question.answer.format(which=numbered(after), author=inline(after.author.name))
         await interaction.edit_original_response(content=said, embeds=[], view=None)
 
 

@@ -18,7 +18,7 @@ from cogs.audit import show_record
 from cogs.lists import show_list
 from cogs.showing import cards_of, show
 from cogs.template import show_template
-from cogs.text import fitting, inline, plain, shorten
+from cogs.text import fitting, inline, numbered, plain, shorten
 from cogs.writing import ComposeModal
 
 Choice = app_commands.Choice[str]
@@ -92,8 +92,9 @@ class Notify(
             await _refuse_number(interaction, broadcast)
             return
         await interaction.response.defer(ephemeral=True, thinking=True)
-        await self._service.cancel(actor_of(interaction), number, reason=reason)
-        await interaction.edit_original_response(content=f"#{number} is cancelled. It will not go out.")
+        after = await self._service.cancel(actor_of(interaction), number, reason=reason)
+        said = f"{numbered(after)} is cancelled. It will not go out."
+        await interaction.edit_original_response(content=said)
 
     @app_commands.command()
     @app_commands.describe(name="Which template")

@@ -14,7 +14,7 @@ from cogs.modals import REASONED, ConfirmModal, NameModal, ReasonModal
 from cogs.showing import cards_of, show, show_draft, told_in
 from cogs.situation import moment
 from cogs.template import show_template
-from cogs.text import inline
+from cogs.text import inline, numbered
 from cogs.writing import BlanksModal, ComposeModal, PhoneModal, compose_from
 
 
@@ -52,10 +52,11 @@ async def _approve(interaction: Interaction, number: int, revision: int) -> None
         after = await service.approve(actor_of(answered), number, revision=revision, typed=typed)
         if after.status is Status.APPROVED:
             due = moment(after.due_at, "T")
-            said = f"Approved. #{number} goes out at {due}; until then **Stop** on its card takes it back."
+            which = numbered(after)
+            said = f"Approved. {which} goes out at {due}; until then **Stop** on its card takes it back."
         else:
             needed = service.lifecycle.server_of(after).quorum(after.audience) - after.agreed
-            said = f"Your approval of #{number} counts. It needs {needed} more."
+            said = f"Your approval of {numbered(after)} counts. It needs {needed} more."
         await answered.edit_original_response(content=f"{said}\n-# proof {after.proof}")
 
     service = interaction.client.service
@@ -126,7 +127,7 @@ async def _stop(interaction: Interaction, number: int, revision: int) -> None:
     actor = actor_of(interaction)
     after = await interaction.client.service.stop(actor, number, revision=revision)
     if actor.id == after.author.id:
-        said = f"Stopped. #{number} is a draft again: `/notify drafts` opens it."
+        said = f"Stopped. {numbered(after)} is a draft again: `/notify drafts` opens it."
         await interaction.response.send_message(said, ephemeral=True)
     else:
         # Stopped it is, whatever becomes of the question.
@@ -149,7 +150,7 @@ def _at_once(action: str, said: str) -> Press:
         change = getattr(interaction.client.service, action)
         after = await change(actor_of(interaction), number, revision=revision)
         await interaction.edit_original_response(
-            content=said.format(number=number, author=inline(after.author.name))
+            content=said.format(which=numbered(after), author=inline(after.author.name))
         )
 
     return press
@@ -176,11 +177,11 @@ PRESSES: Final[Mapping[str, Press]] = MappingProxyType(
         USE_TEMPLATE: _use_template,
         Action.APPROVE_TEMPLATE: _approve_template,
         Action.RETRACT_TEMPLATE: _retract_template,
-        Action.RETRACT: _at_once("retract", "Your approval of #{number} no longer counts."),
-        Action.WITHDRAW: _at_once("withdraw", "#{number} is a draft again: `/notify drafts` opens it."),
-        Action.CHECK: _at_once("check_again", "Whop is being asked about #{number}: see its card."),
+        Action.RETRACT: _at_once("retract", "Your approval of {which} no longer counts."),
+        Action.WITHDRAW: _at_once("withdraw", "{which} is a draft again: `/notify drafts` opens it."),
+        Action.CHECK: _at_once("check_again", "Whop is being asked about {which}: see its card."),
         Action.RELEASE: _release,
-        Action.RETURN: _at_once("take_back", "#{number} is a draft of {author}'s again."),
+        Action.RETURN: _at_once("take_back", "{which} is a draft of {author}'s again."),
         **{action: _with_reason(action) for action in REASONED},
         Action.STOP: _stop,
     }

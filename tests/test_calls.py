@@ -216,10 +216,13 @@ async def test_a_wrong_entry_is_one_sentence(v5: Sandbox) -> None:
 # --- links -----------------------------------------------------------------------------------------
 
 
-async def test_numbers_link_to_the_card_in_lists_and_in_what_an_author_is_told(v5: Sandbox) -> None:
+async def test_numbers_link_to_the_card_in_lists_answers_and_echoes(
+    v5: Sandbox,
+) -> None:
     await v5.submit(await v5.compose())
     listed = await v5.person("Omar").slash(v5.channel("moderators"), "notify queue")
     assert f"[#1]({link(v5)})" in answer(listed)
-    await v5.press("Omar", "Reject", reason="Not today")
+    rejected = await v5.press("Omar", "Reject", reason="Not today")
+    assert answer(rejected) == f"[#1]({link(v5)}) is rejected. Maya is told why."
     assert f"[#1]({link(v5)})" in v5.newest("moderators")
     assert "waits for your approval" not in readable(v5.review_card())

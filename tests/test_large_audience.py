@@ -31,7 +31,7 @@ async def test_approving_a_large_audience_asks_for_its_name(sandbox: Sandbox) ->
     assert await approvals(sandbox) == (Status.REVIEW, [])
 
     said = answer(await sandbox.person("Omar").submit_modal(shown, {"audience": " everyone"}))
-    assert "Your approval of #1 counts" in said
+    assert "Your approval of [#1](https://discord.com/channels/" in said
     assert await approvals(sandbox) == (Status.REVIEW, ["Omar"])
     with sandbox.herald.store.begin(Access.READ) as tx:
         events = tx.audit.of_guild(sandbox.world.guild.id)
