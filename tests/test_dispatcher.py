@@ -242,7 +242,7 @@ async def test_who_is_told_to_stop_gives_up_soon_what_is_not_answered_and_says_s
 
 
 @pytest.mark.usefixtures("impatient")
-async def test_who_stops_while_an_outcome_cannot_be_recorded_says_so_and_writes_nothing_afterwards(
+async def test_who_stops_while_an_outcome_cannot_be_recorded_says_so_and_never_books_it_as_sent(
     sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bot.sending.dispatcher.RECORD_SECONDS", 0.05)
@@ -259,4 +259,6 @@ async def test_who_stops_while_an_outcome_cannot_be_recorded_says_so_and_writes_
             await running
         unlock(locker)
         await until(lambda: not process.dispatcher._flying)  # pyright: ignore[reportPrivateUsage]
-        assert only(await process.deliveries()).status is DeliveryStatus.IN_FLIGHT
+        # A write that waited for the lock may still come through: with the truth, that nobody knows.
+        left = only(await process.deliveries()).status
+        assert left in {DeliveryStatus.IN_FLIGHT, DeliveryStatus.UNKNOWN}

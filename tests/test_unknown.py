@@ -426,7 +426,7 @@ async def test_in_discord_both_buttons_do_what_they_say(v1: Sandbox) -> None:
         keep(tx, credential, Verdict(honoured=True, words=""), at=v1.clock() - HOUR)
     queue = await v1.person("Lena").slash(v1.channel("moderators"), "notify show", broadcast="1")
     done = await v1.person("Lena").click(response(queue), label="Check again")
-    assert answer(done) == "Whop is being asked about #1: see its card."
+    assert answer(done).startswith("Whop is being asked about [#1](https://discord.com/channels/")
     await v1.settle()
     with v1.herald.store.begin(Access.READ) as tx:
         assert (tx.broadcasts.get(1)).status is Status.SENT
