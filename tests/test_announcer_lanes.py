@@ -223,6 +223,21 @@ async def test_a_card_that_a_killed_herald_left_unnoted_is_the_one_that_is_drawn
     assert only(cards(v5)).startswith("#1 · Approved")
 
 
+async def test_words_that_stood_there_before_anybody_asked_for_them_are_said_again(v5: Sandbox) -> None:
+    lifted = "☀️ The freeze is lifted: what is approved goes out again."
+    review = v5.herald.client.get_partial_messageable(v5.channel("review").id)
+    # As a Herald with another database left it.
+    await review.send(lifted)
+    await v5.wait(timedelta(hours=1))
+    await v5.restart()
+    await v5.herald.service.freeze(v5.actor("Lena"), "Wrong price")
+    await v5.settle()
+    await v5.herald.service.unfreeze(v5.actor("Omar"))
+    await v5.settle()
+    assert v5.texts("review")[-1] == lifted
+    assert v5.texts("review").count(lifted) == 2
+
+
 async def test_a_try_keeps_its_nonce_and_what_was_deleted_gets_another(v5: Sandbox) -> None:
     review = v5.channel("review").id
     v5.world.env.inject_error("POST", f"/channels/{review}/messages", status=503, times=3)

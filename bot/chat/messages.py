@@ -141,7 +141,10 @@ class Messages:
         """
         if item.failures or channel.id not in self._before:
             self._before[channel.id] = await self._read(channel)
-        alike = [message for message in self._before[channel.id] if matches(message)]
+        # What was never tried by this process stands there only if it was asked for before; what is older is
+        # another's, such as that of a database which was replaced.
+        oldest = 0 if item.failures else discord.utils.time_snowflake(item.next_at - _CLOCKS_DIFFER)
+        alike = [one for one in self._before[channel.id] if one.id >= oldest and matches(one)]
         if not alike:
             return None
         noted = await self._store.glance(_noted, [message.id for message in alike])
