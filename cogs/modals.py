@@ -18,7 +18,6 @@ from bot.errors import NotReady
 from bot.permissions import Action
 from bot.policy.fields import NAME_LIMIT
 from bot.service import REASON_LIMIT
-from cogs.showing import known_members
 from cogs.situation import moment
 from cogs.text import inline, numbered, shorten, units
 
@@ -81,7 +80,7 @@ class ConfirmModal(HeraldModal):
             self._broadcast.id,
             revision=self._broadcast.revision,
             note=self.note.value,
-            members=await known_members(client, self._broadcast.guild_id),
+            members=await client.members.known(self._broadcast.guild_id),
             unseen=await why_unseen(client, server.channels.review) if server else None,
         )
         review = client.service.lifecycle.server_of(after).channels.review

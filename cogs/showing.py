@@ -1,14 +1,11 @@
 """Putting a card before the one person who asked for it."""
 
-from collections.abc import Sequence
 from typing import cast
 
 from bot.broadcast import Broadcast, Status
 from bot.chat.channels import may_post_here
 from bot.chat.client import HeraldBot, Interaction
 from bot.chat.members import actor_of
-from bot.errors import Unreachable
-from bot.permissions import Actor
 from cogs.cards import Cards
 from cogs.lines import told
 
@@ -16,14 +13,6 @@ from cogs.lines import told
 def cards_of(client: HeraldBot) -> Cards:
     """Return the cards that this extension gave to the client."""
     return cast("Cards", client.cards)
-
-
-async def known_members(client: HeraldBot, guild_id: int) -> Sequence[Actor] | None:
-    """Return the server's members, or None where Discord does not tell Herald who they are."""
-    try:
-        return await client.members.of(guild_id)
-    except Unreachable:
-        return None
 
 
 async def show(interaction: Interaction, number: int) -> None:
@@ -36,7 +25,7 @@ async def show(interaction: Interaction, number: int) -> None:
         return
     freeze, _ = await interaction.client.service.frozen(actor_of(interaction))
     checkable = await interaction.client.service.can_check(broadcast)
-    members = await known_members(interaction.client, broadcast.guild_id)
+    members = await interaction.client.members.known(broadcast.guild_id)
     shown = cards_of(interaction.client).review(
         broadcast,
         course.deliveries,

@@ -61,6 +61,13 @@ class Members:
             self._lists[guild_id] = (now, members)
         return members
 
+    async def known(self, guild_id: int) -> Sequence[Actor] | None:
+        """Return all members with their roles, or None where Discord does not tell Herald who they are."""
+        try:
+            return await self.of(guild_id)
+        except Unreachable:
+            return None
+
     def _check_logged_in(self) -> None:
         if self._client.application is None or self._client.is_closed():
             raise Unreachable("Discord cannot be asked now (not logged in).")

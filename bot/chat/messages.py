@@ -14,7 +14,6 @@ from bot.broadcast import BEFORE_SENDING, Broadcast, Status, Step
 from bot.chat.channels import NO_CHANNEL
 from bot.chat.members import Members
 from bot.chat.rendering import Cards, OnCard, Rendered
-from bot.errors import Unreachable
 from bot.permissions import Actor
 from bot.service import Service, lending, unknowns
 from bot.store import Card, Post, Store, Transaction
@@ -84,7 +83,7 @@ class Messages:
             current=card.current,
             freeze=facts.freeze,
             checkable=facts.checkable,
-            members=await self._members(facts.broadcast),
+            members=await self._could_approve(facts.broadcast.guild_id, facts.broadcast.status),
             mirror=facts.mirror,
         )
         channel = self._client.get_partial_messageable(card.channel_id)
@@ -103,8 +102,8 @@ class Messages:
 
     async def show_post(self, post: Post) -> Own | None:
         """Make a post, or find it; None if there is nothing to say any more. Raise what discord.py raises."""
-        is_call = post.kind is PostKind.CALL
-        shown = await (self._call(post) if is_call else self._store.read(self._rendered, post))
+        members = await self._could_approve(post.guild_id, post.step) if post.kind is PostKind.CALL else None
+        shown = await self._store.read(self._rendered, post, members)
         if shown is None:
             return None
         channel = self._client.get_partial_messageable(post.channel_id)
@@ -112,13 +111,6 @@ class Messages:
             post, channel, lambda message: message.content == shown.content and bool(message.content)
         )
         return found or _own(await _send(channel, shown, nonce=f"post-{post.id}-{post.remade}"))
-
-    async def _call(self, post: Post) -> Rendered | None:
-        broadcast = await self._store.read(lambda tx: tx.broadcasts.get(post.broadcast_id or 0))
-        # Whatever it waited for has come in the meantime.
-        if broadcast.status.value != post.step:
-            return None
-        return self._client.cards.call(broadcast, await self._members(broadcast))
 
     async def _posted_already(
         self, card: Card, broadcast: Broadcast, channel: discord.PartialMessageable
@@ -171,15 +163,11 @@ class Messages:
             unknowns.can_check(tx, self._service.gate, broadcast),
         )
 
-    async def _members(self, broadcast: Broadcast) -> Sequence[Actor] | None:
-        if broadcast.status is not Status.REVIEW:
-            return None
-        try:
-            return await self._client.members.of(broadcast.guild_id)
-        except Unreachable:
-            return None
+    async def _could_approve(self, guild_id: int, status: str) -> Sequence[Actor] | None:
+        """Return among whom those are who could approve what has that status, as far as anybody could."""
+        return await self._client.members.known(guild_id) if status == Status.REVIEW else None
 
-    def _rendered(self, tx: Transaction, post: Post) -> Rendered:
+    def _rendered(self, tx: Transaction, post: Post, members: Sequence[Actor] | None) -> Rendered | None:
         cards = self._client.cards
         match post.kind:
             case PostKind.AUDIT:
@@ -194,7 +182,9 @@ class Messages:
             case PostKind.ECHO:
                 return cards.echo(tx.broadcasts.get(post.broadcast_id or 0), Step(post.step))
             case PostKind.CALL:
-                raise LookupError("a call is drawn for those who may answer it now")
+                broadcast = tx.broadcasts.get(post.broadcast_id or 0)
+                # Otherwise, whatever it waited for has come in the meantime.
+                return cards.call(broadcast, members) if broadcast.status == post.step else None
             case _:
                 assert_never(post.kind)
 
