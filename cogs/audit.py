@@ -9,7 +9,7 @@ from typing_extensions import override
 
 from bot.audit.search import Search
 from bot.broadcast import Status
-from bot.chat.answers import fail
+from bot.chat.answers import answering
 from bot.chat.client import HeraldBot, Interaction
 from bot.chat.members import actor_of
 from bot.service import LISTED
@@ -59,14 +59,12 @@ class PageButton(
     @override
     async def callback(self, interaction: discord.Interaction[Any]) -> None:
         """Show the page in place of the one before; discord.py would swallow an error, so it is answered."""
-        try:
+        async with answering(interaction):
             await interaction.response.defer()
             match = self.__discord_ui_compiled_template__.fullmatch(self.search_id)
             before, *typed = match.groups() if match else ("0",)
             search = await self._search(interaction, dict(zip(_TYPED, typed, strict=True)))
             await show_record(interaction, search, before=int(before) or None)
-        except Exception as error:  # noqa: BLE001 - the one funnel tells the person and logs
-            await fail(interaction, error)
 
     async def _search(self, interaction: Interaction, typed: dict[str, str | None]) -> Search:
         actor, service = actor_of(interaction), interaction.client.service

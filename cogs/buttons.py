@@ -9,7 +9,7 @@ import discord
 from typing_extensions import override
 
 from bot.broadcast import Broadcast
-from bot.chat.answers import fail
+from bot.chat.answers import answering
 from bot.permissions import Action
 
 
@@ -89,10 +89,8 @@ class ActionButton(
     @override
     async def callback(self, interaction: discord.Interaction[Any]) -> None:
         """Do what the button says; discord.py would swallow an error here, so it is answered."""
-        try:
+        async with answering(interaction):
             await interaction.client.press(interaction, self.action, self.number, self.revision)
-        except Exception as error:  # noqa: BLE001 - the one funnel tells the person and logs
-            await fail(interaction, error)
 
 
 def buttons(actions: Iterable[str], broadcast: Broadcast) -> discord.ui.View:

@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple, Self
 import discord
 from typing_extensions import override
 
-from bot.chat.answers import fail
+from bot.chat.answers import answering
 from bot.chat.client import HeraldBot, Interaction
 from bot.chat.members import actor_of
 from bot.freeze import describe
@@ -61,11 +61,9 @@ class ListButton(
     @override
     async def callback(self, interaction: discord.Interaction[Any]) -> None:
         """Show the page in place of the one before; discord.py would swallow an error, so it is answered."""
-        try:
+        async with answering(interaction):
             await interaction.response.defer()
             await show_list(interaction, self.name, before=self.before or None)
-        except Exception as error:  # noqa: BLE001 - the one funnel tells the person and logs
-            await fail(interaction, error)
 
 
 async def show_list(interaction: Interaction, name: str, *, before: int | None = None) -> None:

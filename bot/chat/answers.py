@@ -4,7 +4,8 @@ import io
 import logging
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import aiohttp
@@ -23,6 +24,15 @@ ATTACHED_BYTES: Final = 128 * 1024
 # Unknown interaction, unknown webhook, invalid webhook token.
 _TOO_LATE: Final = frozenset({10062, 10015, 50027})
 _NOT_A_ROLE: Final = re.compile(r"<(?!@&\d+>)")
+
+
+@asynccontextmanager
+async def answering(interaction: discord.Interaction[Any]) -> AsyncGenerator[None, None]:
+    """Answer whatever goes wrong within, where discord.py would only log it: in a button of our own."""
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001 - the one funnel tells the person and logs
+        await fail(interaction, error)
 
 
 async def fail(interaction: discord.Interaction[Any], error: BaseException, *, typed: str = "") -> None:
