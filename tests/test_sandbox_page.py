@@ -77,6 +77,9 @@ async def main_job(whop: SimulatedWhop, page: Page) -> None:
     await expect(page.locator("#wire .status")).to_have_count(1)
     await page.get_by_role("link", name="#moderators").click()
     await expect(page.get_by_text("was accepted by Whop").last).to_be_visible()
+    # A number leads to its card, and not out of the sandbox.
+    await page.get_by_role("link", name="#1", exact=True).last.click()
+    await expect(page.get_by_text("#1 · Accepted by Whop")).to_be_in_viewport()
 
 
 async def test_the_main_job_can_be_done_in_the_browser_alone_with_one_press_each() -> None:

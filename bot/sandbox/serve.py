@@ -91,7 +91,10 @@ class Pages:
 
     async def switch(self, request: web.Request) -> web.Response:
         """Answer the link to a channel by sending the browser there."""
-        channel = request.match_info["channel"]
+        asked = request.match_info["channel"]
+        # Herald's own links name a channel by its number.
+        numbers = {str(handle.id): name for name, handle in self.world.channels.items()}
+        channel = numbers.get(asked, asked)
         if channel not in self.world.channels:
             raise web.HTTPNotFound(text=f"There is no channel {channel}: {', '.join(CHANNELS)}.")
         raise web.HTTPFound(URL(await self.show(channel)).with_query(request.query))

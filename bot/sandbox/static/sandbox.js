@@ -17,7 +17,8 @@ document.addEventListener("input", ({ target }) => {
 // Who one is stays when the channel changes, as in Discord: ?as=Omar.
 const picker = document.getElementById("viewer-picker");
 const links = document.querySelectorAll("#sandbox-links a");
-const wanted = new URLSearchParams(location.search).get("as");
+const asked = new URLSearchParams(location.search);
+const wanted = asked.get("as");
 /** @param {string} name */
 function remember(name) {
   history.replaceState(null, "", `?as=${encodeURIComponent(name)}${location.hash}`);
@@ -42,6 +43,20 @@ if (wanted) {
   filled.observe(picker, { childList: true });
 }
 
+// Herald's links to cards are Discord's own addresses: here they lead to the channel in the sandbox.
+const CARD = /^https:\/\/discord\.com\/channels\/\d+\/(\d+)\/(\d+)$/;
+document.addEventListener("click", (event) => {
+  const found = event.target instanceof Element && CARD.exec(event.target.closest("a")?.href ?? "");
+  if (!found) return;
+  event.preventDefault();
+  event.stopImmediatePropagation();
+  const address = new URL(`/discord/${found[1]}`, links[0].href);
+  address.searchParams.set("as", picker.selectedOptions[0].textContent);
+  address.searchParams.set("to", found[2]);
+  location.href = address.href;
+}, { capture: true });
+let sought = asked.get("to");
+
 // What comes is followed by whoever reads the end; SimCord lets go of it as soon as the composer grows.
 const NEAR = 300;
 const timeline = document.getElementById("channel-timeline");
@@ -54,5 +69,11 @@ new MutationObserver(() => {
   const last = [...timeline.querySelectorAll("[data-message-id]")].at(-1)?.dataset.messageId;
   if (last === newest) return;
   newest = last;
+  const card = sought && timeline.querySelector(`[data-message-id="${CSS.escape(sought)}"]`);
+  if (card) {
+    sought = null;
+    follows = false;
+    requestAnimationFrame(() => card.scrollIntoView({ block: "start" }));
+  }
   if (follows) requestAnimationFrame(() => { timeline.scrollTop = timeline.scrollHeight; });
 }).observe(timeline, { childList: true, subtree: true });
