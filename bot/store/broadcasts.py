@@ -4,16 +4,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import groupby
 from operator import itemgetter
-from types import MappingProxyType
 from typing import Any, Final, TypedDict, Unpack
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
     RowMapping,
-    String,
-    bindparam,
-    cast,
     delete,
     func,
     insert,
@@ -22,9 +18,21 @@ from sqlalchemy import (
     update,
 )
 
-from bot.broadcast import ENDED, Approval, Broadcast, Place, Status
+from bot.broadcast import ENDED, Approval, Broadcast, Status
 from bot.notification import Notification
-from bot.store.tables import approvals, broadcasts, cards, ended, revisions
+from bot.store.broadcast_rows import (
+    CARD,
+    EDITORS,
+    FOUND,
+    GIVEN,
+    JOINED,
+    NONE,
+    assembled,
+    gathered,
+    revision_row,
+    with_approvals,
+)
+from bot.store.tables import approvals, broadcasts, ended, revisions
 from bot.value import Person
 
 
@@ -87,7 +95,7 @@ class Broadcasts:
         # A revision for each of them: none may approve what is theirs.
         numbered = enumerate(editors, start=1)
         self._connection.execute(
-            insert(revisions), [_revision(identifier, number, one, words, at) for number, one in numbered]
+            insert(revisions), [revision_row(identifier, number, one, words, at) for number, one in numbered]
         )
         return Broadcast(
             **draft,
@@ -103,7 +111,7 @@ class Broadcasts:
     ) -> None:
         """Keep what an editor wrote; a revision is never changed afterwards."""
         words = notification.model_dump_json()
-        self._connection.execute(insert(revisions), [_revision(broadcast_id, revision, editor, words, at)])
+        self._connection.execute(insert(revisions), [revision_row(broadcast_id, revision, editor, words, at)])
 
     def all_of(self, broadcast_ids: Sequence[int]) -> list[Broadcast]:
         """Return broadcasts by their numbers, oldest first."""
@@ -117,7 +125,7 @@ class Broadcasts:
         if self._locking and self._connection.dialect.name == "postgresql":
             found = self._load(broadcasts.c.id == broadcast_id, locked=True)
         else:
-            found = _gathered(self._connection.execute(_FOUND, {"wanted": broadcast_id}).mappings())
+            found = gathered(self._connection.execute(FOUND, {"wanted": broadcast_id}).mappings())
         return found[0] if found else None
 
     def get(self, broadcast_id: int) -> Broadcast:
@@ -181,7 +189,7 @@ class Broadcasts:
                 for one in given
             ],
         )
-        return _with_approvals(broadcast, [*broadcast.approvals, *broadcast.lent, *given])
+        return with_approvals(broadcast, [*broadcast.approvals, *broadcast.lent, *given])
 
     def retract(self, broadcast: Broadcast, approver_id: int) -> Broadcast | None:
         """Drop one person's approval and return it without; None if there is none."""
@@ -193,14 +201,14 @@ class Broadcasts:
         if done.rowcount != 1:
             return None
         left = [*broadcast.approvals, *broadcast.lent]
-        return _with_approvals(broadcast, [one for one in left if one.approver.id != approver_id])
+        return with_approvals(broadcast, [one for one in left if one.approver.id != approver_id])
 
     def void_approvals(self, broadcast: Broadcast) -> Broadcast:
         """Drop the approvals: what they were given to is no longer under review. The record keeps them."""
         if not broadcast.agreed:
             return broadcast
         self._connection.execute(delete(approvals).where(approvals.c.broadcast_id == broadcast.id))
-        return _with_approvals(broadcast, ())
+        return with_approvals(broadcast, ())
 
     def of_author(
         self, guild_id: int, author_id: int, status: Status, *, limit: int, before: int | None = None
@@ -295,25 +303,25 @@ class Broadcasts:
         approved: bool = True,
     ) -> list[Broadcast]:
         order = broadcasts.c.id if oldest else broadcasts.c.id.desc()
-        chosen = select(broadcasts, _EDITORS, _CARD).where(*where).order_by(order).limit(limit)
+        chosen = select(broadcasts, EDITORS, CARD).where(*where).order_by(order).limit(limit)
         if locked and self._connection.dialect.name == "postgresql":
             # Whoever waited for a lock sees what came meanwhile only by another question.
             rows = self._connection.execute(chosen.with_for_update()).mappings().all()
-            given = self._given([row["id"] for row in rows]) if approved else _NONE
-            return [_assembled(row, given.get(row["id"], ())) for row in rows]
+            given = self._given([row["id"] for row in rows]) if approved else NONE
+            return [assembled(row, given.get(row["id"], ())) for row in rows]
         if not approved:
-            return [_assembled(row, ()) for row in self._connection.execute(chosen).mappings()]
+            return [assembled(row, ()) for row in self._connection.execute(chosen).mappings()]
         ids = chosen.with_only_columns(broadcasts.c.id).scalar_subquery()
         rows = self._connection.execute(
-            _JOINED.where(broadcasts.c.id.in_(ids)).order_by(order, approvals.c.at)
+            JOINED.where(broadcasts.c.id.in_(ids)).order_by(order, approvals.c.at)
         )
-        return _gathered(rows.mappings())
+        return gathered(rows.mappings())
 
     def _given(self, broadcast_ids: Sequence[int]) -> Mapping[int, Sequence[RowMapping]]:
         if not broadcast_ids:
-            return _NONE
+            return NONE
         rows = self._connection.execute(
-            select(approvals.c.broadcast_id, *_GIVEN)
+            select(approvals.c.broadcast_id, *GIVEN)
             .where(approvals.c.broadcast_id.in_(broadcast_ids))
             .order_by(approvals.c.broadcast_id, approvals.c.at)
         ).mappings()
@@ -325,81 +333,6 @@ def _older(before: int | None) -> list[ColumnElement[bool]]:
 
 
 _STANDING: Final = sorted(set(Status) - ENDED)
-_EDITORS: Final = (
-    select(func.aggregate_strings(cast(revisions.c.editor_id, String), ","))
-    .where(revisions.c.broadcast_id == broadcasts.c.id)
-    .correlate(broadcasts)
-    .scalar_subquery()
-    .label("editors")
-)
-_CARD: Final = (
-    select(cast(cards.c.channel_id, String) + ":" + cast(cards.c.message_id, String))
-    .where(cards.c.broadcast_id == broadcasts.c.id, cards.c.current, cards.c.message_id.is_not(None))
-    .limit(1)
-    .correlate(broadcasts)
-    .scalar_subquery()
-    .label("card")
-)
-_NONE: Final[Mapping[int, Sequence[RowMapping]]] = MappingProxyType({})
-_GIVEN: Final = tuple(
-    approvals.c[name].label(f"given_{name}")
-    for name in ("approver_id", "approver_name", "revision", "fingerprint", "at", "template")
-)
-_JOINED: Final = select(broadcasts, _EDITORS, _CARD, *_GIVEN).outerjoin_from(broadcasts, approvals)
-# Every use case begins with it: building it anew would cost more than asking.
-_FOUND: Final = _JOINED.where(broadcasts.c.id == bindparam("wanted")).order_by(approvals.c.at)
-
-
-def _gathered(rows: Iterable[RowMapping]) -> list[Broadcast]:
-    """Return the broadcasts of rows that have one approval each, or none."""
-    return [
-        _assembled(some[0], [row for row in some if row["given_approver_id"] is not None])
-        for some in (list(one) for _, one in groupby(rows, key=itemgetter("id")))
-    ]
-
-
-def _assembled(row: RowMapping, given: Iterable[RowMapping]) -> Broadcast:
-    broadcast = Broadcast(
-        **{name: row[name] for name in _PLAIN},
-        status=Status(row["status"]),
-        author=Person(row["author_id"], row["author_name"]),
-        editors=tuple(sorted({int(editor) for editor in (row["editors"] or "").split(",") if editor})),
-        notification=Notification.model_validate_json(row["notification"]),
-        card=Place(*map(int, row["card"].split(":"))) if row["card"] else None,
-    )
-    return _with_approvals(
-        broadcast,
-        [
-            Approval(
-                approver=Person(one["given_approver_id"], one["given_approver_name"]),
-                at=one["given_at"],
-                template=one["given_template"],
-            )
-            for one in given
-            # An approval counts only for the very revision and fingerprint it was given to.
-            if (one["given_revision"], one["given_fingerprint"]) == (row["revision"], row["fingerprint"])
-        ],
-    )
-
-
-def _with_approvals(broadcast: Broadcast, agreed: Sequence[Approval]) -> Broadcast:
-    return broadcast.model_copy(
-        update={
-            "approvals": tuple(one for one in agreed if one.template is None),
-            "lent": tuple(one for one in agreed if one.template is not None),
-        }
-    )
-
-
-def _revision(broadcast_id: int, number: int, editor: Person, words: str, at: datetime) -> dict[str, object]:
-    return {
-        "broadcast_id": broadcast_id,
-        "revision": number,
-        "editor_id": editor.id,
-        "editor_name": editor.name,
-        "notification": words,
-        "at": at,
-    }
 
 
 def _written(changes: Changes) -> dict[str, object]:
@@ -407,21 +340,3 @@ def _written(changes: Changes) -> dict[str, object]:
     if "notification" in changes:
         written["notification"] = changes["notification"].model_dump_json()
     return written
-
-
-_PLAIN = (
-    "id",
-    "guild_id",
-    "audience",
-    "revision",
-    "fingerprint",
-    "origin_channel_id",
-    "note",
-    "reason",
-    "due_at",
-    "review_expires_at",
-    "created_at",
-    "updated_at",
-    "remind_at",
-    "repeats",
-)

@@ -1,0 +1,114 @@
+"""How a broadcast, with its editors, its approvals and the place of its card, stands in rows."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from itertools import groupby
+from operator import itemgetter
+from types import MappingProxyType
+from typing import Final
+
+from sqlalchemy import RowMapping, String, bindparam, cast, func, select
+
+from bot.broadcast import Approval, Broadcast, Place, Status
+from bot.notification import Notification
+from bot.store.tables import approvals, broadcasts, cards, revisions
+from bot.value import Person
+
+EDITORS: Final = (
+    select(func.aggregate_strings(cast(revisions.c.editor_id, String), ","))
+    .where(revisions.c.broadcast_id == broadcasts.c.id)
+    .correlate(broadcasts)
+    .scalar_subquery()
+    .label("editors")
+)
+CARD: Final = (
+    select(cast(cards.c.channel_id, String) + ":" + cast(cards.c.message_id, String))
+    .where(cards.c.broadcast_id == broadcasts.c.id, cards.c.current, cards.c.message_id.is_not(None))
+    .limit(1)
+    .correlate(broadcasts)
+    .scalar_subquery()
+    .label("card")
+)
+NONE: Final[Mapping[int, Sequence[RowMapping]]] = MappingProxyType({})
+GIVEN: Final = tuple(
+    approvals.c[name].label(f"given_{name}")
+    for name in ("approver_id", "approver_name", "revision", "fingerprint", "at", "template")
+)
+JOINED: Final = select(broadcasts, EDITORS, CARD, *GIVEN).outerjoin_from(broadcasts, approvals)
+# Every use case begins with it: building it anew would cost more than asking.
+FOUND: Final = JOINED.where(broadcasts.c.id == bindparam("wanted")).order_by(approvals.c.at)
+
+
+def gathered(rows: Iterable[RowMapping]) -> list[Broadcast]:
+    """Return the broadcasts of rows that have one approval each, or none."""
+    return [
+        assembled(some[0], [row for row in some if row["given_approver_id"] is not None])
+        for some in (list(one) for _, one in groupby(rows, key=itemgetter("id")))
+    ]
+
+
+def assembled(row: RowMapping, given: Iterable[RowMapping]) -> Broadcast:
+    """Return the broadcast of a row, with those of the approvals given to it that count."""
+    broadcast = Broadcast(
+        **{name: row[name] for name in _PLAIN},
+        status=Status(row["status"]),
+        author=Person(row["author_id"], row["author_name"]),
+        editors=tuple(sorted({int(editor) for editor in (row["editors"] or "").split(",") if editor})),
+        notification=Notification.model_validate_json(row["notification"]),
+        card=Place(*map(int, row["card"].split(":"))) if row["card"] else None,
+    )
+    return with_approvals(
+        broadcast,
+        [
+            Approval(
+                approver=Person(one["given_approver_id"], one["given_approver_name"]),
+                at=one["given_at"],
+                template=one["given_template"],
+            )
+            for one in given
+            # An approval counts only for the very revision and fingerprint it was given to.
+            if (one["given_revision"], one["given_fingerprint"]) == (row["revision"], row["fingerprint"])
+        ],
+    )
+
+
+def with_approvals(broadcast: Broadcast, agreed: Sequence[Approval]) -> Broadcast:
+    """Return it with these approvals alone, the lent ones apart."""
+    return broadcast.model_copy(
+        update={
+            "approvals": tuple(one for one in agreed if one.template is None),
+            "lent": tuple(one for one in agreed if one.template is not None),
+        }
+    )
+
+
+def revision_row(
+    broadcast_id: int, number: int, editor: Person, words: str, at: datetime
+) -> dict[str, object]:
+    """Return the row that keeps what an editor wrote."""
+    return {
+        "broadcast_id": broadcast_id,
+        "revision": number,
+        "editor_id": editor.id,
+        "editor_name": editor.name,
+        "notification": words,
+        "at": at,
+    }
+
+
+_PLAIN = (
+    "id",
+    "guild_id",
+    "audience",
+    "revision",
+    "fingerprint",
+    "origin_channel_id",
+    "note",
+    "reason",
+    "due_at",
+    "review_expires_at",
+    "created_at",
+    "updated_at",
+    "remind_at",
+    "repeats",
+)
