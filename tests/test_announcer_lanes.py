@@ -263,6 +263,19 @@ async def test_a_card_that_is_deleted_stands_there_again_at_once(sandbox: Sandbo
     assert only(cards(sandbox)).startswith("#1 · Approved")
 
 
+async def test_what_is_deleted_all_at_once_stands_there_again(v5: Sandbox) -> None:
+    await v5.submit(await v5.compose())
+    await v5.herald.service.freeze(v5.actor("Lena"), "Wrong price")
+    await v5.settle()
+    old = [message.id for message in v5.channel("review").history()]
+    await v5.herald.client.http.delete_messages(v5.channel("review").id, old)
+    await v5.world.env.settle()
+    await v5.settle()
+    assert not {message.id for message in v5.channel("review").history()} & set(old)
+    assert len(cards(v5)) == 1
+    assert [text for text in v5.texts("review") if "Wrong price" in text and not text.startswith("#")]
+
+
 async def test_a_freeze_that_is_deleted_is_told_again_while_it_stands(v5: Sandbox) -> None:
     await v5.herald.service.freeze(v5.actor("Lena"), "Wrong price")
     await v5.settle()
