@@ -43,6 +43,7 @@ def _applied(connection: Connection) -> str | None:
 
 
 def _configuration() -> "Config":
+    # For the same reason as above: only what migrates reads it.
     from alembic.config import Config  # noqa: PLC0415
 
     config = Config()
