@@ -267,7 +267,7 @@ async def test_what_is_deleted_all_at_once_stands_there_again(v5: Sandbox) -> No
     await v5.submit(await v5.compose())
     await v5.herald.service.freeze(v5.actor("Lena"), "Wrong price")
     await v5.settle()
-    old = [message.id for message in v5.channel("review").history()]
+    old: list[str | int] = [message.id for message in v5.channel("review").history()]
     await v5.herald.client.http.delete_messages(v5.channel("review").id, old)
     await v5.world.env.settle()
     await v5.settle()
