@@ -111,6 +111,7 @@ class Delivery:
     id: int
     broadcast_id: int
     position: int
+    account: str
     request: Request
     status: DeliveryStatus
     attempts: int

@@ -30,7 +30,7 @@ from bot.notification import (
 )
 from bot.permissions import PERMISSIONS, Action
 from bot.policy.loading import parse_policy
-from bot.policy.model import Policy, Template
+from bot.policy.model import ACCOUNT, Policy, Template
 from bot.service import REASON_LIMIT, Standing
 from bot.value import Person
 from bot.whop import gateway_for
@@ -196,6 +196,7 @@ def deliveries(count: int, status: DeliveryStatus) -> list[Delivery]:
             id=number,
             broadcast_id=1,
             position=number,
+            account=ACCOUNT,
             request=request,
             status=status,
             attempts=1,

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, create_engine, text
 
 from bot.broadcast import Status
 from bot.freeze import Freeze
+from bot.policy.model import ACCOUNT
 from bot.store import Access, Store, Transaction, migrating
 from bot.store.outbox import Waiting
 from bot.value import Person
@@ -84,7 +85,7 @@ def assert_kept(tx: Transaction) -> None:
     assert [one.approver for one in second.approvals] == [Person(102, "Omar")]
     assert tx.broadcasts.count(7) == {"sent": 1, "review": 1}
     delivery = only(tx.deliveries.of(1))
-    assert (delivery.attempts, len(delivery.past)) == (1, 1)
+    assert (delivery.account, delivery.attempts, len(delivery.past)) == (ACCOUNT, 1, 1)
     assert tx.audit.get(7, 1).detail == "for Gold members"
     assert tx.outbox.waiting(cards_until=first.created_at, posts_until=first.created_at) == {
         11: Waiting(cards=True, posts=False),

@@ -17,6 +17,7 @@ from bot.broadcast import Broadcast, Status
 from bot.delivery import Delivery, Request, Response
 from bot.errors import Refused
 from bot.notification import Notification, Text
+from bot.policy.model import ACCOUNT
 from bot.store import Access, Store
 from bot.store.facts import Fact
 from bot.value import Person
@@ -273,7 +274,7 @@ async def test_two_who_claim_at_once_get_different_deliveries(two: Two) -> None:
         for number in range(8)
     ]
     with two.one.store.begin() as tx:
-        tx.deliveries.add(broadcast.id, requests, at=two.clock())
+        tx.deliveries.add(broadcast.id, requests, account=ACCOUNT, at=two.clock())
 
     async def claim(store: Store) -> list[Delivery]:
         with store.begin() as tx:
@@ -302,7 +303,7 @@ async def test_what_another_transaction_claims_is_left_out_and_not_waited_for(po
                 at=NOW,
             )
             request = Request(method="POST", url="https://whop.invalid", headers={}, body=b"")
-            tx.deliveries.add(broadcast.id, [request], at=NOW)
+            tx.deliveries.add(broadcast.id, [request], account=ACCOUNT, at=NOW)
         with one.begin() as first, other.begin() as second:
             assert len(first.deliveries.due(NOW, limit=9)) == 1
             assert second.deliveries.due(NOW, limit=9) == []

@@ -20,6 +20,7 @@ from bot.delivery import (
 )
 from bot.key_trust import Credential, Verdict, keep
 from bot.notification import Notification, Text
+from bot.policy.model import ACCOUNT
 from bot.sandbox.sandbox import UNDONE, Sandbox
 from bot.sandbox.whop import Fault
 from bot.sending.dispatcher import WIDTH
@@ -193,7 +194,7 @@ class Limited:
             at=self.clock(),
         )
         request = Request(method="POST", url="", headers={}, body=b"")
-        tx.deliveries.add(draft.id, [request] * count, at=self.clock())
+        tx.deliveries.add(draft.id, [request] * count, account=ACCOUNT, at=self.clock())
         for claim in tx.deliveries.claim(tx.deliveries.of(draft.id), owner="me", at=self.clock()):
             if finished:
                 tx.deliveries.settle(claim, status=DeliveryStatus.ACCEPTED, detail="", at=self.clock())

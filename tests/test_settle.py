@@ -24,6 +24,7 @@ from bot.delivery import (
     Unknown,
 )
 from bot.key_trust import KeyTrust
+from bot.policy.model import ACCOUNT
 from bot.sending.settle import Settlement
 from bot.whop.gateway import LONGEST_RETRY
 from tests.harness.clock import NOW
@@ -60,6 +61,7 @@ def tried(past: Sequence[Attempt], detail: str = "") -> Delivery:
         id=1,
         broadcast_id=1,
         position=0,
+        account=ACCOUNT,
         request=Request(method="POST", url="", headers={}, body=b""),
         status=DeliveryStatus.PENDING,
         attempts=len(past),
@@ -225,7 +227,7 @@ async def claimed(cluster: Cluster, audience: str = "One") -> tuple[Process, Set
         named = server.audience(audience)
         assert named is not None
         requests = gateway.build(broadcast.notification, named.targets, new_key=lambda: "key")
-        tx.deliveries.add(1, requests, at=cluster.clock())
+        tx.deliveries.add(1, requests, account=ACCOUNT, at=cluster.clock())
         tx.broadcasts.change(broadcast, status=Status.SENDING, at=cluster.clock())
         claims = tx.deliveries.claim(tx.deliveries.of(1), owner="me", at=cluster.clock())
     return process, settlement_of(process), claims

@@ -27,6 +27,7 @@ from bot.broadcast import ENDED, TRANSITIONS, Approval, Broadcast, Status
 from bot.delivery import Delivery, DeliveryStatus, Request
 from bot.errors import ConfigurationError, StoreError
 from bot.notification import Notification, Text
+from bot.policy.model import ACCOUNT
 from bot.store import Access, Changes, Store, Transaction, migrating, postgresql, sqlite
 from bot.store.deliveries import LEASE
 from bot.store.facts import Fact
@@ -107,7 +108,7 @@ async def add_delivery(store: Store) -> Delivery:
     broadcast = await add_draft(store)
     request = Request(method="POST", url="https://api.whop.com/x", headers={"A": "b"}, body=b"\x00\xff")
     with store.begin() as tx:
-        tx.deliveries.add(broadcast.id, [request], at=NOW)
+        tx.deliveries.add(broadcast.id, [request], account=ACCOUNT, at=NOW)
         return (tx.deliveries.of(broadcast.id))[0]
 
 
@@ -301,7 +302,7 @@ async def test_readers_see_no_half_of_a_transaction(store: Store) -> None:
 async def test_a_row_without_its_broadcast_is_refused(store: Store) -> None:
     request = Request(method="POST", url="https://api.whop.com/x", headers={}, body=b"")
     with pytest.raises(StoreError), store.begin() as tx:
-        tx.deliveries.add(404, [request], at=NOW)
+        tx.deliveries.add(404, [request], account=ACCOUNT, at=NOW)
 
 
 async def test_a_database_that_another_program_locks_raises_and_nothing_changes(
@@ -753,7 +754,7 @@ async def approved(store: Store) -> Broadcast:
         edited = tx.broadcasts.get(draft.id)
         tx.broadcasts.approve(edited, approver=OMAR, at=NOW)
         request = Request(method="POST", url="https://api.whop.com/x", headers={}, body=b"")
-        tx.deliveries.add(draft.id, [request], at=NOW)
+        tx.deliveries.add(draft.id, [request], account=ACCOUNT, at=NOW)
         assert tx.deliveries.claim(tx.deliveries.of(draft.id), owner="me", at=NOW)
         execute(tx, f"INSERT {EVENT.format(1, 'before')}")
         return tx.broadcasts.get(draft.id)

@@ -13,6 +13,7 @@ from bot.broadcast import Broadcast, Status
 from bot.delivery import Delivery, DeliveryStatus, Request
 from bot.freeze import Freeze
 from bot.notification import Notification, Text
+from bot.policy.model import ACCOUNT
 from bot.store import Access, Store, Transaction
 from bot.store.deliveries import Work
 from bot.store.members import Answer
@@ -69,7 +70,7 @@ def _fill(tx: Transaction, guild: int) -> None:
     assert review is not None
     for person in (OMAR, LENA):
         review = tx.broadcasts.approve(review, approver=person, at=NOW)
-    tx.deliveries.add(draft.id, [REQUEST, REQUEST, REQUEST], at=NOW)
+    tx.deliveries.add(draft.id, [REQUEST, REQUEST, REQUEST], account=ACCOUNT, at=NOW)
     claimed = tx.deliveries.claim(tx.deliveries.of(draft.id)[:2], owner="me", at=NOW)
     # Twice, so that an older attempt stands beside the newest.
     for one in claimed:

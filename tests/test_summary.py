@@ -10,6 +10,7 @@ from bot.audit.chain import HERALD, Event
 from bot.broadcast import Approval, Broadcast, Status, Step
 from bot.delivery import Delivery, DeliveryStatus, Request
 from bot.notification import Notification, Text
+from bot.policy.model import ACCOUNT
 from bot.summary import EXPLAINED, LATE, Course, summary
 from bot.value import Person
 
@@ -50,8 +51,8 @@ def course(
     }  # fmt: skip
     deliveries = [
         Delivery(
-            id=number, broadcast_id=10, position=number, request=REQUEST, status=DeliveryStatus(one),
-            attempts=1, detail=detail,
+            id=number, broadcast_id=10, position=number, account=ACCOUNT, request=REQUEST,
+            status=DeliveryStatus(one), attempts=1, detail=detail,
         )
         for number, (one, detail) in enumerate(requests, start=1)
     ]  # fmt: skip

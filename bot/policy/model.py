@@ -29,6 +29,8 @@ from bot.policy.fields import (
 # A blank of a template, such as {service}; a form of Discord's takes five.
 BLANK: Final = re.compile(r"\{([a-z][a-z0-9_]{0,29})\}")
 MOST_BLANKS: Final = 5
+# The name of the account whose key stands in .env.
+ACCOUNT: Final = "whop"
 
 
 class Section(BaseModel):
@@ -184,6 +186,11 @@ class Server(Section):
     topics: Annotated[Tables[Topic], Field(alias="topic")]
     audiences: Annotated[Tables[Audience], Field(alias="audience")]
     templates: Annotated[tuple[Template, ...], Field(alias="template")] = ()
+
+    @property
+    def account(self) -> str:
+        """Return the name of the account by which its broadcasts go out."""
+        return ACCOUNT
 
     def audience(self, name: str) -> Audience | None:
         """Return the audience of that name."""

@@ -66,7 +66,7 @@ class Start:
             return
         server = self._lifecycle.policy.server(broadcast.guild_id)
         audience = server.audience(broadcast.audience) if server else None
-        if (doubt := self.doubt(broadcast)) or audience is None:
+        if (doubt := self.doubt(broadcast)) or server is None or audience is None:
             self._lifecycle.advance(tx, broadcast, Step.HOLD, detail=doubt)
             return
         if tx.freezes.over(broadcast.guild_id):
@@ -78,7 +78,7 @@ class Start:
         requests = self._lifecycle.gateway.build(
             broadcast.notification, audience.targets, new_key=self._new_key
         )
-        tx.deliveries.add(broadcast.id, requests, at=self._clock())
+        tx.deliveries.add(broadcast.id, requests, account=server.account, at=self._clock())
         self._lifecycle.advance(tx, broadcast, Step.START)
 
     def doubt(self, broadcast: Broadcast) -> str:

@@ -40,14 +40,15 @@ class Deliveries:
         self._connection = connection
         self._locking = locking
 
-    def add(self, broadcast_id: int, requests: Sequence[Request], *, at: datetime) -> None:
-        """Store the frozen requests of a broadcast."""
+    def add(self, broadcast_id: int, requests: Sequence[Request], *, account: str, at: datetime) -> None:
+        """Store the frozen requests of a broadcast, which go out by that account."""
         self._connection.execute(
             insert(deliveries),
             [
                 {
                     "broadcast_id": broadcast_id,
                     "position": position,
+                    "account": account,
                     "method": request.method,
                     "url": request.url,
                     "headers": dict(request.headers),
@@ -317,6 +318,7 @@ def _delivery(row: RowMapping, past: Sequence[Attempt]) -> Delivery:
         id=row["id"],
         broadcast_id=row["broadcast_id"],
         position=row["position"],
+        account=row["account"],
         request=Request(method=row["method"], url=row["url"], headers=row["headers"], body=row["body"]),
         status=DeliveryStatus(row["status"]),
         attempts=row["attempts"],

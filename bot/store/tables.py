@@ -142,6 +142,8 @@ deliveries: Final = Table(
     Column("id", RowId, primary_key=True),
     Column("broadcast_id", RowId, ForeignKey("broadcasts.id"), nullable=False),
     Column("position", Integer, nullable=False),
+    # By which of Whop's accounts it goes out.
+    Column("account", String(100), nullable=False, server_default="whop"),
     Column("method", String(8), nullable=False),
     Column("url", Text, nullable=False),
     Column("headers", JSON, nullable=False),

@@ -12,6 +12,7 @@ from bot.broadcast import Broadcast, Status, Step
 from bot.delivery import DeliveryStatus
 from bot.key_trust import Credential, Verdict, keep
 from bot.notification import Notification, Text
+from bot.policy.model import ACCOUNT
 from bot.service import Service
 from bot.store import Access, Store, Transaction
 from bot.store.tables import metadata
@@ -175,7 +176,7 @@ async def _after_approval(tx: Transaction, service: Service, number: int, status
     keep(tx, _credential(service), Verdict(honoured=True, words=""), at=NOW)
     targets = lifecycle.server_of(before).audiences[0].targets
     requests = lifecycle.gateway.build(before.notification, targets, new_key=lambda: "fake-key")
-    tx.deliveries.add(number, requests, at=NOW)
+    tx.deliveries.add(number, requests, account=ACCOUNT, at=NOW)
     delivery = only(tx.deliveries.of(number))
     claim = only(tx.deliveries.claim([delivery], owner="nobody", at=NOW))
     sending = lifecycle.advance(tx, before, Step.START)
