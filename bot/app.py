@@ -64,6 +64,7 @@ class Worker:
     startup: Startup
     metrics: Metrics
     clock: Clock
+    steady: Steady
 
     @classmethod
     @asynccontextmanager
@@ -89,6 +90,7 @@ class Worker:
                 startup=core.startup(),
                 metrics=core.metrics(),
                 clock=core.clock,
+                steady=core.steady,
             )
 
 
@@ -132,6 +134,7 @@ class Herald(Worker):
                 startup=core.startup(),
                 metrics=core.metrics(),
                 clock=core.clock,
+                steady=core.steady,
             )
 
 
@@ -229,8 +232,8 @@ async def run(herald: Herald, connect: Connect, stop: asyncio.Event) -> None:
         checks={
             "discord": lambda: {"ok": herald.client.connection.is_up},
             "commands": lambda: {"ok": not commands.missing, "missing_in": commands.missing},
-            "announcer": lambda: lately(herald.announcer.last_good_round, herald.clock()),
-            "cards": Database(herald.store, herald.clock).cards,
+            "announcer": lambda: lately(herald.announcer.last_good_round, herald.steady()),
+            "cards": Database(herald.store, clock=herald.clock, steady=herald.steady).cards,
         },
         close=close,
         stop=stop,
@@ -256,11 +259,11 @@ async def _side_by_side(
     stop: asyncio.Event,
 ) -> None:
     running: Running = {}
-    database = Database(worker.store, worker.clock)
+    database = Database(worker.store, clock=worker.clock, steady=worker.steady)
     # A part is well as long as it runs, unless it has a better answer.
     well: dict[str, Check] = {name: lambda name=name: {"ok": not running[name].done()} for name in parts}
     well |= {
-        "dispatcher": lambda: lately(worker.dispatcher.last_good_round, worker.clock()),
+        "dispatcher": lambda: lately(worker.dispatcher.last_good_round, worker.steady()),
         "deliveries": database.deliveries,
         "database": database.writing,
         **checks,

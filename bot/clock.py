@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Final, NamedTuple
 
 Clock = Callable[[], datetime]
 # Seconds since some moment, which nobody can set.
@@ -24,6 +24,13 @@ def steady_now() -> float:
     """Return seconds of a clock that nobody can set and that counts while the machine is suspended."""
     # macOS counts suspension in its monotonic clock and has no other.
     return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+
+
+class Beat(NamedTuple):
+    """When something last went well, by both clocks: one to be read, and one to tell how long ago that is."""
+
+    at: datetime
+    steady: float
 
 
 class Watch:

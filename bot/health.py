@@ -10,7 +10,7 @@ from typing import Any, Final, Self
 import structlog
 from aiohttp import web
 
-from bot.clock import Clock
+from bot.clock import Beat, Clock, Steady
 from bot.errors import ConfigurationError, StoreError
 from bot.metrics import CONTENT_TYPE, Metrics
 from bot.store import Store, Transaction
@@ -84,36 +84,36 @@ class Health:
         return web.Response(body=page, headers={"Content-Type": CONTENT_TYPE})
 
 
-def lately(good: datetime | None, now: datetime, *, name: str = "last_good_round") -> Condition:
+def lately(good: Beat | None, steady_now: float, *, name: str = "last_good_round") -> Condition:
     """Return the condition of what has to go well again and again: when it last did, and how long ago."""
     if good is None:
         return {"ok": False, name: None, "seconds_ago": None}
-    # A clock that was set back makes nothing younger than new.
-    ago = max(now - good, timedelta())
+    ago = steady_now - good.steady
     return {
-        "ok": ago <= OLD,
-        name: f"{good:%Y-%m-%dT%H:%M:%SZ}",
-        "seconds_ago": round(ago.total_seconds(), 1),
+        "ok": ago <= OLD.total_seconds(),
+        name: f"{good.at:%Y-%m-%dT%H:%M:%SZ}",
+        "seconds_ago": round(ago, 1),
     }
 
 
 class Database:
     """Whether the database can be written to, and what waits in it the longest."""
 
-    def __init__(self, store: Store, clock: Clock) -> None:
+    def __init__(self, store: Store, *, clock: Clock, steady: Steady) -> None:
         self._store = store
         self._clock = clock
-        self._written: datetime | None = None
+        self._steady = steady
+        self._written: Beat | None = None
         self._probe: asyncio.Task[None] | None = None
 
     async def writing(self) -> Condition:
         """Tell when it was last written to; write now, if that is some seconds ago."""
-        if self._written is None or self._clock() - self._written > PROBE_EVERY:
+        if self._written is None or self._steady() - self._written.steady > PROBE_EVERY.total_seconds():
             # One that still waits is not joined by others, and not called off.
             if self._probe is None or self._probe.done():
                 self._probe = asyncio.create_task(self._write())
             await asyncio.wait({self._probe}, timeout=PROBE_SECONDS)
-        return lately(self._written, self._clock(), name="last_write")
+        return lately(self._written, self._steady(), name="last_write")
 
     async def _write(self) -> None:
         try:
@@ -121,7 +121,7 @@ class Database:
         except StoreError as error:
             log.error("the database takes nothing now", error=str(error))
         else:
-            self._written = self._clock()
+            self._written = Beat(self._clock(), self._steady())
 
     async def cards(self) -> Condition:
         """Tell how long the card has waited whose turn to be drawn came first."""

@@ -7,12 +7,12 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import aiohttp
 import pytest
 
-from bot.app import Herald, Worker, run
+from bot.app import Herald, Parts, Worker, run
 from bot.chat import announcer
 from bot.errors import ConfigurationError
 from bot.sandbox.sandbox import UNDONE, Sandbox, readable
@@ -21,7 +21,9 @@ from bot.sending import dispatcher
 from bot.settings import Settings
 from bot.store import Access
 from tests.conftest import MakeSettings
+from tests.harness.clock import ManualClock
 from tests.harness.policy import audience, parsed, server
+from tests.waiting import until
 
 
 @pytest.fixture(autouse=True)
@@ -48,10 +50,10 @@ def listening(herald: Herald, address: str) -> Herald:
 
 
 @asynccontextmanager
-async def unconnected(settings: Settings) -> AsyncGenerator[Herald, None]:
+async def unconnected(settings: Settings, **parts: Unpack[Parts]) -> AsyncGenerator[Herald, None]:
     """Give a Herald whose client has never reached Discord."""
     policy = parsed(server(audience("Gold", "prod_gold")))
-    async with Herald.open(settings, policy) as herald:
+    async with Herald.open(settings, policy, **parts) as herald:
         yield herald
 
 
@@ -254,6 +256,30 @@ async def test_the_health_page_is_not_well_while_discord_is_not_connected(
         "watcher": True,
         "database": True,
     }
+
+
+async def test_a_loop_that_hangs_looks_no_younger_after_the_clock_was_set_back(
+    make_settings: MakeSettings, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, hangs, go_on = ManualClock(), asyncio.Event(), asyncio.Event()
+
+    async def hang() -> bool:
+        hangs.set()
+        await go_on.wait()
+        return False
+
+    settings = make_settings(health_address=address)
+    async with unconnected(settings, clock=clock, steady=clock.steady) as herald, running(herald):
+        await until(lambda: herald.dispatcher.last_good_round)
+        monkeypatch.setattr(herald.dispatcher, "_round", hang)
+        await hangs.wait()
+        clock.seconds += 31
+        clock.jump(-timedelta(hours=2))
+        _, page = await health(address)
+        go_on.set()
+    assert (page["dispatcher"]["ok"], page["dispatcher"]["seconds_ago"]) == (False, 31)
+    # It was looked at anew, though its last write lies in the future now.
+    assert page["database"] == {"ok": True, "last_write": f"{clock():%Y-%m-%dT%H:%M:%SZ}", "seconds_ago": 0}
 
 
 async def test_the_health_page_is_gone_after_the_end(make_settings: MakeSettings, address: str) -> None:

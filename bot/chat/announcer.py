@@ -15,7 +15,7 @@ from bot.audit.chain import HERALD
 from bot.audit.mirror import LASTING, hash_words
 from bot.broadcast import OPEN
 from bot.chat.messages import Client, Messages, explain, is_out_of_reach, is_refused
-from bot.clock import Clock, Steady
+from bot.clock import Beat, Clock, Steady
 from bot.errors import StoreError
 from bot.service import Service, lending
 from bot.store import Card, Post, Store, Transaction
@@ -81,7 +81,7 @@ class Announcer:
         # What has its turn so soon is shown now: only at the end, when there is no later one.
         self._ahead = timedelta()
         self._stopping = False
-        self.last_good_round: datetime | None = None
+        self.last_good_round: Beat | None = None
 
     @property
     def listeners(self) -> Sequence[Callable[..., Coroutine[Any, Any, None]]]:
@@ -111,7 +111,7 @@ class Announcer:
         with _database_trouble_logged():
             if self._client.is_ready():
                 await (self.drain(ahead=ahead) if last else self._begin(ahead))
-            self.last_good_round = self._clock()
+            self.last_good_round = Beat(self._clock(), self._steady())
 
     async def drain(self, *, ahead: timedelta = timedelta()) -> None:
         """Show all that may be tried now, and the cards whose turn comes in the time ahead."""

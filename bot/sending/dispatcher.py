@@ -3,13 +3,13 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Final, NamedTuple
 from uuid import uuid4
 
 import structlog
 
-from bot.clock import Clock, Steady, Watch
+from bot.clock import Beat, Clock, Steady, Watch
 from bot.delivery import Delivery, NoAnswer, Outcome, Response, RetryAt, Unknown
 from bot.errors import Conflict, StoreError
 from bot.freeze import first_over
@@ -90,7 +90,7 @@ class Dispatcher:
         self._crowded = False
         self._moved = timedelta()
         # When all that was due was last looked for and begun.
-        self.last_good_round: datetime | None = None
+        self.last_good_round: Beat | None = None
 
     def stop(self) -> None:
         """Claim nothing more, and let what is in flight finish or be given up in time."""
@@ -109,7 +109,7 @@ class Dispatcher:
             self._woken.clear()
             try:
                 await self._round()
-                self.last_good_round = self._clock()
+                self.last_good_round = Beat(self._clock(), self._steady())
             except StoreError as error:
                 log.error("nothing is sent while the database is in trouble", error=str(error))
             # Where work waits for Whop's rate, the next place is free within moments.
