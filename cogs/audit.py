@@ -91,8 +91,9 @@ async def show_record(interaction: Interaction, search: Search, *, before: int |
     said, words = await _answer(interaction, search) if before is None else (None, [])
     if events:
         cards = cards_of(interaction.client)
+        places = await service.places_of(events)
         room = min(DESCRIPTION_LIMIT, EMBED_LIMIT - sum(map(size_of, [*words, embed])))
-        lines = first_of([cards.audit(one).content for one in events], room, most=LISTED)
+        lines = first_of([cards.audit(one, places=places).content for one in events], room, most=LISTED)
         embed.description = "\n".join(lines)
         if len(events) > len(lines):
             view.add_item(PageButton.of(search, before=events[len(lines) - 1].sequence))

@@ -8,7 +8,7 @@ import discord
 
 from bot.audit.chain import Event
 from bot.audit.mirror import Condition
-from bot.broadcast import OPEN, Approval, Broadcast, Status, Step
+from bot.broadcast import OPEN, Approval, Broadcast, Place, Status, Step
 from bot.chat.client import HeraldBot
 from bot.chat.rendering import Rendered
 from bot.delivery import Delivery
@@ -21,7 +21,7 @@ from bot.service import PAGE, Standing
 from cogs.buttons import EDIT_PHONE, SEND, ActionButton, buttons
 from cogs.calls import NOBODY, asks_for_approval, call_approvers, call_operators, reminds
 from cogs.embeds import CONTENT_LIMIT, FIELD_LIMIT, FIELD_NAMES, KEPT, field_value, fitted
-from cogs.lines import line_of, trouble_of
+from cogs.lines import NOWHERE, line_of, trouble_of
 from cogs.situation import moment, offered, situation
 from cogs.template import draw_template
 from cogs.text import clip, first_of, fitting, inline, length_note, numbered, plain, shorten, units
@@ -237,10 +237,15 @@ class Cards:
         )
         return Rendered(content="" if standing.is_approved else asks, embeds=embeds, view=view)
 
-    def audit(self, event: Event, *, about: Event | None = None) -> Rendered:
+    def audit(
+        self, event: Event, *, about: Event | None = None, places: Mapping[int, Place] = NOWHERE
+    ) -> Rendered:
         """Draw one numbered line of the record, and the line that it is about."""
-        guild_id = event.guild_id
-        return Rendered(content=line_of(event, lambda role: self._role_name(guild_id, role), about=about))
+
+        def role_name(role: int) -> str:
+            return self._role_name(event.guild_id, role)
+
+        return Rendered(content=line_of(event, role_name, about=about, places=places))
 
     def brief(self, broadcast: Broadcast) -> str:
         """Return one line for a list."""

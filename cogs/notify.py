@@ -135,16 +135,17 @@ class Notify(
             members = await client.members.of(actor.guild_id or 0, max_age=10)
         except Unreachable:
             members = ()
-        needed, able = await self._service.who(actor, number, members)
+        asked, needed, able = await self._service.who(actor, number, members)
         roles = " or ".join(f"<@&{role}>" for role in self._service.approve_roles(actor))
         if not members:
             said = (
-                f"#{number} needs {needed} more. Discord does not tell Herald who holds {roles}: whoever does"
-                " and did not write it can approve. (The owner can turn on the Server Members Intent.)"
+                f"Discord does not tell Herald who holds {roles}: whoever does and did not write it can"
+                " approve. (The owner can turn on the Server Members Intent.)"
             )
         else:
             names = fitting([inline(one.name) for one in able], 1000, between=", ") if able else "Nobody"
-            said = f"#{number} needs {needed} more. {names} could approve it now, with the role {roles}."
+            said = f"{names} could approve it now, with the role {roles}."
+        said = f"{numbered(asked)} needs {needed} more. {said}"
         await interaction.edit_original_response(content=said)
 
     @app_commands.command()

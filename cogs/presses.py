@@ -140,7 +140,8 @@ async def _release(interaction: Interaction, number: int, revision: int) -> None
     server = client.service.policy.server(interaction.guild_id)
     unseen = await why_unseen(client, server.channels.review) if server else None
     await client.service.release(actor_of(interaction), number, revision=revision, unseen=unseen)
-    said = f"#{number} is before the approvers again: see its new card."
+    place = f" in <#{server.channels.review}>" if server else ""
+    said = f"#{number} is before the approvers again: see its new card{place}."
     await interaction.edit_original_response(content=said)
 
 

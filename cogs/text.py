@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from bot.broadcast import Broadcast
+from bot.broadcast import Broadcast, Place
 from bot.notification import (
     PHONE_CONTENT,
     PHONE_SUBJECT,
@@ -40,10 +40,15 @@ def inline(text: str) -> str:
 
 def numbered(broadcast: Broadcast) -> str:
     """Return a broadcast's number, as a link to its card once that stands somewhere."""
-    if broadcast.card is None:
-        return f"#{broadcast.id}"
-    channel, message = broadcast.card
-    return f"[#{broadcast.id}](https://discord.com/channels/{broadcast.guild_id}/{channel}/{message})"
+    return linked(broadcast.id, broadcast.guild_id, broadcast.card)
+
+
+def linked(number: int, guild_id: int, card: Place | None) -> str:
+    """Return the number of a broadcast in that server, as a link to its card if that stands somewhere."""
+    if card is None:
+        return f"#{number}"
+    channel, message = card
+    return f"[#{number}](https://discord.com/channels/{guild_id}/{channel}/{message})"
 
 
 def shorten(text: str, limit: int) -> str:

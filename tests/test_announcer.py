@@ -7,6 +7,7 @@ import discord
 import pytest
 
 from bot.chat import messages
+from bot.chat.rendering import Rendered
 from bot.errors import StoreError
 from bot.sandbox.sandbox import UNDONE, Sandbox, readable
 from bot.store import Access
@@ -166,6 +167,29 @@ async def test_a_line_whose_post_was_answered_by_an_error_is_not_posted_again(
         await v5.settle()
     await v5.wait(timedelta(hours=1))
     assert numbers(v5) == [1, 2]
+
+
+async def test_a_line_is_found_though_the_card_that_it_links_to_has_moved_in_the_meantime(
+    v5: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send = messages._send  # pyright: ignore[reportPrivateUsage]
+
+    async def send_unanswered(channel: Any, shown: Rendered, *, nonce: str) -> discord.Message:
+        sent = await send(channel, shown, nonce=nonce)
+        if "**approved**" in shown.content:
+            raise OSError("the connection broke")
+        return sent
+
+    await v5.submit(await v5.compose())
+    with monkeypatch.context() as patch:
+        patch.setattr(messages, "_send", send_unanswered)
+        await v5.press("Omar", "Approve")
+        await v5.settle()
+    card = v5.review_card()
+    await v5.herald.client.get_partial_messageable(card.channel.id).get_partial_message(card.id).delete()
+    await v5.wait(timedelta(minutes=10))
+    assert v5.review_card().id != card.id
+    assert numbers(v5)[:4] == [1, 2, 3, 4]
 
 
 async def test_nobody_can_pass_off_a_message_of_their_own_as_a_line_of_the_record(v5: Sandbox) -> None:

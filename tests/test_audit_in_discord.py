@@ -14,6 +14,7 @@ from bot.value import Person
 from cogs.audit import PageButton
 from cogs.embeds import DESCRIPTION_LIMIT, size_of
 from cogs.text import units
+from tests.harness.links import unlinked
 
 
 async def audit(sandbox: Sandbox, name: str = "Ada", **options: Any) -> str:
@@ -40,7 +41,7 @@ async def test_above_the_lines_of_one_broadcast_stands_the_answer_with_the_words
     await v5.approved(subject="We are live", content="The *stream* starts now.")
     await v5.wait(UNDONE)
     shown = response(await v5.person("Ada").slash(v5.channel("moderators"), "notify audit", broadcast="1"))
-    said = re.sub(r"<t:\d+:f>", "12:37", shown.content)
+    said = re.sub(r"<t:\d+:f>", "12:37", unlinked(shown.content))
     assert said == (
         "#1: written by Maya, approved by Omar, sent once to Gold members, accepted by Whop at 12:37."
     )

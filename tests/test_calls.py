@@ -12,6 +12,7 @@ from bot.policy.model import Notify
 from bot.sandbox.sandbox import UNDONE, Edit, Sandbox, answer, readable
 from tests.conftest import OpenSandbox
 from tests.harness.found import last, only
+from tests.harness.links import link
 
 HOUR = timedelta(hours=1)
 OTHER_ROLE = 104900000000000077
@@ -40,11 +41,6 @@ def pinged(post: dict[str, Any]) -> set[int]:
 
 def role(sandbox: Sandbox, key: str) -> int:
     return sandbox.world.roles[key].id
-
-
-def link(sandbox: Sandbox) -> str:
-    card = sandbox.review_card()
-    return f"https://discord.com/channels/{sandbox.world.guild.id}/{card.channel.id}/{card.id}"
 
 
 async def held(sandbox: Sandbox) -> None:
@@ -216,13 +212,34 @@ async def test_a_wrong_entry_is_one_sentence(v5: Sandbox) -> None:
 # --- links -----------------------------------------------------------------------------------------
 
 
-async def test_numbers_link_to_the_card_in_lists_answers_and_echoes(
-    v5: Sandbox,
-) -> None:
+async def test_numbers_link_to_the_card_in_lists_answers_and_echoes(v5: Sandbox) -> None:
     await v5.submit(await v5.compose())
     listed = await v5.person("Omar").slash(v5.channel("moderators"), "notify queue")
-    assert f"[#1]({link(v5)})" in answer(listed)
+    assert link(v5) in answer(listed)
     rejected = await v5.press("Omar", "Reject", reason="Not today")
-    assert answer(rejected) == f"[#1]({link(v5)}) is rejected. Maya is told why."
-    assert f"[#1]({link(v5)})" in v5.newest("moderators")
+    assert answer(rejected) == f"{link(v5)} is rejected. Maya is told why."
+    assert link(v5) in v5.newest("moderators")
     assert "waits for your approval" not in readable(v5.review_card())
+
+
+async def test_numbers_link_to_the_card_in_the_record_wherever_it_is_read(v5: Sandbox) -> None:
+    draft = await v5.compose()
+    await v5.settle()
+    await v5.submit(draft)
+    await v5.press("Omar", "Approve")
+    lines = v5.texts("audit")
+    assert "**composed** · #1 · proof" in lines[0]
+    assert f"**approved** · {link(v5)} · proof" in lines[2]
+    found = await v5.person("Ada").slash(v5.channel("moderators"), "notify audit", person=v5.person("Omar"))
+    assert f"**approved** · {link(v5)} · proof" in answer(found)
+    shown = await v5.person("Maya").slash(v5.channel("moderators"), "notify show", broadcast="1")
+    assert answer(shown).startswith(f"{link(v5)}: written by Maya, approved by Omar")
+
+
+async def test_a_receipt_whose_card_does_not_stand_yet_leads_to_where_it_will(v5: Sandbox) -> None:
+    review = f"<#{v5.channel('review').id}>"
+    assert f"#1 is under review in {review}" in answer(await v5.submit(await v5.compose()))
+    await v5.press("Omar", "Approve")
+    await v5.wait(HOUR)
+    released = answer(await v5.press("Lena", "Release"))
+    assert released == f"#1 is before the approvers again: see its new card in {review}."

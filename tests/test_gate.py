@@ -17,6 +17,7 @@ from bot.store import Access
 from cogs.buttons import ActionButton
 from tests.conftest import OpenSandbox
 from tests.harness.found import last, only
+from tests.harness.links import link
 
 
 async def submitted(sandbox: Sandbox, **words: str) -> None:
@@ -408,7 +409,7 @@ async def test_the_card_and_who_name_those_who_could_approve_it_now(sandbox: San
     told = answer(
         await sandbox.person("Maya").slash(sandbox.channel("moderators"), "notify who", broadcast="1")
     )
-    assert "#1 needs 1 more. Lena could approve it now" in told
+    assert f"{link(sandbox)} needs 1 more. Lena could approve it now" in told
 
 
 async def test_where_discord_does_not_tell_who_the_members_are_nothing_is_refused_for_that(

@@ -88,6 +88,7 @@ ASKED: Final[dict[str, Callable[[Transaction], object]]] = {
     "cards to draw": lambda tx: tx.outbox.cards_to_draw(11, NOW, limit=50),
     "which messages are noted": lambda tx: tx.outbox.are_known([7, 8]),
     "what stood in messages that are gone": lambda tx: tx.outbox.lost([7, 8]),
+    "where cards stand": lambda tx: tx.outbox.places([7, 8]),
     "posts to make": lambda tx: tx.outbox.posts_to_make(12, NOW, limit=50),
     "the mirror's condition": lambda tx: tx.mirror.condition(GUILD),
     "posts found tampered with": lambda tx: tx.mirror.tampered(GUILD),

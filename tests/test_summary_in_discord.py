@@ -8,6 +8,7 @@ import pytest
 from bot.sandbox.sandbox import UNDONE, Sandbox, response
 from bot.sandbox.whop import Fault
 from tests.harness.found import only
+from tests.harness.links import unlinked
 
 
 async def told(sandbox: Sandbox, *, name: str = "Maya", number: int = 1) -> str:
@@ -15,7 +16,7 @@ async def told(sandbox: Sandbox, *, name: str = "Maya", number: int = 1) -> str:
     shown = await sandbox.person(name).slash(
         sandbox.channel("moderators"), "notify show", broadcast=str(number)
     )
-    said = re.sub(r"<t:\d+:f>", "then", response(shown).content)
+    said = re.sub(r"<t:\d+:f>", "then", unlinked(response(shown).content))
     assert said.startswith(f"#{number}: written by Maya, ")
     return said.removeprefix(f"#{number}: written by Maya, ")
 

@@ -1,5 +1,6 @@
 """A card or post becomes a message: found if it stands already, else posted; a card is edited afterwards."""
 
+import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import timedelta
@@ -24,6 +25,7 @@ LOOK_BACK: Final = 100
 MAY_NOT_WRITE: Final = (
     "Herald may not write there: allow View Channel and Send Messages in the channel's settings"
 )
+_LINK: Final = re.compile(r"\[(#[0-9]+)\]\(https://discord\.com/channels/[0-9/]+\)")
 # Two machines' clocks differ by less.
 _CLOCKS_DIFFER: Final = timedelta(minutes=5)
 
@@ -107,8 +109,9 @@ class Messages:
         if shown is None:
             return None
         channel = self._client.get_partial_messageable(post.channel_id)
+        said = _unlinked(shown.content)
         found = await self._standing(
-            post, channel, lambda message: message.content == shown.content and bool(message.content)
+            post, channel, lambda message: bool(said) and _unlinked(message.content) == said
         )
         return found or _own(await _send(channel, shown, nonce=f"post-{post.id}-{post.remade}"))
 
@@ -172,7 +175,9 @@ class Messages:
         match post.kind:
             case PostKind.AUDIT:
                 event = tx.audit.get(post.guild_id, post.sequence or 0)
-                return cards.audit(event, about=_only_one_told_of(tx, event))
+                about = _only_one_told_of(tx, event)
+                told = {one.broadcast_id for one in (event, about) if one and one.broadcast_id}
+                return cards.audit(event, about=about, places=tx.outbox.places(told))
             case PostKind.TEMPLATE:
                 return cards.template(
                     lending.find_template(tx, self._service.lifecycle, post.guild_id, int(post.step))
@@ -230,6 +235,11 @@ def _only_one_told_of(tx: Transaction, event: Event) -> Event | None:
 
 def _noted(tx: Transaction, message_ids: Sequence[int]) -> set[int]:
     return tx.outbox.are_known(message_ids)
+
+
+def _unlinked(content: str) -> str:
+    """Return the words alone: where the card stands to which they link may have changed between two tries."""
+    return _LINK.sub(r"\1", content)
 
 
 def _own(message: discord.Message) -> Own:

@@ -1,6 +1,6 @@
 """What is drawn for a channel, and of what: the extension that draws it is given at the start."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
@@ -8,7 +8,7 @@ import discord
 
 from bot.audit.chain import Event
 from bot.audit.mirror import Condition
-from bot.broadcast import Broadcast, Step
+from bot.broadcast import Broadcast, Place, Step
 from bot.delivery import Delivery
 from bot.freeze import Freeze
 from bot.permissions import Actor
@@ -68,6 +68,8 @@ class Cards(Protocol):
         """Draw a template that waits for approval; None if it says something else by now."""
         ...
 
-    def audit(self, event: Event, *, about: Event | None = None) -> Rendered:
-        """Draw a line of the record, and the line that it is about."""
+    def audit(
+        self, event: Event, *, about: Event | None = None, places: Mapping[int, Place] = ...
+    ) -> Rendered:
+        """Draw a line of the record, and the line that it is about, with links to the cards at `places`."""
         ...

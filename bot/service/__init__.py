@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 
+from bot.audit.chain import Event
 from bot.audit.search import Search, read_search
-from bot.broadcast import Approval, Broadcast
+from bot.broadcast import Approval, Broadcast, Place
 from bot.clock import Clock
 from bot.errors import Refused
 from bot.key_trust import Credential
@@ -121,6 +122,10 @@ class Service:
     async def can_check(self, broadcast: Broadcast) -> bool:
         """Tell whether Whop can be asked again about an unknown broadcast without pushing twice."""
         return await self.store.read(unknowns.can_check, self.gate, broadcast)
+
+    async def places_of(self, events: Sequence[Event]) -> Mapping[int, Place]:
+        """Return where the cards stand of the broadcasts that these lines are about."""
+        return await self.store.glance(looking.places_of, events)
 
     async def read_search(self, actor: Actor, typed: Mapping[str, str | None]) -> Search:
         """Return what is looked for in the record of the actor's server; raise Refused with what to mend."""

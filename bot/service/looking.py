@@ -1,10 +1,10 @@
 """What people can look at."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from bot.audit.chain import Event
 from bot.audit.search import Search
-from bot.broadcast import ENDED, OPEN, Broadcast, Status
+from bot.broadcast import ENDED, OPEN, Broadcast, Place, Status
 from bot.errors import Conflict, NotFound
 from bot.freeze import first_over
 from bot.lifecycle import describe_state
@@ -94,15 +94,20 @@ def _listed(
     return tx.broadcasts.in_status(gate.server(actor).guild, statuses, before=before, limit=PAGE + 1)
 
 
+def places_of(tx: Transaction, events: Sequence[Event]) -> Mapping[int, Place]:
+    """Return where the cards stand of the broadcasts that these lines are about."""
+    return tx.outbox.places({one.broadcast_id for one in events if one.broadcast_id})
+
+
 def who(
     tx: Transaction, gate: Gate, actor: Actor, broadcast_id: int, members: Sequence[Actor]
-) -> tuple[int, list[Actor]]:
-    """Return how many approvals a broadcast still needs, and which of the members could give them now."""
+) -> tuple[Broadcast, int, list[Actor]]:
+    """Return a broadcast, how many approvals it still needs, and which members could give them now."""
     broadcast = _visible(tx, gate, actor, broadcast_id)
     if broadcast.status not in {Status.DRAFT, Status.REVIEW}:
         raise Conflict(describe_state(broadcast))
     quorum = gate.lifecycle.server_of(broadcast).quorum(broadcast.audience)
-    return quorum - broadcast.agreed, approvers(gate.policy, broadcast, members)
+    return broadcast, quorum - broadcast.agreed, approvers(gate.policy, broadcast, members)
 
 
 def recorded_audiences(tx: Transaction, gate: Gate, actor: Actor) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, RowMapping, case, false, func, insert, or_, select, true, union, update
 
-from bot.broadcast import OPEN
+from bot.broadcast import OPEN, Place
 from bot.store.tables import broadcasts, cards, posts
 
 
@@ -108,6 +108,17 @@ class Outbox:
             self._connection.scalar(select(cards.c.id).where(cards.c.broadcast_id == broadcast_id).limit(1))
             is not None
         )
+
+    def places(self, broadcast_ids: Collection[int]) -> dict[int, Place]:
+        """Return where the cards of these broadcasts stand, of those whose card does."""
+        if not broadcast_ids:
+            return {}
+        rows = self._connection.execute(
+            select(cards.c.broadcast_id, cards.c.channel_id, cards.c.message_id).where(
+                cards.c.broadcast_id.in_(broadcast_ids), cards.c.current, cards.c.message_id.is_not(None)
+            )
+        )
+        return {number: Place(*place) for number, *place in rows}
 
     def redraw_card(self, broadcast_id: int, *, at: datetime | None = None) -> None:
         """Ask that the broadcast's card shows where it stands at that time, or when its turn comes."""
