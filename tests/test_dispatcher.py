@@ -13,10 +13,12 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from bot.broadcast import Status
 from bot.delivery import DeliveryStatus, NoAnswer, Request, Response
 from bot.errors import Conflict, StoreError
 from bot.sandbox.sandbox import UNDONE, Sandbox, readable
 from bot.sandbox.whop import Fault
+from bot.sending.restore_guard import RestoreGuard
 from bot.store import Access
 from tests.conftest import OpenSandbox
 from tests.harness.found import only
@@ -262,3 +264,55 @@ async def test_who_stops_while_an_outcome_cannot_be_recorded_says_so_and_never_b
         # A write that waited for the lock may still come through: with the truth, that nobody knows.
         left = only(await process.deliveries()).status
         assert left in {DeliveryStatus.IN_FLIGHT, DeliveryStatus.UNKNOWN}
+
+
+@pytest.fixture
+def hasty(impatient: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a stop wait for nothing."""
+    _ = impatient
+    monkeypatch.setattr("bot.sending.dispatcher.RECORD_SECONDS", 0.05)
+    monkeypatch.setattr("bot.sending.dispatcher.ANSWER_SECONDS", 0.05)
+
+
+@pytest.mark.usefixtures("hasty")
+async def test_a_stop_ends_while_the_database_is_locked_and_the_witness_cannot_be_written(
+    sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with Cluster.open(sqlite_url, tmp_path) as cluster:
+        process = await cluster.join()
+        await process.due()
+        lockers: list[sqlite3.Connection] = []
+
+        def lock_and_fail(*_: object) -> None:
+            lockers.append(lock(tmp_path / "herald.db"))
+            raise StoreError("The witness cannot be written.")
+
+        monkeypatch.setattr(RestoreGuard, "keep", lock_and_fail)
+        running = asyncio.create_task(process.dispatcher.run())
+        await until(lambda: lockers)
+        process.dispatcher.stop()
+        with pytest.raises(StoreError, match=r"1 outcome\(s\) could not be recorded before the stop"):
+            await running
+        unlock(lockers[0])
+        assert cluster.whop.exchanges == []
+
+
+@pytest.mark.usefixtures("hasty")
+async def test_a_stop_ends_while_the_database_was_locked_from_the_start(
+    sqlite_url: str, tmp_path: Path
+) -> None:
+    async with Cluster.open(sqlite_url, tmp_path) as cluster:
+        process = await cluster.join()
+        await process.due()
+        await process.dispatcher._start_due()  # pyright: ignore[reportPrivateUsage]
+        await process.dispatcher._claim_due()  # pyright: ignore[reportPrivateUsage]
+        again = await cluster.join(alone=True)
+        locker = lock(tmp_path / "herald.db")
+        with capture_logs() as logged:
+            running = asyncio.create_task(again.dispatcher.run())
+            await until(lambda: WAITS in [line["event"] for line in logged])
+            again.dispatcher.stop()
+            await running
+        unlock(locker)
+        # The next start settles what this one could not.
+        assert await process.status() is Status.SENDING

@@ -1,10 +1,10 @@
 """The loop that claims what is due, sends it once and records what became of it."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 from uuid import uuid4
 
 import structlog
@@ -35,8 +35,8 @@ RECORD_AGAIN_SECONDS: Final = 2.0
 # Of its lease of 60 seconds, a request may need 30: what has not begun by then is given back.
 FRESH_SECONDS: Final = 25.0
 # When told to stop: how long requests may take to be answered, and then outcomes to be recorded.
-ANSWER_SECONDS: Final = 20.0
-RECORD_SECONDS: Final = 10.0
+ANSWER_SECONDS: Final = 15.0
+RECORD_SECONDS: Final = 5.0
 # When to look again at what could not be sent for a reason of our own.
 GIVEN_BACK: Final = timedelta(seconds=60)
 
@@ -86,7 +86,7 @@ class Dispatcher:
         self._has_keys = credential is not None and credential.version_date is not None
         self._stopping = asyncio.Event()
         self._flying: set[asyncio.Task[None]] = set()
-        self._waits: set[asyncio.Timeout] = set()
+        self._waits: dict[asyncio.Timeout, float] = {}
         self._crowded = False
         self._moved = timedelta()
         # When all that was due was last looked for and begun.
@@ -96,14 +96,28 @@ class Dispatcher:
         """Claim nothing more, and let what is in flight finish or be given up in time."""
         self._stopping.set()
         self._woken.set()
-        for wait in self._waits:
-            wait.reschedule(asyncio.get_running_loop().time() + ANSWER_SECONDS)
+        for wait, seconds in self._waits.items():
+            wait.reschedule(asyncio.get_running_loop().time() + seconds)
 
     async def run(self) -> None:
         """Dispatch until told to stop; trouble with the database only delays.
 
         Raises StoreError if at the end an outcome could not be recorded in time.
         """
+        try:
+            async with self._bounded_once_stopped(ANSWER_SECONDS + RECORD_SECONDS):
+                await self._dispatch()
+        except TimeoutError:
+            left = len(self._flying)
+            log.error("the stop did not wait any longer for the database", outcomes=left)
+            for task in self._flying:
+                task.cancel()
+            if left:
+                raise StoreError(
+                    f"{left} outcome(s) could not be recorded before the stop: the next start will ask."
+                ) from None
+
+    async def _dispatch(self) -> None:
         await self._until_stored(self._begin)
         while not self._stopping.is_set():
             self._woken.clear()
@@ -116,7 +130,19 @@ class Dispatcher:
             pause = CROWDED_POLL_SECONDS if self._crowded else POLL_SECONDS
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._woken.wait(), pause)
-        await self._land()
+        if self._flying:
+            await asyncio.wait(self._flying)
+
+    @asynccontextmanager
+    async def _bounded_once_stopped(self, seconds: float) -> AsyncGenerator[None, None]:
+        """Raise TimeoutError in what takes longer than so many seconds after it was told to stop."""
+        wait = asyncio.timeout(seconds if self._stopping.is_set() else None)
+        self._waits[wait] = seconds
+        try:
+            async with wait:
+                yield
+        finally:
+            del self._waits[wait]
 
     async def tick(self) -> bool:
         """Do all that is due now, to its end; return whether there was anything to send."""
@@ -141,18 +167,6 @@ class Dispatcher:
             trust = await self._store.read(self._settlement.trust)
             log.info("Whop's idempotency keys", proven=trust is not None)
 
-    async def _land(self) -> None:
-        """Wait for what is in flight; what cannot be recorded is found by the next sweep."""
-        if not self._flying:
-            return
-        _, stuck = await asyncio.wait(self._flying, timeout=ANSWER_SECONDS + RECORD_SECONDS)
-        for task in stuck:
-            task.cancel()
-        if stuck:
-            raise StoreError(
-                f"{len(stuck)} outcome(s) could not be recorded before the stop: the next start will ask."
-            )
-
     async def _round(self) -> bool:
         await self._look_at_clock()
         work = await self._store.glance(self._work)
@@ -173,10 +187,13 @@ class Dispatcher:
         if work.pending or work.due or work.abandoned:
             claims = await self._claim_due()
         for claim in claims:
-            task = asyncio.create_task(self._deliver(claim, claimed_at))
-            self._flying.add(task)
-            task.add_done_callback(self._landed)
+            self._carry(self._deliver(claim, claimed_at))
         return bool(claims)
+
+    def _carry(self, claim: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(claim)
+        self._flying.add(task)
+        task.add_done_callback(self._landed)
 
     def _work(self, tx: Transaction) -> Work:
         return tx.deliveries.work(self._clock(), owner=self._owner, outlived=self._store.outlived)
@@ -225,7 +242,7 @@ class Dispatcher:
         try:
             self._restore_guard.keep(mark)
         except StoreError as error:
-            await self._give_back(claims, str(error))
+            self._give_back(claims, str(error))
             return []
         return claims
 
@@ -255,11 +272,12 @@ class Dispatcher:
         mark = self._restore_guard.advance(tx) if claimed else None
         return [Claim(one, broadcasts[one.broadcast_id].proof, trust) for one in claimed], mark
 
-    async def _give_back(self, claims: Sequence[Claim], why: str) -> None:
+    def _give_back(self, claims: Sequence[Claim], why: str) -> None:
         log.error("nothing is sent", error=why)
         again = RetryAt(self._clock() + GIVEN_BACK, why)
         for claim in claims:
-            await self._record(claim, again, NoAnswer(reason=why, bytes_left=False))
+            # Beside the rounds: the database may take long, and they are told to stop.
+            self._carry(self._record(claim, again, NoAnswer(reason=why, bytes_left=False)))
 
     async def _deliver(self, claim: Claim, claimed_at: float) -> None:
         delivery = claim.delivery
@@ -292,15 +310,11 @@ class Dispatcher:
             # A process that was suspended must not send what others have taken over long ago.
             return self._steady() - claimed_at < FRESH_SECONDS
 
-        wait = asyncio.timeout(ANSWER_SECONDS if self._stopping.is_set() else None)
-        self._waits.add(wait)
         try:
-            async with wait:
+            async with self._bounded_once_stopped(ANSWER_SECONDS):
                 return await self._transport.send(delivery.request, may_leave=is_fresh)
         except TimeoutError:
             return NoAnswer(reason="Herald was stopped before it came", bytes_left=True)
-        finally:
-            self._waits.discard(wait)
 
     async def _record(self, claim: Claim, outcome: Outcome, answer: Response | NoAnswer | None) -> None:
         record = self._settlement.record
