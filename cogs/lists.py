@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from typing import Any, Final, NamedTuple, Self
+from typing import Any, Final, NamedTuple, Self, Unpack
 
 import discord
 from typing_extensions import override
@@ -11,7 +11,7 @@ from bot.chat.answers import answering
 from bot.chat.client import HeraldBot, Interaction
 from bot.chat.members import actor_of
 from bot.freeze import describe
-from bot.service import PAGE
+from bot.service import PAGE, Beyond
 from cogs.buttons import OPEN, ActionButton
 from cogs.embeds import CONTENT_LIMIT, FIELD_LIMIT
 from cogs.showing import cards_of
@@ -36,18 +36,20 @@ LISTS: Final[Mapping[str, Listing]] = {
 
 class ListButton(
     discord.ui.DynamicItem[discord.ui.Button[Any]],
-    template=rf"list:(?P<name>{'|'.join(LISTS)}):(?P<before>[0-9]{{1,18}})",
+    template=rf"list:(?P<name>{'|'.join(LISTS)}):(?P<newer>n?)(?P<beyond>[0-9]{{1,18}})",
 ):
-    """The broadcasts of a list with numbers below `before`, or its newest for 0.
+    """The broadcasts of a list next to the number `beyond`, older or newer, or its newest for 0.
 
     The custom_id carries no authority: each press asks anew whether its person may see the list.
     """
 
-    def __init__(self, name: str, before: int) -> None:
+    def __init__(self, name: str, beyond: int, *, newer: bool = False) -> None:
         self.name = name
-        self.before = before
-        label = "Older" if before else "Newest"
-        super().__init__(discord.ui.Button(label=label, custom_id=f"list:{name}:{before}"))
+        self.beyond = beyond
+        self.newer = newer
+        label = "Newer" if newer else "Older" if beyond else "Newest"
+        custom_id = f"list:{name}:{'n' if newer else ''}{beyond}"
+        super().__init__(discord.ui.Button(label=label, custom_id=custom_id))
 
     @classmethod
     @override
@@ -56,33 +58,44 @@ class ListButton(
     ) -> Self:
         """Build the button that was pressed from its custom_id."""
         _ = interaction, item
-        return cls(match["name"], int(match["before"]))
+        return cls(match["name"], int(match["beyond"]), newer=bool(match["newer"]))
 
     @override
     async def callback(self, interaction: discord.Interaction[Any]) -> None:
         """Show the page in place of the one before; discord.py would swallow an error, so it is answered."""
         async with answering(interaction):
             await interaction.response.defer()
-            await show_list(interaction, self.name, before=self.before or None)
+            if self.newer:
+                await show_list(interaction, self.name, after=self.beyond)
+            elif self.beyond:
+                await show_list(interaction, self.name, before=self.beyond)
+            else:
+                await show_list(interaction, self.name)
 
 
-async def show_list(interaction: Interaction, name: str, *, before: int | None = None) -> None:
+async def show_list(interaction: Interaction, name: str, **beyond: Unpack[Beyond]) -> None:
     """Put a page of a list where the deferred answer stands; only whoever asked sees it."""
     listing, service, actor = LISTS[name], interaction.client.service, actor_of(interaction)
-    found = await service.page_of(name, actor, before=before)
+    found = await service.page_of(name, actor, **beyond)
     freeze = (await service.frozen(actor))[0] if name == "queue" else None
     above = [clip(f"❄️ {inline(describe(freeze))}", FIELD_LIMIT)] if freeze else []
-    lines = [listing.empty if before is None else "Nothing older is there."]
+    lines = [f"Nothing {'newer' if 'after' in beyond else 'older'} is there." if beyond else listing.empty]
     view = discord.ui.View(timeout=None)
     if found:
         above.append(f"**{listing.title}**")
         room = CONTENT_LIMIT - sum(units(line) + 1 for line in above)
         lines = first_of([cards_of(interaction.client).brief(one) for one in found], room, most=PAGE)
-        for one in found[: len(lines)]:
+        is_more, shown = len(found) > len(lines), found[: len(lines)]
+        if "after" in beyond:
+            # They came from the one next to the page before, and are read from the newest.
+            lines, shown = lines[::-1], shown[::-1]
+        for one in shown:
             view.add_item(ActionButton(OPEN, one.id, one.revision))
-        if len(found) > len(lines):
-            view.add_item(ListButton(name, found[len(lines) - 1].id))
-    if before is not None:
+        if "after" in beyond or is_more:
+            view.add_item(ListButton(name, shown[-1].id))
+        if "before" in beyond or ("after" in beyond and is_more):
+            view.add_item(ListButton(name, shown[0].id, newer=True))
+    if beyond:
         view.add_item(ListButton(name, 0))
     await interaction.edit_original_response(content="\n".join([*above, *lines]), view=view)
 

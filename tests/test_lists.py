@@ -56,6 +56,13 @@ async def test_every_broadcast_of_a_list_is_on_a_page_with_its_button_after_a_re
             break
         shown = await v5.person("Maya").click(response(shown), label="Older")
     assert seen == list(range(MANY, 0, -1))
+    back = list[int]()
+    while "Newer" in button_labels(response(shown)):
+        shown = await v5.person("Maya").click(response(shown), label="Newer")
+        back = numbers(button_labels(response(shown))) + back
+        assert "Older" in button_labels(response(shown))
+    assert back == list(range(MANY, MANY - len(back), -1))
+    assert len(back) == MANY - MANY % PAGE
     newest = await v5.person("Maya").click(response(shown), label="Newest")
     assert numbers(button_labels(response(newest))) == list(range(MANY, MANY - PAGE, -1))
     assert "Newest" not in button_labels(response(newest))
@@ -82,6 +89,12 @@ async def test_long_lines_make_shorter_pages_and_none_is_left_out(v5: Sandbox) -
             break
         shown = await v5.person("Maya").click(response(shown), label="Older")
     assert seen == list(range(MANY, 0, -1))
+    while "Newer" in button_labels(response(shown)):
+        seen = seen[: -len(numbers(button_labels(response(shown))))]
+        shown = await v5.person("Maya").click(response(shown), label="Newer")
+        page = numbers(button_labels(response(shown)))
+        assert seen[-len(page) :] == page
+    assert seen[0] == MANY
 
 
 async def test_a_page_beyond_the_last_says_so_and_leads_back(v5: Sandbox) -> None:

@@ -106,9 +106,15 @@ ASKED: Final[dict[str, Callable[[Transaction], object]]] = {
     "a middle page of the history": lambda tx: tx.broadcasts.in_status(
         GUILD, [Status.SENT, Status.FAILED], before=ROWS // 2, limit=11
     ),
+    "a newer page of the history": lambda tx: tx.broadcasts.in_status(
+        GUILD, [Status.SENT, Status.FAILED], after=ROWS // 2, limit=11
+    ),
     "drafts": lambda tx: tx.broadcasts.of_author(GUILD, 7, Status.DRAFT, limit=11),
     "a middle page of drafts": lambda tx: tx.broadcasts.of_author(
         GUILD, 7, Status.DRAFT, before=ROWS // 2, limit=11
+    ),
+    "a newer page of drafts": lambda tx: tx.broadcasts.of_author(
+        GUILD, 7, Status.DRAFT, after=ROWS // 2, limit=11
     ),
     "a broadcast's deliveries": lambda tx: tx.deliveries.of(7),
     "whether a broadcast is under way": lambda tx: tx.deliveries.is_under_way(7),

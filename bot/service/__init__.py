@@ -1,6 +1,7 @@
 """The use cases: each a function that loads, decides, advances, stores and records in one transaction."""
 
 from collections.abc import Mapping, Sequence
+from typing import Unpack
 
 from bot.audit.chain import Event
 from bot.audit.search import Search, read_search
@@ -15,10 +16,10 @@ from bot.service import drafting, freezing, gate, lending, looking, review, temp
 from bot.service.gate import LISTED, PAGE, Gate
 from bot.service.lending import Standing
 from bot.service.use_case import UseCase
-from bot.store import Store
+from bot.store import Beyond, Store
 from bot.whop import Form
 
-__all__ = ["LISTED", "PAGE", "REASON_LIMIT", "Gate", "Service", "Standing"]
+__all__ = ["LISTED", "PAGE", "REASON_LIMIT", "Beyond", "Gate", "Service", "Standing"]
 
 
 class Service:
@@ -110,10 +111,10 @@ class Service:
         except Refused:
             await self._may_compose(actor, audience=audience, topic=topic)
 
-    async def page_of(self, name: str, actor: Actor, *, before: int | None = None) -> Sequence[Broadcast]:
-        """Return a page of the list of that name, of the broadcasts below `before`, and one more."""
+    async def page_of(self, name: str, actor: Actor, **beyond: Unpack[Beyond]) -> Sequence[Broadcast]:
+        """Return a page of the list of that name, the nearest to where it goes on first, and one more."""
         lists = {"drafts": self.drafts, "queue": self.queue, "history": self.history}
-        return await lists[name](actor, before=before)
+        return await lists[name](actor, **beyond)
 
     async def lent_to(self, broadcast: Broadcast) -> Sequence[Approval]:
         """Return the approvals that submitting the draft would let count as one."""

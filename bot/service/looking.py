@@ -1,6 +1,7 @@
 """What people can look at."""
 
 from collections.abc import Mapping, Sequence
+from typing import Unpack
 
 from bot.audit.chain import Event
 from bot.audit.search import Search
@@ -11,7 +12,7 @@ from bot.lifecycle import describe_state
 from bot.permissions import Action, Actor, approvers, decide
 from bot.policy.model import Policy
 from bot.service.gate import LISTED, PAGE, Gate
-from bot.store import Transaction
+from bot.store import Beyond, Transaction
 from bot.summary import TOLD, Course
 
 _HISTORY = [*sorted(ENDED), Status.UNKNOWN]
@@ -58,21 +59,21 @@ def _visible(tx: Transaction, gate: Gate, actor: Actor, broadcast_id: int) -> Br
     return broadcast
 
 
-def drafts(tx: Transaction, gate: Gate, actor: Actor, *, before: int | None = None) -> list[Broadcast]:
-    """Return a page of the actor's own drafts, newest first, and one more if there is another page."""
+def drafts(tx: Transaction, gate: Gate, actor: Actor, **beyond: Unpack[Beyond]) -> list[Broadcast]:
+    """Return a page of the actor's own drafts, and one more if there is another page."""
     gate.decide(actor, Action.COMPOSE)
     guild_id = gate.server(actor).guild
-    return tx.broadcasts.of_author(guild_id, actor.id, Status.DRAFT, before=before, limit=PAGE + 1)
+    return tx.broadcasts.of_author(guild_id, actor.id, Status.DRAFT, limit=PAGE + 1, **beyond)
 
 
-def queue(tx: Transaction, gate: Gate, actor: Actor, *, before: int | None = None) -> list[Broadcast]:
-    """Return a page of what waits for people or for its time, newest first, and one more if there is."""
-    return _listed(tx, gate, actor, sorted(OPEN), before)
+def queue(tx: Transaction, gate: Gate, actor: Actor, **beyond: Unpack[Beyond]) -> list[Broadcast]:
+    """Return a page of what waits for people or for its time, and one more if there is another page."""
+    return _listed(tx, gate, actor, sorted(OPEN), beyond)
 
 
-def history(tx: Transaction, gate: Gate, actor: Actor, *, before: int | None = None) -> list[Broadcast]:
-    """Return a page of what was sent, failed or cancelled, newest first, and one more if there is."""
-    return _listed(tx, gate, actor, _HISTORY, before)
+def history(tx: Transaction, gate: Gate, actor: Actor, **beyond: Unpack[Beyond]) -> list[Broadcast]:
+    """Return a page of what was sent, failed or cancelled, and one more if there is another page."""
+    return _listed(tx, gate, actor, _HISTORY, beyond)
 
 
 def suggestions(tx: Transaction, gate: Gate, actor: Actor) -> list[Broadcast]:
@@ -88,10 +89,10 @@ def suggestions(tx: Transaction, gate: Gate, actor: Actor) -> list[Broadcast]:
 
 
 def _listed(
-    tx: Transaction, gate: Gate, actor: Actor, statuses: Sequence[Status], before: int | None
+    tx: Transaction, gate: Gate, actor: Actor, statuses: Sequence[Status], beyond: Beyond
 ) -> list[Broadcast]:
     gate.decide(actor, Action.LIST)
-    return tx.broadcasts.in_status(gate.server(actor).guild, statuses, before=before, limit=PAGE + 1)
+    return tx.broadcasts.in_status(gate.server(actor).guild, statuses, limit=PAGE + 1, **beyond)
 
 
 def places_of(tx: Transaction, events: Sequence[Event]) -> Mapping[int, Place]:

@@ -49,6 +49,13 @@ class Changes(TypedDict, total=False):
     remind_at: datetime | None
 
 
+class Beyond(TypedDict, total=False):
+    """Where a list goes on: with those `before` a number, newest first, or `after` it, oldest first."""
+
+    before: int
+    after: int
+
+
 class Broadcasts:
     """Broadcasts as rows; every change names the status and revision it expects."""
 
@@ -211,32 +218,34 @@ class Broadcasts:
         return with_approvals(broadcast, ())
 
     def of_author(
-        self, guild_id: int, author_id: int, status: Status, *, limit: int, before: int | None = None
+        self, guild_id: int, author_id: int, status: Status, *, limit: int, **beyond: Unpack[Beyond]
     ) -> list[Broadcast]:
-        """Return an author's broadcasts in one status, newest first, of those below `before`."""
+        """Return an author's broadcasts in one status: the newest, or those next to `beyond`."""
         return self._load(
             broadcasts.c.guild_id == guild_id,
             broadcasts.c.author_id == author_id,
             broadcasts.c.status == status,
-            *_older(before),
+            *_beyond(beyond),
             limit=limit,
+            oldest="after" in beyond,
         )
 
     def in_status(
-        self, guild_id: int, statuses: Sequence[Status], *, limit: int, before: int | None = None
+        self, guild_id: int, statuses: Sequence[Status], *, limit: int, **beyond: Unpack[Beyond]
     ) -> list[Broadcast]:
-        """Return a server's broadcasts in any of the statuses, newest first, of those below `before`."""
-        # The newest of each come from an index; only they are put in order.
-        newest = [
+        """Return a server's broadcasts in any of the statuses: the newest, or those next to `beyond`."""
+        upwards = "after" in beyond
+        # The next of each come from an index; only they are put in order.
+        nearest = [
             select(broadcasts.c.id)
-            .where(broadcasts.c.guild_id == guild_id, broadcasts.c.status == status, *_older(before))
-            .order_by(broadcasts.c.id.desc())
+            .where(broadcasts.c.guild_id == guild_id, broadcasts.c.status == status, *_beyond(beyond))
+            .order_by(broadcasts.c.id if upwards else broadcasts.c.id.desc())
             .limit(limit)
             .subquery()
             for status in statuses
         ]
-        ids = union_all(*(select(one.c.id) for one in newest))
-        return self._load(broadcasts.c.id.in_(ids), limit=limit)
+        ids = union_all(*(select(one.c.id) for one in nearest))
+        return self._load(broadcasts.c.id.in_(ids), limit=limit, oldest=upwards)
 
     def everywhere(self, status: Status) -> list[Broadcast]:
         """Return all servers' broadcasts in one status, oldest first."""
@@ -328,8 +337,9 @@ class Broadcasts:
         return {number: list(some) for number, some in groupby(rows, key=itemgetter("broadcast_id"))}
 
 
-def _older(before: int | None) -> list[ColumnElement[bool]]:
-    return [] if before is None else [broadcasts.c.id < before]
+def _beyond(beyond: Beyond) -> list[ColumnElement[bool]]:
+    below = [broadcasts.c.id < beyond["before"]] if "before" in beyond else []
+    return [*below, *([broadcasts.c.id > beyond["after"]] if "after" in beyond else [])]
 
 
 _STANDING: Final = sorted(set(Status) - ENDED)
