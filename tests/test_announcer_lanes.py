@@ -328,16 +328,67 @@ async def test_a_card_comes_as_soon_as_its_channel_lets_herald_in(v5: Sandbox) -
     assert len(cards(v5)) == 1
 
 
-async def test_news_for_an_author_whose_channel_is_gone_come_in_the_review_channel(v5: Sandbox) -> None:
-    await v5.submit(await v5.compose())
-    v5.world.env.backend.delete_channel(v5.channel("moderators").id)
-    await v5.press("Omar", "Reject", reason="Not today")
+def direct(sandbox: Sandbox) -> list[str]:
+    """Return what Herald wrote to Maya alone."""
+    return [message.content for message in sandbox.person("Maya").user.dm_channel.history()]
+
+
+def refuse_direct(sandbox: Sandbox) -> None:
+    """Let Maya take no direct messages."""
+    channel = sandbox.person("Maya").user.dm_channel.id
+    path = f"/channels/{channel}/messages"
+    sandbox.world.env.inject_error("POST", path, status=403, code=50007, times=None)
+
+
+async def rejected_unseen(sandbox: Sandbox) -> None:
+    """Let what Maya wrote in a channel that is gone be rejected."""
+    await sandbox.submit(await sandbox.compose())
+    sandbox.world.env.backend.delete_channel(sandbox.channel("moderators").id)
+    await sandbox.press("Omar", "Reject", reason="Not today")
+    await sandbox.wait(timedelta(seconds=1))
+
+
+async def test_news_for_an_author_whose_channel_is_gone_come_directly_to_them(v5: Sandbox) -> None:
+    await rejected_unseen(v5)
+    assert "was rejected" in only(direct(v5))
+    assert not [text for text in v5.texts("review") if "was rejected" in text]
+
+
+async def test_news_for_an_author_who_takes_no_direct_messages_come_in_the_review_channel(
+    v5: Sandbox,
+) -> None:
+    refuse_direct(v5)
+    await rejected_unseen(v5)
     await v5.wait(timedelta(seconds=1))
     assert "was rejected" in v5.newest("review")
+    assert not direct(v5)
+
+
+async def test_nobody_who_has_left_the_server_is_written_to_directly(v5: Sandbox) -> None:
+    await v5.submit(await v5.compose())
+    v5.world.env.backend.delete_channel(v5.channel("moderators").id)
+    v5.world.env.backend.remove_member(v5.world.guild.id, v5.person("Maya").id)
+    await v5.herald.service.reject(v5.actor("Omar"), 1, revision=1, reason="Not today")
+    await v5.wait(timedelta(seconds=1))
+    await v5.wait(timedelta(seconds=1))
+    assert not direct(v5)
+    assert "was rejected" in v5.newest("review")
+
+
+async def test_while_discord_does_not_say_where_to_write_news_wait(v5: Sandbox) -> None:
+    path = "/users/@me/channels"
+    v5.world.env.inject_error("POST", path, status=500, times=None)
+    await rejected_unseen(v5)
+    assert not [text for text in v5.texts("review") if "was rejected" in text]
+    v5.world.env.backend.faults.clear()
+    await v5.wait(timedelta(minutes=1))
+    await v5.wait(timedelta(seconds=1))
+    assert len(direct(v5)) == 1
 
 
 async def test_news_that_can_be_told_nowhere_are_given_up_after_a_day(v5: Sandbox) -> None:
     await v5.submit(await v5.compose())
+    refuse_direct(v5)
     for name in ("moderators", "review"):
         v5.world.env.backend.delete_channel(v5.channel(name).id)
     await v5.herald.service.reject(v5.actor("Omar"), 1, revision=1, reason="Not today")

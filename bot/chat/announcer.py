@@ -13,10 +13,11 @@ import structlog
 
 from bot.audit.chain import HERALD
 from bot.audit.mirror import LASTING, hash_words
-from bot.broadcast import OPEN
-from bot.chat.messages import Client, Messages, explain, is_out_of_reach, is_refused
+from bot.broadcast import OPEN, Broadcast
+from bot.chat.connection import is_out_of_reach
+from bot.chat.messages import Client, Messages, explain, is_refused
 from bot.clock import Beat, Clock, Steady
-from bot.errors import StoreError
+from bot.errors import StoreError, Unreachable
 from bot.service import Service, lending
 from bot.store import Card, Post, Store, Transaction
 from bot.store.outbox import PostKind, Waiting
@@ -204,7 +205,11 @@ class Announcer:
             raise
         except Exception as error:  # noqa: BLE001 - what cannot be posted waits; the rest goes on
             shown, wait = self._look_at(lane, error, what=f"{post.kind} post {post.id}", item=post)
-            await self._store.write(self._post_failed, post, error, next_at=self._clock() + wait)
+            elsewhere = await self._elsewhere(post) if is_refused(error) else None
+            if elsewhere is not None:
+                await self._store.write(_move, post, channel_id=elsewhere, at=self._clock())
+            else:
+                await self._store.write(self._post_failed, post, error, next_at=self._clock() + wait)
             return shown
         self._went_well(lane)
         if message is None:
@@ -273,20 +278,25 @@ class Announcer:
     def _post_failed(self, tx: Transaction, post: Post, error: Exception, *, next_at: datetime) -> None:
         if post.failures + 1 == LASTING:
             self._show_trouble(tx, post)
-        elsewhere = self._elsewhere(post) if is_refused(error) else None
-        if elsewhere is not None:
-            tx.outbox.move_post(post, channel_id=elsewhere, at=self._clock())
-        elif post.kind is PostKind.ECHO and post.failures >= GIVE_UP_AFTER:
+        if post.kind is PostKind.ECHO and post.failures >= GIVE_UP_AFTER:
             self._give_up(tx, post)
         else:
             tx.outbox.post_failed(post, next_at=next_at, trouble=explain(error))
 
-    def _elsewhere(self, post: Post) -> int | None:
-        """Return where an author's news go that cannot be told where they composed."""
+    async def _elsewhere(self, post: Post) -> int | None:
+        """Return where an author's news go that are refused here: to themselves, or else among approvers."""
         server = self._service.policy.server(post.guild_id)
         if post.kind is not PostKind.ECHO or server is None or post.channel_id == server.channels.review:
             return None
-        return server.channels.review
+        broadcast = await self._store.read(_broadcast_of, post)
+        if post.channel_id != broadcast.origin_channel_id:
+            return server.channels.review
+        try:
+            direct = await self._client.members.direct_channel(post.guild_id, broadcast.author.id)
+        except Unreachable:
+            # Asked again with the next try.
+            return None
+        return direct or server.channels.review
 
     def _give_up(self, tx: Transaction, post: Post) -> None:
         broadcast = tx.broadcasts.get(post.broadcast_id or 0)
@@ -335,6 +345,14 @@ def _lost(tx: Transaction, message_ids: Collection[int]) -> tuple[Sequence[Card]
 
 def _try_again(tx: Transaction, channel_id: int, *, at: datetime) -> None:
     tx.outbox.try_again(channel_id, at=at)
+
+
+def _broadcast_of(tx: Transaction, post: Post) -> Broadcast:
+    return tx.broadcasts.get(post.broadcast_id or 0)
+
+
+def _move(tx: Transaction, post: Post, *, channel_id: int, at: datetime) -> None:
+    tx.outbox.move_post(post, channel_id=channel_id, at=at)
 
 
 def _not_needed(tx: Transaction, post: Post) -> None:

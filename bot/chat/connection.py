@@ -69,6 +69,17 @@ def _forget(task: asyncio.Task[Any]) -> None:
         task.exception()
 
 
+def is_out_of_reach(error: BaseException) -> bool:
+    """Tell whether Discord did not say anything to what was asked, so that the next try may succeed."""
+    match error:
+        case discord.HTTPException():
+            return error.status == 429 or error.status >= 500
+        case aiohttp.ClientError() | OSError() | discord.RateLimited():
+            return True
+        case _:
+            return False
+
+
 async def log_in(client: discord.Client, token: str) -> None:
     """Log a client in; raise what discord.py raises, with nothing left open."""
     try:

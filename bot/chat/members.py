@@ -9,7 +9,7 @@ import aiohttp
 import discord
 from pydantic import SecretStr
 
-from bot.chat.connection import bounded, log_in
+from bot.chat.connection import bounded, is_out_of_reach, log_in
 from bot.clock import Steady
 from bot.errors import REFUSED_BY_DISCORD, Unreachable
 from bot.notification import storable
@@ -67,6 +67,22 @@ class Members:
             return await self.of(guild_id)
         except Unreachable:
             return None
+
+    async def direct_channel(self, guild_id: int, user_id: int) -> int | None:
+        """Return where a member is written to directly; None if that is refused, or if they are no member.
+
+        Whether they take it shows only when it is sent. Raises Unreachable.
+        """
+        if await self.roles_of(guild_id, user_id) is None:
+            return None
+        with _explained():
+            try:
+                channel = await bounded(self._client.create_dm(discord.Object(user_id)), ASK_SECONDS)
+            except discord.HTTPException as error:
+                if is_out_of_reach(error):
+                    raise
+                return None
+        return channel.id
 
     def _check_logged_in(self) -> None:
         if self._client.application is None or self._client.is_closed():

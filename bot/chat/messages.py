@@ -194,17 +194,6 @@ class Messages:
                 assert_never(post.kind)
 
 
-def is_out_of_reach(error: BaseException) -> bool:
-    """Tell whether Discord did not say anything to what was asked, so that the next try may succeed."""
-    match error:
-        case discord.HTTPException():
-            return error.status == 429 or error.status >= 500
-        case aiohttp.ClientError() | OSError() | discord.RateLimited():
-            return True
-        case _:
-            return False
-
-
 def is_refused(error: BaseException) -> bool:
     """Tell whether Herald may not write there, or there is no such channel."""
     return isinstance(error, discord.Forbidden | discord.NotFound)
