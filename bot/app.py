@@ -62,7 +62,6 @@ class Worker:
     service: Service
     dispatcher: Dispatcher
     startup: Startup
-    restore_guard: RestoreGuard
     metrics: Metrics
     clock: Clock
     steady: Steady
@@ -89,7 +88,6 @@ class Worker:
                     or await stack.enter_async_context(RestRoles(settings.discord_token))
                 ),
                 startup=core.startup(),
-                restore_guard=core.restore_guard,
                 metrics=core.metrics(),
                 clock=core.clock,
                 steady=core.steady,
@@ -134,7 +132,6 @@ class Herald(Worker):
                 dispatcher=core.dispatcher(parts.get("role_source") or client.members),
                 announcer=announcer,
                 startup=core.startup(),
-                restore_guard=core.restore_guard,
                 metrics=core.metrics(),
                 clock=core.clock,
                 steady=core.steady,
@@ -163,27 +160,21 @@ class _Core:
         address, alone = settings.database_url.get_secret_value(), parts.get("alone", True)
         async with AsyncExitStack() as stack:
             store = parts.get("store") or await stack.enter_async_context(Store.open(address, alone=alone))
-            lifecycle = Lifecycle(
-                policy=policy, gateway=gateway, destination=settings.whop_base_url, clock=clock
-            )
             yield cls(
                 store=store,
                 transport=parts.get("transport")
                 or await stack.enter_async_context(Transport(api_key=settings.whop_api_key)),
                 service=Service(
                     store=store,
-                    lifecycle=lifecycle,
+                    lifecycle=Lifecycle(
+                        policy=policy, gateway=gateway, destination=settings.whop_base_url, clock=clock
+                    ),
                     clock=clock,
                     credential=Credential.of(
                         gateway, origin=settings.whop_base_url, api_key=settings.whop_api_key
                     ),
                 ),
-                restore_guard=RestoreGuard(
-                    settings.witness_file,
-                    lifecycle=lifecycle,
-                    clock=clock,
-                    newcomer=store.outlived is None,
-                ),
+                restore_guard=RestoreGuard(settings.witness_file),
                 clock=clock,
                 steady=parts.get("steady", steady_now),
             )

@@ -39,6 +39,15 @@ class NoAnswer:
     bytes_left: bool
 
 
+class Trouble(StrEnum):
+    """What an answer says of more than its own request."""
+
+    OVERLOAD = "Whop asks for time, or is in trouble itself"
+    CREDENTIAL = "Whop refuses the API key, whatever is asked for with it"
+    NOT_WHOP = "something on the way to Whop answered in its place"
+    OURS = "Herald itself is at fault"
+
+
 @dataclass(frozen=True, slots=True)
 class Accepted:
     """Whop queued it. Nobody can know more."""
@@ -49,6 +58,7 @@ class Rejected:
     """Whop refused it, or it provably never reached Whop and is given up."""
 
     reason: str
+    trouble: Trouble | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +67,16 @@ class RetryAt:
 
     at: datetime
     reason: str
+    trouble: Trouble | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """It may or may not have reached customers; `alarm` means that Herald itself is at fault."""
+    """It may or may not have reached customers; what has the same `cause` is one event."""
 
     reason: str
-    alarm: bool = False
+    trouble: Trouble | None = None
+    cause: str = ""
 
 
 Outcome = Accepted | Rejected | RetryAt | Unknown

@@ -14,7 +14,8 @@ from bot.policy.model import Targets, UsersInExperience
 from bot.store import Transaction
 from bot.store.facts import HIGHEST_TIME, KEY_TRUST, Trusted
 from bot.whop import WhopGateway
-from bot.whop.gateway import WORDS_LIMIT, is_replayed, words_of
+from bot.whop.answers import words_of
+from bot.whop.gateway import WORDS_LIMIT, is_replayed
 
 if TYPE_CHECKING:
     # Most who ask for a proof send nothing.

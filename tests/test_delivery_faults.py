@@ -309,7 +309,28 @@ FAULTS = [
     (MISMATCH, FAILED, UNKNOWN, ARRIVED, UNKNOWN),
     # Whop refuses it; of an earlier try this says nothing.
     *((answers(status), FAILED, FAILED, ARRIVED, FAILED) for status in (400, 401, 403, 404, 422)),
-    # Accepted, however the body breaks.
+    # What it is said to be contradicts what is said: with a key, Whop would only say it again.
+    *(
+        (Fault(name=f"{status} {body}", raw=http(status, body), acts=True), *(ARRIVED,) * 4)
+        for status, body in ((202, '{"success": false}'), (200, '{"error": {"message": "No"}}'))
+    ),
+    # A page is no answer of Whop's.
+    *(
+        (
+            Fault(name=f"{status} with a page", raw=http(status, "<html>", "Content-Type: text/html")),
+            *(UNKNOWN, SENT, SENT, UNKNOWN),
+        )
+        for status in (200, 403, 503)
+    ),
+    # Accepted, however the head and the body break.
+    *(
+        (
+            Fault(name=f"202 with {name}", raw=http(202, '{"success": true}', header), acts=True),
+            *REPEATABLE,
+            SENT,
+        )
+        for name, header in (("9 kB", f"X: {'x' * 9000}"), ("a wrong header", "X-Gr\u00f6\u00dfe: 1"))
+    ),
     (
         Fault(name="202 cut short", raw=b"HTTP/1.1 202 X\r\nContent-Length: 99\r\n\r\n{", acts=True),
         *REPEATABLE,

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from bot.delivery import Unknown
+from bot.delivery import Trouble, Unknown
 from bot.errors import Conflict, NotAllowed
 from bot.sandbox.sandbox import UNDONE, Sandbox, answer, readable, response
 from bot.sandbox.whop import Fault
@@ -145,18 +145,46 @@ async def test_a_refused_key_freezes_everything(sandbox: Sandbox, fault: Fault) 
     assert len(sandbox.whop.pushes) == 1
 
 
-async def test_three_unknown_answers_in_a_row_freeze_everything_two_do_not(sandbox: Sandbox) -> None:
-    async def one_more(number: int, fault: Fault) -> None:
-        sandbox.whop.fail_next(fault)
-        await sandbox.submit(await sandbox.compose())
-        await sandbox.herald.service.approve(sandbox.actor("Omar"), number, revision=1)
-        await sandbox.wait(UNDONE)
+async def one_more(sandbox: Sandbox, number: int, fault: Fault) -> None:
+    """Let one more broadcast go out, and Whop answer so."""
+    sandbox.whop.fail_next(fault)
+    await sandbox.submit(await sandbox.compose())
+    await sandbox.herald.service.approve(sandbox.actor("Omar"), number, revision=1)
+    await sandbox.wait(UNDONE)
 
+
+async def test_a_refusal_of_one_audience_rejects_that_request_and_freezes_nothing(sandbox: Sandbox) -> None:
+    for number in range(1, 5):
+        await one_more(sandbox, number, Fault.NOT_INSTALLED)
+    card = readable(sandbox.review_card())
+    assert card.startswith("#4 · Not accepted by Whop")
+    assert "Whop answered 403: The app is not installed on this account" in card
+    with sandbox.herald.store.begin(Access.READ) as tx:
+        assert tx.freezes.standing() == []
+
+
+async def test_a_firewall_on_the_way_is_no_refusal_of_the_key(sandbox: Sandbox) -> None:
+    for number in range(1, 4):
+        with sandbox.herald.store.begin(Access.READ) as tx:
+            assert tx.freezes.standing() == []
+        await one_more(sandbox, number, Fault.FIREWALL)
+    card = readable(sandbox.review_card())
+    assert card.startswith("#3 · Answer unknown")
+    assert "what answered is a web page and not Whop (403: Sorry, you have been blocked)" in card
+    with sandbox.herald.store.begin(Access.READ) as tx:
+        standing = only(tx.freezes.standing())
+    assert standing.reason == (
+        "3 sends in a row got no known answer from Whop:"
+        " what answered is a web page and not Whop (a firewall or a proxy)"
+    )
+
+
+async def test_three_unknown_answers_in_a_row_freeze_everything_two_do_not(sandbox: Sandbox) -> None:
     faults = [Fault.DROP_AFTER_ACCEPT] * 2 + [Fault.NONE] + [Fault.DROP_AFTER_ACCEPT] * 3
     for number, fault in enumerate(faults, start=1):
         with sandbox.herald.store.begin(Access.READ) as tx:
             assert tx.freezes.standing() == []
-        await one_more(number, fault)
+        await one_more(sandbox, number, fault)
     with sandbox.herald.store.begin(Access.READ) as tx:
         standing = only(tx.freezes.standing())
     assert standing.reason == "3 sends in a row got no known answer from Whop"
@@ -166,7 +194,7 @@ async def test_a_fault_of_heralds_own_that_whop_points_out_freezes_everything(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def mismatch(*_: object, **__: object) -> Unknown:
-        return Unknown("the key was used for other bytes", alarm=True)
+        return Unknown("the key was used for other bytes", Trouble.OURS)
 
     monkeypatch.setattr(sandbox.herald.service.lifecycle.gateway, "read", mismatch)
     await sandbox.approved()

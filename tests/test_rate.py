@@ -16,6 +16,7 @@ from bot.delivery import (
     Request,
     Response,
     RetryAt,
+    Trouble,
     Unknown,
 )
 from bot.key_trust import Credential, Verdict, keep
@@ -207,18 +208,21 @@ async def limited(sqlite_url: str) -> AsyncGenerator[Limited, None]:
 
 
 async def test_a_refused_key_is_an_alarm_and_no_other_refusal_is(limited: Limited) -> None:
-    for status in (400, 402, 404, 408, 409, 422, 201):
+    for status in (400, 402, 403, 404, 408, 409, 422, 201):
         await limited.heed(Rejected("no"), status)
     assert limited.alarms == []
     for status in (401, 403):
-        await limited.heed(Rejected("no"), status)
-    assert limited.alarms == [f"Whop refuses the API key (it answered {status})" for status in (401, 403)]
+        await limited.heed(Rejected("no", Trouble.CREDENTIAL), status)
+        await limited.heed(Unknown("no, but", Trouble.CREDENTIAL), status)
+    assert limited.alarms == [
+        f"Whop refuses the API key (it answered {status})" for status in (401, 401, 403, 403)
+    ]
 
 
 async def test_a_fault_of_our_own_is_an_alarm_and_a_plain_silence_is_not(limited: Limited) -> None:
     await limited.heed(Unknown("silence"))
     assert limited.alarms == []
-    await limited.heed(Unknown("another request", alarm=True))
+    await limited.heed(Unknown("another request", Trouble.OURS))
     assert limited.alarms == ["Herald is at fault: another request"]
 
 
@@ -237,21 +241,59 @@ async def test_unknown_answers_in_a_row_are_an_alarm_once_and_a_known_one_begins
 
 
 @pytest.mark.parametrize(
-    ("status", "paused"), [(428, False), (429, True), (430, False), (499, False), (500, True), (503, True)]
+    "trouble", [Unknown("a page", Trouble.NOT_WHOP), RetryAt(NOW, "a page", Trouble.NOT_WHOP)]
+)
+async def test_what_answers_in_whops_place_pauses_and_the_third_in_a_row_freezes_and_says_so(
+    limited: Limited, trouble: Outcome
+) -> None:
+    for known in (Accepted(), Rejected("no")):
+        for _ in range(2):
+            await limited.heed(trouble, 403)
+            assert await limited.pause() is not None
+        await limited.heed(known, 200)
+    assert limited.alarms == []
+    for _ in range(4):
+        await limited.heed(trouble, 403)
+    assert limited.alarms == [
+        "3 sends in a row got no known answer from Whop:"
+        " what answered is a web page and not Whop (a firewall or a proxy)"
+    ]
+
+
+async def test_whatever_one_crash_left_is_one_event(limited: Limited) -> None:
+    for crashed in ("a-1", "a-2"):
+        for _ in range(5):
+            await limited.heed(Unknown("Herald stopped", cause=crashed))
+    assert limited.alarms == []
+    await limited.heed(Unknown("silence"))
+    assert limited.alarms == ["3 sends in a row got no known answer from Whop"]
+
+
+async def test_what_comes_between_begins_anew_and_has_no_cause(limited: Limited) -> None:
+    for outcome in (Unknown("stopped", cause="a"), Accepted(), Unknown("stopped", cause="a"), Unknown("?")):
+        await limited.heed(outcome)
+    assert limited.alarms == []
+    await limited.heed(Unknown("?"))
+    assert len(limited.alarms) == 1
+
+
+@pytest.mark.parametrize(
+    ("trouble", "paused"),
+    [(None, False), (Trouble.CREDENTIAL, False), (Trouble.OVERLOAD, True), (Trouble.NOT_WHOP, True)],
 )
 async def test_whop_pauses_us_when_it_is_overloaded_and_not_otherwise(
-    limited: Limited, status: int, paused: bool
+    limited: Limited, trouble: Trouble | None, paused: bool
 ) -> None:
-    await limited.heed(Unknown("x"), status)
+    await limited.heed(Unknown("x", trouble), 503)
     assert await limited.pause() == (PAUSE if paused else None)
-    await limited.heed(RetryAt(NOW + timedelta(minutes=1), "x"), status)
+    await limited.heed(RetryAt(NOW + timedelta(minutes=1), "x", trouble), 503)
     assert await limited.pause() == (timedelta(minutes=1) if paused else None)
 
 
 async def test_a_pause_ends_at_its_very_moment_for_one_and_for_all_once_that_was_answered(
     limited: Limited,
 ) -> None:
-    await limited.heed(Unknown("x"), 500)
+    await limited.heed(Unknown("x", Trouble.OVERLOAD), 500)
     limited.clock.advance(PAUSE - A_BIT)
     await limited.heed(Accepted(), 201)
     assert await limited.room() == 0
@@ -269,14 +311,14 @@ async def test_what_was_under_way_when_a_pause_began_does_not_keep_the_one_that_
     limited: Limited,
 ) -> None:
     await limited.start()
-    await limited.heed(Unknown("x"), 500)
+    await limited.heed(Unknown("x", Trouble.OVERLOAD), 500)
     limited.clock.advance(PAUSE)
     assert await limited.room() == 1
 
 
 async def test_the_one_that_asks_keeps_to_the_rate_too(limited: Limited) -> None:
     await limited.start(ROOM)
-    await limited.heed(Unknown("x"), 500)
+    await limited.heed(Unknown("x", Trouble.OVERLOAD), 500)
     limited.clock.advance(PAUSE)
     assert await limited.room() == 0
 

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 
+from bot.broadcast import Status
 from bot.delivery import DeliveryStatus
 from bot.sandbox.sandbox import UNDONE, Sandbox, answer, readable
 from bot.sandbox.whop import Fault
@@ -64,6 +65,25 @@ async def test_a_claim_without_an_answer_after_a_crash_is_unknown_and_not_sent_a
     card = readable(sandbox.review_card())
     assert card.startswith("#1 · Answer unknown")
     assert "Herald stopped before an answer came" in card
+
+
+async def test_what_one_crash_leaves_in_flight_is_one_event_and_freezes_nothing(sandbox: Sandbox) -> None:
+    for number in range(1, 5):
+        await sandbox.submit(await sandbox.compose())
+        await sandbox.herald.service.approve(sandbox.actor("Omar"), number, revision=1)
+    await sandbox.world.env.advance_time(11)
+    sandbox.whop.fail_next(Fault.SLOW, times=4)
+    ticking = asyncio.create_task(sandbox.herald.dispatcher.tick())
+    await sandbox.whop.slow_held()
+    ticking.cancel()
+    await asyncio.gather(ticking, return_exceptions=True)
+    sandbox.whop.release_slow()
+    await sandbox.restart()
+    await sandbox.wait(timedelta(seconds=1))
+
+    with sandbox.herald.store.begin(Access.READ) as tx:
+        assert [tx.broadcasts.head(one).status for one in range(1, 5)] == [Status.UNKNOWN] * 4
+        assert tx.freezes.standing() == []
 
 
 async def test_an_attempt_is_written_down_before_its_first_byte(sandbox: Sandbox) -> None:

@@ -470,6 +470,7 @@ async def test_v5_knows_no_keys_and_pushes_twice(client: Client, whop: Simulated
         (Fault.SERVER_ERROR, 500),
         (Fault.UNAUTHORIZED, 401),
         (Fault.REJECT, 400),
+        (Fault.NOT_INSTALLED, 403),
     ],
 )
 async def test_a_refusing_fault_stays_until_changed_and_pushes_nothing(
@@ -484,6 +485,13 @@ async def test_a_refusing_fault_stays_until_changed_and_pushes_nothing(
     assert [exchange.status for exchange in whop.exchanges] == [status] * 3
     whop.fault = Fault.NONE
     assert (await client.v1()).status == 202
+
+
+async def test_a_firewall_answers_with_a_page_and_pushes_nothing(client: Client, whop: SimulatedWhop) -> None:
+    whop.fail_next(Fault.FIREWALL)
+    async with client.session.post(f"{client.origin}/api/v1/notifications", data=dump(v1_body())) as answer:
+        assert (answer.status, answer.content_type) == (403, "text/html")
+    assert whop.pushes == []
 
 
 @pytest.mark.parametrize("fault", [Fault.RATE_LIMITED, Fault.SERVER_ERROR, Fault.UNAUTHORIZED])

@@ -86,7 +86,8 @@ class Settlement:
         why = "Herald stopped before an answer came"
         if self._is_known(broadcast) and not self._is_late(broadcast) and self.may_repeat(orphan, trust):
             return RetryAt(self._clock(), why)
-        return Unknown(why)
+        # However many it left, it stopped once.
+        return Unknown(why, cause=orphan.owner or "")
 
     # --- outcomes -----------------------------------------------------------------------------------
 
@@ -110,7 +111,7 @@ class Settlement:
         broadcast = tx.broadcasts.head(claim.broadcast_id)
         if isinstance(outcome, RetryAt) and broadcast.status is Status.UNKNOWN:
             # A person asked once, and is asked again.
-            outcome = Unknown(outcome.reason)
+            outcome = Unknown(outcome.reason, outcome.trouble)
         status, detail = _written(outcome)
         settled = tx.deliveries.settle(
             claim,

@@ -20,6 +20,13 @@ class Fact(NamedTuple, Generic[T]):
     write: Callable[[T], str]
 
 
+class Mark(NamedTuple):
+    """Which database it is, and how many times it has let something go out."""
+
+    instance: str
+    counter: int
+
+
 class Start(NamedTuple):
     """The start of a process: when, and where."""
 
@@ -42,6 +49,11 @@ def _moment(name: str) -> Fact[datetime]:
 
 def _words(name: str) -> Fact[str]:
     return Fact(name, str, str)
+
+
+def _read_mark(kept: str) -> Mark:
+    instance, counter = json.loads(kept)
+    return Mark(instance, counter)
 
 
 def _read_pause(kept: str) -> datetime | None:
@@ -73,6 +85,8 @@ def _write_trusted(trusted: Trusted | None) -> str:
 
 
 _SCOPE: Final = "scope "
+# Which database this is, and how far it had come.
+INSTANCE: Final = Fact("instance", _read_mark, json.dumps)
 # The starts of processes that have not ended in order.
 STARTS: Final = Fact("starts without an end", _read_starts, _write_starts)
 # For which credential Whop was proven to honour idempotency keys.
@@ -83,6 +97,8 @@ SEEN_WELL: Final = _moment("seen to take what is written")
 HIGHEST_TIME: Final = _moment("highest time before the clock was set back")
 # How many sends in a row got no known answer.
 UNKNOWN_STREAK: Final = Fact("unknown answers in a row", int, str)
+# What the last of them has in common with others that are one event together.
+UNKNOWN_CAUSE: Final = _words("cause of the last unknown answer")
 # Until when nothing is sent, after Whop was overloaded.
 NOT_BEFORE: Final = Fact("no request before", _read_pause, _write_pause)
 

@@ -17,6 +17,7 @@ from bot.delivery import (
     Request,
     Response,
     RetryAt,
+    Trouble,
     Unknown,
     in_doubt,
 )
@@ -24,6 +25,7 @@ from bot.errors import ConfigurationError
 from bot.notification import Notification, problems
 from bot.policy.model import Policy, Targets
 from bot.template import skeleton
+from bot.whop.answers import as_object, is_about_credential, is_page, names_in, says_no, wait_of, words_of
 
 WORDS_LIMIT: Final = 300
 FIRST_RETRY: Final = timedelta(seconds=2)
@@ -36,6 +38,7 @@ LONGEST_IN_PROGRESS: Final = timedelta(minutes=15)
 # What Whop says of an idempotency key.
 IN_PROGRESS: Final = "idempotency_request_in_progress"
 MISMATCH: Final = "idempotency_key_mismatch"
+NOT_WHOP: Final = "what answered is a web page and not Whop"
 
 
 class Rate(NamedTuple):
@@ -133,97 +136,78 @@ def encode(body: object) -> bytes:
     return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def decode(body: str) -> dict[str, Any]:
-    """Return the JSON object in the body, or an empty one: an odd answer is no reason to fail."""
-    try:
-        value = json.loads(body)
-    # RecursionError: a few kilobytes of brackets are nested deeper than the parser goes.
-    except (ValueError, RecursionError):
-        return {}
-    return as_object(value)
-
-
-def as_object(value: object) -> dict[str, Any]:
-    """Return the value if it is a JSON object, or an empty one."""
-    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
-
-
 def rows_of(page: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the objects in the page's `data`, whatever else may be in it."""
     data = page.get("data")
     return [as_object(row) for row in cast("list[object]", data)] if isinstance(data, list) else []
 
 
-def words_of(answer: Response | NoAnswer) -> str:
-    """Return Whop's own message on one line, whichever generation's envelope it comes in.
-
-    What cannot be printed would be refused by the database, or turn the line around on a screen.
-    """
-    body = decode(answer.body) if isinstance(answer, Response) else {}
-    message = as_object(body.get("error")).get("message") or body.get("message")
-    if not isinstance(message, str):
-        return ""
-    return " ".join("".join(ch if ch.isprintable() else " " for ch in message).split())
-
-
 def read_without_key(
-    answer: Response | NoAnswer, *, words: str, wait: timedelta, attempt: int, now: datetime
+    answer: Response | NoAnswer, *, attempt: int, now: datetime, cool_down: timedelta
 ) -> Outcome:
     """Return the outcome where no proven idempotency key makes a repeat safe.
 
-    Only what provably reached nobody may be tried again; what stays unanswered is unknown.
+    Only what provably reached nobody may be tried again; what stays unanswered is unknown. Whop asks to wait
+    for the `cool_down` where it does not say how long.
     """
     if isinstance(answer, NoAnswer):
         if answer.bytes_left:
             return Unknown(f"no answer from Whop: {answer.reason}")
         return RetryAt(now + backoff(attempt), f"Whop could not be reached: {answer.reason}")
-    said = f"{answer.status}: {words[:WORDS_LIMIT]}" if words else str(answer.status)
-    if 200 <= answer.status < 300:
-        return Accepted()
-    if answer.status == 429:
-        return RetryAt(now + min(wait, LONGEST_WAIT), f"Whop asks to wait ({said})")
-    if 400 <= answer.status < 500 and answer.status not in IN_DOUBT:
-        return Rejected(f"Whop answered {said}")
-    return Unknown(f"Whop answered {said}")
+    status, words = answer.status, words_of(answer)
+    said = _said(answer)
+    if status == 429:
+        wait = wait_of(answer, words, now=now) or cool_down
+        return RetryAt(now + min(wait, LONGEST_WAIT), f"Whop asks to wait ({said})", Trouble.OVERLOAD)
+    if is_page(answer):
+        return Unknown(f"{NOT_WHOP} ({said})", Trouble.NOT_WHOP)
+    if 200 <= status < 300:
+        return Unknown(f"Whop's answer contradicts itself ({said})") if says_no(answer) else Accepted()
+    if 400 <= status < 500 and status not in IN_DOUBT:
+        return Rejected(f"Whop answered {said}", Trouble.CREDENTIAL if is_about_credential(answer) else None)
+    return Unknown(f"Whop answered {said}", Trouble.OVERLOAD if status >= 500 else None)
 
 
 def read_with_key(
     answer: Response | NoAnswer,
     *,
-    words: str,
-    wait: timedelta,
     attempt: int,
     now: datetime,
+    cool_down: timedelta,
     earlier: Sequence[Attempt],
 ) -> Outcome:
     """Return the outcome where a proven idempotency key makes a repeat of the same bytes safe.
 
-    `wait` is what Whop asks for. Whoever claims the next attempt has to make sure that the key still lives.
+    Whoever claims the next attempt has to make sure that the key still lives.
     """
 
-    def again(reason: str) -> RetryAt:
-        return RetryAt(now + max(backoff(attempt), min(wait, LONGEST_WAIT)), reason)
+    def again(reason: str, trouble: Trouble | None = None) -> RetryAt:
+        wait = wait_of(answer, words_of(answer), now=now) or at_least
+        return RetryAt(now + max(backoff(attempt), min(wait, LONGEST_WAIT)), reason, trouble)
 
+    at_least = timedelta()
     if isinstance(answer, NoAnswer):
         return again(
             f"no answer from Whop: {answer.reason}"
             if answer.bytes_left
             else f"Whop could not be reached: {answer.reason}"
         )
-    said = f"{answer.status}: {words[:WORDS_LIMIT]}" if words else str(answer.status)
-    about_key = _says_of_key(answer)
-    if answer.status == 400 and about_key == MISMATCH:
-        return Unknown(f"Whop knows the idempotency key from another request ({said})", alarm=True)
-    if answer.status == 409 and about_key == IN_PROGRESS:
+    status, said, about_key = answer.status, _said(answer), names_in(answer)
+    if status == 400 and MISMATCH in about_key:
+        return Unknown(f"Whop knows the idempotency key from another request ({said})", Trouble.OURS)
+    if status == 409 and IN_PROGRESS in about_key:
         since = min((one.started_at for one in earlier if one.http_status == 409), default=now)
         if now - since < LONGEST_IN_PROGRESS:
             return again(f"Whop is still busy with the first attempt ({said})")
         return Unknown(f"Whop has been busy with the first attempt for too long ({said})")
-    if answer.status in {408, 499} or 500 <= answer.status < 600:
-        return again(f"Whop answered {said}")
-    if answer.status in NOT_BEGUN:
-        return again(f"Whop asks to wait ({said})")
-    return read_without_key(answer, words=words, wait=wait, attempt=attempt, now=now)
+    if status in {408, 499} or 500 <= status < 600:
+        return again(f"Whop answered {said}", Trouble.OVERLOAD if status >= 500 else None)
+    if status in NOT_BEGUN:
+        at_least = cool_down if status == 429 else at_least
+        return again(f"Whop asks to wait ({said})", Trouble.OVERLOAD if status == 429 else None)
+    if is_page(answer):
+        return again(f"{NOT_WHOP} ({said})", Trouble.NOT_WHOP)
+    return read_without_key(answer, attempt=attempt, now=now, cool_down=cool_down)
 
 
 def doubt(outcome: Outcome, answer: Response | NoAnswer, *, earlier: Sequence[Attempt]) -> Outcome:
@@ -232,7 +216,9 @@ def doubt(outcome: Outcome, answer: Response | NoAnswer, *, earlier: Sequence[At
     A refusal at the door, such as of the API key, says nothing about what an earlier try may have done.
     """
     if isinstance(outcome, Rejected) and in_doubt(earlier) and not is_replayed(answer):
-        return Unknown(f"{outcome.reason}, but an earlier attempt was left without a final answer")
+        return Unknown(
+            f"{outcome.reason}, but an earlier attempt was left without a final answer", outcome.trouble
+        )
     return outcome
 
 
@@ -244,30 +230,16 @@ def is_replayed(answer: Response | NoAnswer) -> bool:
     )
 
 
-def _says_of_key(answer: Response) -> str:
-    """Return what Whop says of the idempotency key; whether in `type` or `code` is not documented."""
-    error = as_object(decode(answer.body).get("error"))
-    return next((one for one in (IN_PROGRESS, MISMATCH) if one in (error.get("type"), error.get("code"))), "")
+def _said(answer: Response) -> str:
+    """Return the status and Whop's words, cut to what a card and the record have room for."""
+    words = words_of(answer)
+    return f"{answer.status}: {words[:WORDS_LIMIT]}" if words else str(answer.status)
 
 
 def backoff(attempt: int) -> timedelta:
     """Return a random wait up to twice as long after each attempt, so that retries spread out."""
     ceiling = min(FIRST_RETRY * 2 ** min(attempt, 10), LONGEST_RETRY)
     return ceiling * random.uniform(0.1, 1)  # noqa: S311 - spreads load, guards nothing
-
-
-def retry_after(answer: Response | NoAnswer) -> timedelta | None:
-    """Return the whole seconds of a Retry-After header, if there is one."""
-    if not isinstance(answer, Response):
-        return None
-    named = (value for name, value in answer.headers.items() if name.lower() == "retry-after")
-    return seconds(next(named, ""))
-
-
-def seconds(digits: str) -> timedelta | None:
-    """Return that many seconds, or None for anything but a whole number."""
-    # Nine digits are 30 years: a longer number is no longer wait, and too large for a timedelta.
-    return timedelta(seconds=int(digits[:9])) if digits.isascii() and digits.isdigit() else None
 
 
 def get(url: str, headers: dict[str, str] | None = None) -> Request:

@@ -1,19 +1,31 @@
 """The one place that sends bytes to Whop."""
 
-from collections.abc import Callable, Mapping
+import asyncio
+import re
+from collections.abc import Callable, Iterable, Mapping
+from contextvars import ContextVar
 from types import SimpleNamespace
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import aiohttp
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.connector import Connection
 from pydantic import SecretStr
+from typing_extensions import override
 
 from bot.delivery import NoAnswer, Request, Response
 from bot.redaction import Redaction
 from bot.settings import may_learn_key
 
+AGENT: Final = "Herald/1.0"
 CONNECT_SECONDS: Final = 5.0
 TOTAL_SECONDS: Final = 30.0
 BODY_LIMIT: Final = 64 * 1024
+# Much more than Whop's answers have: none of these takes an acceptance back.
+LINE_LIMIT: Final = 64 * 1024
+HEADERS_LIMIT: Final = 2000
+# How much of what comes back is kept beside aiohttp, which drops an answer at the first wrong header.
+HEARD_LIMIT: Final = 128 * 1024
 
 
 class Transport:
@@ -30,14 +42,17 @@ class Transport:
         trace.on_request_headers_sent.append(_note_bytes_left)
         self._session = aiohttp.ClientSession(
             # A kept connection may be half closed: a POST on it would fail in doubt.
-            connector=aiohttp.TCPConnector(force_close=True),
+            connector=_Connector(force_close=True),
             timeout=aiohttp.ClientTimeout(total=self._total_seconds, sock_connect=CONNECT_SECONDS),
             trace_configs=[trace],
             # Nothing of one answer may colour the next request.
             cookie_jar=aiohttp.DummyCookieJar(),
             # A body that cannot be unpacked would take the status line down with it.
-            headers={"Accept-Encoding": "identity"},
+            headers={"Accept-Encoding": "identity", "User-Agent": AGENT},
             auto_decompress=False,
+            max_line_size=LINE_LIMIT,
+            max_field_size=LINE_LIMIT,
+            max_headers=HEADERS_LIMIT,
             trust_env=False,
         )
         return self
@@ -62,6 +77,8 @@ class Transport:
             return NoAnswer(reason="its address is none of Whop's", bytes_left=False)
         sent = SimpleNamespace(bytes_left=False, may_leave=may_leave)
         headers = {**request.headers, "Authorization": f"Bearer {self._api_key.get_secret_value()}"}
+        heard = bytearray()
+        _heard.set(heard)
         try:
             answer = await session.request(
                 request.method,
@@ -75,14 +92,24 @@ class Transport:
         # Besides its own kinds aiohttp lets ValueError, AssertionError and others out. All of them may
         # carry the request's headers: only their kind is passed on.
         except Exception as error:  # noqa: BLE001
+            # One wrong header makes aiohttp drop the whole answer, of which the status is known.
+            broken = not isinstance(error, TimeoutError | aiohttp.ClientConnectionError)
+            if broken and (found := read_leniently(bytes(heard))):
+                return self._clean(*found)
             return NoAnswer(reason=_KINDS.get(type(error), type(error).__name__), bytes_left=sent.bytes_left)
         try:
             body = await _read_bounded(answer)
         finally:
             answer.close()
-        clean = self._redaction
-        headers = {clean(name): clean(value) for name, value in answer.headers.items()}
-        return Response(status=answer.status, headers=headers, body=clean(body))
+        return self._clean(answer.status, answer.headers.items(), body)
+
+    def _clean(self, status: int, headers: Iterable[tuple[str, str]], body: bytes) -> Response:
+        clean, kept = self._redaction, dict[str, str]()
+        for name, value in headers:
+            # What stands there twice is one list, as HTTP has it.
+            before = f"{kept[name]}, " if name in kept else ""
+            kept[clean(name)] = f"{before}{clean(value)}"
+        return Response(status=status, headers=kept, body=clean(body.decode(errors="replace")))
 
 
 class _TooLateError(Exception):
@@ -114,7 +141,7 @@ async def _note_bytes_left(
     context.trace_request_ctx.bytes_left = True
 
 
-async def _read_bounded(answer: aiohttp.ClientResponse) -> str:
+async def _read_bounded(answer: aiohttp.ClientResponse) -> bytes:
     """Return the body as far as it came: the status line alone already says what Whop decided."""
     read = bytearray()
     try:
@@ -122,4 +149,70 @@ async def _read_bounded(answer: aiohttp.ClientResponse) -> str:
             read += part
     except Exception:  # noqa: BLE001, S110 - no kind of broken body takes the status back
         pass
-    return read.decode(errors="replace")
+    return bytes(read)
+
+
+# --- an answer that aiohttp does not take ---------------------------------------------------------------
+
+# What has come back for the request of this task.
+_heard: Final[ContextVar[bytearray]] = ContextVar("heard")
+_FINAL: Final = re.compile(rb"HTTP/1\.[01] ([2-9][0-9][0-9])(?: [^\n]*)?\r?\n")
+_INTERIM: Final = re.compile(rb"(?:HTTP/1\.[01] 1[0-9][0-9][^\n]*\r?\n(?:[^\r\n][^\n]*\n)*\r?\n)*")
+
+
+def read_leniently(heard: bytes) -> tuple[int, list[tuple[str, str]], bytes] | None:
+    """Return the status, the headers that can be read, and the body, as far as they came; or None."""
+    interim = _INTERIM.match(heard)
+    status = _FINAL.match(heard, interim.end() if interim else 0)
+    if status is None:
+        return None
+    head, _, body = heard[status.end() - 1 :].replace(b"\r\n", b"\n").partition(b"\n\n")
+    lines = [line.partition(":") for line in head.decode(errors="replace").split("\n")]
+    headers = [(name.strip(), value.strip()) for name, colon, value in lines if colon]
+    return int(status[1]), headers, body[:BODY_LIMIT]
+
+
+class _Connector(aiohttp.TCPConnector):
+    """Let each request keep the beginning of what comes back, beside aiohttp, which reads it as ever."""
+
+    @override
+    async def connect(
+        self,
+        req: aiohttp.ClientRequest,
+        traces: list[Any],
+        timeout: aiohttp.ClientTimeout,
+    ) -> Connection:
+        """Return a connection whose answers are kept in what the task calls its own."""
+        connection = await super().connect(req, traces, timeout)
+        if connection.transport is not None and connection.protocol is not None:
+            connection.transport.set_protocol(_Overhearing(_heard.get(), connection.protocol))
+        return connection
+
+
+class _Overhearing(asyncio.Protocol):
+    """Pass everything on to whoever reads the connection, and keep a bounded part of it."""
+
+    def __init__(self, heard: bytearray, reader: ResponseHandler) -> None:
+        self._heard = heard
+        self._reader = reader
+
+    @override
+    def data_received(self, data: bytes) -> None:
+        self._heard += data[: HEARD_LIMIT - len(self._heard)]
+        self._reader.data_received(data)
+
+    @override
+    def eof_received(self) -> None:
+        self._reader.eof_received()
+
+    @override
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._reader.connection_lost(exc)
+
+    @override
+    def pause_writing(self) -> None:
+        self._reader.pause_writing()
+
+    @override
+    def resume_writing(self) -> None:
+        self._reader.resume_writing()

@@ -1,6 +1,5 @@
 """Whop's API v1: experiences and the team, one request each, with an idempotency key."""
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -9,26 +8,23 @@ from urllib.parse import urlencode
 from bot.delivery import Attempt, NoAnswer, Outcome, Request, Response
 from bot.notification import Notification
 from bot.policy.model import Policy, Targets
+from bot.whop.answers import decode, words_of
 from bot.whop.gateway import (
     WORDS_LIMIT,
     Form,
     Probe,
     Rate,
-    decode,
     doubt,
     encode,
     get,
     read_with_key,
     read_without_key,
-    retry_after,
     rows_of,
-    seconds,
-    words_of,
 )
 
 # Without this header Whop assumes 2025-01-01, where `account_id` does not exist.
 API_VERSION_DATE: Final = "2026-10-15-1"
-WAIT: Final = timedelta(seconds=60)
+COOL_DOWN: Final = timedelta(seconds=60)
 # Whop states no limit: a refusal or an unknown answer then concerns no more people than these.
 USERS_PER_REQUEST: Final = 500
 
@@ -109,14 +105,10 @@ class V1:
         earlier: Sequence[Attempt] = (),
     ) -> Outcome:
         """Read an answer; with a key that is proven, more of them may be tried again."""
-        words = words_of(answer)
-        # A wait of nothing says nothing.
-        named = max(filter(None, (retry_after(answer), _wait_in(words))), default=None)
-        wait = named or (WAIT if isinstance(answer, Response) and answer.status == 429 else timedelta())
         outcome = (
-            read_with_key(answer, words=words, wait=wait, attempt=attempt, now=now, earlier=earlier)
+            read_with_key(answer, attempt=attempt, now=now, cool_down=COOL_DOWN, earlier=earlier)
             if proven
-            else read_without_key(answer, words=words, wait=wait, attempt=attempt, now=now)
+            else read_without_key(answer, attempt=attempt, now=now, cool_down=COOL_DOWN)
         )
         return doubt(outcome, answer, earlier=earlier)
 
@@ -155,11 +147,6 @@ def _recipients(targets: Targets) -> Iterator[tuple[dict[str, Any], str]]:
 def _resources(targets: Targets) -> Iterator[str]:
     for body, _ in _recipients(targets):
         yield body.get("experience_id") or body["account_id"]
-
-
-def _wait_in(words: str) -> timedelta | None:
-    match = re.search(r"try again in ([0-9]+) second", words, re.IGNORECASE)
-    return seconds(match[1]) if match else None
 
 
 def _judge_permission(answer: Response, resource: str, audience: str) -> str | None:

@@ -8,20 +8,8 @@ from urllib.parse import urlencode
 from bot.delivery import Attempt, NoAnswer, Outcome, Request, Response
 from bot.notification import Notification
 from bot.policy.model import Policy, Targets
-from bot.whop.gateway import (
-    WORDS_LIMIT,
-    Form,
-    Probe,
-    Rate,
-    as_object,
-    decode,
-    encode,
-    get,
-    read_without_key,
-    retry_after,
-    rows_of,
-    words_of,
-)
+from bot.whop.answers import as_object, decode, words_of
+from bot.whop.gateway import WORDS_LIMIT, Form, Probe, Rate, encode, get, read_without_key, rows_of
 
 # After 20 requests in 10 s Whop refuses all for this long, and says so in no header.
 COOL_DOWN: Final = timedelta(seconds=60)
@@ -109,9 +97,7 @@ class V5:
     ) -> Outcome:
         """Read an answer without the safety of a key: v5 has none that could be proven."""
         _ = proven, earlier
-        return read_without_key(
-            answer, words=words_of(answer), wait=retry_after(answer) or COOL_DOWN, attempt=attempt, now=now
-        )
+        return read_without_key(answer, attempt=attempt, now=now, cool_down=COOL_DOWN)
 
     def probes(self, policy: Policy) -> Sequence[Probe]:
         """Ask for the registered topics and compare them with the policy's."""

@@ -24,9 +24,7 @@ TESTS: Final[Mapping[str, Sequence[str]]] = MappingProxyType(
             "tests/test_rate.py",
             "tests/test_clock.py",
         ),
-        "bot/sending/restore_guard.py": ("tests/test_startup.py", "tests/test_restore.py"),
-        "bot/sending/restored.py": ("tests/test_startup.py", "tests/test_restore.py"),
-        "bot/store/history.py": ("tests/test_startup.py", "tests/test_restore.py"),
+        "bot/sending/restore_guard.py": ("tests/test_startup.py",),
         "bot/sending/startup.py": ("tests/test_startup.py", "tests/test_worker.py"),
         "bot/store/deliveries.py": ("tests/test_store_untouched.py", "tests/test_rate.py", *_OUTCOMES),
         "bot/store/broadcasts.py": (
@@ -41,6 +39,7 @@ TESTS: Final[Mapping[str, Sequence[str]]] = MappingProxyType(
             "tests/test_announcer.py",
             "tests/test_mirror.py",
         ),
+        "bot/whop/answers.py": ("tests/test_whop_outcomes.py",),
         "bot/whop/gateway.py": ("tests/test_whop_outcomes.py", "tests/test_whop_requests.py"),
         "bot/lifecycle.py": (
             "tests/test_start.py",
@@ -81,15 +80,12 @@ EQUIVALENT: Final[Mapping[str, str]] = MappingProxyType(
         "bot/sending/start.py module: BATCH: Final = 100 -> BATCH: Final = 100 + 1": (
             "what does not fit into a round comes in the next"
         ),
-        "bot/sending/start.py Start.start: (doubt := self.doubt(broadcast)) or server is None"
-        " or audience is None -> (((doubt := self.doubt(broadcast))) or (audience is None))": (
-            "a server that is gone is told before: only the type checker asks"
-        ),
-        "bot/sending/start.py Start.start: (doubt := self.doubt(broadcast)) or server is None"
-        " or audience is None -> (((doubt := self.doubt(broadcast))) or (server is None))": (
+        "bot/sending/start.py Start.start: (doubt := self.doubt(broadcast)) or audience is None"
+        " -> (((doubt := self.doubt(broadcast))))": (
             "an audience that is gone has another fingerprint: only the type checker asks"
         ),
-        "bot/sending/rate.py RateLimit.heed: tx.facts.load(NOT_BEFORE, UNKNOWN_STREAK) -> pass": (
+        "bot/sending/rate.py RateLimit.heed:"
+        " tx.facts.load(NOT_BEFORE, UNKNOWN_STREAK, UNKNOWN_CAUSE) -> pass": (
             "a fact that was not loaded is asked for: it saves a statement, which test_statements.py counts"
         ),
         "bot/sending/roles.py RoleCheck.doubt: server is None or"
@@ -108,6 +104,10 @@ EQUIVALENT: Final[Mapping[str, str]] = MappingProxyType(
         " -> LEASE: Final = timedelta(seconds=60 + 1)": (
             "a choice: test_leases.py holds it to be longer than a request may take"
         ),
+        "bot/sending/restore_guard.py RestoreGuard.keep: known.counter >= mark.counter"
+        " -> (known.counter > mark.counter)": ("it writes down once more what stands there"),
+        "bot/sending/restore_guard.py RestoreGuard.doubt: mark.counter < known.counter"
+        " -> (mark.counter <= known.counter)": ("two that are the same were told from all others before"),
         "bot/lifecycle.py Lifecycle.freeze: first_over(standing, freeze.guild_id or 0) or freeze"
         " -> (first_over(standing, freeze.guild_id or 0))": (
             "one stands there, as was asked before: only the type checker asks"

@@ -29,6 +29,7 @@ class Answer:
     status: int
     text: str
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    content_type: str = "application/json"
 
     @classmethod
     def of(cls, status: int, data: object) -> "Answer":

@@ -25,6 +25,8 @@ FAULTS = {
     Fault.SERVER_ERROR: ("500 Error", "Fails with 500; nobody is notified."),
     Fault.UNAUTHORIZED: ("401 Bad key", "Refuses the API key; nobody is notified."),
     Fault.REJECT: ("400 Reject", "Refuses the notification; nobody is notified."),
+    Fault.NOT_INSTALLED: ("403 Not installed", "Refuses this audience; nobody is notified."),
+    Fault.FIREWALL: ("Firewall", "A web page answers in Whop's place; nobody is notified."),
     Fault.SLOW: ("Slow", "Notifies at once, but answers only after a while."),
     Fault.DROP_AFTER_ACCEPT: ("Notify, then hang up", "Customers are notified, but Herald gets no answer."),
     Fault.DROP_BEFORE_ACCEPT: ("Hang up", "Nobody is notified, and Herald gets no answer."),

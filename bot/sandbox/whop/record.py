@@ -18,6 +18,8 @@ class Fault(StrEnum):
     SERVER_ERROR = "server_error"
     UNAUTHORIZED = "unauthorized"
     REJECT = "reject"
+    NOT_INSTALLED = "not_installed"
+    FIREWALL = "firewall"
     SLOW = "slow"
     DROP_AFTER_ACCEPT = "drop_after_accept"
     DROP_BEFORE_ACCEPT = "drop_before_accept"

@@ -17,6 +17,11 @@ from bot.sandbox.whop.v1 import NOTIFY, V1
 from bot.sandbox.whop.v5 import V5
 
 SECRET_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization", "x-api-key"})
+BLOCKED = Answer(
+    status=403,
+    text="<!doctype html><title>Sorry, you have been blocked</title>",
+    content_type="text/html",
+)
 LARGEST_BODY = 16 * 1024 * 1024
 
 
@@ -149,13 +154,15 @@ class SimulatedWhop:
             request.transport.close()
         self._record(request, call, answer)
         return web.Response(
-            status=answer.status, text=answer.text, headers=answer.headers, content_type="application/json"
+            status=answer.status, text=answer.text, headers=answer.headers, content_type=answer.content_type
         )
 
     def _take_fault(self) -> Fault:
         return self._next_faults.popleft() if self._next_faults else self.fault
 
     def _decide(self, generation: Generation, call: Call, fault: Fault) -> tuple[Answer, NewEvent | None]:
+        if fault is Fault.FIREWALL:
+            return BLOCKED, None
         try:
             self._admit(generation, call, fault)
             entry = generation.recall(call) if self.honours_keys else None
@@ -208,6 +215,8 @@ class SimulatedWhop:
 def _reject(fault: Fault) -> None:
     if fault is Fault.REJECT:
         raise Refusal(400, "invalid_request", "The notification was rejected")
+    if fault is Fault.NOT_INSTALLED:
+        raise Refusal(403, "forbidden", "The app is not installed on this account")
 
 
 async def _arrived(request: web.Request, at: datetime) -> Call:
