@@ -62,6 +62,7 @@ class Worker:
     service: Service
     dispatcher: Dispatcher
     startup: Startup
+    restore_guard: RestoreGuard
     metrics: Metrics
     clock: Clock
     steady: Steady
@@ -88,6 +89,7 @@ class Worker:
                     or await stack.enter_async_context(RestRoles(settings.discord_token))
                 ),
                 startup=core.startup(),
+                restore_guard=core.restore_guard,
                 metrics=core.metrics(),
                 clock=core.clock,
                 steady=core.steady,
@@ -132,6 +134,7 @@ class Herald(Worker):
                 dispatcher=core.dispatcher(parts.get("role_source") or client.members),
                 announcer=announcer,
                 startup=core.startup(),
+                restore_guard=core.restore_guard,
                 metrics=core.metrics(),
                 clock=core.clock,
                 steady=core.steady,
@@ -160,21 +163,27 @@ class _Core:
         address, alone = settings.database_url.get_secret_value(), parts.get("alone", True)
         async with AsyncExitStack() as stack:
             store = parts.get("store") or await stack.enter_async_context(Store.open(address, alone=alone))
+            lifecycle = Lifecycle(
+                policy=policy, gateway=gateway, destination=settings.whop_base_url, clock=clock
+            )
             yield cls(
                 store=store,
                 transport=parts.get("transport")
                 or await stack.enter_async_context(Transport(api_key=settings.whop_api_key)),
                 service=Service(
                     store=store,
-                    lifecycle=Lifecycle(
-                        policy=policy, gateway=gateway, destination=settings.whop_base_url, clock=clock
-                    ),
+                    lifecycle=lifecycle,
                     clock=clock,
                     credential=Credential.of(
                         gateway, origin=settings.whop_base_url, api_key=settings.whop_api_key
                     ),
                 ),
-                restore_guard=RestoreGuard(settings.witness_file),
+                restore_guard=RestoreGuard(
+                    settings.witness_file,
+                    lifecycle=lifecycle,
+                    clock=clock,
+                    newcomer=store.outlived is None,
+                ),
                 clock=clock,
                 steady=parts.get("steady", steady_now),
             )

@@ -123,6 +123,8 @@ ECHOED: Final = frozenset(
         Step.DENY,
     }
 )
+# What the record, and the author, are told of a stop when whoever stopped it has said why.
+EXPLAINED: Final = "said why"
 BEFORE_SENDING: Final = frozenset({Status.DRAFT, Status.REVIEW, Status.APPROVED, Status.HELD})
 ENDED: Final = frozenset(status for status, steps in TRANSITIONS.items() if not steps)
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final, Unpack
 
 from bot.audit.chain import HERALD, Event, NewEvent
-from bot.broadcast import ECHOED, TRANSITIONS, Broadcast, Status, Step
+from bot.broadcast import ECHOED, EXPLAINED, TRANSITIONS, Broadcast, Status, Step
 from bot.clock import Clock
 from bot.errors import Conflict, Refused
 from bot.freeze import Freeze, describe, first_over
@@ -116,32 +116,33 @@ class Lifecycle:
         after = tx.broadcasts.change(before, status=status, at=now, **changes)
         if after is None:
             raise Conflict(describe_state(tx.broadcasts.get(before.id)))
-        self._show(tx, after, step, actor, action or step.value, detail)
+        echo = step.value if step in ECHOED else None
+        self._show(tx, after, actor, action or step.value, detail, echo=echo)
         if status in DECIDED_BY_PEOPLE and status is not before.status:
             self.call(tx, after)
         return after
 
     def explain(
-        self, tx: Transaction, before: Broadcast, step: Step, *, actor: Person, detail: str, reason: str
+        self, tx: Transaction, before: Broadcast, *, actor: Person, detail: str, reason: str
     ) -> Broadcast:
-        """Say afterwards why a step was taken, where it led; raise Conflict if something has followed."""
+        """Say afterwards why it was stopped, where that led; raise Conflict if something has followed."""
         after = tx.broadcasts.change(before, status=before.status, at=self._clock(), reason=reason)
         if after is None:
             raise Conflict(describe_state(tx.broadcasts.get(before.id)))
-        self._show(tx, after, step, actor, "said why", detail)
+        self._show(tx, after, actor, EXPLAINED, detail, echo=EXPLAINED)
         return after
 
     def _show(
-        self, tx: Transaction, after: Broadcast, step: Step, actor: Person, action: str, detail: str
+        self, tx: Transaction, after: Broadcast, actor: Person, action: str, detail: str, *, echo: str | None
     ) -> None:
         now = self._clock()
         # Everywhere the card before the record: two that wait for each other would both be refused.
         tx.outbox.redraw_card(after.id, at=now)
         self.note(tx, after, actor, action, detail)
-        if step in ECHOED and actor.id != after.author.id:
+        if echo is not None and actor.id != after.author.id:
             tx.outbox.add_post(
                 PostKind.ECHO,
-                step=step.value,
+                step=echo,
                 guild_id=after.guild_id,
                 channel_id=after.origin_channel_id,
                 broadcast_id=after.id,

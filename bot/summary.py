@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Final, NamedTuple, assert_never
 
 from bot.audit.chain import Event
-from bot.broadcast import Broadcast, Status, Step
+from bot.broadcast import EXPLAINED, Broadcast, Status, Step
 from bot.delivery import Delivery, DeliveryStatus
 from bot.sentences import listed, shortened
 from bot.value import Person
@@ -14,7 +14,6 @@ REASON_LIMIT: Final = 300
 # An answer of Whop's that came when a person had already said otherwise.
 LATE: Final = "late answer"
 # The reason that somebody gave after a stop.
-EXPLAINED: Final = "said why"
 # The lines of the record that a summary goes by; a refusal has another name.
 TOLD: Final[frozenset[str]] = frozenset(
     {

@@ -218,10 +218,22 @@ class Cards:
         if broadcast.reason and step is not Step.EXPIRE:
             line += f"\n> {plain(shorten(broadcast.reason, 600))}"
         line += f"\n-# proof {broadcast.proof} · {self._environment}"
+        return self._to_author(broadcast, line)
+
+    def explanation(self, broadcast: Broadcast) -> Rendered | None:
+        """Tell the author why it was stopped, of which they know already; None if it has gone on since."""
+        if broadcast.status is not Status.DRAFT or not broadcast.reason:
+            return None
+        why = plain(shorten(broadcast.reason, 600))
+        return self._to_author(
+            broadcast, f"<@{broadcast.author.id}> Why **{numbered(broadcast)}** was stopped:\n> {why}"
+        )
+
+    def _to_author(self, broadcast: Broadcast, content: str) -> Rendered:
         server = self._lifecycle.policy.server(broadcast.guild_id)
         mentioned = [discord.Object(broadcast.author.id)] if server is None or server.notify.author else []
         return Rendered(
-            content=line, mentions=discord.AllowedMentions(users=mentioned, everyone=False, roles=False)
+            content=content, mentions=discord.AllowedMentions(users=mentioned, everyone=False, roles=False)
         )
 
     def template(self, standing: Standing | None) -> Rendered:

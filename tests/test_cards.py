@@ -479,11 +479,12 @@ def test_no_card_lets_typed_text_act(scene: Scene, text: str) -> None:
         ),
         cards.draft(broadcast),
         *(cards.echo(broadcast, step) for step in ECHOED),
+        cards.explanation(broadcast.model_copy(update={"status": Status.DRAFT})),
         cards.audit(chain(entry, previous=None)),
         Rendered(content=cards.brief(broadcast)),
         Rendered(content=cards.confirmation(broadcast)),
     ]
-    for rendered in shown:
+    for rendered in filter(None, shown):
         for words in (
             rendered.content,
             *(text for one in rendered.embeds for text, _, _ in embed_texts(one.to_dict())),

@@ -140,8 +140,9 @@ async def test_stop_stops_at_once_and_asks_why_afterwards(sandbox: Sandbox) -> N
     await sandbox.settle()
     assert "They are told who stopped it" in answer(done)
     told = sandbox.newest("moderators")
-    assert f"<@{sandbox.person('Maya').id}>" in told
-    assert "stopped by Omar: Wrong \\*price\\*" in told
+    assert told.startswith(f"<@{sandbox.person('Maya').id}> Why **{link(sandbox)}** was stopped:")
+    assert told.endswith("\n> stopped by Omar: Wrong \\*price\\*")
+    assert len([text for text in sandbox.texts("moderators") if "was stopped before" in text]) == 1
     assert "stopped by Omar: Wrong" in readable(sandbox.review_card())
     assert "said why" in sandbox.newest("audit")
 

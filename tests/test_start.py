@@ -35,7 +35,13 @@ async def cluster(tmp_path: Path, sqlite_url: str) -> AsyncGenerator[Cluster, No
 def start_of(process: Process, cluster: Cluster) -> Start:
     lifecycle, clock = process.service.lifecycle, process.clock
     role_check = RoleCheck(role_source=cluster.members, policy=lifecycle.policy, clock=clock)
-    return Start(lifecycle=lifecycle, role_check=role_check, clock=clock, new_key=lambda: "key")
+    return Start(
+        lifecycle=lifecycle,
+        role_check=role_check,
+        restore_guard=process.restore_guard,
+        clock=clock,
+        new_key=lambda: "key",
+    )
 
 
 def by(actor: Actor, template: str | None = None) -> Approval:

@@ -20,8 +20,8 @@ from bot.errors import StoreError
 from bot.lifecycle import CHANGED
 from bot.sandbox.whop import Fault
 from bot.sending import startup
-from bot.sending.restore_guard import Mark, RestoreGuard
 from bot.store import Access
+from bot.store.history import Mark
 from tests.harness.cards import labels, review_card, words
 from tests.harness.found import only
 from tests.harness.outbox import cards_to_draw
@@ -340,19 +340,25 @@ def witness(cluster: Cluster) -> Path:
     return cluster.folder / "herald.witness"
 
 
-async def test_the_witness_counts_each_claim_before_the_first_byte(cluster: Cluster) -> None:
+def kept(cluster: Cluster) -> Mark:
+    read = json.loads(witness(cluster).read_text())
+    return Mark(read["counter"], read["mark"])
+
+
+async def test_the_witness_knows_each_claim_before_the_first_byte(cluster: Cluster) -> None:
     process = await begun(cluster)
     await process.due()
-    before = Mark(*json.loads(witness(cluster).read_text()))
+    before = kept(cluster)
     barrier = process.wire.stop_before()
     ticking = asyncio.create_task(process.tick())
     await barrier.reached.wait()
-    after = Mark(*json.loads(witness(cluster).read_text()))
+    after = kept(cluster)
     barrier.opened.set()
     await ticking
-    assert after == Mark(before.instance, before.counter + 1)
+    assert after.counter == before.counter + 1
+    assert after.value != before.value
     await process.tick()
-    assert Mark(*json.loads(witness(cluster).read_text())) == after
+    assert kept(cluster) == after
 
 
 async def test_where_nothing_may_be_claimed_the_witness_counts_nothing(cluster: Cluster) -> None:
@@ -374,7 +380,7 @@ async def test_an_ordinary_restart_is_no_alarm(cluster: Cluster) -> None:
 
 @pytest.mark.parametrize(
     "content",
-    ['["another", 7]', '["another", 1]', "garbage", "", "[]", "7", '{"instance": 1}', '["a", "b"]', "\xff"],
+    ['["another", 1]', "garbage", "", "[]", "7", '{"counter": 1}', '["a", "b"]', "\xff"],
 )
 async def test_the_witness_of_another_database_or_an_unreadable_one_freezes(
     cluster: Cluster, content: str
@@ -402,19 +408,27 @@ async def test_one_of_several_processes_notices_a_restore_by_the_witness_that_it
     cluster: Cluster,
 ) -> None:
     await used(cluster)
-    mark = Mark(*json.loads(witness(cluster).read_text()))
-    witness(cluster).write_text(json.dumps([mark.instance, mark.counter + 1]))
+    witness(cluster).write_text(json.dumps({"counter": kept(cluster).counter + 1, "mark": "lost"}))
     worker = await cluster.join()
     await worker.startup.begin()
     assert await why_frozen(worker) == ["the database was restored from a copy"]
 
 
-async def test_a_new_database_beside_an_old_witness_is_no_alarm(cluster: Cluster) -> None:
-    witness(cluster).write_text('["another", 7]')
+async def test_an_empty_database_beside_an_old_witness_is_another_one_and_freezes(cluster: Cluster) -> None:
+    witness(cluster).write_text('{"counter": 7, "mark": "another"}')
     process = await begun(cluster)
-    assert await why_frozen(process) == []
-    assert json.loads(witness(cluster).read_text())[0] != "another"
+    assert await why_frozen(process) == [ALIEN]
+    assert kept(cluster).counter > 7
+    await process.service.unfreeze(LENA)
+    await process.startup.end()
     await process.leave()
+    assert await why_frozen(await begun(cluster)) == []
+
+
+async def test_what_an_older_herald_wrote_beside_its_database_is_understood(cluster: Cluster) -> None:
+    await used(cluster)
+    mark = kept(cluster)
+    witness(cluster).write_text(json.dumps([mark.value, mark.counter]))
     assert await why_frozen(await begun(cluster)) == []
 
 
@@ -431,10 +445,7 @@ async def test_a_kill_between_the_commit_and_the_witness_is_no_alarm(cluster: Cl
     with process.store.begin() as tx:
         process.restore_guard.advance(tx)
     await process.leave()
-    again = await begun(cluster)
-    assert await why_frozen(again) == []
-    with again.store.begin(Access.READ) as tx:
-        assert again.restore_guard.doubt(tx, newcomer=False) == ""
+    assert await why_frozen(await begun(cluster)) == []
 
 
 async def test_without_a_witness_that_can_be_written_nothing_is_sent_until_that_is_mended(
@@ -470,18 +481,18 @@ async def test_a_start_without_a_witness_that_can_be_written_ends_with_a_sentenc
         await process.startup.begin()
 
 
-def test_two_processes_of_one_folder_can_write_the_witness_at_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+async def test_two_processes_of_one_folder_can_write_the_witness_at_once(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    one, other = (RestoreGuard(tmp_path / "herald.witness") for _ in range(2))
+    one, other = await cluster.join(), await cluster.join()
     replace = Path.replace
 
     def overtaken(self: Path, target: Path) -> Path:
         monkeypatch.undo()
-        other.keep(Mark("database", 12))
+        other.restore_guard.keep(Mark(12, "twelve"))
         return replace(self, target)
 
     monkeypatch.setattr(Path, "replace", overtaken)
-    one.keep(Mark("database", 11))
-    assert json.loads(one.file.read_text()) in (["database", 11], ["database", 12])
-    assert list(tmp_path.iterdir()) == [one.file]
+    one.restore_guard.keep(Mark(11, "eleven"))
+    assert kept(cluster) in (Mark(11, "eleven"), Mark(12, "twelve"))
+    assert list(cluster.folder.glob("herald.witness*")) == [witness(cluster)]

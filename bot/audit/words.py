@@ -5,7 +5,7 @@ from types import MappingProxyType
 from typing import Final
 
 from bot.audit.mirror import DELETED, EDITED
-from bot.broadcast import Step
+from bot.broadcast import EXPLAINED, Step
 from bot.refusals import AGAIN
 
 SPOKEN: Final[Mapping[str, str]] = MappingProxyType(
@@ -38,7 +38,7 @@ SPOKEN: Final[Mapping[str, str]] = MappingProxyType(
         "approve_template": "approved a template",
         "retract_template": "withdrew the approval of a template",
         "template": "approved beforehand",
-        "said why": "said why",
+        EXPLAINED: "said why",
         "news given up": "gave up telling its author",
         AGAIN: "was refused again",
         "late answer": "an answer came late",

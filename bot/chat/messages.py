@@ -11,7 +11,7 @@ import discord
 
 from bot.audit.chain import Event
 from bot.audit.mirror import DELETED, EDITED
-from bot.broadcast import BEFORE_SENDING, Broadcast, Status, Step
+from bot.broadcast import BEFORE_SENDING, EXPLAINED, Broadcast, Status, Step
 from bot.chat.channels import NO_CHANNEL
 from bot.chat.members import Members
 from bot.chat.rendering import Cards, OnCard, Rendered
@@ -185,7 +185,10 @@ class Messages:
             case PostKind.FREEZE:
                 return cards.freeze(tx.freezes.over(post.guild_id), guild_id=post.guild_id)
             case PostKind.ECHO:
-                return cards.echo(tx.broadcasts.get(post.broadcast_id or 0), Step(post.step))
+                broadcast = tx.broadcasts.get(post.broadcast_id or 0)
+                if post.step == EXPLAINED:
+                    return cards.explanation(broadcast)
+                return cards.echo(broadcast, Step(post.step))
             case PostKind.CALL:
                 broadcast = tx.broadcasts.get(post.broadcast_id or 0)
                 # Otherwise, whatever it waited for has come in the meantime.

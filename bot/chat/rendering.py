@@ -64,6 +64,10 @@ class Cards(Protocol):
         """Draw what the author is told where they composed."""
         ...
 
+    def explanation(self, broadcast: Broadcast) -> Rendered | None:
+        """Draw what the author is told once whoever stopped it has said why; None if it has gone on."""
+        ...
+
     def template(self, standing: Standing | None) -> Rendered:
         """Draw a template that waits for approval; None if it says something else by now."""
         ...

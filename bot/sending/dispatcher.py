@@ -21,7 +21,8 @@ from bot.sending.settle import Settlement
 from bot.sending.start import BATCH, Start
 from bot.store import Store, Transaction
 from bot.store.deliveries import Work
-from bot.store.facts import HIGHEST_TIME, INSTANCE, KEY_TRUST, NOT_BEFORE, Mark
+from bot.store.facts import HIGHEST_TIME, KEY_TRUST, NOT_BEFORE
+from bot.store.history import Mark
 from bot.whop.transport import Transport
 
 log = structlog.get_logger()
@@ -79,7 +80,13 @@ class Dispatcher:
         self._woken = store.wakeup.listen()
         self._owner = f"{store.name}-{uuid4().hex[:8]}"
         self._role_check = RoleCheck(role_source=role_source, policy=lifecycle.policy, clock=clock)
-        self._start = Start(lifecycle=lifecycle, role_check=self._role_check, clock=clock, new_key=new_key)
+        self._start = Start(
+            lifecycle=lifecycle,
+            role_check=self._role_check,
+            restore_guard=restore_guard,
+            clock=clock,
+            new_key=new_key,
+        )
         self._settlement = Settlement(
             lifecycle=lifecycle, credential=credential, clock=clock, watch=self._watch
         )
@@ -252,7 +259,9 @@ class Dispatcher:
         now = self._clock()
         # Two that count at the same time would each find the same room.
         tx.claim_alone()
-        tx.facts.load(KEY_TRUST, HIGHEST_TIME, NOT_BEFORE, INSTANCE)
+        if self._restore_guard.check(tx):
+            return [], self._restore_guard.advance(tx)
+        tx.facts.load(KEY_TRUST, HIGHEST_TIME, NOT_BEFORE)
         trust = self._settlement.trust(tx)
         room = min(self._settlement.rate_limit.room(tx), WIDTH - len(self._flying))
         freezes = tx.freezes.standing()

@@ -9,6 +9,7 @@ from bot.clock import Clock
 from bot.freeze import first_over
 from bot.lifecycle import CHANGED, Lifecycle
 from bot.reminders import next_reminder
+from bot.sending.restore_guard import RestoreGuard
 from bot.sending.roles import RoleCheck
 from bot.store import Transaction
 from bot.store.members import Answer
@@ -21,10 +22,17 @@ class Start:
     """Begin to send what is due and still may go out."""
 
     def __init__(
-        self, *, lifecycle: Lifecycle, role_check: RoleCheck, clock: Clock, new_key: Callable[[], str]
+        self,
+        *,
+        lifecycle: Lifecycle,
+        role_check: RoleCheck,
+        restore_guard: RestoreGuard,
+        clock: Clock,
+        new_key: Callable[[], str],
     ) -> None:
         self._lifecycle = lifecycle
         self._role_check = role_check
+        self._restore_guard = restore_guard
         self._clock = clock
         self._new_key = new_key
 
@@ -61,6 +69,9 @@ class Start:
 
         `answers` are what Discord said just now of the roles of its people.
         """
+        # Where the database went back, all that was approved is held by now.
+        if self._restore_guard.check(tx):
+            return
         # Loaded again, and nobody else's now: it may have been stopped, or started, meanwhile.
         if tx.broadcasts.find(broadcast.id) != broadcast:
             return

@@ -12,14 +12,14 @@ import structlog
 from bot.audit.chain import HERALD
 from bot.broadcast import Status, Step, template_number
 from bot.clock import Clock
-from bot.delivery import DeliveryStatus
 from bot.errors import Conflict, StoreError
 from bot.freeze import Freeze
 from bot.lifecycle import CHANGED, Lifecycle
 from bot.notification import canonical
 from bot.sending.restore_guard import RestoreGuard
 from bot.store import Store, Transaction
-from bot.store.facts import STARTS, Mark, Start, scope_of, template_asked
+from bot.store.facts import STARTS, Start, scope_of, template_asked
+from bot.store.history import Mark
 from bot.store.outbox import PostKind
 
 log = structlog.get_logger()
@@ -28,8 +28,6 @@ log = structlog.get_logger()
 MOST_STARTS: Final = 5
 WITHIN: Final = timedelta(minutes=10)
 TRIES: Final = 3
-
-_RESTORED: Final = "the database was restored from a copy; it may have gone out since that was made"
 
 
 class Startup:
@@ -53,8 +51,9 @@ class Startup:
         return self._restore_guard.keep(await self._store.write(self._begin))
 
     def _begin(self, tx: Transaction) -> Mark:
-        if doubt := self._restore_guard.doubt(tx, newcomer=self._store.outlived is None):
-            self._distrust(tx, doubt)
+        # Two that add to the history at once would both add the same.
+        tx.claim_alone()
+        self._restore_guard.check(tx)
         starts = tx.facts.get(STARTS) or ()
         crashes = [one for one in starts if self._crashed(one)]
         if len(crashes) >= MOST_STARTS:
@@ -71,21 +70,6 @@ class Startup:
 
     def _end(self, tx: Transaction) -> None:
         tx.facts.set(STARTS, [one for one in tx.facts.get(STARTS) or () if one != self._me])
-
-    def _distrust(self, tx: Transaction, doubt: str) -> None:
-        """Keep a copy of the database from sending once more what has gone out since it was made."""
-        if tx.broadcasts.is_empty():
-            return
-        self._freeze(tx, doubt)
-        for broadcast in tx.broadcasts.everywhere(Status.APPROVED):
-            self._lifecycle.advance(tx, broadcast, Step.HOLD, detail=_RESTORED)
-        for broadcast in tx.broadcasts.everywhere(Status.SENDING):
-            for delivery in tx.deliveries.of(broadcast.id):
-                if delivery.status in {DeliveryStatus.PENDING, DeliveryStatus.IN_FLIGHT}:
-                    tx.deliveries.settle(
-                        delivery, status=DeliveryStatus.UNKNOWN, detail=_RESTORED, at=self._clock()
-                    )
-            self._lifecycle.advance(tx, broadcast, Step.UNANSWERED, detail=_RESTORED)
 
     def _heed_policy(self, tx: Transaction) -> None:
         """Void what was agreed to under another policy: it would send something else now."""

@@ -96,7 +96,6 @@ def explain_stop(
     return gate.lifecycle.explain(
         tx,
         stopped,
-        Step.STOP,
         actor=actor.person,
         detail=reason,
         reason=f"{_stopped_by(actor)}: {reason}",

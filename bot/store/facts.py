@@ -20,13 +20,6 @@ class Fact(NamedTuple, Generic[T]):
     write: Callable[[T], str]
 
 
-class Mark(NamedTuple):
-    """Which database it is, and how many times it has let something go out."""
-
-    instance: str
-    counter: int
-
-
 class Start(NamedTuple):
     """The start of a process: when, and where."""
 
@@ -49,11 +42,6 @@ def _moment(name: str) -> Fact[datetime]:
 
 def _words(name: str) -> Fact[str]:
     return Fact(name, str, str)
-
-
-def _read_mark(kept: str) -> Mark:
-    instance, counter = json.loads(kept)
-    return Mark(instance, counter)
 
 
 def _read_pause(kept: str) -> datetime | None:
@@ -85,8 +73,6 @@ def _write_trusted(trusted: Trusted | None) -> str:
 
 
 _SCOPE: Final = "scope "
-# Which database this is, and how far it had come.
-INSTANCE: Final = Fact("instance", _read_mark, json.dumps)
 # The starts of processes that have not ended in order.
 STARTS: Final = Fact("starts without an end", _read_starts, _write_starts)
 # For which credential Whop was proven to honour idempotency keys.

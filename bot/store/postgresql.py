@@ -9,6 +9,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, func, select, tex
 from sqlalchemy.exc import DBAPIError
 
 from bot.errors import ConfigurationError
+from bot.store.history import IDENTITY
 
 CONNECT_SECONDS: Final = 5
 WAIT_SECONDS: Final = 15
@@ -21,6 +22,14 @@ _HERALD: Final = 0x48657261
 _RUNNING, _MIGRATING, _CLAIMING = 1, 2, 3
 # What each session is marked with, to see whether it stays with whoever opened it.
 _MARK: Final = "herald.session"
+# What tells one database from another, a standby that took over from the server before it, and tables that
+# were written back from those that stood there.
+_IDENTITY: Final = (
+    "(SELECT CAST(system_identifier AS text) FROM pg_control_system())",
+    "(SELECT CAST(oid AS text) FROM pg_database WHERE datname = current_database())",
+    "substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8)",
+    "(SELECT CAST(CAST(to_regclass('history') AS oid) AS text))",
+)
 # One that gives out its connections by chance is not noticed at once.
 _LOOKS: Final = 3
 _OPTIONS: Final = {
@@ -46,7 +55,7 @@ def opened(url: URL, *, alone: bool) -> Generator[Engine, None, None]:
             with engine.connect() as other:
                 _refuse_shared(session, other.execution_options(isolation_level="AUTOCOMMIT"), url)
             _check(session, url, alone=alone)
-            yield engine
+            yield engine.execution_options(**{IDENTITY: _identity(session)})
     finally:
         engine.dispose()
 
@@ -127,6 +136,21 @@ def _check(session: Connection, url: URL, *, alone: bool) -> None:
         raise ConfigurationError(
             f"DATABASE_URL: another Herald is running on {place}: stop it first, or name another database."
         )
+
+
+def _identity(session: Connection) -> str:
+    """Return the question by which the server tells which database this is, as far as it may be asked."""
+    told = (part if _is_answered(session, part) else "''" for part in _IDENTITY)
+    return " || '/' || ".join(f"coalesce({part}, '')" for part in told)
+
+
+def _is_answered(session: Connection, part: str) -> bool:
+    # A server of somebody else's may keep some of it to itself.
+    try:
+        session.execute(text(f"SELECT {part}"))
+    except DBAPIError:
+        return False
+    return True
 
 
 def _lock_running(session: Connection) -> bool:

@@ -304,3 +304,13 @@ facts: Final = Table(
     Column("name", String(100), primary_key=True),
     Column("value", Text, nullable=False),
 )
+
+# How far it has come: whoever knows a mark tells a copy of earlier times by its lack.
+history: Final = Table(
+    "history",
+    metadata,
+    Column("counter", BigInteger, primary_key=True, autoincrement=False),
+    Column("mark", String(64), nullable=False),
+    # Which server, database and timeline it stood in then.
+    Column("identity", String(100), nullable=False),
+)

@@ -12,6 +12,7 @@ from bot.store.broadcasts import Broadcasts
 from bot.store.deliveries import Deliveries
 from bot.store.facts import Facts
 from bot.store.freezes import Freezes
+from bot.store.history import History
 from bot.store.members import Members, insert_of
 from bot.store.mirror_posts import MirrorPosts
 from bot.store.outbox import Outbox
@@ -40,6 +41,7 @@ class Transaction:
         self.refusals = Refusals(connection)
         self.revisions = Revisions(connection)
         self.facts = Facts(connection, locking=writing)
+        self.history = History(connection)
         self.templates = TemplateApprovals(connection)
         self.mirror = MirrorPosts(connection, locking=writing)
 

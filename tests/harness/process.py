@@ -68,15 +68,12 @@ class Process:
     dispatcher: Dispatcher
     startup: Startup
     wire: Wire
+    restore_guard: RestoreGuard
     _stack: AsyncExitStack = field(repr=False)
 
     async def leave(self) -> None:
         """End it, as a process that says nothing any more."""
         await self._stack.aclose()
-
-    @property
-    def restore_guard(self) -> RestoreGuard:
-        return RestoreGuard(self.settings.witness_file)
 
     async def tick(self, after: timedelta = timedelta()) -> None:
         self.clock.advance(after)
@@ -209,6 +206,7 @@ class Cluster:
             dispatcher=worker.dispatcher,
             startup=worker.startup,
             wire=wire,
+            restore_guard=worker.restore_guard,
             _stack=stack,
         )
 

@@ -24,7 +24,9 @@ TESTS: Final[Mapping[str, Sequence[str]]] = MappingProxyType(
             "tests/test_rate.py",
             "tests/test_clock.py",
         ),
-        "bot/sending/restore_guard.py": ("tests/test_startup.py",),
+        "bot/sending/restore_guard.py": ("tests/test_startup.py", "tests/test_restore.py"),
+        "bot/sending/restored.py": ("tests/test_startup.py", "tests/test_restore.py"),
+        "bot/store/history.py": ("tests/test_startup.py", "tests/test_restore.py"),
         "bot/sending/startup.py": ("tests/test_startup.py", "tests/test_worker.py"),
         "bot/store/deliveries.py": ("tests/test_store_untouched.py", "tests/test_rate.py", *_OUTCOMES),
         "bot/store/broadcasts.py": (
@@ -80,8 +82,12 @@ EQUIVALENT: Final[Mapping[str, str]] = MappingProxyType(
         "bot/sending/start.py module: BATCH: Final = 100 -> BATCH: Final = 100 + 1": (
             "what does not fit into a round comes in the next"
         ),
-        "bot/sending/start.py Start.start: (doubt := self.doubt(broadcast)) or audience is None"
-        " -> (((doubt := self.doubt(broadcast))))": (
+        "bot/sending/start.py Start.start: (doubt := self.doubt(broadcast)) or server is None"
+        " or audience is None -> (((doubt := self.doubt(broadcast))) or (audience is None))": (
+            "a server that is gone is told before: only the type checker asks"
+        ),
+        "bot/sending/start.py Start.start: (doubt := self.doubt(broadcast)) or server is None"
+        " or audience is None -> (((doubt := self.doubt(broadcast))) or (server is None))": (
             "an audience that is gone has another fingerprint: only the type checker asks"
         ),
         "bot/sending/rate.py RateLimit.heed:"
@@ -104,10 +110,6 @@ EQUIVALENT: Final[Mapping[str, str]] = MappingProxyType(
         " -> LEASE: Final = timedelta(seconds=60 + 1)": (
             "a choice: test_leases.py holds it to be longer than a request may take"
         ),
-        "bot/sending/restore_guard.py RestoreGuard.keep: known.counter >= mark.counter"
-        " -> (known.counter > mark.counter)": ("it writes down once more what stands there"),
-        "bot/sending/restore_guard.py RestoreGuard.doubt: mark.counter < known.counter"
-        " -> (mark.counter <= known.counter)": ("two that are the same were told from all others before"),
         "bot/lifecycle.py Lifecycle.freeze: first_over(standing, freeze.guild_id or 0) or freeze"
         " -> (first_over(standing, freeze.guild_id or 0))": (
             "one stands there, as was asked before: only the type checker asks"
