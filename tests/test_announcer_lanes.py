@@ -386,13 +386,25 @@ async def test_while_discord_does_not_say_where_to_write_news_wait(v5: Sandbox) 
     assert len(direct(v5)) == 1
 
 
+async def test_news_are_never_given_up_because_discord_is_away(v5: Sandbox) -> None:
+    await v5.submit(await v5.compose())
+    v5.world.env.inject_error("*", "/channels/**", status=503, times=None)
+    await v5.herald.service.reject(v5.actor("Omar"), 1, revision=1, reason="Not today")
+    for _ in range(GIVE_UP_AFTER // LONGEST_WAIT + 10):
+        await v5.world.env.advance_time(LONGEST_WAIT.total_seconds())
+        await v5.herald.announcer.drain()
+    v5.world.env.backend.faults.clear()
+    await v5.wait(LONGEST_WAIT)
+    assert "was rejected" in v5.newest("moderators")
+
+
 async def test_news_that_can_be_told_nowhere_are_given_up_after_a_day(v5: Sandbox) -> None:
     await v5.submit(await v5.compose())
     refuse_direct(v5)
     for name in ("moderators", "review"):
         v5.world.env.backend.delete_channel(v5.channel(name).id)
     await v5.herald.service.reject(v5.actor("Omar"), 1, revision=1, reason="Not today")
-    for _ in range(GIVE_UP_AFTER + 10):
+    for _ in range(GIVE_UP_AFTER // LONGEST_WAIT + 10):
         await v5.world.env.advance_time(LONGEST_WAIT.total_seconds())
         await v5.herald.announcer.drain()
     with v5.herald.store.begin(Access.READ) as tx:

@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+import sys
 from collections.abc import AsyncGenerator
 from dataclasses import replace
 from datetime import timedelta
@@ -304,6 +305,27 @@ async def test_a_rate_limit_of_a_channel_or_of_all_only_delays(online: Connected
         online.discord.faults.limit(f"POST /channels/{REVIEW_CHANNEL}/*", 0.1, everywhere=everywhere)
         online.discord.faults.limit(f"PATCH /channels/{REVIEW_CHANNEL}/*", 0.1, everywhere=everywhere)
         await whole_broadcast(online.discord)
+
+
+async def test_while_discord_answers_5xx_what_is_to_be_shown_is_tried_again_by_herald_and_not_after_a_nap(
+    online: Connected, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    naps, sleep = list[float](), asyncio.sleep
+
+    async def seen(seconds: float, result: Any = None) -> Any:
+        if seconds and sys._getframe(1).f_globals["__name__"] == "discord.http":  # pyright: ignore[reportPrivateUsage]
+            naps.append(seconds)
+        return await sleep(seconds, result)
+
+    monkeypatch.setattr(asyncio, "sleep", seen)
+    monkeypatch.setattr(announcer, "LONGEST_PAUSE_SECONDS", 0.01)
+    online.discord.faults.answer(f"POST /channels/{REVIEW_CHANNEL}/messages", 500, times=3)
+    online.discord.faults.answer(f"PATCH /channels/{REVIEW_CHANNEL}/*", 502, times=3)
+    await whole_broadcast(online.discord)
+    assert naps == []
+    review = online.discord.channel(REVIEW_CHANNEL)
+    assert review is not None
+    assert len([one for one in review.messages.values() if one["embeds"]]) == 1
 
 
 async def test_a_flood_of_refused_presses_holds_up_no_card_and_no_send(

@@ -14,7 +14,7 @@ import structlog
 from bot.audit.chain import HERALD
 from bot.audit.mirror import LASTING, hash_words
 from bot.broadcast import OPEN, Broadcast
-from bot.chat.connection import is_out_of_reach
+from bot.chat.connection import is_out_of_reach, told_at_once
 from bot.chat.messages import Client, Messages, explain, is_refused
 from bot.clock import Beat, Clock, Steady
 from bot.errors import StoreError, Unreachable
@@ -31,8 +31,8 @@ POLL_SECONDS: Final = 1.0
 LONGEST_PAUSE_SECONDS: Final = 2.0
 # So long something waits at most that Discord refuses: a person has to mend it.
 LONGEST_WAIT: Final = timedelta(minutes=5)
-# After about a day of such waits news that cannot be told is no news any more.
-GIVE_UP_AFTER: Final = 300
+# After that, news that cannot be told is no news any more.
+GIVE_UP_AFTER: Final = timedelta(days=1)
 # A card is edited no more often than that while all that changes is how far the sending has come.
 PROGRESS_EVERY: Final = timedelta(seconds=2)
 _UNKNOWN_MESSAGE: Final = 10008
@@ -159,7 +159,7 @@ class Announcer:
 
     async def _serve(self, lane: Lane, waiting: Waiting) -> None:
         try:
-            with _database_trouble_logged():
+            with _database_trouble_logged(), told_at_once():
                 while await self._take_turns(lane, waiting):
                     waiting = Waiting(cards=True, posts=True)
         except Exception as fault:  # noqa: BLE001 - nobody awaits it: a fault of ours is seen, and tried again
@@ -278,10 +278,12 @@ class Announcer:
     def _post_failed(self, tx: Transaction, post: Post, error: Exception, *, next_at: datetime) -> None:
         if post.failures + 1 == LASTING:
             self._show_trouble(tx, post)
-        if post.kind is PostKind.ECHO and post.failures >= GIVE_UP_AFTER:
-            self._give_up(tx, post)
-        else:
-            tx.outbox.post_failed(post, next_at=next_at, trouble=explain(error))
+        if post.kind is PostKind.ECHO and not is_out_of_reach(error):
+            broadcast = _broadcast_of(tx, post)
+            if self._clock() - broadcast.updated_at > GIVE_UP_AFTER:
+                self._give_up(tx, post, broadcast)
+                return
+        tx.outbox.post_failed(post, next_at=next_at, trouble=explain(error))
 
     async def _elsewhere(self, post: Post) -> int | None:
         """Return where an author's news go that are refused here: to themselves, or else among approvers."""
@@ -298,8 +300,7 @@ class Announcer:
             return None
         return direct or server.channels.review
 
-    def _give_up(self, tx: Transaction, post: Post) -> None:
-        broadcast = tx.broadcasts.get(post.broadcast_id or 0)
+    def _give_up(self, tx: Transaction, post: Post, broadcast: Broadcast) -> None:
         log.error("news for an author could not be told and is given up", broadcast=broadcast.id)
         self._service.lifecycle.note(tx, broadcast, HERALD, "news given up", post.step)
         tx.outbox.give_up_post(post)

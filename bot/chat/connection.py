@@ -1,8 +1,9 @@
 """The connection to Discord: logging in, listening, and coming back, whatever ends it and however often."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
-from contextlib import suppress
+from collections.abc import Callable, Coroutine, Generator
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from time import perf_counter
 from types import MappingProxyType
 from typing import Any, Final, TypeVar
@@ -45,6 +46,7 @@ REFUSED: Final = MappingProxyType(
 ENDING: Final = frozenset({4003, 4006, 4007, 4009})
 
 T = TypeVar("T")
+_TOLD_AT_ONCE: Final = ContextVar("told_at_once", default=False)
 # What nobody waits for any more, and what goes on all the same.
 _abandoned: Final = set[asyncio.Task[Any]]()
 
@@ -60,6 +62,20 @@ async def bounded(call: Coroutine[Any, Any, T], seconds: float) -> T:
     task.add_done_callback(_forget)
     async with asyncio.timeout(seconds):
         return await asyncio.shield(task)
+
+
+@contextmanager
+def told_at_once() -> Generator[None, None, None]:
+    """Let whatever is asked of Discord within fail as soon as that answers with an error of its own.
+
+    Otherwise discord.py tries up to five times, and sleeps between them for up to nine seconds, in which
+    Discord may be well again. Nothing goes on unseen: no request is left behind that could apply late.
+    """
+    token = _TOLD_AT_ONCE.set(True)
+    try:
+        yield
+    finally:
+        _TOLD_AT_ONCE.reset(token)
 
 
 def _forget(task: asyncio.Task[Any]) -> None:
@@ -240,6 +256,8 @@ class Connection:
         was_cut, self._is_cut = self._is_cut, params.response.status >= 500
         if was_cut and not self._is_cut:
             self._network_is_back.set()
+        if self._is_cut and _TOLD_AT_ONCE.get():
+            raise discord.DiscordServerError(params.response, None)
 
     async def _unanswered(self, *_: Any) -> None:
         self._is_cut = True

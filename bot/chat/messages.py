@@ -239,7 +239,7 @@ def _own(message: discord.Message) -> Own:
 
 
 async def _send(channel: discord.PartialMessageable, shown: Rendered, *, nonce: str) -> discord.Message:
-    # discord.py repeats a POST on 5xx by itself: with the nonce Discord keeps one message of it.
+    # Where an answer was lost the same nonce comes again: Discord keeps one message of it.
     if shown.view is None:
         return await channel.send(
             shown.content, embeds=shown.embeds, nonce=nonce, allowed_mentions=shown.mentions
