@@ -23,6 +23,7 @@ OLD: Final = timedelta(seconds=30)
 # The database is written to for the page alone, if nothing else has shown lately that it can be.
 PROBE_EVERY: Final = timedelta(seconds=10)
 PROBE_SECONDS: Final = 2.0
+CLOSE_SECONDS: Final = 1.0
 
 # How one part is: whether it is well, as "ok", and what there is to know besides.
 Condition = Mapping[str, Any]
@@ -44,7 +45,8 @@ class Health:
         application = web.Application()
         application.router.add_get("/health", self._answer)
         application.router.add_get("/metrics", self._measure)
-        self._runner = web.AppRunner(application, access_log=None)
+        # Whoever asks at the very end waits in vain, and keeps nobody waiting.
+        self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=CLOSE_SECONDS)
 
     async def __aenter__(self) -> Self:
         await self._runner.setup()

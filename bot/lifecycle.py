@@ -15,6 +15,7 @@ from bot.refusals import AGAIN, Streak
 from bot.reminders import DECIDED_BY_PEOPLE, first_reminder
 from bot.sentences import listed, shortened
 from bot.store import Changes, Transaction
+from bot.store.facts import STARTS
 from bot.store.outbox import PostKind
 from bot.template import skeleton
 from bot.value import Person
@@ -204,6 +205,9 @@ class Lifecycle:
         """Let sending go on; raise Conflict if someone was faster."""
         if not tx.freezes.remove(freeze):
             raise Conflict("Someone was faster: the freeze is lifted already.")
+        if freeze.guild_id is None:
+            # Somebody has looked: the crashes until now have had their alarm.
+            tx.facts.set(STARTS, ())
         self._tell_of_freeze(tx, freeze, by, "unfreeze", f"it was: {freeze.reason}")
 
     def _tell_of_freeze(self, tx: Transaction, freeze: Freeze, by: Person, action: str, detail: str) -> None:

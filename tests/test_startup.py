@@ -16,11 +16,12 @@ import pytest
 
 from bot.broadcast import Status
 from bot.delivery import DeliveryStatus
-from bot.errors import StoreError
+from bot.errors import ConfigurationError, StoreError
 from bot.lifecycle import CHANGED
 from bot.sandbox.whop import Fault
 from bot.sending import startup
 from bot.store import Access
+from bot.store.facts import STARTS
 from bot.store.history import Mark
 from tests.harness.cards import labels, review_card, words
 from tests.harness.found import only
@@ -102,6 +103,80 @@ async def test_starts_that_ended_in_order_do_not_count(cluster: Cluster) -> None
         await process.startup.end()
         await process.leave()
     assert await why_frozen(await begun(cluster)) == []
+
+
+async def test_a_start_that_ends_with_a_sentence_is_no_crash(cluster: Cluster) -> None:
+    for _ in range(7):
+        process = await cluster.join(alone=True)
+        with pytest.raises(ConfigurationError):
+            async with process.startup.counted():
+                raise ConfigurationError("HEALTH_ADDRESS: it cannot be used.")
+        await process.leave()
+    assert await why_frozen(await begun(cluster)) == []
+
+
+async def test_a_start_whose_beginning_ends_with_a_sentence_is_no_crash(cluster: Cluster) -> None:
+    witness(cluster).mkdir()
+    for _ in range(3):
+        process = await cluster.join(alone=True)
+        with pytest.raises(StoreError):
+            async with process.startup.counted():
+                pass
+        with process.store.begin(Access.READ) as tx:
+            assert tx.facts.get(STARTS) == []
+        await process.leave()
+
+
+async def test_who_is_called_off_has_not_crashed(cluster: Cluster) -> None:
+    for _ in range(6):
+        process = await cluster.join(alone=True)
+        with pytest.raises(asyncio.CancelledError):
+            async with process.startup.counted():
+                raise asyncio.CancelledError
+        await process.leave()
+    assert await why_frozen(await begun(cluster)) == []
+
+
+async def test_a_fault_of_our_own_is_a_crash(cluster: Cluster) -> None:
+    for _ in range(5):
+        process = await cluster.join(alone=True)
+        with pytest.raises(ZeroDivisionError):
+            async with process.startup.counted():
+                raise ZeroDivisionError
+        await process.leave()
+    assert len(await why_frozen(await begun(cluster))) == 1
+
+
+async def test_an_end_that_the_database_does_not_take_keeps_nobody_waiting(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(startup, "END_SECONDS", 0.05)
+    process = await cluster.join(alone=True)
+    async with process.startup.counted():
+        locker = sqlite3.connect(cluster.folder / "herald.db", isolation_level=None)
+        locker.execute("BEGIN IMMEDIATE")
+    locker.execute("ROLLBACK")
+    locker.close()
+
+
+async def test_once_the_freeze_is_lifted_crashes_count_anew(cluster: Cluster) -> None:
+    await crash(cluster, 6, every=timedelta(seconds=10))
+    process = await begun(cluster)
+    await process.service.unfreeze(OMAR)
+    await process.leave()
+    await crash(cluster, 4, every=timedelta(seconds=10))
+    fifth = await begun(cluster)
+    assert await why_frozen(fifth) == []
+    await fifth.leave()
+    assert len(await why_frozen(await begun(cluster))) == 1
+
+
+async def test_processes_of_one_host_are_not_counted_together(cluster: Cluster) -> None:
+    for number in range(8):
+        worker = await cluster.join(restore_guard=cluster.folder / f"{number}.witness")
+        await worker.startup.begin()
+        assert await why_frozen(worker) == []
+        await worker.leave()
 
 
 @pytest.fixture

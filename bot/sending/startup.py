@@ -1,9 +1,11 @@
 """What is settled before a process sends anything: a crash loop, or a database from a backup, freezes."""
 
+import asyncio
 import hashlib
 import os
 import platform
-from contextlib import suppress
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from typing import Final
 
@@ -12,7 +14,7 @@ import structlog
 from bot.audit.chain import HERALD
 from bot.broadcast import Status, Step, template_number
 from bot.clock import Clock
-from bot.errors import Conflict, StoreError
+from bot.errors import Conflict, HeraldError, StoreError
 from bot.freeze import Freeze
 from bot.lifecycle import CHANGED, Lifecycle
 from bot.notification import canonical
@@ -28,6 +30,8 @@ log = structlog.get_logger()
 MOST_STARTS: Final = 5
 WITHIN: Final = timedelta(minutes=10)
 TRIES: Final = 3
+# How long an orderly end may wait for the database.
+END_SECONDS: Final = 1.5
 
 
 class Startup:
@@ -40,7 +44,21 @@ class Startup:
         self._lifecycle = lifecycle
         self._restore_guard = restore_guard
         self._clock = clock
-        self._me = Start(clock(), platform.node(), os.getpid())
+        self._me = Start(clock(), platform.node(), os.getpid(), str(restore_guard.file.absolute()))
+
+    @asynccontextmanager
+    async def counted(self) -> AsyncGenerator[None, None]:
+        """Begin, and note the end: of what was asked for, or is said in a sentence, but not of a crash."""
+        crashed = False
+        try:
+            await self.begin()
+            yield
+        except Exception as error:
+            crashed = not isinstance(error, HeraldError)
+            raise
+        finally:
+            if not crashed:
+                await self.end()
 
     async def begin(self) -> None:
         """Freeze where going on would be wrong; raise StoreError if the database cannot say."""
@@ -65,8 +83,12 @@ class Startup:
         return self._restore_guard.advance(tx)
 
     async def end(self) -> None:
-        """Note that this process ended in order."""
-        await self._store.write(self._end)
+        """Note that this process ended in order; a database that does not take it keeps nobody waiting."""
+        try:
+            async with asyncio.timeout(END_SECONDS):
+                await self._store.write(self._end)
+        except (StoreError, TimeoutError) as error:
+            log.warning("the end could not be written down, and will count as a crash", why=str(error))
 
     def _end(self, tx: Transaction) -> None:
         tx.facts.set(STARTS, [one for one in tx.facts.get(STARTS) or () if one != self._me])
@@ -117,8 +139,9 @@ class Startup:
         return self._clock() - start.at <= WITHIN
 
     def _crashed(self, start: Start) -> bool:
-        """Tell whether it began lately, here, and is gone without having ended."""
-        if not self._is_recent(start) or start.host != self._me.host:
+        """Tell whether it began lately, in this one's place, and is gone without having ended."""
+        # Others of this host are started with it, and lost with it, and nothing is wrong with any.
+        if not self._is_recent(start) or (start.host, start.witness) != (self._me.host, self._me.witness):
             return False
         # In a container every process has the same number, and the one before is gone for certain.
         return start.pid == self._me.pid or not _is_alive(start.pid)

@@ -21,11 +21,12 @@ class Fact(NamedTuple, Generic[T]):
 
 
 class Start(NamedTuple):
-    """The start of a process: when, and where."""
+    """The start of a process: when, where, and of which, told by the witness that it alone has."""
 
     at: datetime
     host: str
     pid: int
+    witness: str
 
 
 class Trusted(NamedTuple):
@@ -53,7 +54,10 @@ def _write_pause(moment: datetime | None) -> str:
 
 
 def _read_starts(kept: str) -> Sequence[Start]:
-    return [Start(datetime.fromisoformat(one["at"]), one["host"], one["pid"]) for one in json.loads(kept)]
+    return [
+        Start(datetime.fromisoformat(one["at"]), one["host"], one["pid"], one.get("witness", ""))
+        for one in json.loads(kept)
+    ]
 
 
 def _write_starts(starts: Sequence[Start]) -> str:
