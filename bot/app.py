@@ -22,6 +22,7 @@ from bot.metrics import Metrics
 from bot.policy.model import Policy
 from bot.sending.dispatcher import Dispatcher
 from bot.sending.restore_guard import RestoreGuard
+from bot.sending.restore_watch import RestoreWatch
 from bot.sending.roles import RoleSource
 from bot.sending.startup import Startup
 from bot.service import Service
@@ -66,6 +67,7 @@ class Worker:
     dispatcher: Dispatcher
     startup: Startup
     restore_guard: RestoreGuard
+    restore_watch: RestoreWatch
     metrics: Metrics
     clock: Clock
     steady: Steady
@@ -93,6 +95,7 @@ class Worker:
                 ),
                 startup=core.startup(),
                 restore_guard=core.restore_guard,
+                restore_watch=RestoreWatch(store=core.store, restore_guard=core.restore_guard),
                 metrics=core.metrics(),
                 clock=core.clock,
                 steady=core.steady,
@@ -138,6 +141,7 @@ class Herald(Worker):
                 announcer=announcer,
                 startup=core.startup(),
                 restore_guard=core.restore_guard,
+                restore_watch=RestoreWatch(store=core.store, restore_guard=core.restore_guard),
                 metrics=core.metrics(),
                 clock=core.clock,
                 steady=core.steady,
@@ -271,6 +275,7 @@ async def _side_by_side(
     close: Callable[[Running], Coroutine[Any, Any, None]],
     stop: asyncio.Event,
 ) -> None:
+    parts = {**parts, "restore_guard": worker.restore_watch.run}
     running: Running = {}
     database = Database(worker.store, clock=worker.clock, steady=worker.steady)
     # A part is well as long as it runs, unless it has a better answer.
@@ -298,3 +303,4 @@ async def _side_by_side(
         for task in (*done, *running.values()):
             if not task.cancelled():
                 task.result()
+        await worker.restore_watch.end()

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Final, Unpack
 
-from bot.audit.chain import HERALD, Event, NewEvent
+from bot.audit.chain import HERALD, SKIPPED, Event, NewEvent
 from bot.broadcast import ECHOED, EXPLAINED, TRANSITIONS, Broadcast, Status, Step
 from bot.clock import Clock
 from bot.errors import Conflict, Refused
@@ -237,6 +237,11 @@ class Lifecycle:
             tx, NewEvent(guild_id=guild_id, at=self._clock(), actor=HERALD, action=action, detail=detail)
         )
 
+    def skip_numbers(self, tx: Transaction, guild_id: int, *, above: int, detail: str) -> None:
+        """Let a server's record go on above a number, with a line that says which ones are left out."""
+        new = NewEvent(guild_id=guild_id, at=self._clock(), actor=HERALD, action=SKIPPED, detail=detail)
+        self._append(tx, new, above=above)
+
     def note(self, tx: Transaction, broadcast: Broadcast, actor: Person, action: str, detail: str) -> None:
         """Write a line about a broadcast into the record."""
         self._append(
@@ -309,9 +314,9 @@ class Lifecycle:
                 ),
             )
 
-    def _append(self, tx: Transaction, new: NewEvent) -> Event:
+    def _append(self, tx: Transaction, new: NewEvent, *, above: int = 0) -> Event:
         # What cannot be kept must not keep the rest from being recorded, a refusal least of all.
-        event = tx.audit.append(new.model_copy(update={"detail": storable(new.detail)}))
+        event = tx.audit.append(new.model_copy(update={"detail": storable(new.detail)}), above=above)
         server = self.policy.server(new.guild_id)
         if server is not None:
             tx.outbox.add_post(

@@ -231,7 +231,10 @@ async def test_no_task_is_left_behind(v5: Sandbox) -> None:
 
 # --- the health page -------------------------------------------------------------------------------
 
-PARTS = ["discord", "dispatcher", "announcer", "watcher", "deliveries", "database", "commands", "cards"]
+PARTS = [
+    "discord", "dispatcher", "announcer", "watcher", "restore_guard", "deliveries", "database", "commands",
+    "cards",
+]  # fmt: skip
 
 
 async def test_the_health_page_stands_where_the_settings_say_and_names_each_part(

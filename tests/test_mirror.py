@@ -160,3 +160,18 @@ def test_a_tombstone_is_known_by_its_own_number_and_digest_not_by_those_it_repea
     )
     assert read_post("-# digest 0123456789abcdef") is None
     assert read_post(f"{said(3)}\nand more") is None
+
+
+def test_posts_of_lines_that_were_lost_when_the_database_went_back_are_told_once_and_nobodys_fault() -> None:
+    kept = [1, 2, 3, 1004, 1005]
+    box = expected(kept, skipped=[(4, 1004)])
+    seen = [*(message(number) for number in kept), message(4, place=201), message(6, place=203)]
+    found = list(compare(box, seen, own=HERALD, since={post.message_id for post in box.posts}))
+    assert [str(one) for one in found] == [
+        "lines 4 and 6: they were lost when the database went back, which line 1004 tells."
+    ]
+    assert not any(one.is_fault for one in found)
+    stranger = message(1006, place=204)
+    assert differences(box, [*seen, stranger])[1:] == [
+        "message 204 is by Herald, but is no line of this record."
+    ]

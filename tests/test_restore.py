@@ -6,13 +6,17 @@ from pathlib import Path
 
 import pytest
 
+from bot.audit.chain import SKIPPED, Event, chain, first_broken
 from bot.broadcast import Broadcast, Status
 from bot.store import Access
 from tests.harness.backup import back_up, dump_into_itself
 from tests.harness.cards import review_card, words
-from tests.harness.people import LENA, OMAR
+from tests.harness.found import only
+from tests.harness.people import LENA, MAYA, OMAR, WORDS
 from tests.harness.process import Cluster, Process
+from tests.test_audit import make_entry
 
+ALIEN = "the database and herald.witness beside it do not belong together"
 COPY = "the database was restored from a copy"
 MOVED = "the database was restored from a copy, or a standby has taken over"
 RESTORED = "the database was restored from a copy; it may have gone out since that was made"
@@ -163,3 +167,103 @@ async def test_a_server_that_keeps_its_identity_to_itself_is_told_by_its_marks(s
         parts = found.here.split("/")
         parts[place] = "another"
         assert found._replace(here="/".join(parts)).has_moved
+
+
+# --- what happened, and nothing was sent -----------------------------------------------------------
+
+
+async def watched(process: Process) -> Process:
+    """Let what happened be kept beside the database, as the loop does at once."""
+    await process.restore_watch.look()
+    return process
+
+
+async def test_a_copy_is_noticed_though_nothing_was_sent_since_it_was_made(cluster: Cluster) -> None:
+    process = await watched(await begun(cluster))
+    await process.approved()
+    await watched(process)
+    put_back = back_up(cluster.url, cluster.folder)
+    await process.submitted()
+    await watched(process)
+    put_back()
+    await watched(process)
+    assert [one.reason for one in await process.freezes()] == [COPY]
+    assert await process.status() is Status.HELD
+    assert cluster.whop.exchanges == []
+
+
+async def test_an_event_moves_the_mark_once_and_a_moment_without_any_does_not(cluster: Cluster) -> None:
+    process = await watched(await begun(cluster))
+
+    def counter() -> int:
+        with process.store.begin(Access.READ) as tx:
+            newest = tx.history.find(0).newest
+        assert newest
+        return newest.counter
+
+    await watched(process)
+    before = counter()
+    await process.submitted()
+    await watched(process)
+    assert counter() == before + 1
+    await watched(process)
+    assert counter() == before + 1
+
+
+async def test_another_empty_database_is_noticed_under_a_running_process(
+    cluster: Cluster,
+) -> None:
+    put_back = back_up(cluster.url, cluster.folder)
+    process = await begun(cluster)
+    await process.approved()
+    await watched(process)
+    put_back()
+    await watched(process)
+    assert [one.reason for one in await process.freezes()] == [ALIEN]
+    assert (await process.submitted()).id > 1
+
+
+@pytest.mark.parametrize("started_anew", [True, False])
+async def test_no_number_that_was_given_out_is_given_out_again(cluster: Cluster, started_anew: bool) -> None:
+    process = await watched(await begun(cluster))
+    draft = await process.submitted()
+    put_back = back_up(cluster.url, cluster.folder)
+    lost = [(await process.submitted()).id for _ in range(3)]
+    changed = await process.service.request_changes(OMAR, draft.id, revision=1, reason="shorter")
+    changed = await process.service.edit(MAYA, draft.id, revision=1, notification=WORDS)
+    lines = [one.sequence for one in await process.record()]
+    await watched(process)
+    if started_anew:
+        await end(process)
+    put_back()
+    process = await begun(cluster) if started_anew else await watched(process)
+
+    fresh = await process.submitted()
+    assert fresh.id > max(lost)
+    await process.service.request_changes(OMAR, draft.id, revision=1, reason="longer")
+    again = await process.service.edit(MAYA, draft.id, revision=1, notification=WORDS)
+    assert again.revision > changed.revision
+    record = await process.record()
+    skipped = only(one for one in record if one.action == SKIPPED)
+    assert skipped.sequence > max(lines)
+    kept = [one.sequence for one in record if one.sequence < skipped.sequence]
+    assert skipped.detail.startswith(f"lines {max(kept) + 1} to {skipped.sequence - 1} are left out, and")
+    assert [one.sequence for one in record if one.sequence > skipped.sequence] == list(
+        range(skipped.sequence + 1, skipped.sequence + 1 + len(record) - len(kept) - 1)
+    )
+    assert first_broken(record) is None
+
+
+def test_a_line_behind_which_numbers_are_left_out_is_whole_and_any_other_is_not() -> None:
+    def event(action: str, previous: Event | None, above: int = 0) -> Event:
+        return chain(make_entry(1, action=action), previous=previous, above=above)
+
+    first = event("submit", None)
+    skipped = event(SKIPPED, first, above=1000)
+    after = event("submit", skipped)
+    assert [one.sequence for one in (first, skipped, after)] == [1, 1001, 1002]
+    assert first_broken([first, skipped, after]) is None
+    assert first_broken([event(SKIPPED, None, above=1000)]) is None
+    assert first_broken([first, event("submit", first, above=1000)]) == 2
+    assert first_broken([first, event(SKIPPED, event("edit", first), above=1000)]) == 2
+    assert first_broken([skipped, after]) == 1

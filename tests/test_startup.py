@@ -483,14 +483,14 @@ async def test_one_of_several_processes_notices_a_restore_by_the_witness_that_it
     cluster: Cluster,
 ) -> None:
     await used(cluster)
-    witness(cluster).write_text(json.dumps({"counter": kept(cluster).counter + 1, "mark": "lost"}))
+    witness(cluster).write_text(json.dumps(["lost", kept(cluster).counter + 1]))
     worker = await cluster.join()
     await worker.startup.begin()
     assert await why_frozen(worker) == ["the database was restored from a copy"]
 
 
 async def test_an_empty_database_beside_an_old_witness_is_another_one_and_freezes(cluster: Cluster) -> None:
-    witness(cluster).write_text('{"counter": 7, "mark": "another"}')
+    witness(cluster).write_text('{"counter": 7, "mark": "another", "broadcasts": 3, "events": {}}')
     process = await begun(cluster)
     assert await why_frozen(process) == [ALIEN]
     assert kept(cluster).counter > 7

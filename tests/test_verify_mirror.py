@@ -20,7 +20,9 @@ from bot.errors import Unreachable, Unreadable
 from bot.policy.loading import load_policy
 from bot.sandbox.sandbox import UNDONE, Sandbox
 from bot.store import Store
+from tests.harness.backup import back_up
 from tests.harness.discord.server import TOKEN, LoopbackDiscord
+from tests.harness.found import only
 from tests.harness.policy import audience, server
 from tests.test_audit import make_entry
 
@@ -170,6 +172,23 @@ async def test_what_a_running_herald_posts_meanwhile_is_no_difference(v5: Sandbo
     reader = MirrorReader(store=v5.herald.store, channels=Busy(v5.herald.client), policy=v5.policy)
     compared = await reader.compare(v5.world.guild.id, lambda _: None)
     assert compared.differences == []
+
+
+async def test_lines_that_a_restore_lost_are_told_once_and_the_record_goes_on_in_the_channel(
+    sandbox: Sandbox, setting: tuple[str, str]
+) -> None:
+    await sandbox.submit(await sandbox.compose())
+    await sandbox.herald.restore_watch.look()
+    put_back = back_up(setting[1], sandbox.herald.settings.witness_file.parent)
+    await mirrored(sandbox)
+    await sandbox.herald.restore_watch.look()
+    put_back()
+    await sandbox.herald.restore_watch.look()
+    await sandbox.settle()
+    lost = only((await compare(sandbox)).differences)
+    assert str(lost).startswith("lines 3-8: they were lost when the database went back, which line ")
+    assert not lost.is_fault
+    assert len(sandbox.channel("audit").history()) > 9
 
 
 # --- the command -----------------------------------------------------------------------------------

@@ -15,6 +15,8 @@ from bot.value import Person, Value
 
 GENESIS: Final = "0" * 64
 HERALD: Final = Person(0, "Herald")
+# The one action behind which numbers may be missing: a database that went back must not give them out again.
+SKIPPED: Final = "numbers skipped"
 # So many characters of a digest stand under each line in Discord.
 SHOWN: Final = 16
 _ANCHOR: Final = re.compile(rf"(?:([0-9]{{1,18}}):)?([0-9a-f]{{{SHOWN},64}})")
@@ -122,9 +124,9 @@ class Breach(NamedTuple):
     flaw: Flaw
 
 
-def chain(new: NewEvent, *, previous: Event | None) -> Event:
-    """Return what happened as the event that follows `previous`."""
-    sequence = previous.sequence + 1 if previous else 1
+def chain(new: NewEvent, *, previous: Event | None, above: int = 0) -> Event:
+    """Return what happened as the event that follows `previous`, with a number above all that are given."""
+    sequence = max(previous.sequence if previous else 0, above) + 1
     before = previous.digest if previous else GENESIS
     event = Event(**dict(new), sequence=sequence, previous=before, digest="")
     return event.model_copy(update={"digest": _digest(event.stored)})
@@ -181,11 +183,11 @@ class Chain:
             return Flaw.CHANGED
         if line.sequence < expected:
             return Flaw.EXTRA
-        if line.sequence > expected and self.whole:
+        if line.sequence > expected and self.whole and line.action != SKIPPED:
             return Flaw.MISSING
         if line.digest != _digest(line):
             return Flaw.CHANGED
-        if line.sequence == expected and line.previous != self.digest:
+        if (line.sequence == expected or self.whole) and line.previous != self.digest:
             return Flaw.UNLINKED
         return None
 

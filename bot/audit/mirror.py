@@ -19,6 +19,7 @@ NEVER: Final = "nothing shows that it was ever posted"
 REWRITTEN: Final = "the channel shows another digest: the database or the channel was rewritten"
 CHANGED: Final = "the post does not say what was posted"
 MISPLACED: Final = "it stands behind a later line"
+LOST: Final = "they were lost when the database went back, which line {line} tells"
 DOUBLED: Final = "it stands in the channel more than once"
 # A post begins with its line's number and ends with its digest; a line that it quotes stands in between.
 _NUMBER: Final = re.compile(r"`\s*([0-9]{1,18})`")
@@ -104,6 +105,8 @@ class Expected:
     others: Collection[int] = ()
     # By which line of the record it was told that a line's post is no longer as it was.
     told: Mapping[int, int] = field(default_factory=dict[int, int])
+    # The first number that was left out and the line behind it, each time that the database went back.
+    skipped: Sequence[tuple[int, int]] = ()
 
 
 class Difference(NamedTuple):
@@ -111,6 +114,8 @@ class Difference(NamedTuple):
 
     numbers: Sequence[int]
     what: str
+    # What the record itself explains is nobody's fault.
+    is_fault: bool = True
 
     def __str__(self) -> str:
         """Return the sentence."""
@@ -133,11 +138,14 @@ def compare(
     known = {post.message_id for post in expected.posts}.union(expected.others)
     doubled: list[int] = []
     strange: list[int] = []
+    lost: dict[int, list[int]] = {}
     for message in there.values():
         if message.id in known or message.author_id != own:
             continue
         number = _line_of(message, expected.lines)
-        if number is None:
+        if number is None and (skipped := _skipped(message, expected.skipped)):
+            lost.setdefault(skipped[1], []).append(skipped[0])
+        elif number is None:
             strange.append(message.id)
         elif number in standing:
             doubled.append(number)
@@ -154,6 +162,7 @@ def compare(
         *_told(changed - rewritten, expected.told, CHANGED),
         *_difference(_misplaced(post.sequence for post, _ in found), MISPLACED),
         *_difference(doubled, DOUBLED),
+        *(Difference(some, LOST.format(line=line), is_fault=False) for line, some in sorted(lost.items())),
         *(Difference((), f"message {one} is by Herald, but is no line of this record") for one in strange),
     ]
 
@@ -161,6 +170,12 @@ def compare(
 def _line_of(message: Seen, lines: Mapping[int, str]) -> int | None:
     number, digest = read_post(message.content) or (0, "")
     return number if number in lines and lines[number].startswith(digest) else None
+
+
+def _skipped(message: Seen, skipped: Iterable[tuple[int, int]]) -> tuple[int, int] | None:
+    """Return the number of a post that was left out of the record, and the line that tells so."""
+    number, _ = read_post(message.content) or (0, "")
+    return next(((number, line) for first, line in skipped if first <= number < line), None)
 
 
 def _is_rewritten(post: Posted, message: Seen) -> bool:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
+from bot.audit.chain import SKIPPED
 from bot.audit.mirror import DELETED, EDITED
 from bot.broadcast import EXPLAINED, Step
 from bot.refusals import AGAIN
@@ -45,6 +46,7 @@ SPOKEN: Final[Mapping[str, str]] = MappingProxyType(
         "approvals void": "approvals no longer count",
         DELETED: "found a deletion in this channel",
         EDITED: "found an edit in this channel",
+        SKIPPED: "found that the database went back",
     }
 )
 

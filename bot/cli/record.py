@@ -143,15 +143,17 @@ async def _verify_mirror(settings: Settings, policy: Policy, server: str | None)
 
 def _tell_of_mirror(name: str, read: Comparison) -> bool:
     """Say how a server's channel agrees with its record; return whether it does."""
+    faults = [one for one in read.differences if one.is_fault]
     for difference in read.differences:
-        out.print(f"[red]✗[/] {escape(name)}, the audit channel: {escape(str(difference))}")
-    if not read.differences:
+        sign = "[red]✗[/]" if difference.is_fault else "-"
+        out.print(f"{sign} {escape(name)}, the audit channel: {escape(str(difference))}")
+    if not faults:
         out.print(
             f"[green]✓[/] {escape(name)}, the audit channel: {read.lines} line(s) stand there as posted."
         )
     if read.waiting:
         out.print(f"- {escape(name)}: {read.waiting} line(s) still wait to be posted.")
-    return not read.differences
+    return not faults
 
 
 def _search(tx: Transaction, policy: Policy, guild_id: int | None, typed: Mapping[str, str | None]) -> Search:

@@ -17,7 +17,7 @@ above all that are known: from there on the database is trusted, and people deci
 import json
 from pathlib import Path
 from threading import Lock
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from uuid import uuid4
 
 from bot.clock import Clock
@@ -25,10 +25,18 @@ from bot.errors import StoreError
 from bot.lifecycle import Lifecycle
 from bot.sending.restored import hold_everything
 from bot.store import Transaction
-from bot.store.history import Found, Mark
+from bot.store.history import NO_NUMBERS, Mark, Numbers
 
-# As good as the mark of another database.
-_UNREADABLE: Final = Mark(0, "")
+
+class Known(NamedTuple):
+    """What is remembered outside the database: a mark in it, and the highest numbers that were given out."""
+
+    mark: Mark
+    given: Numbers = NO_NUMBERS
+
+
+# As good as what is known of another database.
+_UNREADABLE: Final = Known(Mark(0, ""))
 
 
 class RestoreGuard:
@@ -42,7 +50,8 @@ class RestoreGuard:
         self._lifecycle = lifecycle
         self._clock = clock
         self._newcomer = newcomer
-        self._known: Mark | None = None
+        self._guilds = [server.guild for server in lifecycle.policy.servers]
+        self._known: Known | None = None
         self._keeping = Lock()
         # Others of the same folder may write theirs at the same time.
         self._own = uuid4().hex
@@ -52,62 +61,89 @@ class RestoreGuard:
 
         If so, everything is frozen and held in this very transaction, which then must let nothing out.
         """
-        known = self._known = self._known or self._read()
-        doubt = self._doubt(tx.history.find(known.counter if known else 0), known)
+        doubt = self._doubt(tx)
         if doubt:
             tx.claim_alone()
             # What others have added while this one waited for them.
             tx.history.find(0)
-            hold_everything(tx, doubt, lifecycle=self._lifecycle, at=self._clock())
+            given = self._known.given if self._known else NO_NUMBERS
+            hold_everything(tx, doubt, lifecycle=self._lifecycle, at=self._clock(), given=given)
             self.advance(tx)
         return doubt
 
     def advance(self, tx: Transaction) -> Mark:
         """Set a mark in the transaction that lets something go out; no other process may do so meanwhile."""
-        return tx.history.add(above=self._known.counter if self._known else 0)
+        return tx.history.add(above=self._known.mark.counter if self._known else 0)
 
-    def keep(self, mark: Mark) -> None:
+    def keep(self, mark: Mark, given: Numbers = NO_NUMBERS) -> None:
         """Remember what was committed, before the first byte goes out; raise StoreError if that fails."""
         with self._keeping:
-            self._known = max(self._known or mark, mark)
+            self._known = _newer(self._known, Known(mark, given))
             kept = self._read()
-            if kept is None or kept.counter < mark.counter or kept.value == _UNREADABLE.value:
-                self._write(mark)
+            new = _newer(None if kept == _UNREADABLE else kept, self._known)
+            if new != kept:
+                self._write(new)
 
-    def _doubt(self, found: Found, known: Mark | None) -> str:
+    def has_news(self, tx: Transaction) -> bool:
+        """Tell whether there is something to keep, or to check."""
+        return bool(self._doubt(tx)) or self._known is None or self.given(tx) != self._known.given
+
+    def given(self, tx: Transaction) -> Numbers:
+        """Return the highest numbers that were given out, as far as anybody here knows."""
+        given = tx.history.numbers(self._guilds)
+        return given.above(self._known.given) if self._known else given
+
+    def _doubt(self, tx: Transaction) -> str:
+        known = self._known = self._known or self._read()
+        found = tx.history.find(known.mark.counter if known else 0)
         newest = found.newest
         if newest is None and known is None:
             return ""
         if newest is None or known == _UNREADABLE or (known is None and not self._newcomer):
             return f"the database and {self.file.name} beside it do not belong together"
-        if known is not None and known.counter > newest.counter:
+        if known is not None and known.mark.counter > newest.counter:
             return "the database was restored from a copy"
         # Where nothing stands, whoever found out before has set a mark above all that were lost.
-        if known is not None and found.at_counter not in {None, known.value}:
+        if known is not None and found.at_counter not in {None, known.mark.value}:
             return f"the database and {self.file.name} beside it do not belong together"
         if found.has_moved:
             return "the database was restored from a copy, or a standby has taken over"
         return ""
 
-    def _write(self, mark: Mark) -> None:
+    def _write(self, known: Known) -> None:
         new = self.file.with_name(f"{self.file.name}.{self._own}")
+        kept = {
+            "counter": known.mark.counter,
+            "mark": known.mark.value,
+            "broadcasts": known.given.broadcasts,
+            "events": dict(known.given.events),
+        }
         try:
             self.file.parent.mkdir(parents=True, exist_ok=True)
-            new.write_text(json.dumps({"counter": mark.counter, "mark": mark.value}), encoding="utf-8")
+            new.write_text(json.dumps(kept), encoding="utf-8")
             new.replace(self.file)
         except OSError as error:
             raise StoreError(
                 f"{self.file} cannot be written ({error.strerror}), so nothing is sent: mend its folder."
             ) from None
 
-    def _read(self) -> Mark | None:
+    def _read(self) -> Known | None:
         try:
             kept: Any = json.loads(self.file.read_text(encoding="utf-8"))
-            # An older Herald wrote a list of both.
-            value, counter = (kept["mark"], kept["counter"]) if "mark" in kept else kept
-            return Mark(int(counter), str(value))
+            if "mark" not in kept:
+                # An older Herald wrote both in a list, and no numbers.
+                value, counter = kept
+                return Known(Mark(int(counter), str(value)))
+            events = {int(guild): int(number) for guild, number in kept["events"].items()}
+            return Known(
+                Mark(int(kept["counter"]), str(kept["mark"])), Numbers(int(kept["broadcasts"]), events)
+            )
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, TypeError, LookupError):
+        except (OSError, ValueError, TypeError, LookupError, AttributeError):
             # It is there and tells nothing.
             return _UNREADABLE
+
+
+def _newer(one: Known | None, other: Known) -> Known:
+    return Known(max(one.mark, other.mark), one.given.above(other.given)) if one else other

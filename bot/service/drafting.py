@@ -10,6 +10,7 @@ from bot.sentences import listed
 from bot.service import lending
 from bot.service.gate import Gate, limit
 from bot.store import Transaction
+from bot.store.facts import REVISIONS_ABOVE
 
 
 def may_compose(tx: Transaction, gate: Gate, actor: Actor, *, audience: str, topic: str) -> None:
@@ -76,7 +77,8 @@ def edit(
     """Replace the words of a draft by a new revision."""
     before = gate.admit(tx, actor, Action.EDIT, broadcast_id, revision)
     gate.meet(tx, actor)
-    number = before.revision + 1
+    # What was lost when the database went back had numbers of its own, which stand on cards.
+    number = max(before.revision, tx.facts.get(REVISIONS_ABOVE) or 0) + 1
     tx.broadcasts.add_revision(
         before.id, number, editor=actor.person, notification=notification, at=gate.clock()
     )

@@ -79,14 +79,15 @@ class AuditLog:
         # The ends of the chains that nobody else can write to before this transaction is over.
         self._last: dict[int, Event | None] = {}
 
-    def append(self, new: NewEvent) -> Event:
-        """Add what happened to the end of its server's chain."""
-        event = chain(new, previous=self._end(new.guild_id))
+    def append(self, new: NewEvent, *, above: int = 0) -> Event:
+        """Add what happened to the end of its server's chain, with a number above all that are given."""
+        event = chain(new, previous=self.end(new.guild_id), above=above)
         self._connection.execute(_APPEND, event.stored._asdict() | {"at": new.at})
         self._last[new.guild_id] = event
         return event
 
-    def _end(self, guild_id: int) -> Event | None:
+    def end(self, guild_id: int) -> Event | None:
+        """Return the last event of a server's chain, which nobody else can follow in the meantime."""
         if guild_id not in self._last:
             if self._connection.dialect.name == "postgresql":
                 postgresql.lock_guild(self._connection, guild_id)

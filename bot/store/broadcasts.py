@@ -9,7 +9,9 @@ from typing import Any, Final, TypedDict, Unpack
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    Integer,
     RowMapping,
+    cast,
     delete,
     func,
     insert,
@@ -20,6 +22,7 @@ from sqlalchemy import (
 
 from bot.broadcast import ENDED, Approval, Broadcast, Status
 from bot.notification import Notification
+from bot.store import postgresql
 from bot.store.broadcast_rows import (
     CARD,
     EDITORS,
@@ -32,7 +35,8 @@ from bot.store.broadcast_rows import (
     revision_row,
     with_approvals,
 )
-from bot.store.tables import approvals, broadcasts, ended, revisions
+from bot.store.facts import BROADCASTS_ABOVE
+from bot.store.tables import approvals, broadcasts, ended, facts, revisions
 from bot.value import Person
 
 
@@ -89,6 +93,8 @@ class Broadcasts:
             "repeats": repeats,
         }
         words = notification.model_dump_json()
+        if self._connection.dialect.name == "sqlite":
+            draft["id"] = _NEXT
         added = insert(broadcasts).values(
             **draft,
             author_id=author.id,
@@ -104,14 +110,19 @@ class Broadcasts:
         self._connection.execute(
             insert(revisions), [revision_row(identifier, number, one, words, at) for number, one in numbered]
         )
+        draft["id"] = identifier
         return Broadcast(
             **draft,
-            id=identifier,
             author=author,
             editors=tuple(sorted({one.id for one in editors})),
             notification=notification,
             status=Status.DRAFT,
         )
+
+    def number_above(self, highest: int) -> None:
+        """Give new broadcasts numbers above that one."""
+        if self._connection.dialect.name == "postgresql":
+            postgresql.number_above(self._connection, broadcasts, highest)
 
     def add_revision(
         self, broadcast_id: int, revision: int, *, editor: Person, notification: Notification, at: datetime
@@ -342,6 +353,15 @@ def _beyond(beyond: Beyond) -> list[ColumnElement[bool]]:
     return [*below, *([broadcasts.c.id > beyond["after"]] if "after" in beyond else [])]
 
 
+# SQLite goes on from the highest that stands there, and knows no other.
+_ABOVE: Final = select(cast(facts.c.value, Integer)).where(facts.c.name == BROADCASTS_ABOVE.name)
+_NEXT: Final = (
+    select(
+        func.max(func.coalesce(func.max(broadcasts.c.id), 0), func.coalesce(_ABOVE.scalar_subquery(), 0)) + 1
+    )
+    .correlate(None)
+    .scalar_subquery()
+)
 _STANDING: Final = sorted(set(Status) - ENDED)
 
 

@@ -89,6 +89,9 @@ HIGHEST_TIME: Final = _moment("highest time before the clock was set back")
 UNKNOWN_STREAK: Final = Fact("unknown answers in a row", int, str)
 # What the last of them has in common with others that are one event together.
 UNKNOWN_CAUSE: Final = _words("cause of the last unknown answer")
+# Above which broadcasts, and what people change of them, are numbered since the database went back.
+BROADCASTS_ABOVE: Final = Fact("numbers of broadcasts above", int, str)
+REVISIONS_ABOVE: Final = Fact("numbers of revisions above", int, str)
 # Until when nothing is sent, after Whop was overloaded.
 NOT_BEFORE: Final = Fact("no request before", _read_pause, _write_pause)
 

@@ -1,11 +1,13 @@
 """How far the database has come: a random mark for each time that it let something out."""
 
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Final, NamedTuple
 from uuid import uuid4
 
-from sqlalchemy import Connection, insert, text
+from sqlalchemy import Connection, func, insert, select, text
 
-from bot.store.tables import history
+from bot.store.tables import audit_events, broadcasts, history
 
 # The option of a connection that says by what question a server tells which database this is.
 IDENTITY: Final = "herald_identity"
@@ -18,6 +20,22 @@ class Mark(NamedTuple):
 
     counter: int
     value: str
+
+
+class Numbers(NamedTuple):
+    """The highest numbers that were given out: to broadcasts, and to the events of each server."""
+
+    broadcasts: int
+    events: Mapping[int, int]
+
+    def above(self, other: "Numbers") -> "Numbers":
+        """Return the higher one of each."""
+        guilds = {*self.events, *other.events}
+        events = {one: max(self.events.get(one, 0), other.events.get(one, 0)) for one in guilds}
+        return Numbers(max(self.broadcasts, other.broadcasts), events)
+
+
+NO_NUMBERS: Final = Numbers(0, MappingProxyType({}))
 
 
 class Found(NamedTuple):
@@ -60,6 +78,16 @@ class History:
         self._connection.execute(_ADD, values)
         self._found = found._replace(newest=mark, identity=found.here)
         return mark
+
+    def numbers(self, guilds: Sequence[int]) -> Numbers:
+        """Return the highest numbers that stand in the database, of these servers."""
+        highest = select(func.max(broadcasts.c.id)).scalar_subquery()
+        events = (
+            select(func.max(audit_events.c.sequence)).where(audit_events.c.guild_id == one).scalar_subquery()
+            for one in guilds
+        )
+        given, *lines = self._connection.execute(select(highest, *events)).one()
+        return Numbers(given or 0, {one: last for one, last in zip(guilds, lines, strict=True) if last})
 
 
 _FIND: Final = (

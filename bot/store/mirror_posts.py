@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Select, and_, func, or_, select, update
 
+from bot.audit.chain import SKIPPED
 from bot.audit.mirror import Condition, Expected, Posted
 from bot.store.facts import mirror_unread
 from bot.store.outbox import PostKind
@@ -75,9 +76,13 @@ class MirrorPosts:
     def expected(self, guild_id: int) -> Expected:
         """Return all that the server's channels are compared with."""
         execute, scalars = self._connection.execute, self._connection.scalars
-        chain = select(audit_events.c.sequence, audit_events.c.digest).where(
-            audit_events.c.guild_id == guild_id
+        chain = (
+            select(audit_events.c.sequence, audit_events.c.digest, audit_events.c.action)
+            .where(audit_events.c.guild_id == guild_id)
+            .order_by(audit_events.c.sequence)
         )
+        events = execute(chain).all()
+        before = [0, *(event.sequence for event in events)]
         lines = select(posts.c.sequence, posts.c.gone_in, posts.c.edited_in, posts.c.done).where(
             posts.c.guild_id == guild_id, _IS_LINE
         )
@@ -87,10 +92,15 @@ class MirrorPosts:
             *scalars(select(cards.c.message_id).where(cards.c.message_id.is_not(None))),
         ]
         return Expected(
-            lines={row.sequence: row.digest for row in execute(chain)},
+            lines={event.sequence: event.digest for event in events},
             posts=self._posts(_posted().where(posts.c.guild_id == guild_id)),
             waiting={sequence for sequence, _, _, done in rows if not done},
             others=frozenset(others),
+            skipped=[
+                (last + 1, event.sequence)
+                for last, event in zip(before, events, strict=False)
+                if event.action == SKIPPED
+            ],
             told={sequence: gone or edited for sequence, gone, edited, _ in rows if gone or edited},
         )
 

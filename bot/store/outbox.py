@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import Connection, RowMapping, case, false, func, insert, or_, select, true, union, update
 
 from bot.broadcast import OPEN, Place
+from bot.store import postgresql
 from bot.store.tables import broadcasts, cards, posts
 
 
@@ -168,6 +169,17 @@ class Outbox:
                 "next_at": at,
             }
         )
+
+    def skip_numbers(self, many: int) -> None:
+        """Leave out so many numbers of cards and posts: Discord takes what bears an old one for that one."""
+        for table in (cards, posts):
+            last = select(func.max(table.c.id)).scalar_subquery()
+            if self._connection.dialect.name == "postgresql":
+                highest = (self._connection.scalar(select(last)) or 0) + many
+                postgresql.number_above(self._connection, table, highest)
+            else:
+                # SQLite goes on from the highest.
+                self._connection.execute(update(table).where(table.c.id == last).values(id=table.c.id + many))
 
     def finish(self) -> None:
         """Write what was asked for."""

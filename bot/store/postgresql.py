@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 from uuid import uuid4
 
-from sqlalchemy import URL, Connection, Engine, create_engine, func, select, text
+from sqlalchemy import URL, Connection, Engine, Table, create_engine, func, select, text
 from sqlalchemy.exc import DBAPIError
 
 from bot.errors import ConfigurationError
@@ -75,6 +75,12 @@ def lock_guild(connection: Connection, guild_id: int) -> None:
     """Wait until no other transaction writes into the server's record; the lock goes with the transaction."""
     # One number instead of two: these never meet the locks above.
     connection.scalar(select(func.pg_advisory_xact_lock(guild_id)))
+
+
+def number_above(connection: Connection, table: Table, highest: int) -> None:
+    """Let the table's own numbers go on above that one, if they do not yet; this is never taken back."""
+    numbers = func.pg_get_serial_sequence(table.name, "id")
+    connection.scalar(select(func.setval(numbers, func.greatest(func.nextval(numbers), highest))))
 
 
 def words(error: DBAPIError) -> str:

@@ -23,6 +23,7 @@ from bot.policy.model import Policy
 from bot.sandbox.whop import SimulatedWhop
 from bot.sending.dispatcher import Dispatcher
 from bot.sending.restore_guard import RestoreGuard
+from bot.sending.restore_watch import RestoreWatch
 from bot.sending.startup import Startup
 from bot.service import Service
 from bot.settings import Settings
@@ -69,6 +70,7 @@ class Process:
     startup: Startup
     wire: Wire
     restore_guard: RestoreGuard
+    restore_watch: RestoreWatch
     _stack: AsyncExitStack = field(repr=False)
 
     async def leave(self) -> None:
@@ -207,6 +209,7 @@ class Cluster:
             startup=worker.startup,
             wire=wire,
             restore_guard=worker.restore_guard,
+            restore_watch=worker.restore_watch,
             _stack=stack,
         )
 

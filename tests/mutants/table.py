@@ -25,6 +25,7 @@ TESTS: Final[Mapping[str, Sequence[str]]] = MappingProxyType(
             "tests/test_clock.py",
         ),
         "bot/sending/restore_guard.py": ("tests/test_startup.py", "tests/test_restore.py"),
+        "bot/sending/restore_watch.py": ("tests/test_restore.py",),
         "bot/sending/restored.py": ("tests/test_startup.py", "tests/test_restore.py"),
         "bot/store/history.py": ("tests/test_startup.py", "tests/test_restore.py"),
         "bot/sending/startup.py": ("tests/test_startup.py", "tests/test_worker.py"),
