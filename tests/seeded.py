@@ -10,7 +10,6 @@ import sys
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import datetime
 from pathlib import Path
 from time import monotonic
 from typing import Any, Final
@@ -25,12 +24,13 @@ from bot.errors import StoreError
 from bot.freeze import Freeze
 from bot.lifecycle import Lifecycle
 from bot.sending.dispatcher import Dispatcher
-from bot.sending.rate import RateLimit
+from bot.sending.rate import Count, RateLimit
 from bot.sending.roles import RoleCheck
 from bot.sending.settle import Settlement
 from bot.sending.start import Start
 from bot.service import gate, unknowns
 from bot.store import Transaction
+from bot.store.facts import BEGUN
 from bot.store.freezes import Freezes
 from bot.store.tables import attempts, deliveries
 
@@ -185,21 +185,15 @@ def clock_not_watched() -> None:
 
 def rate_counted_per_process() -> None:
     """Forget at a restart how much was sent just before."""
-    init, count = RateLimit.__init__, RateLimit._left
+    tally = RateLimit._tally
 
-    def init_and_look(self: RateLimit, *args: Any, **kwargs: Any) -> None:
-        init(self, *args, **kwargs)
-        _born[id(self)] = self._clock()
-
-    def left(self: RateLimit, tx: Transaction, now: datetime) -> int:
+    def begin_anew(self: RateLimit, tx: Transaction, under_way: int) -> None:
         # Nothing before its own beginning is looked at.
-        return count(self, tx, max(now, _born[id(self)] + self._rate.per))
+        self._counted = self._counted or Count(self._steady(), tx.facts.get(BEGUN) or 0, under_way)
+        tally(self, tx, under_way)
 
-    replace_in(RateLimit, "__init__", init_and_look)
-    replace_in(RateLimit, "_left", left)
+    replace_in(RateLimit, "_tally", begin_anew)
 
-
-_born: Final[dict[int, datetime]] = {}
 
 LIFE: Final = "tests/test_life_of_broadcasts.py"
 FAULTS: Final = "tests/test_delivery_faults.py::test_killed_in_each_of_many_tries_it_still_goes_out_once"

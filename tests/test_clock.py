@@ -8,14 +8,15 @@ from pathlib import Path
 import pytest
 
 from bot.broadcast import Status
-from bot.clock import Watch, steady_now
+from bot.clock import LONGEST_DOUBT, Watch, steady_now
 from bot.delivery import DeliveryStatus
 from bot.errors import StoreError
 from bot.sandbox.whop import Fault
+from bot.store import Access
 from tests.harness.clock import ManualClock
 from tests.harness.people import LENA, OMAR
 from tests.harness.policy import GUILD, OTHER_GUILD
-from tests.harness.process import Cluster, Process
+from tests.harness.process import UNDONE, Cluster, Process
 
 MOVED = "clock moved"
 SECOND = timedelta(seconds=1)
@@ -183,6 +184,145 @@ async def test_what_a_jump_made_overdue_is_held_when_the_minute_is_over(cluster:
     await process.tick(timedelta(minutes=1))
     assert await process.status() is Status.HELD
     assert cluster.whop.exchanges == []
+
+
+async def test_a_jump_while_herald_was_down_is_noticed_by_the_next_start(cluster: Cluster) -> None:
+    process = await cluster.join()
+    await process.tick()
+    await process.leave()
+    cluster.clock.jump(-HOUR)
+    process = await cluster.join()
+    await process.tick()
+    assert await process.lines(MOVED) == ["the clock was moved by -3600 seconds; nothing starts for a minute"]
+
+
+async def jump_to_and_fro(process: Process, span: timedelta, *, every: timedelta = 50 * SECOND) -> None:
+    """Set the clock ahead and back again, oftener than the minute takes."""
+    ahead = HOUR
+    for _ in range(round(span / every)):
+        process.clock.jump(ahead)
+        ahead = -ahead
+        await process.tick(every)
+
+
+async def test_a_clock_that_is_moved_again_and_again_freezes_and_what_waits_reaches_a_person(
+    cluster: Cluster,
+) -> None:
+    process = await cluster.join()
+    await process.due()
+    await jump_to_and_fro(process, LONGEST_DOUBT - 60 * SECOND)
+    assert await process.freezes() == []
+    await jump_to_and_fro(process, 2 * LONGEST_DOUBT)
+    (freeze,) = await process.freezes()
+    assert "is moved again and again" in freeze.reason
+    await jump_to_and_fro(process, timedelta(minutes=15))
+    assert await process.status() is Status.HELD
+    assert cluster.whop.exchanges == []
+
+
+async def test_a_freeze_for_a_clock_that_goes_wrong_can_be_lifted_once_it_goes_right(
+    cluster: Cluster,
+) -> None:
+    process = await cluster.join()
+    await jump_to_and_fro(process, 2 * LONGEST_DOUBT)
+    await process.service.unfreeze(LENA)
+    await process.tick()
+    assert len(await process.freezes()) == 1
+    await process.tick(timedelta(minutes=1))
+    await process.service.unfreeze(LENA)
+    await process.due()
+    await process.tick()
+    assert await process.status() is Status.SENT
+
+
+# --- what waits for a moment that was taken back ---------------------------------------------------
+
+DAY = timedelta(days=1)
+
+
+@pytest.fixture
+async def v5_cluster(tmp_path: Path, sqlite_url: str) -> AsyncGenerator[Cluster, None]:
+    async with Cluster.open(sqlite_url, tmp_path, generation="v5") as opened:
+        yield opened
+
+
+@pytest.mark.parametrize("back", [20 * SECOND, 2 * HOUR, DAY])
+async def test_a_clock_set_back_under_the_rate_stops_nothing_for_longer_than_a_span_and_a_minute(
+    v5_cluster: Cluster, back: timedelta
+) -> None:
+    process = await v5_cluster.join()
+    for _ in range(25):
+        await process.approved()
+    await process.tick(UNDONE)
+    assert len(v5_cluster.whop.pushes) == 20
+    v5_cluster.clock.jump(-back)
+    await process.tick()
+    assert len(v5_cluster.whop.pushes) == 20
+    for _ in range(72):
+        await process.tick(SECOND)
+    assert len(v5_cluster.whop.pushes) == 25
+
+
+async def test_a_clock_set_ahead_by_less_than_a_jump_lets_no_more_through(v5_cluster: Cluster) -> None:
+    process = await v5_cluster.join()
+    for _ in range(25):
+        await process.approved()
+    await process.tick(UNDONE)
+    v5_cluster.clock.jump(20 * SECOND)
+    await process.tick(9 * SECOND)
+    assert len(v5_cluster.whop.exchanges) == 20
+
+
+@pytest.mark.parametrize("back", [2 * HOUR, DAY])
+async def test_what_was_approved_before_the_clock_was_set_back_goes_out_when_its_minute_is_over(
+    cluster: Cluster, back: timedelta
+) -> None:
+    process = await cluster.join()
+    await process.approved()
+    await process.tick()
+    cluster.clock.jump(-back)
+    await process.tick()
+    assert (await process.get()).due_at == cluster.clock() + timedelta(seconds=10)
+    await process.tick(timedelta(minutes=1))
+    assert await process.status() is Status.SENT
+
+
+async def test_what_is_in_review_expires_no_later_for_a_clock_that_was_set_back(cluster: Cluster) -> None:
+    process = await cluster.join()
+    await process.submitted()
+    await process.tick()
+    cluster.clock.jump(-10 * DAY)
+    await process.tick()
+    await process.tick(DAY)
+    assert await process.status() is Status.DRAFT
+
+
+async def test_what_is_to_be_tried_again_is_tried_and_given_up_in_time_though_the_clock_was_set_back(
+    cluster: Cluster,
+) -> None:
+    process = await cluster.join()
+    cluster.whop.fail_next(Fault.RATE_LIMITED, times=2)
+    await process.due()
+    await process.tick()
+    cluster.clock.jump(-DAY)
+    await process.tick()
+    await process.tick(2 * timedelta(minutes=1))
+    assert len(cluster.whop.exchanges) == 2
+    await process.service.freeze(LENA, "so that it is not repeated")
+    await process.tick(timedelta(minutes=16))
+    assert await process.status() is Status.FAILED
+
+
+async def test_a_card_waits_no_longer_for_a_clock_that_was_set_back(cluster: Cluster) -> None:
+    process = await cluster.join()
+    await process.submitted()
+    await process.tick()
+    cluster.clock.jump(-DAY)
+    await process.tick()
+    with process.store.begin(Access.READ) as tx:
+        waiting = tx.outbox.waiting(cards_until=cluster.clock(), posts_until=cluster.clock()).values()
+    assert any(what.cards for what in waiting)
+    assert any(what.posts for what in waiting)
 
 
 # --- how old a key is ------------------------------------------------------------------------------

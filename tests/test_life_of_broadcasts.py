@@ -200,7 +200,7 @@ class Model:
 
     async def start(self, *, in_order: bool = True) -> None:
         """Take the place of whatever process was there."""
-        self.moved, self.quiet_until = timedelta(), 0.0
+        self.quiet_until = 0.0
         generation = self.mode.generation
         process = await self.processes.enter_async_context(
             Worker.open(
@@ -313,12 +313,14 @@ class Model:
 
     async def round(self) -> None:
         """Let the dispatcher do all that is due, as far as it comes without those who are held."""
-        if abs(self.moved) > LARGEST_STEP:
+        moved, self.moved = self.moved, timedelta()
+        if abs(moved) > LARGEST_STEP:
             self.quiet_until = self.clock.seconds + QUIET_SECONDS
-        self.moved = timedelta()
         with self.store.begin(Access.READ) as tx:
             self.standing = tx.freezes.standing()
             before = {one: (tx.broadcasts.get(one)).status for one in self.stories}
+        if moved < -LARGEST_STEP:
+            self._shorten_waits(before)
         at = self.clock.now
         await self.dispatcher._round()  # pyright: ignore[reportPrivateUsage]
         await self.settle_down()
@@ -330,6 +332,13 @@ class Model:
                 if status is Status.DRAFT:
                     # Nobody decided in time.
                     story.approvals.clear()
+
+    def _shorten_waits(self, statuses: Mapping[int, Status]) -> None:
+        """Expect that nobody waits for the time that was taken back."""
+        for story in self.stories.values():
+            latest = {Status.APPROVED: UNDO, Status.SENDING: timedelta()}.get(statuses[story.id])
+            if story.due_at and latest is not None:
+                story.due_at = min(story.due_at, self.clock.now + latest)
 
     def _look_at_start(self, story: Story, at: datetime) -> None:
         if story.due_at is None or not story.due_at <= at <= story.due_at + MISSED:

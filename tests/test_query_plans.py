@@ -121,7 +121,7 @@ ASKED: Final[dict[str, Callable[[Transaction], object]]] = {
     "what became of a broadcast": lambda tx: tx.deliveries.results(7),
     "deliveries to claim": lambda tx: tx.deliveries.due(NOW, limit=100),
     "abandoned claims": lambda tx: tx.deliveries.abandoned(owner="me", outlived=None),
-    "Whop's rate": lambda tx: tx.deliveries.arrived_since(LATER),
+    "Whop's rate": lambda tx: tx.deliveries.ended_after(LATER, most=600),
     "one event": lambda tx: tx.audit.get(GUILD, 7),
     "a broadcast's events": lambda tx: tx.audit.of_broadcast(7, limit=25),
     "what a broadcast's summary tells": lambda tx: tx.audit.told([7], ["stop", "accepted"]),
@@ -149,7 +149,7 @@ ASKED: Final[dict[str, Callable[[Transaction], object]]] = {
     "the audiences of a server": lambda tx: tx.audit.audiences(GUILD),
     "of which posts an event tells": lambda tx: tx.mirror.told_in(GUILD, 7),
     "cards that wait": lambda tx: tx.outbox.cards_waiting(GUILD),
-    "attempts under way": lambda tx: tx.deliveries.under_way_since(NOW),
+    "attempts under way": lambda tx: tx.deliveries.under_way(),
     "broadcasts by their status": lambda tx: tx.broadcasts.count(GUILD),
     "when the next falls due": lambda tx: tx.broadcasts.next_moment(),
 }

@@ -7,6 +7,7 @@ from typing import Final
 
 import pytest
 
+from bot.clock import Watch
 from bot.delivery import (
     Accepted,
     DeliveryStatus,
@@ -163,7 +164,11 @@ class Limited:
         self.clock = ManualClock()
         self.alarms: list[str] = []
         self.limit = RateLimit(
-            Rate(ROOM, PER), clock=self.clock, alarm=lambda _, reason: self.alarms.append(reason)
+            Rate(ROOM, PER),
+            clock=self.clock,
+            steady=self.clock.steady,
+            watch=Watch(self.clock, self.clock.steady),
+            alarm=lambda _, reason: self.alarms.append(reason),
         )
 
     async def heed(self, outcome: Outcome, answer: Response | NoAnswer | int | None = None) -> None:
@@ -196,7 +201,9 @@ class Limited:
         )
         request = Request(method="POST", url="", headers={}, body=b"")
         tx.deliveries.add(draft.id, [request] * count, account=ACCOUNT, at=self.clock())
-        for claim in tx.deliveries.claim(tx.deliveries.of(draft.id), owner="me", at=self.clock()):
+        claimed = tx.deliveries.claim(tx.deliveries.of(draft.id), owner="me", at=self.clock())
+        self.limit.begin(tx, len(claimed))
+        for claim in claimed:
             if finished:
                 tx.deliveries.settle(claim, status=DeliveryStatus.ACCEPTED, detail="", at=self.clock())
 

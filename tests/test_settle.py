@@ -52,6 +52,7 @@ def settlement_of(process: Process) -> Settlement:
         lifecycle=process.service.lifecycle,
         credential=process.service.gate.credential,
         clock=clock,
+        steady=clock.steady,
         watch=Watch(clock, clock.steady),
     )
 
@@ -305,6 +306,7 @@ async def test_without_a_credential_nothing_is_trusted(cluster: Cluster) -> None
         lifecycle=process.service.lifecycle,
         credential=None,
         clock=clock,
+        steady=clock.steady,
         watch=Watch(clock, clock.steady),
     )
     assert await process.store.read(bare.trust) is None

@@ -92,6 +92,12 @@ async def test_crashes_longer_ago_than_ten_minutes_do_not_count(cluster: Cluster
     assert await why_frozen(await begun(cluster)) == []
 
 
+async def test_crashes_that_a_clock_set_back_has_moved_far_ahead_do_not_count(cluster: Cluster) -> None:
+    await crash(cluster, 5)
+    cluster.clock.jump(-timedelta(days=1))
+    assert await why_frozen(await begun(cluster)) == []
+
+
 async def test_a_crash_counts_until_it_is_ten_minutes_ago(cluster: Cluster) -> None:
     await crash(cluster, 5, every=timedelta(minutes=2))
     assert len(await why_frozen(await begun(cluster))) == 1

@@ -13,15 +13,16 @@ from bot.clock import Beat, Clock, Steady, Watch
 from bot.delivery import Delivery, NoAnswer, Outcome, Response, RetryAt, Unknown
 from bot.errors import Conflict, StoreError
 from bot.freeze import first_over
-from bot.key_trust import Credential, KeyTrust, remember_highest
+from bot.key_trust import Credential, KeyTrust
 from bot.lifecycle import Lifecycle
 from bot.sending.restore_guard import RestoreGuard
 from bot.sending.roles import RoleCheck, RoleSource
 from bot.sending.settle import Settlement
 from bot.sending.start import BATCH, Start
+from bot.sending.timekeeping import Timekeeping
 from bot.store import Store, Transaction
 from bot.store.deliveries import Work
-from bot.store.facts import HIGHEST_TIME, KEY_TRUST, NOT_BEFORE
+from bot.store.facts import BEGUN, HIGHEST_TIME, KEY_TRUST, NOT_BEFORE
 from bot.store.history import Mark
 from bot.whop.transport import Transport
 
@@ -76,7 +77,8 @@ class Dispatcher:
         self._restore_guard = restore_guard
         self._clock = clock
         self._steady = steady
-        self._watch = Watch(clock, steady)
+        watch = Watch(clock, steady)
+        self._timekeeping = Timekeeping(store=store, lifecycle=lifecycle, clock=clock, watch=watch)
         self._woken = store.wakeup.listen()
         self._owner = f"{store.name}-{uuid4().hex[:8]}"
         self._role_check = RoleCheck(role_source=role_source, policy=lifecycle.policy, clock=clock)
@@ -88,14 +90,13 @@ class Dispatcher:
             new_key=new_key,
         )
         self._settlement = Settlement(
-            lifecycle=lifecycle, credential=credential, clock=clock, watch=self._watch
+            lifecycle=lifecycle, credential=credential, clock=clock, steady=steady, watch=watch
         )
         self._has_keys = credential is not None and credential.version_date is not None
         self._stopping = asyncio.Event()
         self._flying: set[asyncio.Task[None]] = set()
         self._waits: dict[asyncio.Timeout, float] = {}
         self._crowded = False
-        self._moved = timedelta()
         # When all that was due was last looked for and begun.
         self.last_good_round: Beat | None = None
 
@@ -175,13 +176,13 @@ class Dispatcher:
             log.info("Whop's idempotency keys", proven=trust is not None)
 
     async def _round(self) -> bool:
-        await self._look_at_clock()
+        await self._timekeeping.look()
         work = await self._store.glance(self._work)
         if work.abandoned:
             await self.sweep()
         if work.refused:
             await self._store.write(self._lifecycle.note_refused_again)
-        if self._watch.is_doubtful:
+        if self._timekeeping.is_doubtful:
             return False
         if work.expired:
             await self._expire_reviews()
@@ -208,22 +209,6 @@ class Dispatcher:
     def _landed(self, task: asyncio.Task[None]) -> None:
         self._flying.discard(task)
         self._woken.set()
-
-    async def _look_at_clock(self) -> None:
-        moved = self._moved + (self._watch.look() or timedelta())
-        if not moved:
-            return
-        # Until it is written down, so that a busy database forgets nothing.
-        self._moved = moved
-        log.error("the clock was moved", seconds=moved.total_seconds())
-        await self._store.write(self._note_moved, moved)
-        self._moved = timedelta()
-
-    def _note_moved(self, tx: Transaction, moved: timedelta) -> None:
-        said = f"the clock was moved by {moved.total_seconds():+.0f} seconds; nothing starts for a minute"
-        self._lifecycle.note_everywhere(tx, "clock moved", said)
-        if moved < timedelta():
-            remember_highest(tx, self._watch.highest)
 
     async def _expire_reviews(self) -> None:
         for broadcast in await self._store.read(self._start.overdue):
@@ -261,7 +246,7 @@ class Dispatcher:
         tx.claim_alone()
         if self._restore_guard.check(tx):
             return [], self._restore_guard.advance(tx)
-        tx.facts.load(KEY_TRUST, HIGHEST_TIME, NOT_BEFORE)
+        tx.facts.load(KEY_TRUST, HIGHEST_TIME, NOT_BEFORE, BEGUN)
         trust = self._settlement.trust(tx)
         room = min(self._settlement.rate_limit.room(tx), WIDTH - len(self._flying))
         freezes = tx.freezes.standing()
@@ -278,6 +263,7 @@ class Dispatcher:
             elif len(chosen) < room and not first_over(freezes, broadcast.guild_id):
                 chosen.append(delivery)
         claimed = tx.deliveries.claim(chosen, owner=self._owner, at=now)
+        self._settlement.rate_limit.begin(tx, len(claimed))
         mark = self._restore_guard.advance(tx) if claimed else None
         return [Claim(one, broadcasts[one.broadcast_id].proof, trust) for one in claimed], mark
 

@@ -1,49 +1,117 @@
 """How fast may be sent: Whop's rate, one pause for all after trouble, and the alarm that freezes."""
 
-from collections.abc import Callable
-from datetime import datetime, timedelta
-from typing import Final
+from collections import deque
+from collections.abc import Callable, Collection, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Final, NamedTuple
 
-from bot.clock import Clock
+from bot.clock import SLIGHT_STEP, Clock, Steady, Watch
 from bot.delivery import Accepted, NoAnswer, Outcome, Rejected, Response, RetryAt, Trouble, Unknown
 from bot.store import Transaction
-from bot.store.facts import NOT_BEFORE, UNKNOWN_CAUSE, UNKNOWN_STREAK
-from bot.whop.gateway import NOT_WHOP, Rate
+from bot.store.facts import BEGUN, NOT_BEFORE, UNKNOWN_CAUSE, UNKNOWN_STREAK
+from bot.whop.gateway import LONGEST_WAIT, NOT_WHOP, Rate
 
 # So many sends in a row without a known answer mean that something is wrong.
 UNKNOWNS_TO_FREEZE: Final = 3
 # After a 5xx that is not repeated, for whatever is sent next.
 PAUSE: Final = timedelta(seconds=10)
 
+LONG_AGO: Final = datetime(1, 1, 1, tzinfo=UTC)
+# Whoever counts so often knows well enough when each request had arrived.
+OFTEN_SECONDS: Final = 1.0
+
 _PAUSING: Final = {Trouble.OVERLOAD, Trouble.NOT_WHOP}
 
 Alarm = Callable[[Transaction, str], None]
+# An attempt: its delivery and its number.
+Attempts = Mapping[tuple[int, int], datetime]
+
+
+class Count(NamedTuple):
+    """How many requests had ever begun at a moment of the steady clock, and how many were under way."""
+
+    at: float
+    begun: int
+    under_way: int
+
+
+class Pause(NamedTuple):
+    """A pause as the database has it, when it is over by the steady clock, and what was under way before."""
+
+    until: datetime
+    over: float
+    before: Collection[tuple[int, int]]
 
 
 class RateLimit:
-    """One limiter for all processes that use the credential: all it knows stands in the database."""
+    """One limiter for all processes that use the credential, by a clock that nobody can set.
 
-    def __init__(self, rate: Rate, *, clock: Clock, alarm: Alarm) -> None:
+    All are counted in the database: how many requests have ever begun, and which are under way. Those that
+    are no longer under way have arrived since they were last counted, and are taken to have arrived now.
+    """
+
+    def __init__(self, rate: Rate, *, clock: Clock, steady: Steady, watch: Watch, alarm: Alarm) -> None:
         self._rate = rate
         self._clock = clock
+        self._steady = steady
+        self._watch = watch
         self._alarm = alarm
+        self._counted: Count | None = None
+        # When so many were seen to have arrived, oldest first.
+        self._arrived: deque[tuple[float, int]] = deque()
+        self._lately = 0
+        self._pause: Pause | None = None
 
     def room(self, tx: Transaction) -> int:
         """Return how many requests may start now: within Whop's rate, and only one after a pause.
 
-        The attempts in the database are the limiter's memory, so that a restart cannot burst. Whoever asks
-        has to be the only one that claims until the end of the transaction.
+        Whoever asks has to be the only one that claims until the end of the transaction, and to tell what it
+        begins.
         """
-        now = self._clock()
-        over = tx.facts.get(NOT_BEFORE)
-        if over is None:
-            return self._left(tx, now)
-        if now < over or tx.deliveries.under_way_since(over):
+        under_way = tx.deliveries.under_way()
+        self._tally(tx, len(under_way))
+        left = self._rate.requests - len(under_way) - self._lately
+        until = tx.facts.get(NOT_BEFORE)
+        if until is None:
+            return left
+        pause = self._noticed(until, under_way)
+        if self._steady() < pause.over or under_way.keys() - pause.before:
             return 0
-        return min(1, self._left(tx, now))
+        return min(1, left)
 
-    def _left(self, tx: Transaction, now: datetime) -> int:
-        return self._rate.requests - tx.deliveries.arrived_since(now - self._rate.per)
+    def begin(self, tx: Transaction, requests: int) -> None:
+        """Count requests that begin with this transaction."""
+        if requests:
+            tx.facts.set(BEGUN, (tx.facts.get(BEGUN) or 0) + requests)
+
+    def _tally(self, tx: Transaction, under_way: int) -> None:
+        """Count how many requests have arrived within the span of the rate."""
+        begun, before = tx.facts.get(BEGUN) or 0, self._counted
+        now = self._steady()
+        self._counted = Count(now, begun, under_way)
+        ended = self._rate.requests
+        if before is not None:
+            ended = max(0, before.under_way + begun - before.begun - under_way)
+        if ended and (before is None or now - before.at > OFTEN_SECONDS):
+            # Most of them long ago, if the times that were written down can be believed.
+            is_even = self._watch.is_even_for(self._rate.per)
+            since = self._clock() - self._rate.per - SLIGHT_STEP if is_even else LONG_AGO
+            ended = tx.deliveries.ended_after(since, most=ended)
+        if ended:
+            self._arrived.append((now, ended))
+            self._lately += ended
+        while self._arrived and now - self._arrived[0][0] >= self._rate.per.total_seconds():
+            self._lately -= self._arrived.popleft()[1]
+
+    def _noticed(self, until: datetime, under_way: Attempts) -> Pause:
+        """Return the pause that stands in the database, whose rest passes by the steady clock."""
+        if self._pause is None or self._pause.until != until:
+            rest = until - self._clock()
+            # No pause is that long: it was written by a clock that has been set back.
+            over = self._steady() + (rest.total_seconds() if rest <= LONGEST_WAIT else 0)
+            before = [attempt for attempt, started_at in under_way.items() if started_at < until]
+            self._pause = Pause(until, over, frozenset(before))
+        return self._pause
 
     def heed(self, tx: Transaction, outcome: Outcome, answer: Response | NoAnswer | None) -> None:
         """Pause where Whop is overloaded; freeze everything where going on would be wrong."""
@@ -52,7 +120,7 @@ class RateLimit:
         if trouble in _PAUSING:
             again = outcome.at if isinstance(outcome, RetryAt) else self._clock() + PAUSE
             tx.facts.set(NOT_BEFORE, again)
-        elif isinstance(answer, Response) and (pause := tx.facts.get(NOT_BEFORE)) and self._clock() >= pause:
+        elif isinstance(answer, Response) and self._is_over(tx.facts.get(NOT_BEFORE)):
             # What was under way when the pause began says nothing about its end.
             tx.facts.set(NOT_BEFORE, None)
         if trouble is Trouble.CREDENTIAL and isinstance(answer, Response):
@@ -80,3 +148,8 @@ class RateLimit:
         if streak == UNKNOWNS_TO_FREEZE:
             seen = f": {NOT_WHOP} (a firewall or a proxy)" if trouble is Trouble.NOT_WHOP else ""
             self._alarm(tx, f"{streak} sends in a row got no known answer from Whop{seen}")
+
+    def _is_over(self, until: datetime | None) -> bool:
+        """Tell whether a pause was noticed and has passed."""
+        pause = self._pause
+        return pause is not None and pause.until == until and self._steady() >= pause.over

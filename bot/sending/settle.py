@@ -8,7 +8,7 @@ import structlog
 
 from bot.audit.chain import HERALD
 from bot.broadcast import Broadcast, Status
-from bot.clock import Clock, Watch
+from bot.clock import Clock, Steady, Watch
 from bot.delivery import (
     Accepted,
     Delivery,
@@ -36,13 +36,21 @@ class Settlement:
     """Write each outcome down once, and move its broadcast on when all are known."""
 
     def __init__(
-        self, *, lifecycle: Lifecycle, credential: Credential | None, clock: Clock, watch: Watch
+        self,
+        *,
+        lifecycle: Lifecycle,
+        credential: Credential | None,
+        clock: Clock,
+        steady: Steady,
+        watch: Watch,
     ) -> None:
         self._lifecycle = lifecycle
         self._credential = credential
         self._clock = clock
         self._watch = watch
-        self.rate_limit = RateLimit(lifecycle.gateway.rate, clock=clock, alarm=self._alarm)
+        self.rate_limit = RateLimit(
+            lifecycle.gateway.rate, clock=clock, steady=steady, watch=watch, alarm=self._alarm
+        )
 
     # --- what may be repeated -----------------------------------------------------------------------
 

@@ -136,7 +136,8 @@ class Startup:
             self._lifecycle.freeze(tx, Freeze(guild_id=None, by=HERALD, at=self._clock(), reason=reason))
 
     def _is_recent(self, start: Start) -> bool:
-        return self._clock() - start.at <= WITHIN
+        # One that lies far ahead was noted by a clock that has been set back, nobody knows when.
+        return abs(self._clock() - start.at) <= WITHIN
 
     def _crashed(self, start: Start) -> bool:
         """Tell whether it began lately, in this one's place, and is gone without having ended."""

@@ -130,23 +130,19 @@ class Deliveries:
             gone,
         )
 
-    def arrived_since(self, moment: datetime) -> int:
-        """Return how many attempts may have reached Whop after that moment: it took them until their end."""
-        counted = (
-            select(func.count())
-            .select_from(attempts)
-            .where(or_(attempts.c.finished_at.is_(None), attempts.c.finished_at > moment))
-        )
-        return self._connection.scalar(counted) or 0
+    def ended_after(self, moment: datetime, *, most: int) -> int:
+        """Return how many attempts ended after that moment, by the clocks that went then; at most so many."""
+        ended = select(attempts.c.number).where(attempts.c.finished_at > moment).limit(most).subquery()
+        return self._connection.scalar(select(func.count()).select_from(ended)) or 0
 
-    def under_way_since(self, moment: datetime) -> int:
-        """Return how many attempts that were started at that moment or later have no outcome yet."""
-        counted = (
-            select(func.count())
-            .select_from(attempts)
-            .where(attempts.c.started_at >= moment, attempts.c.finished_at.is_(None))
+    def under_way(self) -> Mapping[tuple[int, int], datetime]:
+        """Return when each attempt was started that has no outcome yet, by its delivery and its number."""
+        rows = self._connection.execute(
+            select(attempts.c.delivery_id, attempts.c.number, attempts.c.started_at).where(
+                attempts.c.finished_at.is_(None)
+            )
         )
-        return self._connection.scalar(counted) or 0
+        return {(row.delivery_id, row.number): row.started_at for row in rows}
 
     def claim(self, wanted: Sequence[Delivery], *, owner: str, at: datetime) -> list[Delivery]:
         """Take those that are still pending and write their attempts down; return them as they are then."""

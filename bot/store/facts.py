@@ -7,6 +7,7 @@ from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from sqlalchemy import Connection, bindparam, select, text
 
+from bot.clock import Pace
 from bot.store.tables import facts
 
 T = TypeVar("T")
@@ -76,6 +77,11 @@ def _write_trusted(trusted: Trusted | None) -> str:
     return json.dumps(trusted._asdict() | {"at": trusted.at.isoformat()} if trusted else {})
 
 
+def _read_pace(kept: str) -> Pace:
+    ahead, since = json.loads(kept)
+    return Pace(ahead, since)
+
+
 _SCOPE: Final = "scope "
 # The starts of processes that have not ended in order.
 STARTS: Final = Fact("starts without an end", _read_starts, _write_starts)
@@ -92,6 +98,8 @@ UNKNOWN_CAUSE: Final = _words("cause of the last unknown answer")
 # Above which broadcasts, and what people change of them, are numbered since the database went back.
 BROADCASTS_ABOVE: Final = Fact("numbers of broadcasts above", int, str)
 REVISIONS_ABOVE: Final = Fact("numbers of revisions above", int, str)
+# How many requests were ever begun: whoever counts them again knows how many there were meanwhile.
+BEGUN: Final = Fact("requests begun", int, str)
 # Until when nothing is sent, after Whop was overloaded.
 NOT_BEFORE: Final = Fact("no request before", _read_pause, _write_pause)
 
@@ -104,6 +112,11 @@ def scope_of(digest: str) -> Fact[str]:
 def mirror_unread(guild_id: int) -> Fact[str]:
     """Return the fact of why a server's mirror cannot be read; empty while it can."""
     return _words(f"mirror of {guild_id} cannot be read")
+
+
+def pace_of(boot: str) -> Fact[Pace]:
+    """Return the fact of how the clocks of a machine have gone since it was started."""
+    return Fact(f"clocks of {boot}", _read_pace, json.dumps)
 
 
 def template_asked(number: int, guild_id: int) -> Fact[datetime]:

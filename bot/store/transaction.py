@@ -20,6 +20,7 @@ from bot.store.refusals import Refusals
 from bot.store.revisions import Revisions
 from bot.store.tables import interactions
 from bot.store.template_approvals import TemplateApprovals
+from bot.store.waits import Waits
 
 # Of what is no longer needed: far more than come in the hour between two times.
 FORGOTTEN_AT_ONCE: Final = 20_000
@@ -43,6 +44,7 @@ class Transaction:
         self.facts = Facts(connection, locking=writing)
         self.history = History(connection)
         self.templates = TemplateApprovals(connection)
+        self.waits = Waits(connection)
         self.mirror = MirrorPosts(connection, locking=writing)
 
     def use_interaction(self, interaction_id: int, *, at: datetime) -> bool:

@@ -10,8 +10,8 @@ class ManualClock:
     """A wall clock that can be set, and a steady one that cannot."""
 
     def __init__(self, now: datetime = NOW) -> None:
-        self.now = now
-        self.seconds = 1000.0
+        self.now = self._began = now
+        self.seconds = self._started = 1000.0
 
     def __call__(self) -> datetime:
         return self.now
@@ -19,6 +19,10 @@ class ManualClock:
     def steady(self) -> float:
         """Return the seconds of the clock that nobody can set."""
         return self.seconds
+
+    def elsewhere(self) -> datetime:
+        """Return the time by the wall clock of another machine, which goes right."""
+        return self._began + timedelta(seconds=self.seconds - self._started)
 
     def advance(self, span: timedelta) -> None:
         """Let time pass, by both clocks."""

@@ -163,7 +163,7 @@ class Cluster:
     @asynccontextmanager
     async def open(cls, url: str, folder: Path, *, generation: str = "v1") -> AsyncGenerator[Self, None]:
         clock = ManualClock()
-        whop = SimulatedWhop(api_keys=[KEY.get_secret_value()], clock=clock, slow_seconds=60)
+        whop = SimulatedWhop(api_keys=[KEY.get_secret_value()], clock=clock.elsewhere, slow_seconds=60)
         await whop.start()
         async with AsyncExitStack() as stack:
             stack.push_async_callback(whop.close)

@@ -1,0 +1,51 @@
+"""What waits for a moment that a clock took away again."""
+
+from datetime import datetime, timedelta
+from typing import Final
+
+from sqlalchemy import Connection, Table, update
+from sqlalchemy.sql import ColumnElement
+
+from bot.broadcast import Status
+from bot.delivery import DeliveryStatus
+from bot.reminders import DAILY, DECIDED_BY_PEOPLE
+from bot.store.tables import broadcasts, cards, deliveries, posts, refusals
+
+# What is tried again, and whatever else ends after a while; none of it is due to anybody later than now.
+_PASSING: Final = (
+    (deliveries, deliveries.c.next_at, deliveries.c.status == DeliveryStatus.PENDING),
+    (cards, cards.c.next_at, cards.c.wanted > cards.c.shown),
+    (posts, posts.c.next_at, posts.c.done.is_(False)),
+    (refusals, refusals.c.until, None),
+)
+
+
+class Waits:
+    """Moments that were set by a clock which has been set back since."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def end(self, now: datetime) -> None:
+        """Let what is to be tried again be tried now."""
+        for table, column, waiting in _PASSING:
+            self._limit(table, column, now, *([] if waiting is None else [waiting]))
+
+    def shorten(self, guild_id: int, now: datetime, *, undo_window: timedelta, review: timedelta) -> None:
+        """Let a server's broadcasts wait no longer than if each had come to where it is just now."""
+        of_server = broadcasts.c.guild_id == guild_id
+        in_review = broadcasts.c.status == Status.REVIEW
+        for column, latest, waiting in (
+            (broadcasts.c.due_at, now + undo_window, broadcasts.c.status == Status.APPROVED),
+            # How late it is.
+            (broadcasts.c.due_at, now, broadcasts.c.status == Status.SENDING),
+            (broadcasts.c.review_expires_at, now + review, in_review),
+            (broadcasts.c.remind_at, now + review / 2, in_review),
+            (broadcasts.c.remind_at, now + DAILY, broadcasts.c.status.in_(sorted(DECIDED_BY_PEOPLE))),
+        ):
+            self._limit(broadcasts, column, latest, of_server, waiting)
+
+    def _limit(
+        self, table: Table, column: ColumnElement[datetime], latest: datetime, *which: ColumnElement[bool]
+    ) -> None:
+        self._connection.execute(update(table).where(column > latest, *which).values({column: latest}))
