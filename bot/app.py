@@ -15,6 +15,7 @@ from bot.chat.client import HeraldBot
 from bot.chat.connection import bounded
 from bot.chat.members import RestRoles
 from bot.clock import Clock, Steady, steady_now, utc_now
+from bot.errors import Unreachable
 from bot.health import Check, Database, Health, lately
 from bot.key_trust import Credential
 from bot.lifecycle import Lifecycle
@@ -38,6 +39,8 @@ Connect = Callable[[], Coroutine[Any, Any, None]]
 Running = dict[str, asyncio.Task[None]]
 
 
+# How long Discord may take to show the record's channels to a machine that is new.
+ASK_CHANNELS_SECONDS: Final = 5.0
 # When told to stop: how long people's commands may take, then what they are still to be shown, and then
 # the farewell to Discord. With what the dispatcher takes, all of it ends within half a minute.
 DRAIN_SECONDS: Final = 10.0
@@ -95,7 +98,7 @@ class Worker:
                 ),
                 startup=core.startup(),
                 restore_guard=core.restore_guard,
-                restore_watch=RestoreWatch(store=core.store, restore_guard=core.restore_guard),
+                restore_watch=core.restore_watch(),
                 metrics=core.metrics(),
                 clock=core.clock,
                 steady=core.steady,
@@ -120,7 +123,13 @@ class Herald(Worker):
         Raises ConfigurationError if something does not fit.
         """
         async with _Core.open(settings, policy, **parts) as core:
-            watcher = Watcher(store=core.store, lifecycle=core.service.lifecycle, clock=core.clock)
+            restore_watch = core.restore_watch()
+            watcher = Watcher(
+                store=core.store,
+                lifecycle=core.service.lifecycle,
+                clock=core.clock,
+                restored=restore_watch,
+            )
             client = HeraldBot(service=core.service, watcher=watcher, environment=settings.environment)
             announcer = Announcer(
                 store=core.store,
@@ -141,7 +150,7 @@ class Herald(Worker):
                 announcer=announcer,
                 startup=core.startup(),
                 restore_guard=core.restore_guard,
-                restore_watch=RestoreWatch(store=core.store, restore_guard=core.restore_guard),
+                restore_watch=restore_watch,
                 metrics=core.metrics(),
                 clock=core.clock,
                 steady=core.steady,
@@ -207,6 +216,9 @@ class _Core:
             credential=self.service.gate.credential,
         )
 
+    def restore_watch(self) -> RestoreWatch:
+        return RestoreWatch(store=self.store, restore_guard=self.restore_guard, policy=self.service.policy)
+
     def metrics(self) -> Metrics:
         return Metrics(store=self.store, policy=self.service.policy, clock=self.clock)
 
@@ -260,11 +272,26 @@ async def run(herald: Herald, connect: Connect, stop: asyncio.Event) -> None:
 async def work(worker: Worker, stop: asyncio.Event) -> None:
     """Run a dispatcher and the health page until told to stop, or until the dispatcher ends."""
 
+    if worker.restore_guard.is_new:
+        await _ask_channels(worker)
+
     async def close(running: Running) -> None:
         worker.dispatcher.stop()
         await asyncio.wait({running["dispatcher"]})
 
     await _side_by_side(worker, {"dispatcher": worker.dispatcher.run}, checks={}, close=close, stop=stop)
+
+
+async def _ask_channels(worker: Worker) -> None:
+    """Let the record's channels tell a machine that is new whether the database went back."""
+    try:
+        async with asyncio.timeout(ASK_CHANNELS_SECONDS):
+            async with ChannelReader.logged_in(worker.settings.discord_token) as channels:
+                await worker.restore_watch.compare(channels)
+    except (Unreachable, TimeoutError) as error:
+        log.warning(
+            "whether the database went back could not be asked of the record's channels", why=str(error)
+        )
 
 
 async def _side_by_side(

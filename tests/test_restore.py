@@ -8,7 +8,10 @@ import pytest
 
 from bot.audit.chain import SKIPPED, Event, chain, first_broken
 from bot.broadcast import Broadcast, Status
+from bot.chat.channels import ChannelReader
+from bot.sandbox.sandbox import UNDONE
 from bot.store import Access
+from tests.conftest import OpenSandbox
 from tests.harness.backup import back_up, dump_into_itself
 from tests.harness.cards import review_card, words
 from tests.harness.found import only
@@ -267,3 +270,43 @@ def test_a_line_behind_which_numbers_are_left_out_is_whole_and_any_other_is_not(
     assert first_broken([first, event("submit", first, above=1000)]) == 2
     assert first_broken([first, event(SKIPPED, event("edit", first), above=1000)]) == 2
     assert first_broken([skipped, after]) == 1
+
+
+# --- the record's channel --------------------------------------------------------------------------
+
+
+async def test_the_records_channel_tells_of_a_copy_that_was_restored_together_with_its_witness(
+    open_sandbox: OpenSandbox, database_url: str
+) -> None:
+    async with open_sandbox("v5", database_url=database_url) as sandbox:
+        await sandbox.submit(await sandbox.compose())
+        await sandbox.herald.startup.begin()
+        witness = sandbox.settings.witness_file
+        put_back, told = back_up(database_url, witness.parent), witness.read_text()
+        await sandbox.press("Omar", "Approve")
+        await sandbox.wait(UNDONE)
+        shown = len(sandbox.channel("audit").history())
+        put_back()
+        witness.write_text(told)
+        await sandbox.restart()
+        # Beside its copy, the server's identity tells; here only the channel is asked.
+        await sandbox.herald.watcher.compare(ChannelReader(sandbox.herald.client))
+        with sandbox.herald.store.begin(Access.READ) as tx:
+            freeze = only(tx.freezes.standing())
+            last = tx.audit.heads()[sandbox.world.guild.id].sequence or 0
+        server = sandbox.policy.servers[0]
+        assert freeze.reason == (
+            f"the record's channel of {server.name} shows line {shown}, which the database lacks"
+        )
+        assert last > shown
+        await sandbox.settle()
+        await sandbox.herald.watcher.compare(ChannelReader(sandbox.herald.client))
+        assert sum("found that the database went back" in text for text in sandbox.texts("audit")) == 1
+
+
+async def test_a_record_that_has_all_that_its_channel_shows_is_no_alarm(open_sandbox: OpenSandbox) -> None:
+    async with open_sandbox("v5") as sandbox:
+        await sandbox.approved()
+        await sandbox.herald.restore_watch.compare(ChannelReader(sandbox.herald.client))
+        with sandbox.herald.store.begin(Access.READ) as tx:
+            assert tx.freezes.standing() == []

@@ -31,7 +31,12 @@ INTERACTIONS_KEPT: Final = timedelta(days=1)
 class ChannelHistory(Protocol):
     """What the watcher needs of Discord."""
 
-    def read(self, channel_id: int, *, since: int) -> AsyncGenerator[Sequence[Seen], None]:
+    @property
+    def own_id(self) -> int:
+        """Return the account that Herald posts with."""
+        ...
+
+    def read(self, channel_id: int, *, since: int = 0) -> AsyncGenerator[Sequence[Seen], None]:
         """Yield the messages with ids from `since` on; raise Unreadable or Unreachable."""
         ...
 
@@ -40,10 +45,21 @@ class ChannelHistory(Protocol):
         ...
 
 
+class Restored(Protocol):
+    """Whoever has to know that the channels show more than the database has."""
+
+    async def compare(self, channels: ChannelHistory) -> None:
+        """Act on it; raise Unreachable."""
+        ...
+
+
 class Watcher:
     """Tell of each deleted or edited post in the record, in the transaction that marks it."""
 
-    def __init__(self, *, store: Store, lifecycle: Lifecycle, clock: Clock) -> None:
+    def __init__(
+        self, *, store: Store, lifecycle: Lifecycle, clock: Clock, restored: Restored | None = None
+    ) -> None:
+        self._restored = restored
         self._store = store
         self._lifecycle = lifecycle
         self._clock = clock
@@ -87,6 +103,11 @@ class Watcher:
         """Compare each server's last posts with its channels; raise Unreachable if one had no answer."""
         await self._store.write(_forget_interactions, before=self._clock() - INTERACTIONS_KEPT)
         unanswered: list[Unreachable] = []
+        try:
+            if self._restored is not None:
+                await self._restored.compare(channels)
+        except Unreachable as error:
+            unanswered.append(error)
         for server in self._lifecycle.policy.servers:
             try:
                 unread = await self._compare_server(channels, server)

@@ -63,13 +63,22 @@ class RestoreGuard:
         """
         doubt = self._doubt(tx)
         if doubt:
-            tx.claim_alone()
-            # What others have added while this one waited for them.
-            tx.history.find(0)
-            given = self._known.given if self._known else NO_NUMBERS
-            hold_everything(tx, doubt, lifecycle=self._lifecycle, at=self._clock(), given=given)
-            self.advance(tx)
+            self.distrust(tx, doubt)
         return doubt
+
+    def distrust(self, tx: Transaction, doubt: str, given: Numbers = NO_NUMBERS) -> None:
+        """Freeze and hold everything, and go on above the numbers that were seen to be given."""
+        tx.claim_alone()
+        # What others have added while this one waited for them.
+        tx.history.find(0)
+        known = self._known.given if self._known else NO_NUMBERS
+        hold_everything(tx, doubt, lifecycle=self._lifecycle, at=self._clock(), given=known.above(given))
+        self.advance(tx)
+
+    @property
+    def is_new(self) -> bool:
+        """Tell whether it knows nothing of the database yet."""
+        return (self._known or self._read()) is None
 
     def advance(self, tx: Transaction) -> Mark:
         """Set a mark in the transaction that lets something go out; no other process may do so meanwhile."""
