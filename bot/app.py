@@ -259,7 +259,7 @@ async def run(herald: Herald, connect: Connect, stop: asyncio.Event) -> None:
             "watcher": lambda: herald.watcher.run(ChannelReader(herald.client)),
         },
         checks={
-            "discord": lambda: {"ok": herald.client.connection.is_up},
+            "discord": lambda: herald.client.connection.condition,
             "commands": lambda: {"ok": not commands.missing, "missing_in": commands.missing},
             "announcer": lambda: lately(herald.announcer.last_good_round, herald.steady()),
             "cards": Database(herald.store, clock=herald.clock, steady=herald.steady).cards,

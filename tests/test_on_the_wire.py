@@ -90,6 +90,7 @@ async def test_nobody_else_is_given_a_role_by_that(discord: LoopbackDiscord, tmp
 # --- the connection --------------------------------------------------------------------------------
 
 OUT_OF_REACH = "Discord is out of reach; what is approved is sent all the same"
+FEW_SESSIONS = "Discord lets Herald begin few new sessions today: it waits"
 BACK = "Discord is within reach again"
 
 
@@ -246,12 +247,45 @@ async def test_tries_are_at_most_half_a_minute_apart_for_ever(monkeypatch: pytes
         raise ConnectionRefusedError
 
     monkeypatch.setattr("discord.gateway.DiscordWebSocket.from_client", refuse)
+    monkeypatch.setattr("discord.http.HTTPClient.get_bot_gateway", refuse)
     async with Client(intents=Intents.none()) as client:
         connection = Connection(client, steady=clock.steady)
         monkeypatch.setattr(connection, "_pause", pause)
         await connection.keep()
     assert waits[:6] == [1, 2, 4, 8, 16, 30]
     assert set(waits[5:]) == {30}
+
+
+async def test_of_few_sessions_that_are_left_for_today_each_waits_for_its_share_of_the_time(
+    online: Connected,
+) -> None:
+    gateway = online.discord.gateway
+    await whole_broadcast(online.discord)
+    online.discord.sessions_left = {"remaining": 400, "reset_after": 4000}
+    with capture_logs() as logged:
+        await gateway.ask_to_reconnect()
+        await connected_anew(online, 1)
+        # It was resumed, which takes none of them.
+        assert [line for line in logged if "few new sessions" in line["event"]] == []
+        await gateway.invalidate(resumable=False)
+        await connected_anew(online, 2)
+    assert [line["event"] for line in logged if "few new sessions" in line["event"]] == [FEW_SESSIONS]
+    await whole_broadcast(online.discord)
+
+
+async def test_where_no_session_is_left_none_is_begun_and_the_page_says_so_while_sending_goes_on(
+    discord: LoopbackDiscord, tmp_path: Path
+) -> None:
+    discord.sessions_left = {"remaining": 0, "reset_after": 3_600_000}
+    async with connected(tmp_path, discord, the_policy()) as online:
+        connection = online.herald.client.connection
+        await until(lambda: "next_session_in_seconds" in connection.condition)
+        await until(lambda: online.herald.dispatcher.last_good_round is not None)
+        status, page = await health(online)
+        assert status == 503
+        assert 3500 < page["discord"]["next_session_in_seconds"] <= 3600
+        assert page["dispatcher"]["ok"]
+    assert discord.gateway.knocks == 0
 
 
 async def test_it_tries_at_once_when_a_request_is_answered_again(loopback: LoopbackDiscord) -> None:

@@ -1,7 +1,7 @@
 """The connection to Discord: logging in, listening, and coming back, whatever ends it and however often."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from time import perf_counter
@@ -29,6 +29,8 @@ LONGEST_WAIT_SECONDS: Final = 30.0
 TRY_SECONDS: Final = 30.0
 # What ends sooner than that has not been a connection: Discord allows a thousand sessions a day, no more.
 BRIEF_SECONDS: Final = 5.0
+# So long it is asked at most how many sessions are left.
+ASK_SECONDS: Final = 5.0
 # So long a heartbeat may be on its way.
 ANSWER_SECONDS: Final = 10.0
 # What only a person can mend, by the code that the gateway closes with.
@@ -124,6 +126,8 @@ class Connection:
         self._stands = False
         self._lost_at: float | None = None
         self._is_cut = False
+        # When the next session may begin, if one waits.
+        self._session_at: float | None = None
         self._network_is_back = asyncio.Event()
         client.http.http_trace = self._listening_to_requests()
 
@@ -158,6 +162,8 @@ class Connection:
         """Stay connected until the client is closed; raise ConfigurationError for what a person must mend."""
         wait = 0.0
         while not self._client.is_closed():
+            if not self._session:
+                await self._wait_for_a_session()
             began = self._steady()
             why = await self._listen()
             if self._client.is_closed():
@@ -168,6 +174,37 @@ class Connection:
             brief = self._steady() - began < BRIEF_SECONDS
             wait = min(max(wait * 2, FIRST_WAIT_SECONDS), LONGEST_WAIT_SECONDS) if brief else 0.0
             await self._pause(wait)
+
+    @property
+    def condition(self) -> Mapping[str, Any]:
+        """Return how it is, for the health page: whether it stands, and what a new session waits."""
+        if self._session_at is None:
+            return {"ok": self.is_up}
+        return {"ok": False, "next_session_in_seconds": round(self._session_at - self._steady())}
+
+    async def _wait_for_a_session(self) -> None:
+        """Wait as long as it takes until a new session leaves enough for the rest of Discord's day.
+
+        Who begins more than it allows in a day, a thousand, loses its token and every session. Of what is
+        left once half is used up each has its share of the time. What is resumed does not count.
+        """
+        wait = await self._seconds_for_a_session()
+        if wait > 0:
+            log.warning("Discord lets Herald begin few new sessions today: it waits", seconds=round(wait))
+            self._session_at = self._steady() + wait
+            await asyncio.sleep(wait)
+            self._session_at = None
+
+    async def _seconds_for_a_session(self) -> float:
+        try:
+            with told_at_once():
+                _, _, limit = await bounded(self._client.http.get_bot_gateway(), ASK_SECONDS)
+        except (discord.DiscordException, aiohttp.ClientError, OSError, RuntimeError):
+            # Whether it is within reach shows next; the last is what a client says that was closed meanwhile.
+            return 0
+        if limit["remaining"] * 2 > limit["total"]:
+            return 0
+        return limit["reset_after"] / 1000 / max(limit["remaining"], 1)
 
     def noting(self, parse: Callable[[Any], None]) -> Callable[[Any], None]:
         """Return a parser of READY or RESUMED that also notes that the connection stands."""

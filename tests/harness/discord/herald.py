@@ -77,12 +77,12 @@ async def connected(folder: Path, discord: LoopbackDiscord, policy: Policy) -> A
         try:
             yield Connected(herald=herald, discord=discord, whop=whop, running=running, stop=stop)
         finally:
-            # The library lets it go on after the end of the client, and would tell that it is ready.
             library: Any = herald.client._connection  # pyright: ignore[reportPrivateUsage]
-            if library._ready_task is not None:
-                library._ready_task.cancel()
+            _keep_from_being_ready(library)
             stop.set()
             await asyncio.wait({running})
+            # A connection may have come about while it ended.
+            _keep_from_being_ready(library)
         running.result()
 
 
@@ -111,6 +111,13 @@ async def herald_process(
         with suppress(ProcessLookupError):
             process.kill()
         await process.communicate()
+
+
+def _keep_from_being_ready(library: Any) -> None:
+    """Keep the library from telling that it is ready after the end of the client, for which it waits on."""
+    library.guild_ready_timeout = 3600
+    if library._ready_task is not None:
+        library._ready_task.cancel()
 
 
 def the_policy() -> Policy:

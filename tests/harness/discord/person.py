@@ -86,6 +86,9 @@ class Person:
         }  # fmt: skip
         if message is not None:
             payload["message"] = message
+        if not self._discord.gateway.sessions:
+            # The commands may be installed before anybody listens.
+            await self._discord.gateway.connected.wait()
         await self._discord.gateway.dispatch("INTERACTION_CREATE", payload)
         return asked
 

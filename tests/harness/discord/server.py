@@ -36,6 +36,8 @@ class LoopbackDiscord:
             self.guilds[server.guild] = Guild.of(
                 server, people, more={"moderators": MODERATORS + 1000 * number}
             )
+        # How many sessions may still begin today, and in how many milliseconds the day is over.
+        self.sessions_left = {"remaining": 999, "reset_after": 0}
         # Each question as it came, such as "GET /users/@me", and what Discord itself would have refused.
         self.asked: list[str] = []
         self.mistakes: list[str] = []
@@ -178,7 +180,7 @@ class LoopbackDiscord:
         return refusal(404, 0, "404: Not Found")
 
     def _gateway_address(self) -> dict[str, Any]:
-        left = {"total": 1000, "remaining": 999, "reset_after": 0, "max_concurrency": 1}
+        left = {"total": 1000, "max_concurrency": 1, **self.sessions_left}
         return {"url": f"ws://127.0.0.1:{self.port}/gateway", "shards": 1, "session_start_limit": left}
 
     def _guild(self, request: web.Request) -> Guild:
