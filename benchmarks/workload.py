@@ -8,17 +8,18 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
+from bot.accounts import Keyed
 from bot.app import Worker
 from bot.broadcast import Broadcast
 from bot.notification import Notification, Text
 from bot.sending.dispatcher import Dispatcher
 from bot.service import Service
-from bot.whop import V1, WhopGateway
+from bot.whop import V1, Account, WhopGateway
 from bot.whop.gateway import Rate
 from tests.harness.people import Members, member, submitted
 from tests.harness.policy import APPROVE, COMPOSE, audience, parsed, rules, server
 from tests.harness.process import settings_of
-from tests.harness.wire import Wire
+from tests.harness.wire import KEY, Wire
 
 TOPIC, ONE, TEN = "news", "One", "Ten"
 MAYA, OMAR = member(1, "Maya", COMPOSE), member(2, "Omar", APPROVE)
@@ -80,7 +81,7 @@ async def opened(
                     settings,
                     parsed(policy(undo=undo)),
                     transport=wire,
-                    gateway=gateway,
+                    accounts=[Keyed(Account.of(gateway, origin=origin, api_key=KEY), KEY)],
                     role_source=Members((MAYA, OMAR)),
                     alone=True,
                 )

@@ -1,13 +1,14 @@
 """The composition root: the only place that builds things, runs them side by side, and closes them."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Final, Self, TypedDict, Unpack
 
 import structlog
 
+from bot.accounts import Keyed, keyed_accounts
 from bot.audit.watcher import Watcher
 from bot.chat.announcer import Announcer
 from bot.chat.channels import ChannelReader
@@ -17,7 +18,6 @@ from bot.chat.members import RestRoles
 from bot.clock import Clock, Steady, steady_now, utc_now
 from bot.errors import Unreachable
 from bot.health import Check, Database, Health, lately
-from bot.key_trust import Credential
 from bot.lifecycle import Lifecycle
 from bot.metrics import Metrics
 from bot.policy.model import Policy
@@ -29,7 +29,6 @@ from bot.sending.startup import Startup
 from bot.service import Service
 from bot.settings import Settings
 from bot.store import Store
-from bot.whop import WhopGateway, gateway_for
 from bot.whop.gateway import check_policy
 from bot.whop.transport import Transport
 
@@ -52,8 +51,9 @@ class Parts(TypedDict, total=False):
     """What may stand in the place of a process's own; whoever opened it also closes it."""
 
     store: Store
+    accounts: Sequence[Keyed]
+    # Of every account.
     transport: Transport
-    gateway: WhopGateway
     role_source: RoleSource
     clock: Clock
     steady: Steady
@@ -130,7 +130,7 @@ class Herald(Worker):
                 clock=core.clock,
                 restored=restore_watch,
             )
-            client = HeraldBot(service=core.service, watcher=watcher, environment=settings.environment)
+            client = HeraldBot(service=core.service, watcher=watcher)
             announcer = Announcer(
                 store=core.store,
                 service=core.service,
@@ -162,7 +162,7 @@ class _Core:
     """What every process that sends is built of."""
 
     store: Store
-    transport: Transport
+    transports: Mapping[str, Transport]
     service: Service
     restore_guard: RestoreGuard
     clock: Clock
@@ -173,26 +173,26 @@ class _Core:
     async def open(
         cls, settings: Settings, policy: Policy, **parts: Unpack[Parts]
     ) -> AsyncGenerator[Self, None]:
-        gateway = parts.get("gateway") or gateway_for(settings.whop_api, origin=settings.whop_base_url)
-        check_policy(policy, gateway, file=str(settings.herald_config))
+        keyed = parts.get("accounts") or keyed_accounts(settings, policy)
+        accounts = {one.account.name: one.account for one in keyed}
+        gateways = {name: one.gateway for name, one in accounts.items()}
+        check_policy(policy, gateways, file=str(settings.herald_config))
         clock = parts.get("clock", utc_now)
         address, alone = settings.database_url.get_secret_value(), parts.get("alone", True)
         async with AsyncExitStack() as stack:
             store = parts.get("store") or await stack.enter_async_context(Store.open(address, alone=alone))
-            lifecycle = Lifecycle(
-                policy=policy, gateway=gateway, destination=settings.whop_base_url, clock=clock
-            )
+            transports = {
+                one.account.name: parts.get("transport") or await stack.enter_async_context(one.transport())
+                for one in keyed
+            }
+            lifecycle = Lifecycle(policy=policy, accounts=accounts, clock=clock)
             yield cls(
                 store=store,
-                transport=parts.get("transport")
-                or await stack.enter_async_context(Transport(api_key=settings.whop_api_key)),
+                transports=transports,
                 service=Service(
                     store=store,
                     lifecycle=lifecycle,
                     clock=clock,
-                    credential=Credential.of(
-                        gateway, origin=settings.whop_base_url, api_key=settings.whop_api_key
-                    ),
                 ),
                 restore_guard=RestoreGuard(
                     settings.witness_file,
@@ -208,12 +208,11 @@ class _Core:
         return Dispatcher(
             store=self.store,
             lifecycle=self.service.lifecycle,
-            transport=self.transport,
+            transports=self.transports,
             role_source=role_source,
             restore_guard=self.restore_guard,
             clock=self.clock,
             steady=self.steady,
-            credential=self.service.gate.credential,
         )
 
     def restore_watch(self) -> RestoreWatch:

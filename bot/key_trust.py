@@ -1,19 +1,16 @@
 """The proof that Whop honours idempotency keys: made with two equal requests, and what it covers."""
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Final, Self
-
-from pydantic import SecretStr
+from typing import TYPE_CHECKING, Final
 
 from bot.delivery import Attempt, NoAnswer, Request, Response
 from bot.notification import Notification, Text
 from bot.policy.model import Targets, UsersInExperience
 from bot.store import Transaction
-from bot.store.facts import HIGHEST_TIME, KEY_TRUST, Trusted
-from bot.whop import WhopGateway
+from bot.store.facts import HIGHEST_TIME, Trusted, key_trust
+from bot.whop import Account, WhopGateway
 from bot.whop.answers import words_of
 from bot.whop.gateway import WORDS_LIMIT, is_replayed
 
@@ -27,21 +24,6 @@ CONTENT: Final = "Herald tries whether Whop sends a repeated request only once. 
 KEY_LIFE: Final = timedelta(hours=20)
 # Clocks are set right by less; by more, nobody can say how old a key is.
 CLOCK_SLACK: Final = timedelta(seconds=30)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Credential:
-    """What a proof holds for: an API key at an address, without the key itself."""
-
-    digest: str
-    version_date: str | None
-
-    @classmethod
-    def of(cls, gateway: WhopGateway, *, origin: str, api_key: SecretStr) -> Self:
-        """Return the credential with which requests of the gateway are sent."""
-        whole = "\n".join((gateway.generation, origin, api_key.get_secret_value()))
-        digest = hashlib.sha256(whole.encode()).hexdigest()[:32]
-        return cls(digest=digest, version_date=gateway.version_date)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,11 +67,12 @@ def nothing_to_prove(gateway: WhopGateway) -> str:
     return f"Whop's {gateway.generation} has no idempotency keys, so there is nothing to prove."
 
 
-def recall(tx: Transaction, credential: Credential) -> KeyTrust | None:
-    """Return the proof that holds for this credential, if there is one."""
-    tx.facts.load(KEY_TRUST, HIGHEST_TIME)
-    kept = tx.facts.get(KEY_TRUST)
-    if kept is None or (kept.digest, kept.version_date) != (credential.digest, credential.version_date):
+def recall(tx: Transaction, account: Account) -> KeyTrust | None:
+    """Return the proof that holds for the account's key, if there is one."""
+    fact = key_trust(account.name)
+    tx.facts.load(fact, HIGHEST_TIME)
+    kept = tx.facts.get(fact)
+    if kept is None or (kept.digest, kept.version_date) != (account.digest, account.version_date):
         return None
     return KeyTrust(at=kept.at, highest=tx.facts.get(HIGHEST_TIME))
 
@@ -101,12 +84,12 @@ def remember_highest(tx: Transaction, moment: datetime) -> None:
         tx.facts.set(HIGHEST_TIME, moment)
 
 
-def keep(tx: Transaction, credential: Credential, verdict: Verdict, *, at: datetime) -> None:
-    """Write down what was found; only one credential is proven at a time, and only until it is refuted."""
-    if verdict.honoured and credential.version_date is not None:
-        tx.facts.set(KEY_TRUST, Trusted(credential.digest, credential.version_date, at))
-    elif verdict.honoured is False and recall(tx, credential):
-        tx.facts.set(KEY_TRUST, None)
+def keep(tx: Transaction, account: Account, verdict: Verdict, *, at: datetime) -> None:
+    """Write down what was found; an account has one proven key, and only until it is refuted."""
+    if verdict.honoured and account.version_date is not None:
+        tx.facts.set(key_trust(account.name), Trusted(account.digest, account.version_date, at))
+    elif verdict.honoured is False and recall(tx, account):
+        tx.facts.set(key_trust(account.name), None)
 
 
 def trial(gateway: WhopGateway, target: UsersInExperience, *, new_key: Callable[[], str]) -> Request:

@@ -8,9 +8,9 @@ from bot.broadcast import ECHOED, EXPLAINED, TRANSITIONS, Broadcast, Status, Ste
 from bot.clock import Clock
 from bot.errors import Conflict, Refused
 from bot.freeze import Freeze, describe, first_over
-from bot.notification import Notification, fingerprint, fingerprint_of, printed, problems, storable
+from bot.notification import Notification, fingerprint_of, printed, problems, storable
 from bot.permissions import Action, Actor
-from bot.policy.model import Audience, Policy, Server, Template
+from bot.policy.model import ACCOUNT, Audience, Policy, Server, Template
 from bot.refusals import AGAIN, Streak
 from bot.reminders import DECIDED_BY_PEOPLE, first_reminder
 from bot.sentences import listed, shortened
@@ -19,7 +19,7 @@ from bot.store.facts import STARTS
 from bot.store.outbox import PostKind
 from bot.template import skeleton
 from bot.value import Person
-from bot.whop import WhopGateway
+from bot.whop import Account
 
 REASON_LIMIT: Final = 500
 # A refusal is as long as this in the record, whatever it lists.
@@ -30,18 +30,21 @@ CHANGED: Final = "what it would send is no longer what was approved: the policy 
 class Lifecycle:
     """What every step needs, whether a person takes it or the dispatcher."""
 
-    def __init__(self, *, policy: Policy, gateway: WhopGateway, destination: str, clock: Clock) -> None:
+    def __init__(self, *, policy: Policy, accounts: Mapping[str, Account], clock: Clock) -> None:
         self.policy = policy
-        self.gateway = gateway
-        self._destination = destination
+        self.accounts = accounts
         self._clock = clock
+
+    def account_of(self, server: Server) -> Account:
+        """Return the account by which a server's broadcasts go out."""
+        return self.accounts[server.account]
 
     def shortcomings(self, broadcast: Broadcast) -> list[str]:
         """Return a sentence for each thing that keeps a broadcast from being submitted."""
         server = self.server_of(broadcast)
         found = [
             *problems(broadcast.notification),
-            *self.gateway.refuse_notification(broadcast.notification),
+            *self.account_of(server).gateway.refuse_notification(broadcast.notification),
         ]
         if server.audience(broadcast.audience) is None:
             found.append(f"The audience “{broadcast.audience}” is no longer in the policy: compose anew.")
@@ -60,35 +63,35 @@ class Lifecycle:
 
     def fingerprint(self, server: Server, audience: str, notification: Notification) -> str:
         """Return the fingerprint of what would go out under today's policy."""
-        return fingerprint_of(printed(notification, self._scope(server.audience(audience))))
+        return fingerprint_of(printed(notification, self._scope(server, server.audience(audience))))
 
     def scopes(self) -> Iterator[Mapping[str, object]]:
         """Yield what is fingerprinted beside the words, for each audience and for one that is gone."""
-        yield self._scope(None)
-        yield from (self._scope(one) for server in self.policy.servers for one in server.audiences)
+        for server in self.policy.servers:
+            yield self._scope(server, None)
+            yield from (self._scope(server, one) for one in server.audiences)
 
-    def _scope(self, named: Audience | None) -> Mapping[str, object]:
-        return {
-            "audience": named.definition() if named else {},
-            "generation": self.gateway.generation,
-            "destination": self._destination,
-        }
+    def _scope(self, server: Server, named: Audience | None) -> Mapping[str, object]:
+        return {"audience": named.definition() if named else {}, **self._way(server)}
+
+    def _way(self, server: Server) -> Mapping[str, str]:
+        """Return by which way it would go, so that what was approved for one never takes another."""
+        account = self.account_of(server)
+        way = {"generation": account.gateway.generation, "destination": account.origin}
+        # There was one account when the first approvals were given, and nothing said so.
+        return way if account.name == ACCOUNT else way | {"account": account.name}
 
     def template_fingerprint(self, server: Server, template: Template) -> str:
         """Return the fingerprint of what approving a template lets out, but for what its blanks hold."""
         named = server.audience(template.audience)
-        return fingerprint(
-            skeleton(template),
-            # No broadcast has such an audience, so that neither can pass for the other. What has grown large
-            # since has to be approved as such.
-            audience={
-                "template": template.name,
-                "audience": named.definition() if named else {},
-                "large": server.is_large(template.audience),
-            },
-            generation=self.gateway.generation,
-            destination=self._destination,
-        )
+        # No broadcast has such an audience, so that neither can pass for the other. What has grown large
+        # since has to be approved as such.
+        audience: Mapping[str, object] = {
+            "template": template.name,
+            "audience": named.definition() if named else {},
+            "large": server.is_large(template.audience),
+        }
+        return fingerprint_of(printed(skeleton(template), {"audience": audience, **self._way(server)}))
 
     def advance(
         self,

@@ -13,28 +13,39 @@ from bot.chat.commands import differing, wanted_commands
 from bot.chat.members import ask_members
 from bot.delivery import NoAnswer
 from bot.errors import REFUSED_BY_DISCORD, HeraldError, Unreachable
-from bot.key_trust import Credential, nothing_to_prove, recall
+from bot.key_trust import nothing_to_prove, recall
 from bot.policy.model import Policy, Server
 from bot.settings import Settings
 from bot.store import Access, Store
-from bot.whop import WhopGateway
+from bot.whop import Account
 from bot.whop.transport import Transport
 
 # Without the last, deleted posts of the record could not be found after an absence.
 AUDIT_RIGHTS: Final = CHANNEL_RIGHTS | {"read_message_history": "Read Message History"}
 # So long may lines wait for a Herald that is about to post them.
 MINUTE: Final = timedelta(minutes=1)
+# What a setting of .env is called in a table [[whop]].
+_KEYS: Final = {"WHOP_API_KEY": "key", "WHOP_BASE_URL": "base_url"}
 
 
-async def check_whop(policy: Policy, gateway: WhopGateway, transport: Transport) -> AsyncIterator[str]:
-    """Ask Whop harmless questions; yield a sentence for each thing to mend."""
-    for probe in gateway.probes(policy):
+async def check_whop(policy: Policy, account: Account, transport: Transport) -> AsyncIterator[str]:
+    """Ask Whop harmless questions by an account; yield a sentence for each thing to mend."""
+    for probe in account.gateway.probes(policy.of_account(account.name)):
         answer = await transport.send(probe.request)
         if isinstance(answer, NoAnswer):
-            yield f"WHOP_BASE_URL: Whop could not be reached ({answer.reason}): mend it or the network."
+            unreached = f"WHOP_BASE_URL: Whop could not be reached ({answer.reason}): mend it or the network."
+            yield _addressed(unreached, policy, account)
             return
         if sentence := probe.judge(answer):
-            yield sentence
+            yield _addressed(sentence, policy, account)
+
+
+def _addressed(sentence: str, policy: Policy, account: Account) -> str:
+    """Return the sentence with the place where what it is about stands: in .env, or with an account."""
+    setting, _, rest = sentence.partition(": ")
+    if not policy.accounts or setting not in _KEYS:
+        return sentence
+    return f"herald.toml: whop “{account.name}”: {_KEYS[setting]}: {rest}"
 
 
 def look_at_database(settings: Settings) -> list[str]:
@@ -48,18 +59,17 @@ def look_at_database(settings: Settings) -> list[str]:
     return []
 
 
-async def look_up_proof(settings: Settings, gateway: WhopGateway) -> str:
+async def look_up_proof(settings: Settings, account: Account) -> str:
     """Return the line that says whether Whop's idempotency keys are proven, and how to prove them."""
-    credential = Credential.of(gateway, origin=settings.whop_base_url, api_key=settings.whop_api_key)
-    if credential.version_date is None:
-        return nothing_to_prove(gateway)
+    if account.version_date is None:
+        return nothing_to_prove(account.gateway)
     proof = None
     # Looking is no reason to make a database.
     if not settings.has_database_file or settings.database_file.exists():
         try:
             address = settings.database_url.get_secret_value()
             async with Store.open(address, alone=False) as store:
-                proof = await store.read(recall, credential)
+                proof = await store.read(recall, account)
         except HeraldError as error:
             return f"Whether Whop's idempotency keys are proven cannot be looked up now. {error}"
     if proof is None:

@@ -1,44 +1,35 @@
 """Secrets and addresses, from the environment or .env: one frozen value."""
 
 import difflib
-import ipaddress
 import os
 import re
+import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self, cast
 from urllib.parse import urlsplit
 
+from dotenv import dotenv_values
 from dotenv.parser import Binding, parse_stream
-from pydantic import AfterValidator, SecretStr, ValidationError
+from pydantic import AfterValidator, PrivateAttr, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from bot.errors import ConfigurationError
+from bot.origin import PRODUCTION, read_origin
 
 if TYPE_CHECKING:
     from sqlalchemy import URL
 
 # What the address of a file begins with; the rest is its path.
 _FILE: Final = "sqlite:///"
-WHOP_HOSTS = frozenset({"api.whop.com", "sandbox-api.whop.com"})
+# The variable that holds the key of the one account of .env.
+API_KEY: Final = "WHOP_API_KEY"
 
 
 def _secret(value: SecretStr) -> SecretStr:
     if not re.fullmatch(r"[!#-&(-~]+", value.get_secret_value()):
         raise ValueError("it has spaces, quotes or foreign letters in it: paste the value again without them")
     return value
-
-
-def _whop_address(value: str) -> str:
-    match = re.fullmatch(r"https?://([A-Za-z0-9.-]+|\[::1\])(?::([0-9]{1,5}))?/?", value)
-    if match is None:
-        raise ValueError("write https:// and the host, nothing after it, such as https://api.whop.com")
-    host, port = match.groups("80")
-    loopback = is_loopback(host.strip("[]")) and 0 < int(port) < 65536
-    address = value.removesuffix("/")
-    if not loopback and address not in {f"https://{known}" for known in WHOP_HOSTS}:
-        raise ValueError(f"write https:// and one of Whop's hosts: {' or '.join(sorted(WHOP_HOSTS))}")
-    return address
 
 
 def _database(value: SecretStr) -> SecretStr:
@@ -92,36 +83,44 @@ def _address(value: str) -> str:
     return f"{match[1].strip('[]')}:{match[2]}"
 
 
-def may_learn_key(url: str) -> bool:
-    """Tell whether a request to this address may carry the API key."""
-    origin = re.match(r"[a-z]+://[^/?#@\\]+(?=/)", url)
-    try:
-        return origin is not None and bool(_whop_address(origin[0]))
-    except ValueError:
-        return False
+_CONFIG: Final = SettingsConfigDict(
+    # Pydantic's own words would quote what was given, secrets included.
+    frozen=True,
+    extra="ignore",
+    env_ignore_empty=True,
+    hide_input_in_errors=True,
+)
 
 
-def is_loopback(host: str) -> bool:
-    """Tell whether the host is this machine and nothing else."""
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+class _Outline(BaseSettings):
+    """What decides which settings are needed: whether there are accounts in herald.toml, or one here."""
+
+    model_config = _CONFIG
+
+    herald_config: Path = Path("herald.toml")
+    whop_api_key: SecretStr | None = None
+    whop_api: str | None = None
+
+    def lacks(self, named: Sequence[str] | None) -> list[str]:
+        """Return what is missing of the one account, where herald.toml names none."""
+        return (
+            []
+            if named is not None
+            else [one for one in ("whop_api_key", "whop_api") if not getattr(self, one)]
+        )
 
 
 class Settings(BaseSettings):
     """What differs from host to host, and what must stay secret."""
 
-    # Pydantic's own words would quote what was given, secrets included.
-    model_config = SettingsConfigDict(
-        frozen=True, extra="ignore", env_ignore_empty=True, hide_input_in_errors=True
-    )
+    model_config = _CONFIG
 
     discord_token: Annotated[SecretStr, AfterValidator(_secret)]
-    whop_api_key: Annotated[SecretStr, AfterValidator(_secret)]
-    # No default: the two generations reach different people with the same words.
-    whop_api: Literal["v1", "v5"]
-    whop_base_url: Annotated[str, AfterValidator(_whop_address)] = "https://api.whop.com"
+    # Of the one account, where herald.toml names no others.
+    whop_api_key: Annotated[SecretStr, AfterValidator(_secret)] | None = None
+    # No guess: the two generations reach different people with the same words.
+    whop_api: Literal["v1", "v5"] | None = None
+    whop_base_url: Annotated[str, AfterValidator(read_origin)] = PRODUCTION
     # A server's holds a password.
     database_url: Annotated[SecretStr, AfterValidator(_database)] = SecretStr("sqlite:///data/herald.db")
     herald_witness: Path | None = None
@@ -129,16 +128,38 @@ class Settings(BaseSettings):
     health_address: Annotated[str, AfterValidator(_address)] = "127.0.0.1:8080"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["console", "json"] = "console"
+    _keys: Mapping[str, SecretStr] = PrivateAttr(default_factory=dict)
 
     @classmethod
     def load(cls, env_file: Path | None = Path(".env")) -> Self:
-        """Read the environment, then `env_file`; raise ConfigurationError naming each key to mend."""
-        if problems := list(_faults(env_file)) if env_file else []:
+        """Read the environment, then `env_file`; raise ConfigurationError naming each key to mend.
+
+        The keys of herald.toml's accounts are read too, so that whoever has the settings knows all secrets.
+        """
+        lines = _lines(env_file) if env_file else ()
+        outline = _Outline(_env_file=env_file)  # pyright: ignore[reportCallIssue] - as below
+        named = _variables(outline.herald_config)
+        if problems := list(_faults(lines, f"{env_file}", named)):
             raise ConfigurationError("\n".join(problems))
+        items = [{"type": "missing", "loc": (name,)} for name in outline.lacks(named)]
         try:
-            return cls(_env_file=env_file)  # pyright: ignore[reportCallIssue] - pydantic-settings fills it
+            loaded = cls(_env_file=env_file)  # pyright: ignore[reportCallIssue] - pydantic-settings fills it
         except ValidationError as error:
-            raise ConfigurationError("\n".join(_sentences(error, env_file))) from None
+            items += error.errors(include_url=False, include_input=False)
+        else:
+            if not items:
+                return loaded.with_keys(_keys(named or (), env_file))
+        raise ConfigurationError("\n".join(_sentences(items, env_file)))
+
+    def with_keys(self, keys: Mapping[str, SecretStr]) -> Self:
+        """Return the same settings with the keys of herald.toml's accounts, by their variables."""
+        copy = self.model_copy()
+        copy._keys = dict(keys)  # noqa: SLF001 - of the same kind
+        return copy
+
+    def key(self, variable: str) -> SecretStr | None:
+        """Return the API key that a variable holds, or None if it is not set."""
+        return self.whop_api_key if variable == API_KEY else self._keys.get(variable)
 
     def __reduce__(self) -> str:
         """Refuse to be pickled: the secrets would stand in it as they are."""
@@ -173,14 +194,6 @@ class Settings(BaseSettings):
             return Path("data/herald.witness")
         return self.database_file.with_suffix(".witness")
 
-    @property
-    def environment(self) -> str:
-        """Return the words that tell people where a send would go."""
-        host = urlsplit(self.whop_base_url).hostname or ""
-        if is_loopback(host):
-            return "simulated Whop"
-        return "Whop sandbox" if host.startswith("sandbox") else "Whop production"
-
     def secrets(self) -> tuple[str, ...]:
         """Return what no log line may contain."""
         url = self.database_url.get_secret_value()
@@ -188,9 +201,39 @@ class Settings(BaseSettings):
         passwords = () if _names_a_file(url) else {_parts(url).password, urlsplit(url).password}
         return (
             self.discord_token.get_secret_value(),
-            self.whop_api_key.get_secret_value(),
+            *(one.get_secret_value() for one in (self.whop_api_key, *self._keys.values()) if one),
             *filter(None, passwords),
         )
+
+
+def _variables(config: Path) -> Sequence[str] | None:
+    """Return the variables that hold the keys of herald.toml's accounts, or None if it has no account.
+
+    What else is in that file, and what is wrong with it, is told by whoever reads all of it.
+    """
+    try:
+        tables = tomllib.loads(config.read_text(encoding="utf-8-sig"))["whop"]
+    except (OSError, ValueError, KeyError):
+        return None
+    found = cast("list[Any]", tables) if isinstance(tables, list) else []
+    named = [cast("dict[str, Any]", one).get("key") for one in found if isinstance(one, dict)]
+    return [name for name in named if isinstance(name, str)]
+
+
+def _keys(named: Sequence[str], env_file: Path | None) -> Mapping[str, SecretStr]:
+    """Return those of the variables that are set; raise ConfigurationError for what is no key."""
+    in_file = dotenv_values(env_file, encoding="utf-8") if env_file else {}
+    found = {name: os.environ.get(name) or in_file.get(name) for name in named}
+    keys = {name: SecretStr(value) for name, value in found.items() if value}
+    problems: list[str] = []
+    for name, key in keys.items():
+        try:
+            _secret(key)
+        except ValueError as error:
+            problems.append(f"{_source(name, env_file)}: {name}: {error}.")
+    if problems:
+        raise ConfigurationError("\n".join(problems))
+    return keys
 
 
 _NAMES: Final = tuple(name.upper() for name in Settings.model_fields)
@@ -203,10 +246,10 @@ _HINTS: Final[Mapping[str, str]] = {
 }
 
 
-def _faults(env_file: Path) -> Iterator[str]:
+def _faults(lines: Sequence[Binding], env_file: str, named: Sequence[str] | None) -> Iterator[str]:
     """Yield a sentence for each line that would be passed over in silence; no value is repeated."""
     seen: set[str] = set()
-    for binding in _lines(env_file):
+    for binding in lines:
         text = binding.original.string
         number = binding.original.line + text[: len(text) - len(text.lstrip())].count("\n")
         if binding.error or (binding.key and binding.value is None):
@@ -216,7 +259,7 @@ def _faults(env_file: Path) -> Iterator[str]:
             name = binding.key.upper()
             if name in seen and name in _NAMES:
                 yield f"{env_file}: {name}: it stands in the file twice: remove one."
-            if fault := _misspelt(name):
+            if not _holds_a_key(binding.key, named) and (fault := _misspelt(name)):
                 # A pasted secret may have an equals sign in it.
                 told = name if re.fullmatch(r"[A-Z_]+", name) else f"line {number}"
                 yield f"{env_file}: {told}: {fault}"
@@ -236,6 +279,11 @@ def _lines(env_file: Path) -> Sequence[Binding]:
     raise ConfigurationError(problem)
 
 
+def _holds_a_key(name: str, named: Sequence[str] | None) -> bool:
+    """Tell whether it is, or may be, the variable of an account's key: a misspelt one is missed there."""
+    return named is not None and (name in named or (name.startswith("WHOP_") and name not in _NAMES))
+
+
 def _misspelt(name: str) -> str | None:
     if name in _NAMES:
         return None
@@ -247,8 +295,8 @@ def _misspelt(name: str) -> str | None:
     return f"there is no such key{meant}: correct the spelling or remove it."
 
 
-def _sentences(error: ValidationError, env_file: Path | None) -> Iterator[str]:
-    items = error.errors(include_url=False, include_input=False)
+def _sentences(items: Sequence[Any], env_file: Path | None) -> Iterator[str]:
+    items = sorted(items, key=lambda item: _NAMES.index(_name(item)))
     missing = [_name(item) for item in items if item["type"] == "missing"]
     absent = env_file is not None and not env_file.exists()
     if missing and absent:
@@ -270,10 +318,13 @@ def _sentence(item: Any, env_file: Path | None) -> str:
         problem = item["msg"].removeprefix("Value error, ")
     else:
         problem = f"it is not one of the values: {hint}"
-    from_file = env_file is not None and name not in {
-        key.upper() for key, value in os.environ.items() if value
-    }
-    return f"{env_file if from_file else 'the environment'}: {name}: {problem}."
+    return f"{_source(name, env_file)}: {name}: {problem}."
+
+
+def _source(name: str, env_file: Path | None) -> Path | str:
+    """Return where a setting stands, or should stand: the environment wins over the file."""
+    given = {key.upper() for key, value in os.environ.items() if value}
+    return env_file if env_file is not None and name not in given else "the environment"
 
 
 def _name(item: Any) -> str:

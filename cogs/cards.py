@@ -18,6 +18,7 @@ from bot.notification import HIDDEN
 from bot.permissions import Action, Actor, approvers
 from bot.policy.model import Policy
 from bot.service import PAGE, Standing
+from bot.whop import Account
 from cogs.buttons import EDIT_PHONE, SEND, ActionButton, buttons
 from cogs.calls import NOBODY, asks_for_approval, call_approvers, call_operators, reminds
 from cogs.embeds import CONTENT_LIMIT, FIELD_LIMIT, FIELD_NAMES, KEPT, field_value, fitted
@@ -67,9 +68,8 @@ RoleName = Callable[[int, int], str]
 class Cards:
     """Draw what people see."""
 
-    def __init__(self, lifecycle: Lifecycle, *, environment: str, role_name: RoleName) -> None:
+    def __init__(self, lifecycle: Lifecycle, *, role_name: RoleName) -> None:
         self._lifecycle = lifecycle
-        self._environment = environment
         self._role_name = role_name
 
     def draft(
@@ -217,7 +217,7 @@ class Cards:
         line = f"<@{broadcast.author.id}> {which} {said}."
         if broadcast.reason and step is not Step.EXPIRE:
             line += f"\n> {plain(shorten(broadcast.reason, 600))}"
-        line += f"\n-# proof {broadcast.proof} · {self._environment}"
+        line += f"\n-# proof {broadcast.proof}{self._place(broadcast)}"
         return self._to_author(broadcast, line)
 
     def explanation(self, broadcast: Broadcast) -> Rendered | None:
@@ -289,7 +289,7 @@ class Cards:
         return (
             f"**{plain(shorten(broadcast.title, 100))}**\n"
             f"to **{inline(broadcast.audience)}**, {self._size(broadcast)}: {reach}\n"
-            f"It goes to **{self._environment}** {when}."
+            f"It goes to **{self._account(broadcast).environment}** {when}."
             f" Once Whop has it, nobody can call it back.{lent}{again}\nProof code **{broadcast.proof}**"
         )
 
@@ -320,17 +320,26 @@ class Cards:
         details = discord.Embed(colour=head.colour)
         details.add_field(name="Topic", value=inline(topic.name if topic else broadcast.notification.topic))
         details.add_field(name="Author", value=inline(broadcast.author.name))
+        account = self._account(broadcast)
         details.set_footer(
-            text=f"proof {broadcast.proof} · revision {broadcast.revision} · {self._environment}"
-            f" ({self._lifecycle.gateway.generation})"
+            text=f"proof {broadcast.proof} · revision {broadcast.revision} · {account.environment}"
+            f" ({account.gateway.generation})"
         )
         return head, details
+
+    def _place(self, broadcast: Broadcast) -> str:
+        """Return where it would go, behind a dot, unless the policy lost its server."""
+        server = self._lifecycle.policy.server(broadcast.guild_id)
+        return f" · {self._lifecycle.account_of(server).environment}" if server else ""
+
+    def _account(self, broadcast: Broadcast) -> Account:
+        return self._lifecycle.account_of(self._lifecycle.server_of(broadcast))
 
     def _reach(self, broadcast: Broadcast) -> list[str]:
         audience = self._lifecycle.server_of(broadcast).audience(broadcast.audience)
         if audience is None:
             return ["no longer in the policy"]
-        lines = self._lifecycle.gateway.describe(audience.targets)
+        lines = self._account(broadcast).gateway.describe(audience.targets)
         lines = [fitting(line.split("; "), REACH_LIMIT - KEPT, between="; ") for line in lines]
         if len(lines) > 1:
             # First, so that it is not among what a long list leaves out.
@@ -401,4 +410,4 @@ async def setup(bot: HeraldBot) -> None:
         role = guild.get_role(role_id) if guild else None
         return f"@{role.name}" if role else f"the role {role_id}"
 
-    bot.cards = Cards(bot.service.lifecycle, environment=bot.environment, role_name=role_name)
+    bot.cards = Cards(bot.service.lifecycle, role_name=role_name)

@@ -39,7 +39,7 @@ class Notify(
         """Write a notification for an audience; teammates approve it before it goes out."""
         actor = actor_of(interaction)
         await self._service.may_compose(actor, audience=audience, topic=topic)
-        form = self._service.form
+        form = self._service.form(actor)
         title = f"Notify {audience}"
         await interaction.response.send_modal(
             ComposeModal(interaction, form, audience=audience, topic=topic, title=title)

@@ -21,8 +21,9 @@ from cogs.writing import BlanksModal, ComposeModal, PhoneModal, compose_from
 async def _edit(interaction: Interaction, number: int, revision: int) -> None:
     _ = revision  # an old card opens the newest words
     service = interaction.client.service
-    broadcast = await service.editable(actor_of(interaction), number)
-    await interaction.response.send_modal(ComposeModal.editing(interaction, service.form, broadcast))
+    actor = actor_of(interaction)
+    broadcast = await service.editable(actor, number)
+    await interaction.response.send_modal(ComposeModal.editing(interaction, service.form(actor), broadcast))
 
 
 async def _edit_phone(interaction: Interaction, number: int, revision: int) -> None:

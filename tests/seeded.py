@@ -30,7 +30,6 @@ from bot.sending.settle import Settlement
 from bot.sending.start import Start
 from bot.service import gate, unknowns
 from bot.store import Transaction
-from bot.store.facts import BEGUN
 from bot.store.freezes import Freezes
 from bot.store.tables import attempts, deliveries
 
@@ -189,7 +188,7 @@ def rate_counted_per_process() -> None:
 
     def begin_anew(self: RateLimit, tx: Transaction, under_way: int) -> None:
         # Nothing before its own beginning is looked at.
-        self._counted = self._counted or Count(self._steady(), tx.facts.get(BEGUN) or 0, under_way)
+        self._counted = self._counted or Count(self._steady(), tx.facts.get(self._begun) or 0, under_way)
         tally(self, tx, under_way)
 
     replace_in(RateLimit, "_tally", begin_anew)

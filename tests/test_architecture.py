@@ -40,7 +40,7 @@ def test_the_client_loads_cogs_by_name_and_each_exists() -> None:
 def test_no_code_asks_whether_it_is_in_the_sandbox() -> None:
     allowed = {
         "bot/cli/commands.py": "the command",
-        "bot/settings.py": "the host of Whop's own sandbox",
+        "bot/origin.py": "the host of Whop's own sandbox",
     }
     found = {
         path

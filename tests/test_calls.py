@@ -8,7 +8,7 @@ import pytest
 from bot.delivery import Unknown
 from bot.errors import ConfigurationError, Unreachable
 from bot.policy.loading import parse_policy
-from bot.policy.model import Notify
+from bot.policy.model import ACCOUNT, Notify
 from bot.sandbox.sandbox import UNDONE, Edit, Sandbox, answer, readable
 from tests.conftest import OpenSandbox
 from tests.harness.found import last, only
@@ -97,7 +97,7 @@ async def test_what_nobody_knows_the_end_of_calls_operators(
     def read(*_: object, **__: object) -> Unknown:
         return Unknown("the connection broke")
 
-    monkeypatch.setattr(v5.herald.service.lifecycle.gateway, "read", read)
+    monkeypatch.setattr(v5.herald.service.lifecycle.accounts[ACCOUNT].gateway, "read", read)
     await v5.approved()
     await v5.wait(UNDONE)
     call = last(posted(v5))

@@ -11,6 +11,7 @@ import discord
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from pydantic import SecretStr
 
 from bot.audit.chain import Event, NewEvent, chain
 from bot.audit.words import SPOKEN
@@ -28,12 +29,13 @@ from bot.notification import (
     Text,
     problems,
 )
+from bot.origin import PRODUCTION
 from bot.permissions import PERMISSIONS, Action
 from bot.policy.loading import parse_policy
 from bot.policy.model import ACCOUNT, Policy, Template
 from bot.service import REASON_LIMIT, Standing
 from bot.value import Person
-from bot.whop import gateway_for
+from bot.whop import Account, gateway_for
 from cogs.buttons import LOOKS, ActionButton, buttons
 from cogs.cards import COLOURS, HEADLINES, Cards
 from cogs.modals import REASONED, ConfirmModal, NameModal, ReasonModal
@@ -120,13 +122,14 @@ class Scene:
 
     @classmethod
     def make(cls, generation: str, filler: str) -> "Scene":
+        gateway = gateway_for(generation, origin=PRODUCTION)
+        account = Account.of(gateway, origin=PRODUCTION, api_key=SecretStr("fake-whop-key"))
         lifecycle = Lifecycle(
             policy=longest_policy(filler, generation),
-            gateway=gateway_for(generation, origin="https://api.whop.com"),
-            destination="https://api.whop.com",
+            accounts={ACCOUNT: account},
             clock=lambda: NOW,
         )
-        cards = Cards(lifecycle, environment="Whop production", role_name=lambda _guild, _role: filler * 100)
+        cards = Cards(lifecycle, role_name=lambda _guild, _role: filler * 100)
         return cls(generation, filler, lifecycle, cards)
 
     def broadcast(self, status: Status = Status.REVIEW, *, split: bool = False, **changes: Any) -> Broadcast:
@@ -311,7 +314,7 @@ async def test_the_longest_template_fits(scene: Scene) -> None:
 
 @SCENES
 async def test_the_longest_modals_fit(scene: Scene) -> None:
-    form = scene.lifecycle.gateway.form
+    form = scene.lifecycle.accounts[ACCOUNT].gateway.form
     audience = longest_name(scene.filler)
     assert_modal_fits(
         ComposeModal(OPENED, form, audience=audience, topic="t" * 100, title=f"Notify {audience}")
@@ -334,7 +337,7 @@ async def test_a_modal_takes_back_whatever_a_modal_gave(scene: Scene) -> None:
     broadcast = scene.broadcast(
         Status.DRAFT, notification=Notification(topic="t", in_app=text, mobile=text, link=scene.filler * 240)
     )
-    assert_modal_fits(ComposeModal.editing(OPENED, scene.lifecycle.gateway.form, broadcast))
+    assert_modal_fits(ComposeModal.editing(OPENED, scene.lifecycle.accounts[ACCOUNT].gateway.form, broadcast))
     assert_modal_fits(PhoneModal(OPENED, broadcast))
 
 

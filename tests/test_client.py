@@ -42,7 +42,7 @@ async def fake(somewhere: int) -> AsyncGenerator[LoopbackDiscord]:
 def fresh(sandbox: Sandbox) -> HeraldBot:
     """Return a client beside the sandbox's own, that reaches the network."""
     herald = sandbox.herald
-    return HeraldBot(service=herald.service, watcher=herald.watcher, environment="test")
+    return HeraldBot(service=herald.service, watcher=herald.watcher)
 
 
 # --- connecting ------------------------------------------------------------------------------------

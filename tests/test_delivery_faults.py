@@ -17,7 +17,7 @@ from bot.app import Worker
 from bot.broadcast import Broadcast, Status
 from bot.delivery import NoAnswer, Request, Response
 from bot.key_trust import Verdict, keep
-from bot.policy.model import Policy
+from bot.policy.model import ACCOUNT, Policy
 from bot.sending.dispatcher import Dispatcher
 from bot.service import Service
 from bot.settings import Settings
@@ -184,9 +184,8 @@ class Trial:
         await self.dispatcher.sweep()
 
     async def prove(self, *, honoured: bool = True) -> None:
-        credential = self.service.gate.credential
-        assert credential
-        await self.store.write(keep, credential, Verdict(honoured=honoured, words=""), at=self.clock())
+        account = self.service.lifecycle.accounts[ACCOUNT]
+        await self.store.write(keep, account, Verdict(honoured=honoured, words=""), at=self.clock())
 
     async def approve(self) -> None:
         """Bring a broadcast to the moment in which it is due."""

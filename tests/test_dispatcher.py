@@ -16,6 +16,7 @@ from structlog.testing import capture_logs
 from bot.broadcast import Status
 from bot.delivery import DeliveryStatus, NoAnswer, Request, Response
 from bot.errors import Conflict, StoreError
+from bot.policy.model import ACCOUNT
 from bot.sandbox.sandbox import UNDONE, Sandbox, readable
 from bot.sandbox.whop import Fault
 from bot.sending.restore_guard import RestoreGuard
@@ -92,7 +93,7 @@ async def test_a_fault_of_our_own_after_the_claim_is_unknown_not_repeated(
     def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(sandbox.herald.service.lifecycle.gateway, "read", broken)
+    monkeypatch.setattr(sandbox.herald.service.lifecycle.accounts[ACCOUNT].gateway, "read", broken)
     await sandbox.approved()
     await sandbox.wait(UNDONE)
     await sandbox.wait(timedelta(hours=1))

@@ -7,6 +7,7 @@ import pytest
 
 from bot.delivery import Trouble, Unknown
 from bot.errors import Conflict, NotAllowed
+from bot.policy.model import ACCOUNT
 from bot.sandbox.sandbox import UNDONE, Sandbox, answer, readable, response
 from bot.sandbox.whop import Fault
 from bot.store import Access
@@ -196,7 +197,7 @@ async def test_a_fault_of_heralds_own_that_whop_points_out_freezes_everything(
     def mismatch(*_: object, **__: object) -> Unknown:
         return Unknown("the key was used for other bytes", Trouble.OURS)
 
-    monkeypatch.setattr(sandbox.herald.service.lifecycle.gateway, "read", mismatch)
+    monkeypatch.setattr(sandbox.herald.service.lifecycle.accounts[ACCOUNT].gateway, "read", mismatch)
     await sandbox.approved()
     await sandbox.wait(UNDONE)
     told = "Herald is at fault: the key was used for other bytes"

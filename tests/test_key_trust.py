@@ -4,7 +4,6 @@ import asyncio
 import os
 import sys
 from collections.abc import AsyncGenerator
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import product
 from pathlib import Path
@@ -14,13 +13,13 @@ from pydantic import SecretStr
 
 from bot.clock import utc_now
 from bot.delivery import Attempt
-from bot.key_trust import CLOCK_SLACK, KEY_LIFE, Credential, KeyTrust, Verdict, keep, prove, recall, trial
-from bot.policy.model import UsersInExperience
+from bot.key_trust import CLOCK_SLACK, KEY_LIFE, KeyTrust, Verdict, keep, prove, recall, trial
+from bot.policy.model import ACCOUNT, UsersInExperience
 from bot.preflight import look_up_proof
 from bot.sandbox.sandbox import API_KEY, UNDONE, Sandbox, readable
 from bot.sandbox.whop import Fault, SimulatedWhop
 from bot.store import Access, Store
-from bot.whop import gateway_for
+from bot.whop import V1, Account, gateway_for
 from bot.whop.transport import Transport
 from tests.conftest import MakeSettings, OpenSandbox
 
@@ -45,8 +44,8 @@ async def tried(whop: SimulatedWhop) -> Verdict:
         return await prove(trial(gateway, ME, new_key=lambda: "one-key"), transport)
 
 
-def credential(*, generation: str = "v1", origin: str = ORIGIN, key: str = KEY) -> Credential:
-    return Credential.of(gateway_for(generation, origin=origin), origin=origin, api_key=SecretStr(key))
+def account(*, generation: str = "v1", origin: str = ORIGIN, key: str = KEY) -> Account:
+    return Account.of(gateway_for(generation, origin=origin), origin=origin, api_key=SecretStr(key))
 
 
 async def test_two_equal_requests_of_which_one_is_pushed_are_a_proof(whop: SimulatedWhop) -> None:
@@ -83,18 +82,22 @@ async def test_anything_but_two_acceptances_proves_nothing(
     assert KEY not in verdict.words
 
 
+class _NextV1(V1):
+    version_date = "2027-01-01"
+
+
 async def test_a_proof_holds_for_one_key_one_address_and_one_version_only(tmp_path: Path) -> None:
-    proven = credential()
+    proven = account()
     async with Store.open(f"sqlite:///{tmp_path / 'herald.db'}") as store:
         with store.begin() as tx:
             keep(tx, proven, Verdict(honoured=True, words=""), at=NOW)
         with store.begin(Access.READ) as tx:
             found = recall(tx, proven)
             others = [
-                credential(key="another"),
-                credential(origin="https://sandbox-api.whop.com"),
-                credential(generation="v5"),
-                replace(proven, version_date="2027-01-01"),
+                account(key="another"),
+                account(origin="https://sandbox-api.whop.com"),
+                account(generation="v5"),
+                Account.of(_NextV1(ORIGIN), origin=ORIGIN, api_key=SecretStr(KEY)),
             ]
             assert found is not None
             assert found.at == NOW
@@ -136,13 +139,8 @@ async def test_the_command_keeps_the_proof_and_never_the_key(
     assert KEY not in said
     assert all(KEY.encode() not in path.read_bytes() for path in data.iterdir())
 
-    settings = make_settings(
-        whop_api="v1",
-        whop_base_url=whop.origin,
-        whop_api_key=KEY,
-        database_url=f"sqlite:///{data / 'herald.db'}",
-    )
-    line = await look_up_proof(settings, gateway_for("v1", origin=whop.origin))
+    settings = make_settings(database_url=f"sqlite:///{data / 'herald.db'}")
+    line = await look_up_proof(settings, account(origin=whop.origin))
     assert line.startswith("Whop's idempotency keys are proven for this API key, since 20")
 
 
@@ -190,7 +188,7 @@ async def test_check_says_what_is_not_proven_and_makes_no_database(
     tmp_path: Path, make_settings: MakeSettings
 ) -> None:
     async def line(generation: str) -> str:
-        return await look_up_proof(make_settings(whop_api=generation), gateway_for(generation, origin=ORIGIN))
+        return await look_up_proof(make_settings(), account(generation=generation))
 
     assert "are not proven for this API key" in await line("v1")
     assert "herald check --prove USER_ID EXPERIENCE_ID" in await line("v1")
@@ -236,12 +234,7 @@ async def test_while_herald_tries_again_the_card_says_so_and_why(open_sandbox: O
 
 
 async def proven(sandbox: Sandbox) -> None:
-    settings = sandbox.settings
-    mine = Credential.of(
-        gateway_for("v1", origin=settings.whop_base_url),
-        origin=settings.whop_base_url,
-        api_key=settings.whop_api_key,
-    )
+    mine = sandbox.herald.service.lifecycle.accounts[ACCOUNT]
     with sandbox.herald.store.begin() as tx:
         keep(tx, mine, Verdict(honoured=True, words=""), at=sandbox.clock())
 

@@ -10,6 +10,7 @@ import pytest
 from bot.broadcast import Status
 from bot.delivery import DeliveryStatus
 from bot.permissions import Action
+from bot.policy.model import ACCOUNT
 from bot.sandbox.whop import Fault
 from bot.sending import dispatcher
 from bot.store import Transaction
@@ -419,7 +420,7 @@ async def test_two_that_count_at_the_same_time_do_not_find_the_same_room(
     cluster, (one, other, _) = busy
     await one.dispatcher._start_due()  # pyright: ignore[reportPrivateUsage]
 
-    limiter = one.dispatcher._settlement.rate_limit  # pyright: ignore[reportPrivateUsage]
+    limiter = one.dispatcher._settlement.rate_limits[ACCOUNT]  # pyright: ignore[reportPrivateUsage]
 
     def room(tx: Transaction) -> int:
         tx.claim_alone()

@@ -30,7 +30,7 @@ from bot.freeze import Freeze
 from bot.key_trust import Verdict, keep
 from bot.notification import Notification, Text
 from bot.permissions import Action, Actor
-from bot.policy.model import Policy
+from bot.policy.model import ACCOUNT, Policy
 from bot.refusals import AGAIN
 from bot.store import Access, Store
 from bot.whop.transport import Transport
@@ -193,10 +193,9 @@ class Model:
         self.store = await stack.enter_async_context(Store.open(new_file(self.folder)))
         self.processes = await stack.enter_async_context(AsyncExitStack())
         await self.start()
-        credential = self.service.gate.credential
-        assert credential
+        account = self.service.lifecycle.accounts[ACCOUNT]
         if self.mode is Mode.PROVEN:
-            await self.store.write(keep, credential, Verdict(honoured=True, words=""), at=self.clock())
+            await self.store.write(keep, account, Verdict(honoured=True, words=""), at=self.clock())
 
     async def start(self, *, in_order: bool = True) -> None:
         """Take the place of whatever process was there."""

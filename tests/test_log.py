@@ -15,6 +15,7 @@ from pydantic import SecretStr
 
 from bot import log
 from bot.app import Herald
+from bot.policy.model import ACCOUNT
 from bot.redaction import HIDDEN
 from bot.sandbox.sandbox import API_KEY, Sandbox, answer, readable
 from bot.sandbox.whop import Fault
@@ -195,7 +196,7 @@ def test_the_level_counts_for_herald_and_the_frames_of_libraries_are_never_logge
 async def test_no_object_of_herald_shows_a_secret(make_settings: MakeSettings) -> None:
     settings = make_settings(discord_token=SHORT, whop_api_key=LONG, whop_api="v1")
     async with Herald.open(settings, parsed()) as herald:
-        transport = herald.dispatcher._transport  # pyright: ignore[reportPrivateUsage]
+        transport = herald.dispatcher._transports[ACCOUNT]  # pyright: ignore[reportPrivateUsage]
         for thing in (
             settings,
             herald,
@@ -203,7 +204,7 @@ async def test_no_object_of_herald_shows_a_secret(make_settings: MakeSettings) -
             transport.__dict__,
             herald.client,
             herald.service,
-            herald.service.lifecycle.gateway,
+            herald.service.lifecycle.accounts[ACCOUNT].gateway,
             herald.dispatcher,
             herald.announcer,
             herald.store,

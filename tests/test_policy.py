@@ -14,7 +14,7 @@ import pytest
 
 from bot.errors import ConfigurationError
 from bot.policy.loading import load_policy, parse_policy
-from bot.policy.model import Policy, Rules
+from bot.policy.model import ACCOUNT, Policy, Rules
 from bot.whop import gateway_for
 from bot.whop.gateway import check_policy
 from tests.harness.found import only
@@ -486,7 +486,8 @@ def test_an_audience_may_be_stricter_than_its_server() -> None:
 
 def audiences_refused(policy: Policy, generation: str) -> list[str]:
     try:
-        check_policy(policy, gateway_for(generation, origin="https://api.whop.com"), file="herald.toml")
+        gateway = gateway_for(generation, origin="https://api.whop.com")
+        check_policy(policy, {ACCOUNT: gateway}, file="herald.toml")
     except ConfigurationError as error:
         return str(error).splitlines()
     return []

@@ -19,7 +19,7 @@ from bot.policy.model import Policy
 from bot.preflight import check_discord, check_whop
 from bot.sandbox.sandbox import Sandbox
 from bot.sandbox.whop import SimulatedWhop
-from bot.whop import gateway_for
+from bot.whop import Account, gateway_for
 from bot.whop.transport import Transport
 from tests.harness.discord.server import TOKEN, LoopbackDiscord
 from tests.harness.found import only
@@ -70,9 +70,9 @@ async def whop() -> AsyncGenerator[SimulatedWhop]:
 
 
 async def whop_problems(generation: str, origin: str, *, key: str = KEY) -> list[str]:
-    gateway = gateway_for(generation, origin=origin)
+    account = Account.of(gateway_for(generation, origin=origin), origin=origin, api_key=SecretStr(key))
     async with Transport(api_key=SecretStr(key)) as transport:
-        return [sentence async for sentence in check_whop(policy_for(generation), gateway, transport)]
+        return [sentence async for sentence in check_whop(policy_for(generation), account, transport)]
 
 
 @GENERATIONS

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Engine, event
 
 from bot.audit.search import Search
 from bot.broadcast import OPEN, Status
+from bot.policy.model import ACCOUNT
 from bot.store import Store, Transaction
 
 ROWS: Final = 100_000
@@ -121,7 +122,7 @@ ASKED: Final[dict[str, Callable[[Transaction], object]]] = {
     "what became of a broadcast": lambda tx: tx.deliveries.results(7),
     "deliveries to claim": lambda tx: tx.deliveries.due(NOW, limit=100),
     "abandoned claims": lambda tx: tx.deliveries.abandoned(owner="me", outlived=None),
-    "Whop's rate": lambda tx: tx.deliveries.ended_after(LATER, most=600),
+    "Whop's rate": lambda tx: tx.deliveries.ended_after(LATER, account=ACCOUNT, most=600),
     "one event": lambda tx: tx.audit.get(GUILD, 7),
     "a broadcast's events": lambda tx: tx.audit.of_broadcast(7, limit=25),
     "what a broadcast's summary tells": lambda tx: tx.audit.told([7], ["stop", "accepted"]),
@@ -149,7 +150,7 @@ ASKED: Final[dict[str, Callable[[Transaction], object]]] = {
     "the audiences of a server": lambda tx: tx.audit.audiences(GUILD),
     "of which posts an event tells": lambda tx: tx.mirror.told_in(GUILD, 7),
     "cards that wait": lambda tx: tx.outbox.cards_waiting(GUILD),
-    "attempts under way": lambda tx: tx.deliveries.under_way(),
+    "attempts under way": lambda tx: tx.deliveries.under_way(ACCOUNT),
     "broadcasts by their status": lambda tx: tx.broadcasts.count(GUILD),
     "when the next falls due": lambda tx: tx.broadcasts.next_moment(),
 }

@@ -20,7 +20,7 @@ from bot.delivery import (
     Trouble,
     Unknown,
 )
-from bot.key_trust import Credential, Verdict, keep
+from bot.key_trust import Verdict, keep
 from bot.notification import Notification, Text
 from bot.policy.model import ACCOUNT
 from bot.sandbox.sandbox import UNDONE, Sandbox
@@ -28,7 +28,7 @@ from bot.sandbox.whop import Fault
 from bot.sending.dispatcher import WIDTH
 from bot.sending.rate import RateLimit
 from bot.store import Store, Transaction
-from bot.store.facts import NOT_BEFORE
+from bot.store.facts import not_before
 from bot.value import Person
 from bot.whop.gateway import Rate
 from tests.conftest import OpenSandbox
@@ -132,12 +132,9 @@ async def test_an_error_of_whops_makes_the_next_ones_wait_though_others_were_acc
 
 
 async def test_one_that_fails_again_and_again_does_not_keep_the_others_from_being_tried(v1: Sandbox) -> None:
-    service = v1.herald.service
-    credential = Credential.of(
-        service.lifecycle.gateway, origin=v1.whop.origin, api_key=v1.settings.whop_api_key
-    )
+    account = v1.herald.service.lifecycle.accounts[ACCOUNT]
     with v1.herald.store.begin() as tx:
-        keep(tx, credential, Verdict(honoured=True, words=""), at=v1.clock())
+        keep(tx, account, Verdict(honoured=True, words=""), at=v1.clock())
     await approve_many(v1, 2)
     await v1.world.env.advance_time(UNDONE.total_seconds())
     v1.whop.fault = Fault.SERVER_ERROR
@@ -164,6 +161,7 @@ class Limited:
         self.clock = ManualClock()
         self.alarms: list[str] = []
         self.limit = RateLimit(
+            ACCOUNT,
             Rate(ROOM, PER),
             clock=self.clock,
             steady=self.clock.steady,
@@ -182,7 +180,7 @@ class Limited:
 
     async def pause(self) -> timedelta | None:
         """Return for how long nothing may be sent."""
-        over = await self.store.read(lambda tx: tx.facts.get(NOT_BEFORE))
+        over = await self.store.read(lambda tx: tx.facts.get(not_before(ACCOUNT)))
         return over - self.clock() if over else None
 
     async def start(self, count: int = 1, *, finished: bool = False) -> None:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from bot.clock import Pace, Watch
 from bot.delivery import Delivery, DeliveryStatus, Request
 from bot.notification import Notification, Text
+from bot.policy.model import ACCOUNT
 from bot.sending.rate import RateLimit
 from bot.store import Store, Transaction
 from bot.value import Person
@@ -50,6 +51,7 @@ class Senders:
         if self.pace:
             watch.resume(self.pace)
         limit = RateLimit(
+            ACCOUNT,
             Rate(ROOM, PER),
             clock=self.clock,
             steady=self.clock.steady,
@@ -170,4 +172,4 @@ def add_requests(tx: Transaction, count: int) -> None:
         at=NOW,
     )
     request = Request(method="POST", url="", headers={}, body=b"")
-    tx.deliveries.add(draft.id, [request] * count, account="", at=NOW)
+    tx.deliveries.add(draft.id, [request] * count, account=ACCOUNT, at=NOW)

@@ -36,14 +36,14 @@ from bot.clock import utc_now
 from bot.delivery import Response
 from bot.errors import StoreError
 from bot.health import Health
-from bot.key_trust import Credential
 from bot.metrics import Metrics
 from bot.policy.loading import parse_policy
+from bot.policy.model import ACCOUNT
 from bot.redaction import HIDDEN, Redaction
 from bot.sandbox.sandbox import UNDONE, Sandbox, answer
 from bot.settings import Settings
 from bot.store import Access, Store
-from bot.whop import gateway_for
+from bot.whop import Account, gateway_for
 from bot.whop.transport import Transport
 from tests.conftest import MakeSettings, OpenSandbox
 from tests.database import new_file
@@ -407,8 +407,9 @@ async def test_no_object_gives_a_secret_away_not_even_pickled(make_settings: Mak
     async with Herald.open(settings, parse_policy(policy_text("v1"), name="herald.toml")) as herald:
         things = [
             settings, remote, settings.model_copy(), repr(settings.model_dump()), settings.model_dump_json(),
-            remote.database, remote.model_dump(mode="json"), Transport(api_key=settings.whop_api_key),
-            Credential.of(gateway, origin=settings.whop_base_url, api_key=settings.whop_api_key),
+            remote.database, remote.model_dump(mode="json"), Transport(api_key=SecretStr(KEY)),
+            Account.of(gateway, origin=settings.whop_base_url, api_key=SecretStr(KEY)),
+            herald.service.lifecycle.accounts,
             RestRoles(SecretStr(TOKEN)), herald, herald.client, herald.client.http, herald.store,
             herald.service, herald.dispatcher, herald.announcer, herald.startup,
         ]  # fmt: skip
@@ -477,7 +478,7 @@ async def test_a_fault_of_our_own_with_the_key_in_it_ends_on_no_card(
 
     async with open_sandbox("v1", tolerant=True) as sandbox:
         await sandbox.approved()
-        monkeypatch.setattr(type(sandbox.herald.service.lifecycle.gateway), broken, fail)
+        monkeypatch.setattr(type(sandbox.herald.service.lifecycle.accounts[ACCOUNT].gateway), broken, fail)
         try:
             await sandbox.wait(UNDONE)
         except RuntimeError:

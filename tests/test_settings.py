@@ -9,8 +9,9 @@ import pytest
 from pydantic import ValidationError
 
 from bot.errors import ConfigurationError
+from bot.origin import environment_of, may_learn_key
 from bot.policy.loading import load_policy
-from bot.settings import Settings, may_learn_key
+from bot.settings import Settings
 
 TOKEN = "fake-discord-token"
 KEY = "fake-whop-key"
@@ -318,7 +319,10 @@ def test_what_others_keep_in_the_same_file_is_none_of_our_business() -> None:
 def test_each_place_a_send_can_go_has_its_words(address: str, words: str) -> None:
     write_env(RIGHT | {"WHOP_BASE_URL": address})
     settings = Settings.load()
-    assert (settings.whop_base_url, settings.environment) == (address.removesuffix("/"), words)
+    assert (settings.whop_base_url, environment_of(settings.whop_base_url)) == (
+        address.removesuffix("/"),
+        words,
+    )
 
 
 @pytest.mark.parametrize("address", [row[1] for row in WRONG if row[0] == "WHOP_BASE_URL"])

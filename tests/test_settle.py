@@ -50,7 +50,6 @@ def settlement_of(process: Process) -> Settlement:
     clock = process.clock
     return Settlement(
         lifecycle=process.service.lifecycle,
-        credential=process.service.gate.credential,
         clock=clock,
         steady=clock.steady,
         watch=Watch(clock, clock.steady),
@@ -223,7 +222,7 @@ async def claimed(cluster: Cluster, audience: str = "One") -> tuple[Process, Set
     broadcast = await process.approved(audience)
     cluster.clock.advance(UNDONE)
     with process.store.begin() as tx:
-        gateway = process.service.lifecycle.gateway
+        gateway = process.service.lifecycle.accounts[ACCOUNT].gateway
         server = process.service.lifecycle.server_of(broadcast)
         named = server.audience(audience)
         assert named is not None
@@ -297,16 +296,9 @@ async def test_late_news_that_decides_nothing_changes_nothing(cluster: Cluster, 
     assert (await process.deliveries(), await process.record()) == before
 
 
-async def test_without_a_credential_nothing_is_trusted(cluster: Cluster) -> None:
+async def test_of_an_account_that_is_not_there_nothing_is_trusted(cluster: Cluster) -> None:
     process = await cluster.join()
     await process.prove()
-    settlement, clock = settlement_of(process), process.clock
-    assert await process.store.read(settlement.trust) == TRUST
-    bare = Settlement(
-        lifecycle=process.service.lifecycle,
-        credential=None,
-        clock=clock,
-        steady=clock.steady,
-        watch=Watch(clock, clock.steady),
-    )
-    assert await process.store.read(bare.trust) is None
+    settlement = settlement_of(process)
+    assert await process.store.read(settlement.trust, ACCOUNT) == TRUST
+    assert await process.store.read(settlement.trust, "gone") is None

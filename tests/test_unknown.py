@@ -15,6 +15,7 @@ from bot.errors import Conflict, NotAllowed, NotReady, Refused
 from bot.key_trust import Verdict, keep
 from bot.notification import Notification, Text
 from bot.permissions import Action, Actor
+from bot.policy.model import ACCOUNT
 from bot.sandbox.sandbox import UNDONE, Sandbox, answer, button_labels, readable, response
 from bot.sandbox.whop import Fault
 from bot.store import Access
@@ -395,7 +396,7 @@ async def test_only_what_is_unknown_can_be_sent_again_and_only_from_its_newest_c
 async def test_all_who_see_it_are_warned_of_a_second_push(cluster: Cluster) -> None:
     process = await unknown(cluster)
     draft = await again(process)
-    cards = Cards(process.service.lifecycle, environment="x", role_name=lambda _, role: f"@{role}")
+    cards = Cards(process.service.lifecycle, role_name=lambda _, role: f"@{role}")
     warning = "⚠️ May be a second push: It sends #1 again"
     assert warning in words(cards.draft(draft))
     assert "It **may be a second push**: nobody knew whether customers got #1." in cards.confirmation(draft)
@@ -418,12 +419,11 @@ async def test_in_discord_both_buttons_do_what_they_say(v1: Sandbox) -> None:
     await v1.settle()
     assert "⚠️ May be a second push" in readable(v1.review_card())
 
-    credential = v1.herald.service.gate.credential  # pyright: ignore[reportPrivateUsage]
-    assert credential is not None
+    account = v1.herald.service.lifecycle.accounts[ACCOUNT]
     queue = await v1.person("Lena").slash(v1.channel("moderators"), "notify show", broadcast="1")
     assert "Check again" not in button_labels(response(queue))
     with v1.herald.store.begin() as tx:
-        keep(tx, credential, Verdict(honoured=True, words=""), at=v1.clock() - HOUR)
+        keep(tx, account, Verdict(honoured=True, words=""), at=v1.clock() - HOUR)
     queue = await v1.person("Lena").slash(v1.channel("moderators"), "notify show", broadcast="1")
     done = await v1.person("Lena").click(response(queue), label="Check again")
     assert answer(done).startswith("Whop is being asked about [#1](https://discord.com/channels/")

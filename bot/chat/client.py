@@ -41,7 +41,6 @@ class HeraldBot(commands.Bot):
         *,
         service: Service,
         watcher: Watcher,
-        environment: str,
         steady: Steady = time.monotonic,
     ) -> None:
         super().__init__(
@@ -57,7 +56,6 @@ class HeraldBot(commands.Bot):
         self.service = service
         self.watcher = watcher
         self.members = Members(self, steady=steady)
-        self.environment = environment
         self.session = secrets.token_hex(8)
         self.presses: Mapping[str, Press] = {}
         self.connection = Connection(self, steady=steady)

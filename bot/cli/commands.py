@@ -19,6 +19,11 @@ cli.add_typer(audit)
 Generation = Literal["v5", "v1"]
 EnvFile = Annotated[Path, typer.Option("--env-file", help="Where the secrets and addresses stand.")]
 
+Account = Annotated[
+    str | None,
+    typer.Option("--account", metavar="NAME", help="Which one, where there are several [[whop]]."),
+]
+
 
 def _port(value: str | int) -> int:
     text = str(value)
@@ -75,6 +80,7 @@ def check(
             help="Also prove on v1 that Whop honours idempotency keys, as prove-key does.",
         ),
     ] = None,
+    account: Account = None,
     yes: Annotated[
         bool, typer.Option("--yes", help="Send what proves the key without asking first.")
     ] = False,
@@ -90,7 +96,7 @@ def check(
     from bot.cli import checks, proof
 
     target = proof.own_user(*own) if own else None
-    if not checks.agree(*check_files(env_file), target, yes=yes):
+    if not checks.agree(*check_files(env_file), target, account=account, yes=yes):
         raise typer.Exit(1)
 
 
@@ -101,6 +107,7 @@ def prove_key(
         str, typer.Argument(help="An experience that you have access to, such as exp_AbCdEfGh12345.")
     ],
     env_file: EnvFile = Path(".env"),
+    account: Account = None,
     yes: Annotated[bool, typer.Option("--yes", help="Send without asking first.")] = False,
 ) -> None:
     """Find out whether Whop's v1 honours idempotency keys.
@@ -111,7 +118,7 @@ def prove_key(
     """
     from bot.cli import proof
 
-    if not proof.prove_key(user_id, experience_id, env_file, yes=yes):
+    if not proof.prove_key(user_id, experience_id, env_file, account=account, yes=yes):
         raise typer.Exit(1)
 
 

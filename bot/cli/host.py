@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Final
 
+from bot.accounts import accounts_of
 from bot.cli.files import load, load_settings, out
 from bot.cli.loop import complete
 from bot.clock import utc_now
@@ -13,7 +14,6 @@ from bot.policy.model import Policy
 from bot.settings import Settings
 from bot.store import Store, Transaction
 from bot.value import Person
-from bot.whop import gateway_for
 
 # Who acts from the command line: no member of any server.
 HOST: Final = Person(0, "the host")
@@ -70,5 +70,4 @@ async def _migrate(settings: Settings) -> None:
 
 def lifecycle_of(settings: Settings, policy: Policy) -> Lifecycle:
     """Return what every step needs, as both files say."""
-    gateway = gateway_for(settings.whop_api, origin=settings.whop_base_url)
-    return Lifecycle(policy=policy, gateway=gateway, destination=settings.whop_base_url, clock=utc_now)
+    return Lifecycle(policy=policy, accounts=accounts_of(settings, policy), clock=utc_now)

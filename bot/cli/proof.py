@@ -1,5 +1,6 @@
 """`herald prove-key`: whether Whop honours idempotency keys."""
 
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
@@ -9,30 +10,43 @@ from pydantic import ValidationError
 from rich.markup import escape
 
 from bot import log
+from bot.accounts import Keyed, keyed_accounts
 from bot.cli.files import load_settings, out
 from bot.cli.loop import complete
 from bot.clock import utc_now
 from bot.errors import ConfigurationError
-from bot.key_trust import Credential, Verdict, keep, nothing_to_prove, prove, trial
+from bot.key_trust import Verdict, keep, nothing_to_prove, prove, trial
+from bot.policy.loading import load_policy
 from bot.policy.model import UsersInExperience
 from bot.settings import Settings
 from bot.store import Store
-from bot.whop import gateway_for
-from bot.whop.transport import Transport
 
 
-def prove_key(user_id: str, experience_id: str, env_file: Path, *, yes: bool) -> bool:
-    """Prove the key of that file and return whether it is; raise ConfigurationError if there is no such."""
+def prove_key(user_id: str, experience_id: str, env_file: Path, *, account: str | None, yes: bool) -> bool:
+    """Prove the key of an account and return whether it is; raise ConfigurationError if there is no such."""
     settings = load_settings(env_file)
-    gateway = gateway_for(settings.whop_api, origin=settings.whop_base_url)
-    if gateway.version_date is None:
-        raise ConfigurationError(f"WHOP_API: {nothing_to_prove(gateway)}")
-    return proven(settings, own_user(user_id, experience_id), yes=yes)
+    # The one account of .env is proven before anybody has written a policy.
+    policy = load_policy(settings.herald_config) if settings.herald_config.exists() else None
+    keyed = chosen(keyed_accounts(settings, policy), account)
+    if keyed.account.version_date is None:
+        raise ConfigurationError(f"WHOP_API: {nothing_to_prove(keyed.account.gateway)}")
+    return proven(settings, keyed, own_user(user_id, experience_id), yes=yes)
 
 
-def proven(settings: Settings, target: UsersInExperience, *, yes: bool) -> bool:
+def chosen(keyed: Sequence[Keyed], account: str | None) -> Keyed:
+    """Return the account of that name, or the only one; raise ConfigurationError if it is not clear which."""
+    found = [one for one in keyed if account in {None, one.account.name}]
+    if len(found) == 1:
+        return found[0]
+    names = ", ".join(one.account.name for one in keyed)
+    if account is None:
+        raise ConfigurationError(f"--account: there are several accounts: name one of {names}.")
+    raise ConfigurationError(f"--account: there is no account “{account[:60]}”: name one of {names}.")
+
+
+def proven(settings: Settings, keyed: Keyed, target: UsersInExperience, *, yes: bool) -> bool:
     """Ask whether to, prove the key, and say what came of it."""
-    place = f"{settings.environment} ({settings.whop_base_url})"
+    place = f"{keyed.account.environment} ({keyed.account.origin})"
     whom = f"{target.users[0]} in {target.experience}"
     if not yes:
         typer.confirm(f"Send a test notification twice to {whom}, at {place}?", abort=True)
@@ -40,7 +54,7 @@ def proven(settings: Settings, target: UsersInExperience, *, yes: bool) -> bool:
         # It may be the first to use the database; where that fails, opening it says why.
         with suppress(OSError):
             settings.database_file.parent.mkdir(parents=True, exist_ok=True)
-    verdict = complete(_prove(settings, target))
+    verdict = complete(_prove(settings, keyed, target))
     out.print(f"[{'green' if verdict.honoured else 'red'}]{'✓' if verdict.honoured else '✗'}[/] ", end="")
     out.print(escape(log.redacted(verdict.words)))
     if not verdict.honoured:
@@ -50,16 +64,12 @@ def proven(settings: Settings, target: UsersInExperience, *, yes: bool) -> bool:
     return True
 
 
-async def _prove(settings: Settings, target: UsersInExperience) -> Verdict:
-    gateway = gateway_for(settings.whop_api, origin=settings.whop_base_url)
-    credential = Credential.of(gateway, origin=settings.whop_base_url, api_key=settings.whop_api_key)
-    request = trial(gateway, target, new_key=lambda: str(uuid4()))
-    async with (
-        Store.open(settings.database_url.get_secret_value(), alone=False) as store,
-        Transport(api_key=settings.whop_api_key) as transport,
-    ):
+async def _prove(settings: Settings, keyed: Keyed, target: UsersInExperience) -> Verdict:
+    request = trial(keyed.account.gateway, target, new_key=lambda: str(uuid4()))
+    address = settings.database_url.get_secret_value()
+    async with Store.open(address, alone=False) as store, keyed.transport() as transport:
         verdict = await prove(request, transport)
-        await store.write(keep, credential, verdict, at=utc_now())
+        await store.write(keep, keyed.account, verdict, at=utc_now())
     return verdict
 
 

@@ -4,13 +4,17 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Annotated, Final, TypeVar, cast
+from typing import Annotated, Final, Literal, TypeVar, cast
 
 from pydantic import AfterValidator, BeforeValidator
+
+from bot.origin import read_origin
 
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 # Discord takes at most so many characters of a choice.
 NAME_LIMIT: Final = 100
+# Secrets that are nothing to Whop.
+_NO_KEYS: Final = frozenset({"DISCORD_TOKEN", "DATABASE_URL"})
 T = TypeVar("T")
 
 
@@ -79,6 +83,40 @@ def _whop_id(prefix: str) -> BeforeValidator:
     return BeforeValidator(check)
 
 
+def _account_name(value: object) -> object:
+    if not isinstance(value, str) or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}", value):
+        raise ValueError("write 1 to 32 letters, digits, dots, dashes or underscores, in quotes")
+    return value
+
+
+def _variable(value: object) -> object:
+    # What looks otherwise may be a key itself: it is not repeated.
+    if not isinstance(value, str) or not re.fullmatch(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)+", value):
+        raise ValueError(
+            "write the name of the variable that holds the key, such as WHOP_KEY_GOLD, in quotes and capital"
+            " letters; the key itself belongs in .env, and one that stood here should be replaced"
+        )
+    if value in _NO_KEYS:
+        raise ValueError(
+            f"{value} is another setting, and no API key of Whop's: name the variable that holds one"
+        )
+    return value
+
+
+def _generation(value: object) -> object:
+    if value not in {"v1", "v5"}:
+        raise ValueError(
+            'write "v1" (what Whop documents today) or "v5" (the older app API); there is no default'
+        )
+    return value
+
+
+def _origin(value: object) -> object:
+    if not isinstance(value, str):
+        raise ValueError("write https:// and the host, in quotes, such as https://api.whop.com")  # noqa: TRY004
+    return read_origin(value)
+
+
 def _words(value: object) -> object:
     if not isinstance(value, str) or not value.strip():
         raise ValueError("write what customers are to read, in quotes")
@@ -114,6 +152,10 @@ ProductId = Annotated[str, _whop_id("prod")]
 CompanyId = Annotated[str, _whop_id("biz")]
 ExperienceId = Annotated[str, _whop_id("exp")]
 
+AccountName = Annotated[str, BeforeValidator(_account_name)]
+Variable = Annotated[str, BeforeValidator(_variable)]
+Generation = Annotated[Literal["v1", "v5"], BeforeValidator(_generation)]
+Origin = Annotated[str, BeforeValidator(_origin)]
 TopicId = Annotated[str, BeforeValidator(_topic_id)]
 Words = Annotated[str, BeforeValidator(_words)]
 

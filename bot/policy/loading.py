@@ -24,6 +24,7 @@ from bot.policy.model import (
     Template,
     Topic,
     UsersInExperience,
+    WhopAccount,
 )
 
 
@@ -61,6 +62,7 @@ Location = tuple[int | str, ...]
 
 _TABLES: Final[Mapping[str, type[Section]]] = MappingProxyType(
     {
+        "whop": WhopAccount,
         "server": Server,
         "channels": Channels,
         "roles": ActionRoles,
@@ -72,7 +74,7 @@ _TABLES: Final[Mapping[str, type[Section]]] = MappingProxyType(
         "users_in_experience": UsersInExperience,
     }
 )
-_REPEATED: Final = frozenset({"server", "topic", "audience", "template"})
+_REPEATED: Final = frozenset({"whop", "server", "topic", "audience", "template"})
 
 
 def describe_errors(error: ValidationError, document: Mapping[str, Any]) -> list[str]:

@@ -6,14 +6,18 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Annotated, Final, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
+from bot.origin import PRODUCTION
 from bot.policy.fields import (
+    AccountName,
     Approvals,
     CompanyId,
     ExperienceId,
+    Generation,
     Mentions,
     Name,
+    Origin,
     People,
     ProductId,
     Roles,
@@ -22,6 +26,7 @@ from bot.policy.fields import (
     Tables,
     TopicId,
     UserId,
+    Variable,
     Words,
     duration,
 )
@@ -174,11 +179,21 @@ class Notify(Section):
     reminders: bool = True
 
 
+class WhopAccount(Section):
+    """One of several Whop credentials; `key` names the variable that holds its key."""
+
+    name: AccountName
+    api: Generation
+    base_url: Origin = PRODUCTION
+    key: Variable
+
+
 class Server(Section):
     """One Discord server and its rules."""
 
     name: Name
     guild: Snowflake
+    whop: AccountName | None = None
     channels: Channels
     roles: ActionRoles
     rules: Rules = Rules()
@@ -190,7 +205,7 @@ class Server(Section):
     @property
     def account(self) -> str:
         """Return the name of the account by which its broadcasts go out."""
-        return ACCOUNT
+        return self.whop or ACCOUNT
 
     def audience(self, name: str) -> Audience | None:
         """Return the audience of that name."""
@@ -254,11 +269,54 @@ def _refuse_twins(what: str, values: Sequence[str]) -> None:
 class Policy(Section):
     """All of herald.toml."""
 
+    accounts: Annotated[tuple[WhopAccount, ...], Field(alias="whop")] = ()
     servers: Annotated[Tables[Server], Field(alias="server")]
 
     def server(self, guild_id: int | None) -> Server | None:
         """Return the server with that Discord guild id."""
         return next((server for server in self.servers if server.guild == guild_id), None)
+
+    def of_account(self, name: str) -> Self:
+        """Return the same policy with the servers only whose broadcasts go out by that account."""
+        return self.model_copy(update={"servers": tuple(one for one in self.servers if one.account == name)})
+
+    @field_validator("servers")
+    @classmethod
+    def _name_the_only_account(cls, servers: tuple[Server, ...], info: ValidationInfo) -> tuple[Server, ...]:
+        accounts: tuple[WhopAccount, ...] = info.data.get("accounts", ())
+        if len(accounts) != 1:
+            return servers
+        return tuple(
+            one if one.whop else one.model_copy(update={"whop": accounts[0].name}) for one in servers
+        )
+
+    @model_validator(mode="after")
+    def _known_accounts(self) -> Self:
+        _refuse_twins("whop", [account.name for account in self.accounts])
+        names = [account.name for account in self.accounts] or [ACCOUNT]
+        holders: dict[str, str] = {}
+        for account in self.accounts:
+            if (first := holders.setdefault(account.key, account.name)) != account.name:
+                raise ValueError(
+                    f"whop “{account.name}”: key: {account.key} is the key of “{first}” too: an account is"
+                    " one key, so name another variable, or remove one of the two"
+                )
+        for server in self.servers:
+            if server.whop is None and len(names) > 1:
+                raise ValueError(
+                    f"server “{server.name}”: whop: it is missing, and there are several accounts: name the"
+                    f" one by which it sends ({', '.join(names)})"
+                )
+            if server.account not in names:
+                mend = (
+                    f"name one that has ({', '.join(names)})"
+                    if self.accounts
+                    else "add one, or remove the line"
+                )
+                raise ValueError(
+                    f"server “{server.name}”: whop: no table [[whop]] has the name “{server.whop}”: {mend}"
+                )
+        return self
 
     @model_validator(mode="after")
     def _distinct_guilds(self) -> Self:

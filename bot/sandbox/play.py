@@ -71,7 +71,7 @@ async def play_story(*, record: Path | None = None, data: Path | None = None) ->
 
 
 async def _play_generation(story: Story, sandbox: Sandbox) -> None:
-    generation = sandbox.settings.whop_api
+    generation = sandbox.generation
     await _accepted(story, sandbox, generation)
     await _rejected(story, sandbox, generation)
 

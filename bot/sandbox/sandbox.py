@@ -101,10 +101,16 @@ class Sandbox:
             await world.attach(herald.client)
             yield cls(world, whop, settings, policy, now, even, herald, inner)
 
+    @property
+    def generation(self) -> str:
+        """Return which of Whop's APIs it sends by."""
+        account = self.herald.service.lifecycle.account_of(self.policy.servers[0])
+        return account.gateway.generation
+
     async def restart(self, *, generation: str | None = None, edit_policy: Edit = _as_it_is) -> None:
         """Close this Herald and start another on the same database, as after a deploy."""
         await self._stack.aclose()
-        generation = generation or self.settings.whop_api
+        generation = generation or self.generation
         self.settings = self.settings.model_copy(update={"whop_api": generation})
         self.policy = _write_policy(self.settings, edit_policy(self.world.policy(generation)))
         self.herald = await self._stack.enter_async_context(
@@ -152,7 +158,7 @@ class Sandbox:
         )
         if shown.modal is None:
             return shown
-        if self.settings.whop_api == "v5":
+        if self.generation == "v5":
             values.setdefault("where", "same")
         return await person.submit_modal(shown, values)
 

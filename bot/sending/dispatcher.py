@@ -1,7 +1,8 @@
 """The loop that claims what is due, sends it once and records what became of it."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
+from collections import Counter
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from typing import Any, Final, NamedTuple
@@ -13,7 +14,7 @@ from bot.clock import Beat, Clock, Steady, Watch
 from bot.delivery import Delivery, NoAnswer, Outcome, Response, RetryAt, Unknown
 from bot.errors import Conflict, StoreError
 from bot.freeze import first_over
-from bot.key_trust import Credential, KeyTrust
+from bot.key_trust import KeyTrust
 from bot.lifecycle import Lifecycle
 from bot.sending.restore_guard import RestoreGuard
 from bot.sending.roles import RoleCheck, RoleSource
@@ -22,7 +23,7 @@ from bot.sending.start import BATCH, Start
 from bot.sending.timekeeping import Timekeeping
 from bot.store import Store, Transaction
 from bot.store.deliveries import Work
-from bot.store.facts import BEGUN, HIGHEST_TIME, KEY_TRUST, NOT_BEFORE
+from bot.store.facts import HIGHEST_TIME
 from bot.store.history import Mark
 from bot.whop.transport import Transport
 
@@ -63,17 +64,16 @@ class Dispatcher:
         *,
         store: Store,
         lifecycle: Lifecycle,
-        transport: Transport,
+        transports: Mapping[str, Transport],
         role_source: RoleSource,
         restore_guard: RestoreGuard,
         clock: Clock,
         steady: Steady,
-        credential: Credential | None = None,
         new_key: Callable[[], str] = _new_key,
     ) -> None:
         self._store = store
         self._lifecycle = lifecycle
-        self._transport = transport
+        self._transports = transports
         self._restore_guard = restore_guard
         self._clock = clock
         self._steady = steady
@@ -89,10 +89,7 @@ class Dispatcher:
             clock=clock,
             new_key=new_key,
         )
-        self._settlement = Settlement(
-            lifecycle=lifecycle, credential=credential, clock=clock, steady=steady, watch=watch
-        )
-        self._has_keys = credential is not None and credential.version_date is not None
+        self._settlement = Settlement(lifecycle=lifecycle, clock=clock, steady=steady, watch=watch)
         self._stopping = asyncio.Event()
         self._flying: set[asyncio.Task[None]] = set()
         self._waits: dict[asyncio.Timeout, float] = {}
@@ -171,9 +168,10 @@ class Dispatcher:
 
     async def _begin(self) -> None:
         await self.sweep()
-        if self._has_keys:
-            trust = await self._store.read(self._settlement.trust)
-            log.info("Whop's idempotency keys", proven=trust is not None)
+        for name, account in self._lifecycle.accounts.items():
+            if account.version_date is not None:
+                trust = await self._store.read(self._settlement.trust, name)
+                log.info("Whop's idempotency keys", account=name, proven=trust is not None)
 
     async def _round(self) -> bool:
         await self._timekeeping.look()
@@ -246,26 +244,33 @@ class Dispatcher:
         tx.claim_alone()
         if self._restore_guard.check(tx):
             return [], self._restore_guard.advance(tx)
-        tx.facts.load(KEY_TRUST, HIGHEST_TIME, NOT_BEFORE, BEGUN)
-        trust = self._settlement.trust(tx)
-        room = min(self._settlement.rate_limit.room(tx), WIDTH - len(self._flying))
+        tx.facts.load(HIGHEST_TIME, *self._settlement.facts)
+        trusts = {name: self._settlement.trust(tx, name) for name in self._lifecycle.accounts}
         freezes = tx.freezes.standing()
         pending = tx.deliveries.due(now, limit=BATCH)
+        limits = self._settlement.rate_limits
+        rooms = {name: limits[name].room(tx) for name in {one.account for one in pending} & limits.keys()}
+        free = WIDTH - len(self._flying)
         self._crowded = bool(pending)
         broadcasts = tx.broadcasts.heads({one.broadcast_id for one in pending})
         chosen: list[Delivery] = []
         for delivery in pending:
-            if len(chosen) >= room and not delivery.past:
+            account = delivery.account
+            room = min(rooms.get(account, 0), free)
+            if room <= 0 and not delivery.past and account in rooms:
                 continue
             broadcast = broadcasts[delivery.broadcast_id]
-            if outcome := self._settlement.given_up(delivery, broadcast, trust):
+            if outcome := self._settlement.given_up(delivery, broadcast, trusts.get(account)):
                 self._settlement.settle(tx, delivery, outcome)
-            elif len(chosen) < room and not first_over(freezes, broadcast.guild_id):
+            elif room > 0 and not first_over(freezes, broadcast.guild_id):
                 chosen.append(delivery)
+                rooms[account] -= 1
+                free -= 1
         claimed = tx.deliveries.claim(chosen, owner=self._owner, at=now)
-        self._settlement.rate_limit.begin(tx, len(claimed))
+        for account, requests in Counter(one.account for one in claimed).items():
+            limits[account].begin(tx, requests)
         mark = self._restore_guard.advance(tx) if claimed else None
-        return [Claim(one, broadcasts[one.broadcast_id].proof, trust) for one in claimed], mark
+        return [Claim(one, broadcasts[one.broadcast_id].proof, trusts[one.account]) for one in claimed], mark
 
     def _give_back(self, claims: Sequence[Claim], why: str) -> None:
         log.error("nothing is sent", error=why)
@@ -279,7 +284,7 @@ class Dispatcher:
         answer: Response | NoAnswer | None = None
         try:
             answer = await self._send(delivery, claimed_at)
-            outcome = self._lifecycle.gateway.read(
+            outcome = self._lifecycle.accounts[delivery.account].gateway.read(
                 answer,
                 attempt=delivery.attempts,
                 now=self._clock(),
@@ -307,7 +312,7 @@ class Dispatcher:
 
         try:
             async with self._bounded_once_stopped(ANSWER_SECONDS):
-                return await self._transport.send(delivery.request, may_leave=is_fresh)
+                return await self._transports[delivery.account].send(delivery.request, may_leave=is_fresh)
         except TimeoutError:
             return NoAnswer(reason="Herald was stopped before it came", bytes_left=True)
 

@@ -1,4 +1,4 @@
-"""How fast may be sent: Whop's rate, one pause for all after trouble, and the alarm that freezes."""
+"""How fast may be sent by an account: its rate, its pause after trouble, and the alarm that freezes."""
 
 from collections import deque
 from collections.abc import Callable, Collection, Mapping
@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 from bot.clock import SLIGHT_STEP, Clock, Steady, Watch
 from bot.delivery import Accepted, NoAnswer, Outcome, Rejected, Response, RetryAt, Trouble, Unknown
 from bot.store import Transaction
-from bot.store.facts import BEGUN, NOT_BEFORE, UNKNOWN_CAUSE, UNKNOWN_STREAK
+from bot.store.facts import begun, not_before, unknown_cause, unknown_streak
 from bot.whop.gateway import LONGEST_WAIT, NOT_WHOP, Rate
 
 # So many sends in a row without a known answer mean that something is wrong.
@@ -44,14 +44,21 @@ class Pause(NamedTuple):
 
 
 class RateLimit:
-    """One limiter for all processes that use the credential, by a clock that nobody can set.
+    """One limiter for all processes that use an account, by a clock that nobody can set.
 
     All are counted in the database: how many requests have ever begun, and which are under way. Those that
     are no longer under way have arrived since they were last counted, and are taken to have arrived now.
     """
 
-    def __init__(self, rate: Rate, *, clock: Clock, steady: Steady, watch: Watch, alarm: Alarm) -> None:
+    def __init__(
+        self, account: str, rate: Rate, *, clock: Clock, steady: Steady, watch: Watch, alarm: Alarm
+    ) -> None:
+        self._account = account
         self._rate = rate
+        self._begun = begun(account)
+        self._not_before = not_before(account)
+        self._unknown_streak = unknown_streak(account)
+        self._unknown_cause = unknown_cause(account)
         self._clock = clock
         self._steady = steady
         self._watch = watch
@@ -68,10 +75,10 @@ class RateLimit:
         Whoever asks has to be the only one that claims until the end of the transaction, and to tell what it
         begins.
         """
-        under_way = tx.deliveries.under_way()
+        under_way = tx.deliveries.under_way(self._account)
         self._tally(tx, len(under_way))
         left = self._rate.requests - len(under_way) - self._lately
-        until = tx.facts.get(NOT_BEFORE)
+        until = tx.facts.get(self._not_before)
         if until is None:
             return left
         pause = self._noticed(until, under_way)
@@ -82,21 +89,21 @@ class RateLimit:
     def begin(self, tx: Transaction, requests: int) -> None:
         """Count requests that begin with this transaction."""
         if requests:
-            tx.facts.set(BEGUN, (tx.facts.get(BEGUN) or 0) + requests)
+            tx.facts.set(self._begun, (tx.facts.get(self._begun) or 0) + requests)
 
     def _tally(self, tx: Transaction, under_way: int) -> None:
         """Count how many requests have arrived within the span of the rate."""
-        begun, before = tx.facts.get(BEGUN) or 0, self._counted
+        count, before = tx.facts.get(self._begun) or 0, self._counted
         now = self._steady()
-        self._counted = Count(now, begun, under_way)
+        self._counted = Count(now, count, under_way)
         ended = self._rate.requests
         if before is not None:
-            ended = max(0, before.under_way + begun - before.begun - under_way)
+            ended = max(0, before.under_way + count - before.begun - under_way)
         if ended and (before is None or now - before.at > OFTEN_SECONDS):
             # Most of them long ago, if the times that were written down can be believed.
             is_even = self._watch.is_even_for(self._rate.per)
             since = self._clock() - self._rate.per - SLIGHT_STEP if is_even else LONG_AGO
-            ended = tx.deliveries.ended_after(since, most=ended)
+            ended = tx.deliveries.ended_after(since, account=self._account, most=ended)
         if ended:
             self._arrived.append((now, ended))
             self._lately += ended
@@ -114,15 +121,15 @@ class RateLimit:
         return self._pause
 
     def heed(self, tx: Transaction, outcome: Outcome, answer: Response | NoAnswer | None) -> None:
-        """Pause where Whop is overloaded; freeze everything where going on would be wrong."""
-        tx.facts.load(NOT_BEFORE, UNKNOWN_STREAK, UNKNOWN_CAUSE)
+        """Pause where Whop is overloaded; freeze the account where going on would be wrong."""
+        tx.facts.load(self._not_before, self._unknown_streak, self._unknown_cause)
         trouble = None if isinstance(outcome, Accepted) else outcome.trouble
         if trouble in _PAUSING:
             again = outcome.at if isinstance(outcome, RetryAt) else self._clock() + PAUSE
-            tx.facts.set(NOT_BEFORE, again)
-        elif isinstance(answer, Response) and self._is_over(tx.facts.get(NOT_BEFORE)):
+            tx.facts.set(self._not_before, again)
+        elif isinstance(answer, Response) and self._is_over(tx.facts.get(self._not_before)):
             # What was under way when the pause began says nothing about its end.
-            tx.facts.set(NOT_BEFORE, None)
+            tx.facts.set(self._not_before, None)
         if trouble is Trouble.CREDENTIAL and isinstance(answer, Response):
             self._alarm(tx, f"Whop refuses the API key (it answered {answer.status})")
         if trouble is Trouble.OURS and not isinstance(outcome, Accepted):
@@ -130,21 +137,21 @@ class RateLimit:
         self._count(tx, outcome)
 
     def _count(self, tx: Transaction, outcome: Outcome) -> None:
-        """Count what got no known answer, and freeze everything after so many in a row."""
+        """Count what got no known answer, and freeze the account after so many in a row."""
         match outcome:
             case Accepted() | Rejected():
                 streak, cause, trouble = 0, "", None
             case RetryAt(trouble=trouble):
                 if trouble is not Trouble.NOT_WHOP:
                     return
-                streak, cause = (tx.facts.get(UNKNOWN_STREAK) or 0) + 1, ""
+                streak, cause = (tx.facts.get(self._unknown_streak) or 0) + 1, ""
             case Unknown(trouble=trouble, cause=cause):
-                if cause and cause == tx.facts.get(UNKNOWN_CAUSE):
+                if cause and cause == tx.facts.get(self._unknown_cause):
                     return
-                streak = (tx.facts.get(UNKNOWN_STREAK) or 0) + 1
-        tx.facts.set(UNKNOWN_STREAK, streak)
-        if cause != (tx.facts.get(UNKNOWN_CAUSE) or ""):
-            tx.facts.set(UNKNOWN_CAUSE, cause)
+                streak = (tx.facts.get(self._unknown_streak) or 0) + 1
+        tx.facts.set(self._unknown_streak, streak)
+        if cause != (tx.facts.get(self._unknown_cause) or ""):
+            tx.facts.set(self._unknown_cause, cause)
         if streak == UNKNOWNS_TO_FREEZE:
             seen = f": {NOT_WHOP} (a firewall or a proxy)" if trouble is Trouble.NOT_WHOP else ""
             self._alarm(tx, f"{streak} sends in a row got no known answer from Whop{seen}")

@@ -1,8 +1,10 @@
 """What became of a request is written down: its outcome, a late answer, and what a stopped process left."""
 
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
-from typing import assert_never
+from functools import partial
+from typing import Any, assert_never
 
 import structlog
 
@@ -24,10 +26,11 @@ from bot.delivery import (
 )
 from bot.errors import Conflict
 from bot.freeze import Freeze
-from bot.key_trust import Credential, KeyTrust, recall
+from bot.key_trust import KeyTrust, recall
 from bot.lifecycle import Lifecycle
 from bot.sending.rate import RateLimit
 from bot.store import Transaction
+from bot.store.facts import Fact, begun, key_trust, not_before
 
 log = structlog.get_logger()
 
@@ -35,28 +38,32 @@ log = structlog.get_logger()
 class Settlement:
     """Write each outcome down once, and move its broadcast on when all are known."""
 
-    def __init__(
-        self,
-        *,
-        lifecycle: Lifecycle,
-        credential: Credential | None,
-        clock: Clock,
-        steady: Steady,
-        watch: Watch,
-    ) -> None:
+    def __init__(self, *, lifecycle: Lifecycle, clock: Clock, steady: Steady, watch: Watch) -> None:
         self._lifecycle = lifecycle
-        self._credential = credential
         self._clock = clock
         self._watch = watch
-        self.rate_limit = RateLimit(
-            lifecycle.gateway.rate, clock=clock, steady=steady, watch=watch, alarm=self._alarm
-        )
+        self.rate_limits: Mapping[str, RateLimit] = {
+            name: RateLimit(
+                name,
+                one.gateway.rate,
+                clock=clock,
+                steady=steady,
+                watch=watch,
+                alarm=partial(self._alarm, name),
+            )
+            for name, one in lifecycle.accounts.items()
+        }
+        # What is asked for at each claim, so that it can be asked for at once.
+        self.facts: Sequence[Fact[Any]] = [
+            fact(name) for name in lifecycle.accounts for fact in (key_trust, not_before, begun)
+        ]
 
     # --- what may be repeated -----------------------------------------------------------------------
 
-    def trust(self, tx: Transaction) -> KeyTrust | None:
-        """Return the proof that Whop honours idempotency keys, if it holds for this process."""
-        return recall(tx, self._credential) if self._credential else None
+    def trust(self, tx: Transaction, account: str) -> KeyTrust | None:
+        """Return the proof that Whop honours idempotency keys, if it holds for the account's key here."""
+        found = self._lifecycle.accounts.get(account)
+        return recall(tx, found) if found else None
 
     def may_repeat(self, delivery: Delivery, trust: KeyTrust | None) -> bool:
         """Tell whether Whop certainly still knows the request, so that a repeat reaches nobody twice."""
@@ -67,10 +74,12 @@ class Settlement:
     def given_up(self, delivery: Delivery, broadcast: Broadcast, trust: KeyTrust | None) -> Outcome | None:
         """Return the outcome of what must not be tried again, or None."""
         # A person who asks again about an unknown one knows that it is late.
-        in_time = self._is_known(broadcast) and (
+        in_time = self._is_known(broadcast, delivery) and (
             broadcast.status is Status.UNKNOWN or not self._is_late(broadcast)
         )
         why = f" ({delivery.detail})" if delivery.detail else ""
+        if delivery.account not in self._lifecycle.accounts:
+            why = f": there is no account “{delivery.account}” any more"
         if not in_doubt(delivery.past):
             return None if in_time else Rejected(f"it was not sent in time{why}")
         if not in_time:
@@ -85,14 +94,17 @@ class Settlement:
         self, tx: Transaction, *, owner: str, outlived: str | None
     ) -> list[tuple[Delivery, Outcome]]:
         """Return claims that a stopped process left without an outcome, and what to make of each."""
-        trust = self.trust(tx)
         orphans = tx.deliveries.abandoned(owner=owner, outlived=outlived)
         broadcasts = tx.broadcasts.heads({one.broadcast_id for one in orphans})
-        return [(one, self._orphaned(one, broadcasts[one.broadcast_id], trust)) for one in orphans]
+        return [
+            (one, self._orphaned(one, broadcasts[one.broadcast_id], self.trust(tx, one.account)))
+            for one in orphans
+        ]
 
     def _orphaned(self, orphan: Delivery, broadcast: Broadcast, trust: KeyTrust | None) -> Outcome:
         why = "Herald stopped before an answer came"
-        if self._is_known(broadcast) and not self._is_late(broadcast) and self.may_repeat(orphan, trust):
+        known = self._is_known(broadcast, orphan)
+        if known and not self._is_late(broadcast) and self.may_repeat(orphan, trust):
             return RetryAt(self._clock(), why)
         # However many it left, it stopped once.
         return Unknown(why, cause=orphan.owner or "")
@@ -133,7 +145,8 @@ class Settlement:
         )
         if not settled:
             return False
-        self.rate_limit.heed(tx, outcome, answer)
+        if rate_limit := self.rate_limits.get(claim.account):
+            rate_limit.heed(tx, outcome, answer)
         if isinstance(outcome, RetryAt):
             self._lifecycle.note_retry(tx, broadcast, detail)
         elif tx.deliveries.is_under_way(broadcast.id):
@@ -167,16 +180,18 @@ class Settlement:
             broadcast = tx.broadcasts.head(claim.broadcast_id)
             self._lifecycle.note(tx, broadcast, HERALD, "late answer", said)
 
-    def _alarm(self, tx: Transaction, reason: str) -> None:
-        log.error("sending is frozen", reason=reason)
+    def _alarm(self, account: str, tx: Transaction, reason: str) -> None:
+        log.error("sending is frozen", account=account, reason=reason)
         # Conflict: it is frozen already, which is all that is wanted.
         with suppress(Conflict):
             self._lifecycle.freeze(tx, Freeze(guild_id=None, by=HERALD, at=self._clock(), reason=reason))
 
     # --- lateness -----------------------------------------------------------------------------------
 
-    def _is_known(self, broadcast: Broadcast) -> bool:
-        return self._lifecycle.policy.server(broadcast.guild_id) is not None
+    def _is_known(self, broadcast: Broadcast, delivery: Delivery) -> bool:
+        """Tell whether the policy still names the server, and the account by which it was to go out."""
+        known = self._lifecycle.policy.server(broadcast.guild_id) is not None
+        return known and delivery.account in self._lifecycle.accounts
 
     def _is_late(self, broadcast: Broadcast) -> bool:
         server = self._lifecycle.server_of(broadcast)

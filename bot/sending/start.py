@@ -86,9 +86,8 @@ class Start:
         if doubt := self._role_check.doubt(tx, broadcast, answers):
             self._lifecycle.advance(tx, broadcast, Step.HOLD, detail=doubt)
             return
-        requests = self._lifecycle.gateway.build(
-            broadcast.notification, audience.targets, new_key=self._new_key
-        )
+        gateway = self._lifecycle.account_of(server).gateway
+        requests = gateway.build(broadcast.notification, audience.targets, new_key=self._new_key)
         tx.deliveries.add(broadcast.id, requests, account=server.account, at=self._clock())
         self._lifecycle.advance(tx, broadcast, Step.START)
 

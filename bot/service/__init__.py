@@ -8,7 +8,6 @@ from bot.audit.search import Search, read_search
 from bot.broadcast import Approval, Broadcast, Place
 from bot.clock import Clock
 from bot.errors import Refused
-from bot.key_trust import Credential
 from bot.lifecycle import REASON_LIMIT, Lifecycle
 from bot.permissions import Action, Actor, decide
 from bot.policy.model import Audience, Policy, Topic
@@ -70,22 +69,19 @@ class Service:
     recorded_audiences = UseCase(looking.recorded_audiences, Action.AUDIT, writes=False)
     _searchable_audiences = UseCase(looking.searchable_audiences, Action.AUDIT, writes=False)
 
-    def __init__(
-        self, *, store: Store, lifecycle: Lifecycle, clock: Clock, credential: Credential | None = None
-    ) -> None:
+    def __init__(self, *, store: Store, lifecycle: Lifecycle, clock: Clock) -> None:
         self.store = store
         self.lifecycle = lifecycle
-        self.gate = Gate(lifecycle=lifecycle, clock=clock, credential=credential)
+        self.gate = Gate(lifecycle=lifecycle, clock=clock)
 
     @property
     def policy(self) -> Policy:
         """Return the policy that all of them go by."""
         return self.lifecycle.policy
 
-    @property
-    def form(self) -> Form:
-        """Return what composing asks for."""
-        return self.lifecycle.gateway.form
+    def form(self, actor: Actor) -> Form:
+        """Return what composing asks for in the actor's server; raise NotAllowed if there is none."""
+        return self.lifecycle.account_of(self.gate.server(actor)).gateway.form
 
     def permits(self, actor: Actor, action: Action) -> bool:
         """Tell whether the actor could do this at all, without recording the question."""

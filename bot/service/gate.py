@@ -5,7 +5,6 @@ from typing import Final
 from bot.broadcast import TRANSITIONS, Broadcast
 from bot.clock import Clock
 from bot.errors import Conflict, NotAllowed, NotFound, NotReady
-from bot.key_trust import Credential
 from bot.lifecycle import REASON_LIMIT, Lifecycle, describe_state
 from bot.notification import is_storable
 from bot.permissions import Action, Actor, decide
@@ -22,11 +21,10 @@ PAGE: Final = 10
 class Gate:
     """What all use cases share: the rules, and who may pass."""
 
-    def __init__(self, *, lifecycle: Lifecycle, clock: Clock, credential: Credential | None = None) -> None:
+    def __init__(self, *, lifecycle: Lifecycle, clock: Clock) -> None:
         self.lifecycle = lifecycle
         self.policy = lifecycle.policy
         self.clock = clock
-        self.credential = credential
 
     def admit(
         self, tx: Transaction, actor: Actor, action: Action, broadcast_id: int, revision: int | None

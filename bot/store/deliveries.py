@@ -130,17 +130,29 @@ class Deliveries:
             gone,
         )
 
-    def ended_after(self, moment: datetime, *, most: int) -> int:
-        """Return how many attempts ended after that moment, by the clocks that went then; at most so many."""
-        ended = select(attempts.c.number).where(attempts.c.finished_at > moment).limit(most).subquery()
+    def ended_after(self, moment: datetime, *, account: str, most: int) -> int:
+        """Return how many attempts of an account ended after that moment, at most so many.
+
+        By the clocks that went then.
+        """
+        ended = (
+            select(attempts.c.number)
+            .join(deliveries)
+            .where(attempts.c.finished_at > moment, deliveries.c.account == account)
+            .limit(most)
+            .subquery()
+        )
         return self._connection.scalar(select(func.count()).select_from(ended)) or 0
 
-    def under_way(self) -> Mapping[tuple[int, int], datetime]:
-        """Return when each attempt was started that has no outcome yet, by its delivery and its number."""
+    def under_way(self, account: str) -> Mapping[tuple[int, int], datetime]:
+        """Return when each attempt of an account was started that has no outcome yet.
+
+        Each is known by its delivery and its number.
+        """
         rows = self._connection.execute(
-            select(attempts.c.delivery_id, attempts.c.number, attempts.c.started_at).where(
-                attempts.c.finished_at.is_(None)
-            )
+            select(attempts.c.delivery_id, attempts.c.number, attempts.c.started_at)
+            .join(deliveries)
+            .where(attempts.c.finished_at.is_(None), deliveries.c.account == account)
         )
         return {(row.delivery_id, row.number): row.started_at for row in rows}
 

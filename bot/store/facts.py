@@ -85,23 +85,41 @@ def _read_pace(kept: str) -> Pace:
 _SCOPE: Final = "scope "
 # The starts of processes that have not ended in order.
 STARTS: Final = Fact("starts without an end", _read_starts, _write_starts)
-# For which credential Whop was proven to honour idempotency keys.
-KEY_TRUST: Final = Fact("proof of the key", _read_trusted, _write_trusted)
 # When the database was last written to for nothing but to see that it can be.
 SEEN_WELL: Final = _moment("seen to take what is written")
 # The latest time that was seen before the clock was set back.
 HIGHEST_TIME: Final = _moment("highest time before the clock was set back")
-# How many sends in a row got no known answer.
-UNKNOWN_STREAK: Final = Fact("unknown answers in a row", int, str)
-# What the last of them has in common with others that are one event together.
-UNKNOWN_CAUSE: Final = _words("cause of the last unknown answer")
 # Above which broadcasts, and what people change of them, are numbered since the database went back.
 BROADCASTS_ABOVE: Final = Fact("numbers of broadcasts above", int, str)
 REVISIONS_ABOVE: Final = Fact("numbers of revisions above", int, str)
-# How many requests were ever begun: whoever counts them again knows how many there were meanwhile.
-BEGUN: Final = Fact("requests begun", int, str)
-# Until when nothing is sent, after Whop was overloaded.
-NOT_BEFORE: Final = Fact("no request before", _read_pause, _write_pause)
+
+
+def key_trust(account: str) -> Fact[Trusted | None]:
+    """Return the fact of for which key of an account Whop was proven to honour idempotency keys."""
+    return Fact(f"proof of the key of {account}", _read_trusted, _write_trusted)
+
+
+def unknown_streak(account: str) -> Fact[int]:
+    """Return the fact of how many sends of an account in a row got no known answer."""
+    return Fact(f"unknown answers in a row of {account}", int, str)
+
+
+def unknown_cause(account: str) -> Fact[str]:
+    """Return the fact of what the last of them has in common with others that are one event together."""
+    return _words(f"cause of the last unknown answer of {account}")
+
+
+def not_before(account: str) -> Fact[datetime | None]:
+    """Return the fact of until when nothing is sent by an account, after Whop was overloaded."""
+    return Fact(f"no request before of {account}", _read_pause, _write_pause)
+
+
+def begun(account: str) -> Fact[int]:
+    """Return the fact of how many requests of an account were ever begun.
+
+    Whoever counts them again knows how many there were meanwhile.
+    """
+    return Fact(f"requests begun of {account}", int, str)
 
 
 def scope_of(digest: str) -> Fact[str]:

@@ -1,10 +1,11 @@
 """Whop: two API generations behind one gateway protocol; `transport` alone sends bytes."""
 
+from bot.whop.account import Account
 from bot.whop.gateway import Form, Probe, WhopGateway
 from bot.whop.v1 import V1
 from bot.whop.v5 import V5
 
-__all__ = ["V1", "V5", "Form", "Probe", "WhopGateway", "gateway_for"]
+__all__ = ["V1", "V5", "Account", "Form", "Probe", "WhopGateway", "gateway_for"]
 
 
 def gateway_for(generation: str, *, origin: str) -> WhopGateway:

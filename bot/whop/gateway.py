@@ -2,7 +2,7 @@
 
 import json
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple, Protocol, cast
@@ -76,6 +76,11 @@ class WhopGateway(Protocol):
     @property
     def generation(self) -> str:
         """Return the name that WHOP_API gives it."""
+        ...
+
+    @property
+    def base(self) -> str:
+        """Return the address below which all its requests go."""
         ...
 
     @property
@@ -247,13 +252,13 @@ def get(url: str, headers: dict[str, str] | None = None) -> Request:
     return Request(method="GET", url=url, headers=headers or {}, body=b"")
 
 
-def check_policy(policy: Policy, gateway: WhopGateway, *, file: str) -> None:
-    """Raise ConfigurationError for audiences and templates that the API generation could not send."""
+def check_policy(policy: Policy, gateways: Mapping[str, WhopGateway], *, file: str) -> None:
+    """Raise ConfigurationError for audiences and templates that a server's own account could not send."""
     found = [
         f"{file}: server “{server.name}”, audience “{audience.name}”: targets.{problem}."
         for server in policy.servers
         for audience in server.audiences
-        if (problem := gateway.refuse_targets(audience.targets))
+        if (problem := gateways[server.account].refuse_targets(audience.targets))
     ]
     found += [
         f"{file}: server “{server.name}”, template “{template.name}”: {problem}"
@@ -261,7 +266,7 @@ def check_policy(policy: Policy, gateway: WhopGateway, *, file: str) -> None:
         for template in server.templates
         for problem in (
             *problems(skeleton(template)),
-            *gateway.refuse_notification(skeleton(template)),
+            *gateways[server.account].refuse_notification(skeleton(template)),
         )
     ]
     if found:

@@ -14,8 +14,8 @@ from pydantic import SecretStr
 from typing_extensions import override
 
 from bot.delivery import NoAnswer, Request, Response
+from bot.origin import may_learn_key
 from bot.redaction import Redaction
-from bot.settings import may_learn_key
 
 AGENT: Final = "Herald/1.0"
 CONNECT_SECONDS: Final = 5.0
@@ -29,10 +29,14 @@ HEARD_LIMIT: Final = 128 * 1024
 
 
 class Transport:
-    """Send frozen requests over fresh connections; an asynchronous context manager."""
+    """Send frozen requests over fresh connections; an asynchronous context manager.
 
-    def __init__(self, *, api_key: SecretStr, total_seconds: float = TOTAL_SECONDS) -> None:
+    The key goes to no host but Whop's, and where `base` is given, nowhere but below that.
+    """
+
+    def __init__(self, *, api_key: SecretStr, base: str = "", total_seconds: float = TOTAL_SECONDS) -> None:
         self._api_key = api_key
+        self._base = base and f"{base}/"
         # Whoever answers may repeat what they were sent.
         self._redaction = Redaction([api_key.get_secret_value()])
         self._total_seconds = total_seconds
@@ -72,9 +76,11 @@ class Transport:
         `may_leave` is asked at the last moment before the first byte goes out.
         """
         session = self._session
+        # It comes from the database, which others may have written to.
         if not may_learn_key(request.url):
-            # It comes from the database, which others may have written to.
             return NoAnswer(reason="its address is none of Whop's", bytes_left=False)
+        if not request.url.startswith(self._base):
+            return NoAnswer(reason="its address is not that of its account", bytes_left=False)
         sent = SimpleNamespace(bytes_left=False, may_leave=may_leave)
         headers = {**request.headers, "Authorization": f"Bearer {self._api_key.get_secret_value()}"}
         heard = bytearray()

@@ -46,7 +46,7 @@ class V1:
     )
 
     def __init__(self, origin: str) -> None:
-        self._base = f"{origin}/api/v1"
+        self.base = f"{origin}/api/v1"
 
     def refuse_targets(self, targets: Targets) -> str | None:
         """Refuse what only v5 can reach."""
@@ -83,7 +83,7 @@ class V1:
         return tuple(
             Request(
                 method="POST",
-                url=f"{self._base}/notifications",
+                url=f"{self.base}/notifications",
                 headers={
                     "Content-Type": "application/json",
                     "Accept": "application/json",
@@ -125,7 +125,7 @@ class V1:
     def _may_notify(self, resource: str, audience: str) -> Probe:
         query = urlencode({"resource_id": resource, "actions": "notification:create"})
         return Probe(
-            request=get(f"{self._base}/permissions?{query}", {"Api-Version-Date": API_VERSION_DATE}),
+            request=get(f"{self.base}/permissions?{query}", {"Api-Version-Date": API_VERSION_DATE}),
             judge=lambda answer: _judge_permission(answer, resource, audience),
         )
 

@@ -38,7 +38,7 @@ class V5:
     )
 
     def __init__(self, origin: str) -> None:
-        self._base = f"{origin}/api/v5"
+        self.base = f"{origin}/api/v5"
 
     def refuse_targets(self, targets: Targets) -> str | None:
         """Refuse what only v1 can reach."""
@@ -80,7 +80,7 @@ class V5:
         return (
             Request(
                 method="POST",
-                url=f"{self._base}/app/notifications",
+                url=f"{self.base}/app/notifications",
                 headers={"Content-Type": "application/json", "Accept": "application/json"},
                 body=encode(body),
             ),
@@ -105,7 +105,7 @@ class V5:
         query = urlencode({"page": 1, "per": TOPICS_A_PAGE})
         return [
             Probe(
-                request=get(f"{self._base}/app/notification_topics?{query}"),
+                request=get(f"{self.base}/app/notification_topics?{query}"),
                 judge=lambda answer: _judge_topics(answer, wanted),
             )
         ]

@@ -18,9 +18,10 @@ from bot.delivery import Delivery, DeliveryStatus
 from bot.errors import StoreError
 from bot.key_trust import Verdict, keep
 from bot.notification import Notification, Text
+from bot.policy.model import ACCOUNT
 from bot.service import Service
 from bot.store import Access, Store, Transaction
-from bot.store.facts import STARTS, UNKNOWN_STREAK
+from bot.store.facts import STARTS, unknown_streak
 from tests.crash.fault_server import identity, pushes
 from tests.crash.faults import SILENT_SECONDS, written
 from tests.crash.tally import Tally
@@ -101,11 +102,10 @@ class Trial:
                     role_source=Members((MAYA, OMAR)),
                 )
             )
-            service, credential = worker.service, worker.service.gate.credential
+            service, account = worker.service, worker.service.lifecycle.accounts[ACCOUNT]
             trial = cls(mode, folder=folder, url=url, store=store, service=service, whop=whop)
-            assert credential
             if mode.is_proven:
-                await store.write(keep, credential, Verdict(honoured=True, words=""), at=utc_now())
+                await store.write(keep, account, Verdict(honoured=True, words=""), at=utc_now())
             await whop.start()
             try:
                 yield trial
@@ -235,7 +235,7 @@ def _forget_starts(tx: Transaction) -> None:
 
 
 def _forget_unknowns(tx: Transaction) -> None:
-    tx.facts.set(UNKNOWN_STREAK, 0)
+    tx.facts.set(unknown_streak(ACCOUNT), 0)
 
 
 def _lift_freezes(tx: Transaction) -> None:

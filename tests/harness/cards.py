@@ -15,9 +15,7 @@ async def review_card(process: Process, number: int = 1) -> Rendered:
     broadcast = await process.get(number)
     with process.store.begin(Access.READ) as tx:
         freeze = tx.freezes.over(GUILD)
-    cards = Cards(
-        process.service.lifecycle, environment="Whop production", role_name=lambda _, role: f"@{role}"
-    )
+    cards = Cards(process.service.lifecycle, role_name=lambda _, role: f"@{role}")
     return cards.review(
         broadcast,
         await process.deliveries(number),

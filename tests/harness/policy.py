@@ -50,12 +50,13 @@ def server(
     roles: Mapping[str, int] = ROLES,
     rules: str = rules(),
     topic: str = "news",
+    whop: str | None = None,
 ) -> str:
     """Return a server's part; what it has more of, such as audiences, follows at its end."""
     held = "\n".join(f"{action} = [{role}]" for action, role in roles.items())
     return "\n".join(
         [
-            f'[[server]]\nname = "{name}"\nguild = {guild}',
+            f'[[server]]\nname = "{name}"\nguild = {guild}' + (f'\nwhop = "{whop}"' if whop else ""),
             f"channels = {{ review = {review}, audit = {review + 1} }}",
             f"[server.roles]\n{held}\n[server.rules]\n{rules}",
             f'[[server.topic]]\nid = "{topic}"\nname = "{topic.title()}"\n',
@@ -67,6 +68,12 @@ def server(
 POLICY: Final = server(ONE, TWO) + server(
     ONE, name="Moonlight", guild=OTHER_GUILD, review=REVIEW_CHANNEL + 2, rules=""
 )
+
+
+def account(name: str, api: str, key: str, *, origin: str | None = None) -> str:
+    """Return a table of an account, whose key the variable holds."""
+    where = f'base_url = "{origin}"\n' if origin else ""
+    return f'[[whop]]\nname = "{name}"\napi = "{api}"\nkey = "{key}"\n{where}'
 
 
 def of_generation(text: str, generation: str) -> str:

@@ -19,7 +19,7 @@ from bot.delivery import Delivery
 from bot.freeze import Freeze
 from bot.key_trust import Verdict, keep
 from bot.permissions import Actor
-from bot.policy.model import Policy
+from bot.policy.model import ACCOUNT, Policy
 from bot.sandbox.whop import SimulatedWhop
 from bot.sending.dispatcher import Dispatcher
 from bot.sending.restore_guard import RestoreGuard
@@ -83,9 +83,8 @@ class Process:
 
     async def prove(self, *, at: datetime | None = None) -> None:
         """Let Whop be known to honour idempotency keys, since then or now."""
-        credential = self.service.gate.credential
-        assert credential
-        await self.store.write(keep, credential, Verdict(honoured=True, words=""), at=at or self.clock())
+        account = self.service.lifecycle.accounts[ACCOUNT]
+        await self.store.write(keep, account, Verdict(honoured=True, words=""), at=at or self.clock())
 
     async def submitted(self, audience: str = "One", *, author: Actor = MAYA) -> Broadcast:
         """Let somebody compose and submit."""

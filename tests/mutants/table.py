@@ -92,17 +92,13 @@ EQUIVALENT: Final[Mapping[str, str]] = MappingProxyType(
             "an audience that is gone has another fingerprint: only the type checker asks"
         ),
         "bot/sending/rate.py RateLimit.heed:"
-        " tx.facts.load(NOT_BEFORE, UNKNOWN_STREAK, UNKNOWN_CAUSE) -> pass": (
+        " tx.facts.load(self._not_before, self._unknown_streak, self._unknown_cause) -> pass": (
             "a fact that was not loaded is asked for: it saves a statement, which test_statements.py counts"
         ),
         "bot/sending/roles.py RoleCheck.doubt: server is None or"
         " len(broadcast.approvals) >= server.quorum(broadcast.audience)"
         " -> ((len(broadcast.approvals) >= server.quorum(broadcast.audience)))": (
             "where the policy lost the server, its author may not write: that is said before"
-        ),
-        "bot/sending/dispatcher.py Dispatcher.__init__: credential is not None"
-        " and credential.version_date is not None -> ((credential.version_date is not None))": (
-            "no process is built without a credential: only the type checker asks"
         ),
         "bot/sending/dispatcher.py module: FRESH_SECONDS: Final = 25.0 -> FRESH_SECONDS: Final = 25.0 + 1": (
             "a choice inside the lease, which test_leases.py holds it to"
@@ -119,10 +115,6 @@ EQUIVALENT: Final[Mapping[str, str]] = MappingProxyType(
         " or tx.outbox.has_card(broadcast.id)"
         " -> ((broadcast.repeats is not None) or tx.outbox.has_card(broadcast.id))": (
             "what is made of no template finds none: it saves statements"
-        ),
-        "bot/service/unknowns.py _may_check: recall(tx, gate.credential) if gate.credential else None"
-        " -> (recall(tx, gate.credential))": (
-            "no process is built without a credential: only the type checker asks"
         ),
         "cogs/cards.py module: REACH_LIMIT: Final = 800 -> REACH_LIMIT: Final = 800 + 1": (
             "a choice inside what Discord takes, which test_cards.py holds it to"

@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple, Self
 from bot.app import Worker
 from bot.broadcast import Broadcast, Status, Step
 from bot.delivery import DeliveryStatus
-from bot.key_trust import Credential, Verdict, keep
+from bot.key_trust import Verdict, keep
 from bot.notification import Notification, Text
 from bot.policy.model import ACCOUNT
 from bot.service import Service
@@ -173,9 +173,11 @@ async def _after_approval(tx: Transaction, service: Service, number: int, status
     if status is Status.HELD:
         lifecycle.advance(tx, before, Step.HOLD, detail="the machine slept")
         return
-    keep(tx, _credential(service), Verdict(honoured=True, words=""), at=NOW)
+    keep(tx, service.lifecycle.accounts[ACCOUNT], Verdict(honoured=True, words=""), at=NOW)
     targets = lifecycle.server_of(before).audiences[0].targets
-    requests = lifecycle.gateway.build(before.notification, targets, new_key=lambda: "fake-key")
+    requests = lifecycle.accounts[ACCOUNT].gateway.build(
+        before.notification, targets, new_key=lambda: "fake-key"
+    )
     tx.deliveries.add(number, requests, account=ACCOUNT, at=NOW)
     delivery = only(tx.deliveries.of(number))
     claim = only(tx.deliveries.claim([delivery], owner="nobody", at=NOW))
@@ -193,8 +195,3 @@ _ENDS: Final = {
     Status.FAILED: (Step.NOT_ACCEPTED, DeliveryStatus.REJECTED),
     Status.UNKNOWN: (Step.UNANSWERED, DeliveryStatus.UNKNOWN),
 }
-
-
-def _credential(service: Service) -> Credential:
-    assert service.gate.credential is not None
-    return service.gate.credential
