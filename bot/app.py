@@ -193,6 +193,7 @@ class _Core:
                     store=store,
                     lifecycle=lifecycle,
                     clock=clock,
+                    ask=lambda account, question: transports[account].send(question),
                 ),
                 restore_guard=RestoreGuard(
                     settings.witness_file,

@@ -8,6 +8,8 @@ from typing import Final
 
 from bot.broadcast import Step
 
+# What Herald is called by those who answer; a delivery's request bears a mark of its own after it.
+AGENT: Final = "Herald/1.0"
 # Answers that say: not now. Whoever gives them has not begun with the work.
 NOT_BEGUN: Final = frozenset({425, 429})
 
@@ -130,6 +132,21 @@ class Delivery:
     detail: str
     past: tuple[Attempt, ...] = ()
     owner: str | None = None
+
+    @property
+    def mark(self) -> str:
+        """Return what its request says of itself, and no other request does; empty if it says nothing."""
+        agent = self.request.headers.get("User-Agent", "")
+        return agent if agent.startswith(f"{AGENT} ") else ""
+
+    @property
+    def may_be_looked_up(self) -> bool:
+        """Tell whether Whop's log of requests could say more of it than is known.
+
+        Where an answer of success was in doubt, such as for its body, a row of success says nothing new.
+        """
+        said_yes = any(200 <= (one.http_status or 0) < 300 for one in self.past)
+        return self.status is DeliveryStatus.UNKNOWN and self.mark != "" and not said_yes
 
 
 def conclude(statuses: Iterable[DeliveryStatus]) -> Step | None:

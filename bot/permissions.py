@@ -47,6 +47,7 @@ class Action(StrEnum):
     STOP = "stop"
     RELEASE = "release"
     RETURN = "return"
+    LOOK_UP = "look_up"
     CHECK = "check"
     CONFIRM = "confirm"
     DENY = "deny"
@@ -89,6 +90,7 @@ PERMISSIONS: Final[Mapping[Action, Rule]] = MappingProxyType(
         Action.STOP: Rule(("approve", "operate"), author="also"),
         Action.RELEASE: Rule(("approve", "operate")),
         Action.RETURN: Rule(("approve", "operate"), author="also"),
+        Action.LOOK_UP: Rule(("operate",), author="never"),
         Action.CHECK: Rule(("operate",), author="never"),
         Action.CONFIRM: Rule(("operate",), author="never"),
         Action.DENY: Rule(("operate",), author="never"),
@@ -116,6 +118,7 @@ _SPOKEN: Final[Mapping[Action, str]] = MappingProxyType(
         Action.STOP: "stop this broadcast",
         Action.RELEASE: "release this broadcast",
         Action.RETURN: "take this broadcast back to draft",
+        Action.LOOK_UP: "look this broadcast up at Whop",
         Action.CHECK: "ask Whop again about this broadcast",
         Action.CONFIRM: "say that this broadcast went out",
         Action.DENY: "say that this broadcast did not go out",

@@ -49,6 +49,7 @@ LOOKS: Final[Mapping[str, Look]] = MappingProxyType(
         Action.STOP: Look("Stop", _RED),
         Action.RELEASE: Look("Release", _BLUE),
         Action.RETURN: Look("Back to draft", _GREY),
+        Action.LOOK_UP: Look("Look it up", _BLUE),
         Action.CHECK: Look("Check again", _BLUE),
         Action.CONFIRM: Look("It went out", _GREEN),
         Action.DENY: Look("It did not", _RED),

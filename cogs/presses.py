@@ -14,7 +14,7 @@ from cogs.modals import REASONED, ConfirmModal, NameModal, ReasonModal
 from cogs.showing import cards_of, show, show_draft, told_in
 from cogs.situation import moment
 from cogs.template import show_template
-from cogs.text import inline, numbered
+from cogs.text import inline, numbered, plain, shorten
 from cogs.writing import BlanksModal, ComposeModal, PhoneModal, compose_from
 
 
@@ -117,6 +117,12 @@ async def _send_again(interaction: Interaction, number: int, revision: int) -> N
     await show_draft(interaction, draft)
 
 
+async def _look_up(interaction: Interaction, number: int, revision: int) -> None:
+    await interaction.response.defer(ephemeral=True, thinking=True)
+    after, said = await interaction.client.service.look_up(actor_of(interaction), number, revision=revision)
+    await interaction.edit_original_response(content=f"{numbered(after)}: {plain(shorten(said, 1800))}")
+
+
 async def _unfreeze(interaction: Interaction, number: int, revision: int) -> None:
     _ = number, revision
     await interaction.response.defer(ephemeral=True, thinking=True)
@@ -173,6 +179,7 @@ PRESSES: Final[Mapping[str, Press]] = MappingProxyType(
         EDIT_PHONE: _edit_phone,
         OPEN: _open,
         Action.SEND_AGAIN: _send_again,
+        Action.LOOK_UP: _look_up,
         Action.UNFREEZE: _unfreeze,
         Action.SUBMIT: _submit,
         Action.APPROVE: _approve,

@@ -20,7 +20,7 @@ _STATUS_BUTTONS: Final[Mapping[Status, Sequence[Action]]] = MappingProxyType(
         Status.REVIEW: (Action.APPROVE, Action.REQUEST_CHANGES, Action.REJECT, Action.WITHDRAW),
         Status.APPROVED: (Action.STOP,),
         Status.HELD: (Action.RELEASE, Action.RETURN, Action.CANCEL),
-        Status.UNKNOWN: (Action.CHECK, Action.CONFIRM, Action.DENY, Action.SEND_AGAIN),
+        Status.UNKNOWN: (Action.LOOK_UP, Action.CHECK, Action.CONFIRM, Action.DENY, Action.SEND_AGAIN),
     }
 )
 
@@ -87,10 +87,14 @@ def _unknown(deliveries: Sequence[Delivery], because: str, *, checkable: bool) -
         "\n**Check again** repeats the very same request: Whop knows its key, and nobody gets it twice."
         " Whoever did not get it then, gets it now."
     )
+    look_up = (
+        "\n**Look it up** reads Whop's own log of requests: what it shows as accepted is settled by that, and"
+        " what it does not show proves nothing."
+    )
     return (
         f"Nobody knows whether customers got it: {because}.\n{counted}Herald never sends it again by itself,"
         " since most such sends did arrive. Look into the app, then say what you found."
-        f"{check if checkable else ''}"
+        f"{look_up if _may_be_looked_up(deliveries) else ''}{check if checkable else ''}"
     )
 
 
@@ -103,7 +107,12 @@ def offered(broadcast: Broadcast, deliveries: Sequence[Delivery], *, checkable: 
         return actions
     if _is_under_way(deliveries):
         return ()
-    return [action for action in actions if checkable or action is not Action.CHECK]
+    possible = {Action.CHECK: checkable, Action.LOOK_UP: _may_be_looked_up(deliveries)}
+    return [action for action in actions if possible.get(action, True)]
+
+
+def _may_be_looked_up(deliveries: Sequence[Delivery]) -> bool:
+    return any(one.may_be_looked_up for one in deliveries)
 
 
 def _is_under_way(deliveries: Sequence[Delivery]) -> bool:

@@ -33,6 +33,7 @@ OPTIONS: Final[dict[str, dict[str, str]]] = {
     "/notify who": {"broadcast": "1"},
     "/notify freeze": {"reason": "because"},
 }
+MOST_ON_A_CARD: Final = 25
 UNKNOWN_BUTTON: Final = "This button no longer does anything."
 
 
@@ -45,6 +46,15 @@ async def forged(sandbox: Sandbox, *custom_ids: str, where: Any = None) -> disco
     message = await channel.send("forged", view=view)
     view.stop()
     return message
+
+
+async def each_forged(sandbox: Sandbox, where: Any = None) -> dict[str, discord.Message]:
+    """Put all buttons that there are on cards, as many on each as Discord takes; return where each stands."""
+    found: dict[str, discord.Message] = {}
+    for first in range(0, len(ids()), MOST_ON_A_CARD):
+        there = ids()[first : first + MOST_ON_A_CARD]
+        found |= dict.fromkeys(there, await forged(sandbox, *there, where=where))
+    return found
 
 
 def ids(number: int = 1, revision: int = 1) -> list[str]:
@@ -88,12 +98,12 @@ def powerful(sandbox: Sandbox) -> dict[str, simcord.MemberActor]:
 async def test_discords_own_powers_are_none_here(v5: Sandbox, who: str) -> None:
     await v5.submit(await v5.compose())
     before, someone = await broadcast(v5), powerful(v5)[who]
-    card, channel, written = await forged(v5, *ids()), v5.channel("moderators"), len(await record(v5))
+    cards, channel, written = await each_forged(v5), v5.channel("moderators"), len(await record(v5))
     asked: list[tuple[str, Any, Callable[[], Awaitable[simcord.InteractionResult]]]] = [
         (one, WHAT[one], lambda one=one: someone.slash(channel, one[1:], **OPTIONS.get(one, {})))
         for one in COMMANDS
     ]
-    asked += [(one, row_of(one), lambda one=one: someone.click(card, custom_id=one)) for one in ids()]
+    asked += [(one, row_of(one), lambda one=one: someone.click(cards[one], custom_id=one)) for one in ids()]
     for surface, row, ask in asked:
         # One by one, so that each has its own line.
         await v5.world.env.advance_time(60)
@@ -136,9 +146,9 @@ async def test_by_direct_message_nothing_can_be_done_and_nobodys_record_says_so(
     before, written = await broadcast(v5), len(await record(v5))
     maya = v5.person("Maya").user
     assert maya.available_commands() == ()
-    card = await forged(v5, *ids(), where=maya.dm_channel)
+    cards = await each_forged(v5, where=maya.dm_channel)
     for one in ids():
-        result = await maya.click(card, custom_id=one)
+        result = await maya.click(cards[one], custom_id=one)
         assert (result.modal, answer(result)) == (None, DOOR), one
     assert (await broadcast(v5), len(await record(v5))) == (before, written)
 
@@ -148,10 +158,10 @@ async def test_a_bot_can_do_nothing_whatever_roles_it_holds(v5: Sandbox) -> None
     before, written = await broadcast(v5), len(await record(v5))
     robot = v5.world.env.create_user("Robot", bot=True)
     member = v5.world.guild.add_member(robot, roles=list(v5.world.roles.values()))
-    card = await forged(v5, *ids())
+    cards = await each_forged(v5)
     for one in ids():
         await v5.world.env.advance_time(60)
-        result = await member.click(card, custom_id=one)
+        result = await member.click(cards[one], custom_id=one)
         assert (result.modal, answer(result)) == (None, DOOR), one
     entries = (await record(v5))[written:]
     assert [one.action for one in entries] == [f"refused {row_of(one).record}" for one in ids()]
@@ -179,14 +189,14 @@ targets.products = ["prod_moon"]
 """
     await v5.restart(edit_policy=lambda text: text + other)
     before, home = await broadcast(v5), len(await record(v5))
-    card = await forged(v5, *ids(), where=channel)
+    cards = await each_forged(v5, where=channel)
     for one in (one for one in ids() if row_of(one).names_it):
         await v5.world.env.advance_time(60)
-        result = await elsa.click(card, custom_id=one)
+        result = await elsa.click(cards[one], custom_id=one)
         assert (result.modal, answer(result)) == (None, NO_SUCH.format(number=1)), one
         entry = (await record(v5, guild.id))[-1]
         assert (entry.action, entry.broadcast_id) == (f"refused {row_of(one).record}", None), one
-    assert "Gold members" not in answer(await elsa.click(card, custom_id=ids()[-1]))
+    assert "Gold members" not in answer(await elsa.click(cards[ids()[-1]], custom_id=ids()[-1]))
     assert (await broadcast(v5), len(await record(v5))) == (before, home)
 
 

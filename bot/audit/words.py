@@ -32,6 +32,7 @@ SPOKEN: Final[Mapping[str, str]] = MappingProxyType(
         Step.NOT_ACCEPTED: "not accepted by Whop",
         Step.UNANSWERED: "answer unknown",
         Step.CHECK: "asked Whop again",
+        "look_up": "looked it up at Whop",
         Step.CONFIRM: "said to have gone out",
         Step.DENY: "said not to have gone out",
         "freeze": "froze sending",

@@ -86,8 +86,9 @@ class Start:
         if doubt := self._role_check.doubt(tx, broadcast, answers):
             self._lifecycle.advance(tx, broadcast, Step.HOLD, detail=doubt)
             return
-        gateway = self._lifecycle.account_of(server).gateway
-        requests = gateway.build(broadcast.notification, audience.targets, new_key=self._new_key)
+        requests = self._lifecycle.account_of(server).gateway.build(
+            broadcast.notification, audience.targets, new_key=self._new_key, number=broadcast.id
+        )
         tx.deliveries.add(broadcast.id, requests, account=server.account, at=self._clock())
         self._lifecycle.advance(tx, broadcast, Step.START)
 

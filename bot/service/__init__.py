@@ -11,9 +11,10 @@ from bot.errors import Refused
 from bot.lifecycle import REASON_LIMIT, Lifecycle
 from bot.permissions import Action, Actor, decide
 from bot.policy.model import Audience, Policy, Topic
-from bot.service import drafting, freezing, gate, lending, looking, review, templates, unknowns
+from bot.service import drafting, freezing, gate, lending, looking, lookup, review, templates, unknowns
 from bot.service.gate import LISTED, PAGE, Gate
 from bot.service.lending import Standing
+from bot.service.lookup import LookedUp
 from bot.service.use_case import UseCase
 from bot.store import Beyond, Store
 from bot.whop import Form
@@ -47,6 +48,8 @@ class Service:
     deny = UseCase(unknowns.deny, Action.DENY)
     check_again = UseCase(unknowns.check_again, Action.CHECK)
     send_again = UseCase(unknowns.send_again, Action.SEND_AGAIN)
+    _seek = UseCase(lookup.seek, Action.LOOK_UP, writes=False)
+    _settle = UseCase(lookup.settle, Action.LOOK_UP)
 
     ask_template = UseCase(templates.ask_template, writes=False)
     compose_from = UseCase(templates.compose_from, Action.COMPOSE)
@@ -69,8 +72,11 @@ class Service:
     recorded_audiences = UseCase(looking.recorded_audiences, Action.AUDIT, writes=False)
     _searchable_audiences = UseCase(looking.searchable_audiences, Action.AUDIT, writes=False)
 
-    def __init__(self, *, store: Store, lifecycle: Lifecycle, clock: Clock) -> None:
+    def __init__(
+        self, *, store: Store, lifecycle: Lifecycle, clock: Clock, ask: lookup.Ask = lookup.ask_nobody
+    ) -> None:
         self.store = store
+        self._ask = ask
         self.lifecycle = lifecycle
         self.gate = Gate(lifecycle=lifecycle, clock=clock)
 
@@ -123,6 +129,15 @@ class Service:
     async def places_of(self, events: Sequence[Event]) -> Mapping[int, Place]:
         """Return where the cards stand of the broadcasts that these lines are about."""
         return await self.store.glance(looking.places_of, events)
+
+    async def look_up(self, actor: Actor, broadcast_id: int, *, revision: int) -> LookedUp:
+        """Look for an unknown broadcast in Whop's log of requests, and settle what it shows as accepted.
+
+        No transaction is open while Whop is asked; raises Conflict if somebody decided meanwhile.
+        """
+        sought = await self._seek(actor, broadcast_id, revision=revision)
+        found = await lookup.search(self._ask, sought)
+        return await self._settle(actor, broadcast_id, revision=revision, sought=sought, found=found)
 
     async def read_search(self, actor: Actor, typed: Mapping[str, str | None]) -> Search:
         """Return what is looked for in the record of the actor's server; raise Refused with what to mend."""

@@ -42,7 +42,7 @@ def _resolve(
     require(reason)
     status = DeliveryStatus.ACCEPTED if action is Action.CONFIRM else DeliveryStatus.REJECTED
     all_of_it = tx.deliveries.of(before.id)
-    _refuse_while_checking(all_of_it)
+    refuse_while_checking(all_of_it)
     said = f"{actor.name} says so: {reason}"
     for delivery in all_of_it:
         if delivery.status is DeliveryStatus.UNKNOWN:
@@ -71,7 +71,7 @@ def check_again(tx: Transaction, gate: Gate, actor: Actor, broadcast_id: int, *,
     before = gate.admit(tx, actor, Action.CHECK, broadcast_id, revision)
     gate.meet(tx, actor)
     all_of_it = tx.deliveries.of(before.id)
-    _refuse_while_checking(all_of_it)
+    refuse_while_checking(all_of_it)
     if freeze := tx.freezes.over(before.guild_id):
         raise NotReady(describe(freeze))
     if not _may_check(tx, gate, all_of_it):
@@ -122,6 +122,7 @@ def _is_known(tx: Transaction, gate: Gate, delivery: Delivery) -> bool:
     return trust is not None and bool(delivery.past) and trust.covers(delivery.past, now=gate.clock())
 
 
-def _refuse_while_checking(deliveries: Sequence[Delivery]) -> None:
+def refuse_while_checking(deliveries: Sequence[Delivery]) -> None:
+    """Raise Conflict while any of them is being sent once more."""
     if any(one.status in {DeliveryStatus.PENDING, DeliveryStatus.IN_FLIGHT} for one in deliveries):
         raise Conflict("Whop is being asked about it right now: wait for the answer.")

@@ -62,6 +62,12 @@ def as_object(value: object) -> dict[str, Any]:
     return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
 
 
+def rows_of(page: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the objects in the page's `data`, whatever else may be in it."""
+    data = page.get("data")
+    return [as_object(row) for row in cast("list[object]", data)] if isinstance(data, list) else []
+
+
 def words_of(answer: Response | NoAnswer) -> str:
     """Return what Whop says on one line, whichever envelope it comes in, and a page's title.
 
@@ -71,13 +77,13 @@ def words_of(answer: Response | NoAnswer) -> str:
         return ""
     if is_page(answer):
         title = _TITLE.search(answer.body)
-        return _on_one_line(unescape(title[1])) if title else ""
+        return on_one_line(unescape(title[1])) if title else ""
     value = _parsed(answer.body)
     if value is _NO_JSON:
         # Signs alone, such as a lone bracket, are no words.
         plain = answer.body if any(sign.isalpha() for sign in answer.body) else ""
-        return _on_one_line(plain)
-    return _on_one_line("; ".join(dict.fromkeys(one.strip() for one in _sayings(value) if one.strip())))
+        return on_one_line(plain)
+    return on_one_line("; ".join(dict.fromkeys(one.strip() for one in _sayings(value) if one.strip())))
 
 
 def names_in(answer: Response) -> set[str]:
@@ -138,7 +144,8 @@ def _parsed(body: str) -> object:
         return _NO_JSON
 
 
-def _on_one_line(words: str) -> str:
+def on_one_line(words: str) -> str:
+    """Return words of others without what would break a line or cannot be printed."""
     return " ".join("".join(sign if sign.isprintable() else " " for sign in words).split())
 
 

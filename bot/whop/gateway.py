@@ -5,7 +5,7 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final, NamedTuple, Protocol, cast
+from typing import Final, NamedTuple, Protocol
 
 from bot.delivery import (
     NOT_BEGUN,
@@ -25,7 +25,8 @@ from bot.errors import ConfigurationError
 from bot.notification import Notification, problems
 from bot.policy.model import Policy, Targets
 from bot.template import skeleton
-from bot.whop.answers import as_object, is_about_credential, is_page, names_in, says_no, wait_of, words_of
+from bot.whop.answers import is_about_credential, is_page, names_in, says_no, wait_of, words_of
+from bot.whop.api_log import ApiLog
 
 WORDS_LIMIT: Final = 300
 FIRST_RETRY: Final = timedelta(seconds=2)
@@ -89,6 +90,11 @@ class WhopGateway(Protocol):
         ...
 
     @property
+    def log(self) -> ApiLog | None:
+        """Return how to ask for the requests that Whop served, or None where nobody can."""
+        ...
+
+    @property
     def rate(self) -> Rate:
         """Return how fast notifications may be sent."""
         ...
@@ -111,9 +117,17 @@ class WhopGateway(Protocol):
         ...
 
     def build(
-        self, notification: Notification, targets: Targets, *, new_key: Callable[[], str]
+        self,
+        notification: Notification,
+        targets: Targets,
+        *,
+        new_key: Callable[[], str],
+        number: int | None = None,
     ) -> tuple[Request, ...]:
-        """Return the exact requests that carry the notification to the targets."""
+        """Return the exact requests that carry the notification to the targets.
+
+        With the broadcast's `number`, each bears a mark by which Whop's log tells it from all others.
+        """
         ...
 
     def read(
@@ -139,12 +153,6 @@ class WhopGateway(Protocol):
 def encode(body: object) -> bytes:
     """Return compact UTF-8 JSON; what people typed is not escaped, so that the bytes can be read."""
     return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
-
-
-def rows_of(page: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the objects in the page's `data`, whatever else may be in it."""
-    data = page.get("data")
-    return [as_object(row) for row in cast("list[object]", data)] if isinstance(data, list) else []
 
 
 def read_without_key(
@@ -245,11 +253,6 @@ def backoff(attempt: int) -> timedelta:
     """Return a random wait up to twice as long after each attempt, so that retries spread out."""
     ceiling = min(FIRST_RETRY * 2 ** min(attempt, 10), LONGEST_RETRY)
     return ceiling * random.uniform(0.1, 1)  # noqa: S311 - spreads load, guards nothing
-
-
-def get(url: str, headers: dict[str, str] | None = None) -> Request:
-    """Return a request that only reads."""
-    return Request(method="GET", url=url, headers=headers or {}, body=b"")
 
 
 def check_policy(policy: Policy, gateways: Mapping[str, WhopGateway], *, file: str) -> None:

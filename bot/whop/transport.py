@@ -13,11 +13,10 @@ from aiohttp.connector import Connection
 from pydantic import SecretStr
 from typing_extensions import override
 
-from bot.delivery import NoAnswer, Request, Response
+from bot.delivery import AGENT, NoAnswer, Request, Response
 from bot.origin import may_learn_key
 from bot.redaction import Redaction
 
-AGENT: Final = "Herald/1.0"
 CONNECT_SECONDS: Final = 5.0
 TOTAL_SECONDS: Final = 30.0
 BODY_LIMIT: Final = 64 * 1024

@@ -8,7 +8,8 @@ from urllib.parse import urlencode
 from bot.delivery import Attempt, NoAnswer, Outcome, Request, Response
 from bot.notification import Notification
 from bot.policy.model import Policy, Targets
-from bot.whop.answers import decode, words_of
+from bot.whop.answers import decode, rows_of, words_of
+from bot.whop.api_log import ApiLog, get, marked
 from bot.whop.gateway import (
     WORDS_LIMIT,
     Form,
@@ -16,10 +17,8 @@ from bot.whop.gateway import (
     Rate,
     doubt,
     encode,
-    get,
     read_with_key,
     read_without_key,
-    rows_of,
 )
 
 # Without this header Whop assumes 2025-01-01, where `account_id` does not exist.
@@ -47,6 +46,7 @@ class V1:
 
     def __init__(self, origin: str) -> None:
         self.base = f"{origin}/api/v1"
+        self.log = ApiLog(self.base, headers={"Api-Version-Date": API_VERSION_DATE})
 
     def refuse_targets(self, targets: Targets) -> str | None:
         """Refuse what only v5 can reach."""
@@ -69,7 +69,12 @@ class V1:
         return [line for _, line in _recipients(targets)]
 
     def build(
-        self, notification: Notification, targets: Targets, *, new_key: Callable[[], str]
+        self,
+        notification: Notification,
+        targets: Targets,
+        *,
+        new_key: Callable[[], str],
+        number: int | None = None,
     ) -> tuple[Request, ...]:
         """Return one request for each experience, for the team and for named users."""
         text = notification.all
@@ -80,20 +85,25 @@ class V1:
             words["subtitle"] = notification.subtitle
         if notification.link:
             words["rest_path"] = notification.link
-        return tuple(
-            Request(
-                method="POST",
-                url=f"{self.base}/notifications",
-                headers={
-                    "Content-Type": "application/json",
-                    "Accept": "application/json",
-                    "Api-Version-Date": API_VERSION_DATE,
-                    "Idempotency-Key": new_key(),
-                },
-                body=encode(words | recipients),
+        requests: list[Request] = []
+        for position, (recipients, _) in enumerate(_recipients(targets), start=1):
+            key = new_key()
+            mark = {} if number is None else {"User-Agent": marked(number, position, key=key)}
+            headers = {
+                "Content-Type": "application/json",
+                "Accept": "application/json",
+                "Api-Version-Date": API_VERSION_DATE,
+                "Idempotency-Key": key,
+            }
+            requests.append(
+                Request(
+                    method="POST",
+                    url=f"{self.base}/notifications",
+                    headers=headers | mark,
+                    body=encode(words | recipients),
+                )
             )
-            for recipients, _ in _recipients(targets)
-        )
+        return tuple(requests)
 
     def read(
         self,

@@ -8,8 +8,9 @@ from urllib.parse import urlencode
 from bot.delivery import Attempt, NoAnswer, Outcome, Request, Response
 from bot.notification import Notification
 from bot.policy.model import Policy, Targets
-from bot.whop.answers import as_object, decode, words_of
-from bot.whop.gateway import WORDS_LIMIT, Form, Probe, Rate, encode, get, read_without_key, rows_of
+from bot.whop.answers import as_object, decode, rows_of, words_of
+from bot.whop.api_log import get
+from bot.whop.gateway import WORDS_LIMIT, Form, Probe, Rate, encode, read_without_key
 
 # After 20 requests in 10 s Whop refuses all for this long, and says so in no header.
 COOL_DOWN: Final = timedelta(seconds=60)
@@ -28,6 +29,7 @@ class V5:
 
     generation = "v5"
     version_date = None
+    log = None
     rate = Rate(20, timedelta(seconds=10.1))
     form = Form(
         subject="Subject",
@@ -62,10 +64,15 @@ class V5:
         ]
 
     def build(
-        self, notification: Notification, targets: Targets, *, new_key: Callable[[], str]
+        self,
+        notification: Notification,
+        targets: Targets,
+        *,
+        new_key: Callable[[], str],
+        number: int | None = None,
     ) -> tuple[Request, ...]:
-        """Return one request for all targets; v5 knows no key."""
-        _ = new_key
+        """Return one request for all targets; v5 knows no key, and no log in which it could be found."""
+        _ = new_key, number
         body: dict[str, object] = {
             "topic_identifier": notification.topic,
             "notification_data": {

@@ -176,7 +176,7 @@ async def _after_approval(tx: Transaction, service: Service, number: int, status
     keep(tx, service.lifecycle.accounts[ACCOUNT], Verdict(honoured=True, words=""), at=NOW)
     targets = lifecycle.server_of(before).audiences[0].targets
     requests = lifecycle.accounts[ACCOUNT].gateway.build(
-        before.notification, targets, new_key=lambda: "fake-key"
+        before.notification, targets, new_key=lambda: "fake-key", number=number
     )
     tx.deliveries.add(number, requests, account=ACCOUNT, at=NOW)
     delivery = only(tx.deliveries.of(number))

@@ -185,6 +185,9 @@ _ROWS: Final = (
         role="You cannot take this broadcast back to draft: it takes its author or the role {approve} or"
              " {operate}."),
 
+    Row(what="look it up at Whop", marks="wwww rrr+r rrrr gddd", record="look_up",
+        leads=_only(Status.UNKNOWN, Status.UNKNOWN), own=_own("look this broadcast up at Whop"),
+        role="You cannot look this broadcast up at Whop: it takes the role {operate}."),
     Row(what="ask Whop again", marks="wwww rrr+r rrrr gddd", record="check",
         leads=_only(Status.UNKNOWN, Status.UNKNOWN), own=_own("ask Whop again about this broadcast"),
         role="You cannot ask Whop again about this broadcast: it takes the role {operate}."),

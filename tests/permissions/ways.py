@@ -162,6 +162,7 @@ WAYS: Final = (
         do=_at_once("release")),
     Way(what="take it back to draft", surfaces=("button return",), by_card=True, do=_at_once("take_back")),
 
+    Way(what="look it up at Whop", surfaces=("button look_up",), by_card=True, do=_at_once("look_up")),
     Way(what="ask Whop again", surfaces=("button check",), by_card=True, do=_at_once("check_again")),
     Way(what="say that it went out", surfaces=("button confirm",), asks=True, by_card=True,
         do=_ask(Action.CONFIRM)),

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Protocol
 
+from bot.sandbox.whop.record import Served
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
@@ -59,3 +61,5 @@ class Catalogue(Protocol):
     experiences: dict[str, str]
     products: dict[str, str]
     permissions: set[str]
+    served: list[Served]
+    shows_log: bool

@@ -54,3 +54,15 @@ class Push:
     subtitle: str | None
     link: str | None
     topic: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Served:
+    """Hold one request of a notification as Whop's own log shows it, whether or not its answer arrived."""
+
+    id: str
+    at: datetime
+    status: int
+    user_agent: str
+    credential: str
+    account: str

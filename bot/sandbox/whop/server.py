@@ -10,13 +10,15 @@ from aiohttp import web
 
 from bot.sandbox.whop.call import Answer, Call, Refusal
 from bot.sandbox.whop.page import CUSTOMER_PAGE, add_customer_page
-from bot.sandbox.whop.record import DROPS, Exchange, Fault, GenerationName, Push
+from bot.sandbox.whop.record import DROPS, Exchange, Fault, GenerationName, Push, Served
 from bot.sandbox.whop.replay import NewEvent
 from bot.sandbox.whop.slow import SlowLane
-from bot.sandbox.whop.v1 import NOTIFY, V1
+from bot.sandbox.whop.v1 import NOTIFY, V1, account_of
 from bot.sandbox.whop.v5 import V5
 
 SECRET_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization", "x-api-key"})
+# What never gets as far as Whop's log.
+UNSERVED = frozenset({Fault.FIREWALL, Fault.DROP_BEFORE_ACCEPT})
 BLOCKED = Answer(
     status=403,
     text="<!doctype html><title>Sorry, you have been blocked</title>",
@@ -70,6 +72,9 @@ class SimulatedWhop:
         self.exchanges: list[Exchange] = []
         self.reads: list[Exchange] = []
         self.pushes: list[Push] = []
+        # What its own log shows, and whether the key may read it.
+        self.served: list[Served] = []
+        self.shows_log = True
         self.fault = Fault.NONE
         self.honours_keys = True
         self.permissions: set[str] = {NOTIFY}
@@ -145,6 +150,8 @@ class SimulatedWhop:
         call = await _arrived(request, self.clock())
         fault = self._take_fault() if call.method == "POST" else Fault.NONE
         answer, entry = self._decide(generation, call, fault)
+        if generation.name == "v1" and call.method == "POST" and fault not in UNSERVED:
+            self._log(call, answer)
         if fault is Fault.SLOW:
             await self._slow.hold(self._slow_seconds)
         if entry is not None:
@@ -155,6 +162,18 @@ class SimulatedWhop:
         self._record(request, call, answer)
         return web.Response(
             status=answer.status, text=answer.text, headers=answer.headers, content_type=answer.content_type
+        )
+
+    def _log(self, call: Call, answer: Answer) -> None:
+        self.served.append(
+            Served(
+                id=f"log_{len(self.served) + 1:06}",
+                at=call.at,
+                status=answer.status,
+                user_agent=call.headers.get("User-Agent", ""),
+                credential=call.credential,
+                account=account_of(call),
+            )
         )
 
     def _take_fault(self) -> Fault:

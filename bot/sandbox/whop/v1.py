@@ -1,7 +1,8 @@
 """The v1 generation: one experience or one account's team, dated versions, idempotency keys."""
 
+import json
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import ClassVar, Literal, Self
 
 from pydantic import model_validator
@@ -19,13 +20,16 @@ from bot.sandbox.whop.fields import (
     read_number,
 )
 from bot.sandbox.whop.limit import Window
-from bot.sandbox.whop.record import Push
+from bot.sandbox.whop.record import Push, Served
 from bot.sandbox.whop.replay import NewEvent, Replays
 
 OLDEST_VERSION = "2025-01-01"
 NEWEST_VERSION = "2026-10-15-1"
 NOTIFY = "notification:create"
 LARGEST_PAGE = 100
+# Whoever owns the experiences.
+ACCOUNT = "biz_sandbox"
+SENDING = "api/v1/notifications#create"
 
 
 class Notification(Body):
@@ -141,6 +145,8 @@ class V1:
                 return _listed(call, _rows(self._catalogue.experiences, "name")), None
             case ("GET", "experiences", experience_id):
                 return self._experience(experience_id), None
+            case ("GET", "api_logs"):
+                return self._logs(call), None
             case ("GET", "products"):
                 rows = _rows(self._catalogue.products, "title")
                 # 0 is what Whop gives when public counts are hidden.
@@ -196,7 +202,31 @@ class V1:
         name = self._catalogue.experiences.get(experience_id)
         if name is None:
             raise Refusal(404, "not_found", f"No experience {experience_id}")
-        return Answer.of(200, {"id": experience_id, "name": name, "is_public": False, "products": []})
+        company = {"id": ACCOUNT, "title": "Sandbox", "route": "sandbox"}
+        body: dict[str, object] = {
+            "id": experience_id,
+            "name": name,
+            "is_public": False,
+            "products": [],
+            "company": company,
+        }
+        return Answer.of(200, body)
+
+    def _logs(self, call: Call) -> Answer:
+        if not self._catalogue.shows_log:
+            raise Refusal(403, "forbidden", "This credential may not read the API log")
+        since, until = (_moment(call, name) for name in ("created_after", "created_before"))
+        # Newest first, and only what the key itself did.
+        rows = [
+            _log_row(one)
+            for one in reversed(self._catalogue.served)
+            if one.credential == call.credential
+            and call.params.get("account_id", one.account) == one.account
+            and call.params.get("operation_name", SENDING) == SENDING
+            and (since is None or one.at >= since)
+            and (until is None or one.at < until)
+        ]
+        return _paged(call, rows)
 
 
 def _version(call: Call) -> str:
@@ -207,10 +237,44 @@ def _rows(names: Mapping[str, str], title: str) -> list[dict[str, object]]:
     return [{"id": identifier, title: name} for identifier, name in names.items()]
 
 
+def account_of(call: Call) -> str:
+    """Return to whom a send belongs: the account whose team it names, or the owner of the experiences."""
+    try:
+        return str(json.loads(call.body)["account_id"])
+    except (ValueError, TypeError, LookupError):
+        return ACCOUNT
+
+
+def _log_row(served: Served) -> dict[str, object]:
+    return {
+        "id": served.id,
+        "created_at": served.at.isoformat(),
+        "http_method": "POST",
+        "http_path": "/api/v1/notifications",
+        "operation_name": SENDING,
+        "status": "success" if served.status < 400 else "error",
+        "status_code": served.status,
+        "user_agent": served.user_agent,
+        "resource_id": None,
+    }
+
+
+def _moment(call: Call, name: str) -> datetime | None:
+    said = call.params.get(name)
+    try:
+        return datetime.fromisoformat(said) if said else None
+    except ValueError:
+        raise _invalid(f"{name}: not an ISO 8601 timestamp") from None
+
+
 def _listed(call: Call, rows: list[dict[str, object]]) -> Answer:
     account = VERSIONS[_version(call)].ACCOUNT_FIELD
     if not call.params.get(account):
         raise _invalid(f"Missing required parameter: {account}")
+    return _paged(call, rows)
+
+
+def _paged(call: Call, rows: list[dict[str, object]]) -> Answer:
     try:
         first = read_number(call, "first", default=50, most=LARGEST_PAGE)
     except Malformed as error:
