@@ -12,6 +12,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from bot.errors import ConfigurationError
+from bot.store import write_ahead
 
 BUSY_SECONDS: Final = 15
 # The option of a connection that says how its transactions begin.
@@ -21,7 +22,11 @@ BEGIN: Final = "herald_begin"
 @contextmanager
 def opened(url: URL, *, alone: bool, to_read: bool = False) -> Generator[Engine, None, None]:
     """Open the file, for this process alone if it has to be; raise ConfigurationError if another has it."""
-    with _sole_use(Path(url.database or "")) if alone else nullcontext():
+    file = Path(url.database or "")
+    with _sole_use(file) if alone else nullcontext():
+        # Before the first connection, which would take what lies beside it.
+        if alone or not _is_used(file):
+            write_ahead.refuse_foreign(file)
         engine = _create_engine(url, to_read=to_read)
         try:
             yield engine
@@ -49,9 +54,26 @@ def writable(url: URL) -> URL:
     return url
 
 
+def _lock(file: Path) -> FileLock:
+    return FileLock(file.with_name(f"{file.name}.lock"), thread_local=False)
+
+
+def _is_used(file: Path) -> bool:
+    """Tell whether a process has the file for itself, without making anything."""
+    lock = _lock(file)
+    if not Path(lock.lock_file).exists():
+        return False
+    try:
+        lock.acquire(timeout=0)
+    except (LockTimeout, OSError):
+        return True
+    lock.release()
+    return False
+
+
 @contextmanager
 def _sole_use(file: Path) -> Generator[None, None, None]:
-    lock = FileLock(file.with_name(f"{file.name}.lock"), thread_local=False)
+    lock = _lock(file)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)
