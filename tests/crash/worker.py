@@ -33,7 +33,7 @@ _SHORTENED: Final = (
     (gateway, "FIRST_RETRY"),
     (gateway, "LONGEST_RETRY"),
     (rate, "PAUSE"),
-    (v1, "WAIT"),
+    (v1, "COOL_DOWN"),
     (v5, "COOL_DOWN"),
 )
 _POLL_SECONDS: Final = 0.2
