@@ -125,6 +125,8 @@ ECHOED: Final = frozenset(
 )
 # What the record, and the author, are told of a stop when whoever stopped it has said why.
 EXPLAINED: Final = "said why"
+# What the record is told of a broadcast when a repeat of it can no longer be believed to have reached nobody.
+TWICE: Final = "may have arrived twice"
 BEFORE_SENDING: Final = frozenset({Status.DRAFT, Status.REVIEW, Status.APPROVED, Status.HELD})
 ENDED: Final = frozenset(status for status, steps in TRANSITIONS.items() if not steps)
 

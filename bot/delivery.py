@@ -12,6 +12,8 @@ from bot.broadcast import Step
 AGENT: Final = "Herald/1.0"
 # Answers that say: not now. Whoever gives them has not begun with the work.
 NOT_BEGUN: Final = frozenset({425, 429})
+# Answers of what stands before Whop where it does not reach it, as far as anybody knows.
+NOT_REACHED: Final = frozenset({502, 503})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +113,11 @@ class Attempt:
         if self.http_status is not None:
             return self.http_status not in NOT_BEGUN
         return self.bytes_left is not False
+
+    @property
+    def was_given_up(self) -> bool:
+        """Tell whether Whop had it, as far as anybody knows, and gave no final answer."""
+        return self.in_doubt and self.http_status not in NOT_REACHED
 
 
 def in_doubt(attempts: Sequence[Attempt]) -> bool:

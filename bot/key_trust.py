@@ -3,9 +3,9 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from bot.delivery import Attempt, NoAnswer, Request, Response
+from bot.delivery import Attempt, Delivery, NoAnswer, Request, Response
 from bot.notification import Notification, Text
 from bot.policy.model import Targets, UsersInExperience
 from bot.store import Transaction
@@ -24,6 +24,13 @@ CONTENT: Final = "Herald tries whether Whop sends a repeated request only once. 
 KEY_LIFE: Final = timedelta(hours=20)
 # Clocks are set right by less; by more, nobody can say how old a key is.
 CLOCK_SLACK: Final = timedelta(seconds=30)
+# What got lost on the way is rightly taken for a new request when it is repeated; so many in a row did not.
+REFUTED_BY: Final = 3
+REFUTED: Final = (
+    f"Whop took {REFUTED_BY} repeated requests in a row for new ones, so its idempotency keys are no longer"
+    " trusted, and nothing is repeated by itself: look at the cards that say what may have arrived twice, and"
+    " try the keys again with `herald prove-key`"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,12 +76,16 @@ def nothing_to_prove(gateway: WhopGateway) -> str:
 
 def recall(tx: Transaction, account: Account) -> KeyTrust | None:
     """Return the proof that holds for the account's key, if there is one."""
-    fact = key_trust(account.name)
-    tx.facts.load(fact, HIGHEST_TIME)
-    kept = tx.facts.get(fact)
+    tx.facts.load(key_trust(account.name), HIGHEST_TIME)
+    kept = _trusted(tx, account)
+    return KeyTrust(at=kept.at, highest=tx.facts.get(HIGHEST_TIME)) if kept else None
+
+
+def _trusted(tx: Transaction, account: Account) -> Trusted | None:
+    kept = tx.facts.get(key_trust(account.name))
     if kept is None or (kept.digest, kept.version_date) != (account.digest, account.version_date):
         return None
-    return KeyTrust(at=kept.at, highest=tx.facts.get(HIGHEST_TIME))
+    return kept
 
 
 def remember_highest(tx: Transaction, moment: datetime) -> None:
@@ -90,6 +101,31 @@ def keep(tx: Transaction, account: Account, verdict: Verdict, *, at: datetime) -
         tx.facts.set(key_trust(account.name), Trusted(account.digest, account.version_date, at))
     elif verdict.honoured is False and recall(tx, account):
         tx.facts.set(key_trust(account.name), None)
+
+
+class Finding(NamedTuple):
+    """Which broadcasts may have reached customers twice, and whether that has just ended the trust."""
+
+    twice: Sequence[int] = ()
+    refuted: bool = False
+
+
+def weigh(tx: Transaction, account: Account, delivery: Delivery, answer: Response) -> Finding:
+    """Judge the trust by the answer to a request that Whop may have had before."""
+    if not any(one.was_given_up for one in delivery.past[:-1]):
+        return Finding()
+    is_new = _accepted(answer) and not is_replayed(answer)
+    trusted = _trusted(tx, account)
+    if trusted is None:
+        # It was under way when the trust ended.
+        return Finding([delivery.broadcast_id] if is_new else [])
+    if is_new:
+        trusted = trusted._replace(taken_as_new=[*trusted.taken_as_new, delivery.broadcast_id])
+    elif is_replayed(answer):
+        trusted = trusted._replace(taken_as_new=[])
+    refuted = len(trusted.taken_as_new) >= REFUTED_BY
+    tx.facts.set(key_trust(account.name), None if refuted else trusted)
+    return Finding(sorted(set(trusted.taken_as_new)), refuted=True) if refuted else Finding()
 
 
 def trial(gateway: WhopGateway, target: UsersInExperience, *, new_key: Callable[[], str]) -> Request:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final, Unpack
 
 from bot.audit.chain import HERALD, SKIPPED, Event, NewEvent
-from bot.broadcast import ECHOED, EXPLAINED, TRANSITIONS, Broadcast, Status, Step
+from bot.broadcast import ECHOED, EXPLAINED, TRANSITIONS, TWICE, Broadcast, Status, Step
 from bot.clock import Clock
 from bot.errors import Conflict, Refused
 from bot.freeze import Freeze, describe, first_over
@@ -24,6 +24,7 @@ from bot.whop import Account
 REASON_LIMIT: Final = 500
 # A refusal is as long as this in the record, whatever it lists.
 DETAIL_LIMIT: Final = 1000
+MAYBE_TWICE: Final = "customers may have got it twice: Whop takes repeated requests for new ones"
 CHANGED: Final = "what it would send is no longer what was approved: the policy or the address has changed"
 
 
@@ -135,6 +136,15 @@ class Lifecycle:
             raise Conflict(describe_state(tx.broadcasts.get(before.id)))
         self._show(tx, after, actor, EXPLAINED, detail, echo=EXPLAINED)
         return after
+
+    def doubt_once(self, tx: Transaction, broadcast_id: int) -> None:
+        """Say that customers may have got a broadcast twice: on its card, in the record and to its author."""
+        before = tx.broadcasts.get(broadcast_id)
+        earlier = before.reason.rstrip(".")
+        reason = f"{earlier}; {MAYBE_TWICE}" if earlier else MAYBE_TWICE[0].upper() + MAYBE_TWICE[1:]
+        after = tx.broadcasts.change(before, status=before.status, at=self._clock(), reason=reason)
+        echo = {Status.SENT: Step.ACCEPTED, Status.PARTIAL: Step.PARTLY}.get(before.status)
+        self._show(tx, after or before, HERALD, TWICE, "", echo=echo.value if echo else None)
 
     def _show(
         self, tx: Transaction, after: Broadcast, actor: Person, action: str, detail: str, *, echo: str | None

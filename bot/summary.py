@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Final, NamedTuple, assert_never
 
 from bot.audit.chain import Event
-from bot.broadcast import EXPLAINED, Broadcast, Status, Step
+from bot.broadcast import EXPLAINED, TWICE, Broadcast, Status, Step
 from bot.delivery import Delivery, DeliveryStatus
 from bot.sentences import listed, shortened
 from bot.value import Person
@@ -35,6 +35,7 @@ TOLD: Final[frozenset[str]] = frozenset(
         Step.DENY,
         LATE,
         EXPLAINED,
+        TWICE,
     }
 )
 _RETURNED: Final = {
@@ -163,27 +164,28 @@ class _Teller(NamedTuple):
         status, said = self.course.broadcast.status, self.course.last(Step.CONFIRM, Step.DENY)
         at = self._at(self._time(Step.ACCEPTED, Step.PARTLY, Step.NOT_ACCEPTED))
         count, accepted = self._accepted()
-        late = self._late()
+        late, once = self._late(), "sent" if self.course.last(TWICE) else "sent once"
         if status is Status.PARTIAL:
             by = f", some of which only {self._who_and_when(said)} could tell" if said else f" {at}"
             words = "gone out" if said else "accepted by Whop"
-            return f"sent once to {whom}, {accepted} of {count} requests {words}{by}{self._troubles()}{late}"
+            return f"{once} to {whom}, {accepted} of {count} requests {words}{by}{self._troubles()}{late}"
         if said:
             went = "went out" if status is Status.SENT else "did not go out"
             who, when = self.spoken(said.actor.name), self._at(said.at)
             return (
-                f"sent once to {whom}, without a known answer from Whop, of which {who} said {when}"
+                f"{once} to {whom}, without a known answer from Whop, of which {who} said {when}"
                 f" that it {went}{self._why(said.detail)}{late}"
             )
         if status is Status.SENT:
             all_of = f" in {count} requests, all" if count > 1 else ","
-            return f"sent once to {whom}{all_of} accepted by Whop {at}{late}"
+            return f"{once} to {whom}{all_of} accepted by Whop {at}{late}"
         return f"not accepted by Whop {at}, so that nobody of {whom} got it{self._troubles()}{late}"
 
     def _late(self) -> str:
-        """Tell of an answer that came after all, and is another one than a person gave."""
-        answer = self.course.last(LATE)
-        return f"; but Whop's late answer {self._at(answer.at)} was {answer.detail}" if answer else ""
+        """Tell what was learnt afterwards: an answer of Whop's, or that it may have come twice."""
+        answer, twice = self.course.last(LATE), self.course.last(TWICE)
+        said = f"; but Whop's late answer {self._at(answer.at)} was {answer.detail}" if answer else ""
+        return f"{said}; but customers may have got it twice" if twice else said
 
     def _returned(self) -> Event | None:
         """Return what made a draft of it after it was submitted last."""

@@ -38,6 +38,12 @@ async def test_killed_at_random_under_load_it_is_sent_once_or_a_person_is_asked(
     assert (await tried(tmp_path, None, key, RANDOM, 2)).kills == 2
 
 
+async def test_a_key_that_is_ignored_after_its_proof_is_found_out_and_what_it_cost_is_told(
+    tmp_path: Path,
+) -> None:
+    assert (await tried(tmp_path, None, "stale", RANDOM, 4)).told
+
+
 async def test_a_process_that_comes_back_after_its_lease_sends_nothing_again(
     tmp_path: Path, postgres: Postgres
 ) -> None:

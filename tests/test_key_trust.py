@@ -3,6 +3,7 @@
 import asyncio
 import os
 import sys
+from collections import Counter
 from collections.abc import AsyncGenerator
 from datetime import UTC, datetime, timedelta
 from itertools import product
@@ -11,17 +12,33 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
+from bot.audit.broadcast_export import told
+from bot.broadcast import TWICE, Status
 from bot.clock import utc_now
 from bot.delivery import Attempt
-from bot.key_trust import CLOCK_SLACK, KEY_LIFE, KeyTrust, Verdict, keep, prove, recall, trial
+from bot.key_trust import (
+    CLOCK_SLACK,
+    KEY_LIFE,
+    REFUTED,
+    REFUTED_BY,
+    KeyTrust,
+    Verdict,
+    keep,
+    prove,
+    recall,
+    trial,
+)
 from bot.policy.model import ACCOUNT, UsersInExperience
 from bot.preflight import look_up_proof
 from bot.sandbox.sandbox import API_KEY, UNDONE, Sandbox, readable
 from bot.sandbox.whop import Fault, SimulatedWhop
+from bot.service.looking import read_courses
 from bot.store import Access, Store
 from bot.whop import V1, Account, gateway_for
 from bot.whop.transport import Transport
 from tests.conftest import MakeSettings, OpenSandbox
+from tests.harness.people import OMAR
+from tests.harness.process import Cluster, Process
 
 ROOT = Path(__file__).parents[1]
 NOW = datetime(2026, 11, 23, 9, 41, tzinfo=UTC)
@@ -274,3 +291,137 @@ def test_a_proof_covers_what_was_tried_since_while_the_key_certainly_lives(
     trust: KeyTrust, attempts: list[Attempt], now: datetime, highest: datetime | None, covered: bool
 ) -> None:
     assert trust.covers(attempts, now=now, highest=highest) is covered
+
+
+# --- a proof that no longer holds ------------------------------------------------------------------
+
+
+@pytest.fixture
+async def cluster(tmp_path: Path, sqlite_url: str) -> AsyncGenerator[Cluster, None]:
+    async with Cluster.open(sqlite_url, tmp_path) as opened:
+        yield opened
+
+
+async def proven_process(cluster: Cluster) -> Process:
+    process = await cluster.join()
+    await process.prove()
+    return process
+
+
+async def repeated(
+    cluster: Cluster, process: Process, *, honoured: bool, fault: Fault = Fault.DROP_AFTER_ACCEPT
+) -> int:
+    """Let a request go without an answer once, and be repeated; return its broadcast."""
+    cluster.whop.honours_keys = honoured
+    cluster.whop.fail_next(fault)
+    broadcast = await process.due()
+    await process.tick()
+    await process.tick(timedelta(minutes=3))
+    return broadcast.id
+
+
+async def reasons(process: Process) -> list[str]:
+    return [freeze.reason for freeze in await process.freezes()]
+
+
+async def test_repeats_that_whop_takes_for_new_ones_in_a_row_end_the_trust_and_freeze(
+    cluster: Cluster,
+) -> None:
+    process = await proven_process(cluster)
+    doubled = [await repeated(cluster, process, honoured=False) for _ in range(REFUTED_BY)]
+    assert len(cluster.whop.pushes) == 2 * REFUTED_BY
+    assert await reasons(process) == [REFUTED]
+    assert await process.lines("freeze") == [REFUTED]
+    for number in doubled:
+        assert await process.status(number) is Status.SENT
+        assert "may have got it twice" in (await process.get(number)).reason
+    assert len(await process.lines(TWICE)) == REFUTED_BY
+    channel = (await process.get()).origin_channel_id
+    with process.store.begin(Access.READ) as tx:
+        echoed = [post.broadcast_id for post in tx.outbox.posts_to_make(channel, process.clock(), limit=99)]
+    assert Counter(echoed) == dict.fromkeys(doubled, 2), (
+        "its author is told when it was accepted, and of the doubt"
+    )
+
+
+async def test_without_the_trust_nothing_is_repeated_until_the_keys_are_proven_again(
+    cluster: Cluster,
+) -> None:
+    process = await proven_process(cluster)
+    for _ in range(REFUTED_BY):
+        await repeated(cluster, process, honoured=False)
+    await process.service.unfreeze(OMAR)
+    unknown = await repeated(cluster, process, honoured=False)
+    assert len(cluster.whop.pushes) == 2 * REFUTED_BY + 1
+    assert await process.status(unknown) is Status.UNKNOWN
+
+    await process.prove()
+    sent = await repeated(cluster, process, honoured=True)
+    assert await process.status(sent) is Status.SENT
+    assert len(cluster.whop.pushes) == 2 * REFUTED_BY + 2
+
+
+async def test_a_repeat_that_whop_knows_shows_that_the_keys_are_honoured(cluster: Cluster) -> None:
+    process = await proven_process(cluster)
+    for honoured in (False, False, True, False, False):
+        await repeated(cluster, process, honoured=honoured)
+    assert await reasons(process) == []
+    assert await process.lines(TWICE) == []
+
+
+async def test_repeats_are_counted_across_a_restart(cluster: Cluster) -> None:
+    process = await proven_process(cluster)
+    for _ in range(REFUTED_BY - 1):
+        await repeated(cluster, process, honoured=False)
+    await process.leave()
+    process = await cluster.join()
+    await repeated(cluster, process, honoured=False)
+    assert await reasons(process) == [REFUTED]
+
+
+async def test_repeats_of_what_whop_had_not_begun_with_say_nothing(cluster: Cluster) -> None:
+    process = await proven_process(cluster)
+    for _ in range(REFUTED_BY + 1):
+        await repeated(cluster, process, honoured=True, fault=Fault.RATE_LIMITED)
+    assert await reasons(process) == []
+    assert len(cluster.whop.pushes) == REFUTED_BY + 1
+
+
+@pytest.mark.parametrize(
+    ("status", "bytes_left", "had_it"),
+    [
+        (None, None, True),
+        (None, True, True),
+        (None, False, False),
+        (429, None, False),
+        (500, None, True),
+        (502, None, False),
+        (503, None, False),
+        (504, None, True),
+    ],
+)
+def test_whop_had_what_left_and_was_not_turned_away_on_the_way(
+    status: int | None, bytes_left: bool | None, had_it: bool
+) -> None:
+    assert Attempt(started_at=NOW, http_status=status, bytes_left=bytes_left).was_given_up is had_it
+
+
+async def test_a_card_and_the_answer_in_one_sentence_say_that_it_may_have_come_twice(
+    open_sandbox: OpenSandbox,
+) -> None:
+    async with open_sandbox("v1") as sandbox:
+        await proven(sandbox)
+        sandbox.whop.honours_keys = False
+        for _ in range(REFUTED_BY):
+            sandbox.whop.fail_next(Fault.DROP_AFTER_ACCEPT)
+            await sandbox.approved()
+            await sandbox.wait(UNDONE)
+            await sandbox.wait(UNDONE)
+        card = readable(sandbox.review_card())
+        assert "Accepted by Whop" in card
+        assert "Customers may have got it twice: Whop takes repeated requests for new ones" in card
+        with sandbox.herald.store.begin(Access.READ) as tx:
+            (course,) = read_courses(tx, sandbox.policy, [tx.broadcasts.get(REFUTED_BY)])
+        said = told(course)
+        assert "sent to Gold members, accepted by Whop" in said
+        assert said.endswith("; but customers may have got it twice.")

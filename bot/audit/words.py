@@ -6,7 +6,7 @@ from typing import Final
 
 from bot.audit.chain import SKIPPED
 from bot.audit.mirror import DELETED, EDITED
-from bot.broadcast import EXPLAINED, Step
+from bot.broadcast import EXPLAINED, TWICE, Step
 from bot.refusals import AGAIN
 
 SPOKEN: Final[Mapping[str, str]] = MappingProxyType(
@@ -44,6 +44,7 @@ SPOKEN: Final[Mapping[str, str]] = MappingProxyType(
         "news given up": "gave up telling its author",
         AGAIN: "was refused again",
         "late answer": "an answer came late",
+        TWICE: "may have arrived twice",
         "approvals void": "approvals no longer count",
         DELETED: "found a deletion in this channel",
         EDITED: "found an edit in this channel",

@@ -26,7 +26,7 @@ from bot.delivery import (
 )
 from bot.errors import Conflict
 from bot.freeze import Freeze
-from bot.key_trust import KeyTrust, recall
+from bot.key_trust import REFUTED, KeyTrust, recall, weigh
 from bot.lifecycle import Lifecycle
 from bot.sending.rate import RateLimit
 from bot.store import Transaction
@@ -153,7 +153,20 @@ class Settlement:
             self._lifecycle.show_progress(tx, broadcast)
         else:
             self._conclude(tx, broadcast)
+        if isinstance(answer, Response):
+            self._weigh(tx, claim, answer)
         return True
+
+    def _weigh(self, tx: Transaction, claim: Delivery, answer: Response) -> None:
+        """Say what can no longer be believed to have gone out once, and stop where the proof is refuted."""
+        account = self._lifecycle.accounts.get(claim.account)
+        if account is None:
+            return
+        finding = weigh(tx, account, claim, answer)
+        for broadcast_id in finding.twice:
+            self._lifecycle.doubt_once(tx, broadcast_id)
+        if finding.refuted:
+            self._alarm(claim.account, tx, REFUTED)
 
     def _conclude(self, tx: Transaction, broadcast: Broadcast) -> None:
         results = tx.deliveries.results(broadcast.id)

@@ -31,11 +31,15 @@ class Start(NamedTuple):
 
 
 class Trusted(NamedTuple):
-    """For which credential and version Whop was seen to honour idempotency keys, and when."""
+    """For which credential and version Whop was seen to honour idempotency keys, and when.
+
+    `taken_as_new` are the broadcasts whose repeats Whop has taken for new ones since it last knew a key.
+    """
 
     digest: str
     version_date: str
     at: datetime
+    taken_as_new: Sequence[int] = ()
 
 
 def _moment(name: str) -> Fact[datetime]:
@@ -70,7 +74,8 @@ def _read_trusted(kept: str) -> Trusted | None:
     if not found:
         # It was refuted.
         return None
-    return Trusted(found["digest"], found["version_date"], datetime.fromisoformat(found["at"]))
+    at = datetime.fromisoformat(found["at"])
+    return Trusted(found["digest"], found["version_date"], at, tuple(found.get("taken_as_new", ())))
 
 
 def _write_trusted(trusted: Trusted | None) -> str:

@@ -28,6 +28,7 @@ class Key(StrEnum):
     """How far idempotency keys can be trusted."""
 
     PROVEN = "proven"
+    STALE = "stale"
     UNPROVEN = "unproven"
     V5 = "v5"
 

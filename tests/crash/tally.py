@@ -8,8 +8,9 @@ from typing import Self
 class Tally:
     """How many processes were killed or stopped, and what became of the broadcasts.
 
-    `lost` neither went out nor asks a person, or never came to an end; `false_sent` is recorded as accepted
-    and reached nobody; `false_failed` is recorded as rejected and reached customers.
+    `doubled` reached customers twice in silence, `told` twice as its card says; `lost` neither went out nor
+    asks a person, or never came to an end; `false_sent` is recorded as accepted and reached nobody;
+    `false_failed` is recorded as rejected and reached customers.
     """
 
     kills: int = 0
@@ -17,6 +18,7 @@ class Tally:
     broadcasts: int = 0
     pushed: int = 0
     doubled: int = 0
+    told: int = 0
     lost: int = 0
     false_sent: int = 0
     false_failed: int = 0

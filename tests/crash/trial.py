@@ -12,16 +12,16 @@ from pathlib import Path
 from typing import Final, Self
 
 from bot import app
-from bot.broadcast import Broadcast, Status
+from bot.broadcast import TWICE, Broadcast, Status
 from bot.clock import utc_now
 from bot.delivery import Delivery, DeliveryStatus
 from bot.errors import StoreError
-from bot.key_trust import Verdict, keep
+from bot.key_trust import REFUTED_BY, Verdict, keep
 from bot.notification import Notification, Text
 from bot.policy.model import ACCOUNT
 from bot.service import Service
 from bot.store import Access, Store, Transaction
-from bot.store.facts import STARTS, unknown_streak
+from bot.store.facts import STARTS, key_trust, unknown_streak
 from tests.crash.fault_server import identity, pushes
 from tests.crash.faults import SILENT_SECONDS, written
 from tests.crash.tally import Tally
@@ -41,6 +41,8 @@ POLICY: Final = server(
 # Two migrations at once in one process would take each other's database.
 _MIGRATING: Final = asyncio.Lock()
 UNDER_WAY: Final = frozenset({Status.APPROVED, Status.SENDING})
+# So many broadcasts' requests are repeated at once at most, after a kill under load.
+AT_ONCE: Final = 20
 # Far longer than anything takes: what has not ended by then never will.
 PATIENCE: Final = 120.0
 
@@ -58,8 +60,13 @@ class Mode:
         return "v5" if self.key == "v5" else "v1"
 
     @property
-    def is_proven(self) -> bool:
-        """Tell whether Whop honours keys, and Herald knows."""
+    def is_trusted(self) -> bool:
+        """Tell whether Herald takes Whop to honour keys."""
+        return self.key in {"proven", "stale"}
+
+    @property
+    def is_honoured(self) -> bool:
+        """Tell whether Whop does."""
         return self.key == "proven"
 
     def __str__(self) -> str:
@@ -88,7 +95,7 @@ class Trial:
     async def open(cls, mode: Mode, *, folder: Path, url: str) -> AsyncGenerator[Self, None]:
         """Set everything up, and leave no process behind."""
         (folder / "herald.toml").write_text(POLICY, encoding="utf-8")
-        whop = WhopProcess(folder / "pushes.log", honours=mode.is_proven)
+        whop = WhopProcess(folder / "pushes.log", honours=mode.is_honoured)
         origin = f"http://127.0.0.1:{whop.port}"
         settings = settings_of(url, folder, origin=origin, generation=mode.generation)
         async with AsyncExitStack() as stack:
@@ -104,7 +111,7 @@ class Trial:
             )
             service, account = worker.service, worker.service.lifecycle.accounts[ACCOUNT]
             trial = cls(mode, folder=folder, url=url, store=store, service=service, whop=whop)
-            if mode.is_proven:
+            if mode.is_trusted:
                 await store.write(keep, account, Verdict(honoured=True, words=""), at=utc_now())
             await whop.start()
             try:
@@ -130,7 +137,10 @@ class Trial:
     async def soothe(self) -> None:
         """Take back what so much trouble sets off: it would hide from the trial what is tried."""
         # One thing at a time: the trial must not hold what workers take in another order.
-        for soothing in (_forget_starts, _forget_unknowns, _lift_freezes):
+        soothings = [_forget_starts, _forget_unknowns, _lift_freezes]
+        if self.mode.is_honoured:
+            soothings.append(_forget_repeats)
+        for soothing in soothings:
             # Whoever was stopped with a lock in hand is waited for.
             with suppress(StoreError):
                 await self.store.write(soothing)
@@ -199,23 +209,34 @@ class Trial:
             for status in Status:
                 for broadcast in tx.broadcasts.everywhere(status):
                     deliveries = tx.deliveries.of(broadcast.id)
-                    tally += _of(broadcast, [(one, pushed.pop(_name(one), 0)) for one in deliveries])
+                    counted = [(one, pushed.pop(_name(one), 0)) for one in deliveries]
+                    tally += _of(broadcast, counted, told=TWICE in _actions(tx, broadcast))
+        # More than that no proof may cost: what refutes it, and what was repeated at the same time.
+        tally += Tally(doubled=max(0, tally.told - REFUTED_BY - AT_ONCE))
         # Nobody approved what is left.
         tally += Tally(doubled=len(pushed))
-        return tally + Tally(needless=tally.unknown if self.mode.is_proven else 0)
+        return tally + Tally(needless=tally.unknown if self.mode.is_honoured else 0)
 
 
 def _name(delivery: Delivery) -> str:
     return identity(delivery.request.body)
 
 
-def _of(broadcast: Broadcast, counted: Sequence[tuple[Delivery, int]]) -> Tally:
+def _actions(tx: Transaction, broadcast: Broadcast) -> set[str]:
+    return {event.action for event in tx.audit.told([broadcast.id], [TWICE])[broadcast.id]}
+
+
+def _of(broadcast: Broadcast, counted: Sequence[tuple[Delivery, int]], *, told: bool) -> Tally:
     def many(status: DeliveryStatus, *, pushed: bool) -> int:
         return sum(one.status is status and (times > 0) is pushed for one, times in counted)
 
+    twice = [one for one, times in counted if times > 1]
+    # Of what is unknown nobody says that it arrived once.
+    silent = [one for one in twice if not told and one.status is not DeliveryStatus.UNKNOWN]
     return Tally(
         broadcasts=1,
-        doubled=sum(times > 1 for _, times in counted),
+        doubled=len(silent),
+        told=len(twice) if told else 0,
         lost=int(broadcast.status in UNDER_WAY or broadcast.status in {Status.DRAFT, Status.REVIEW}),
         false_sent=many(DeliveryStatus.ACCEPTED, pushed=False)
         + int(broadcast.status is Status.SENT and not counted),
@@ -236,6 +257,12 @@ def _forget_starts(tx: Transaction) -> None:
 
 def _forget_unknowns(tx: Transaction) -> None:
     tx.facts.set(unknown_streak(ACCOUNT), 0)
+
+
+def _forget_repeats(tx: Transaction) -> None:
+    # What never arrived is rightly taken for new; here that happens far oftener than where nothing is killed.
+    if trusted := tx.facts.get(key_trust(ACCOUNT)):
+        tx.facts.set(key_trust(ACCOUNT), trusted._replace(taken_as_new=[]))
 
 
 def _lift_freezes(tx: Transaction) -> None:

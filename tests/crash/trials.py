@@ -79,7 +79,7 @@ async def random_kills(
 async def _load(trial: Trial, dice: random.Random, *, inside: bool) -> None:
     missing = LOAD - len(await trial.under_way())
     for number in range(max(missing, int(inside))):
-        plan = random_plan(dice, may_refuse=not trial.mode.is_proven)
+        plan = random_plan(dice, may_refuse=not trial.mode.is_honoured)
         held = [dice.choice(HOLDING)] if inside and number == 0 else []
         # Two workers that were stopped one after the other hold a lock for longer than anybody waits.
         with suppress(StoreError):
