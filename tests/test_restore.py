@@ -310,3 +310,32 @@ async def test_a_record_that_has_all_that_its_channel_shows_is_no_alarm(open_san
         await sandbox.herald.restore_watch.compare(ChannelReader(sandbox.herald.client))
         with sandbox.herald.store.begin(Access.READ) as tx:
             assert tx.freezes.standing() == []
+
+
+async def test_an_answer_to_what_the_copy_does_not_know_is_nobodys_and_the_process_goes_on(
+    cluster: Cluster,
+) -> None:
+    process = await begun(cluster)
+    await process.due()
+    put_back = back_up(cluster.url, cluster.folder)
+    ticking, barrier = await process.stopped_after_the_answer()
+    put_back()
+    barrier.opened.set()
+    await ticking
+    for _ in range(2):
+        await process.tick(MINUTE)
+    assert [one.reason for one in await process.freezes()] == [COPY]
+    assert (await process.status(), (await process.get()).reason) == (Status.HELD, RESTORED)
+    assert len(cluster.whop.exchanges) == 1
+
+
+async def test_an_answer_to_a_broadcast_that_the_copy_does_not_know_is_nobodys(cluster: Cluster) -> None:
+    put_back = back_up(cluster.url, cluster.folder)
+    process = await begun(cluster)
+    await process.due()
+    ticking, barrier = await process.stopped_after_the_answer()
+    put_back()
+    barrier.opened.set()
+    await ticking
+    await watched(process)
+    assert [one.reason for one in await process.freezes()] == [ALIEN]

@@ -128,7 +128,10 @@ class Settlement:
         late: bool = False,
     ) -> bool:
         """Write down an outcome; return False if the delivery is no longer as it is given."""
-        broadcast = tx.broadcasts.head(claim.broadcast_id)
+        broadcast = tx.broadcasts.heads([claim.broadcast_id]).get(claim.broadcast_id)
+        if broadcast is None:
+            # The database went back meanwhile.
+            return False
         if isinstance(outcome, RetryAt) and broadcast.status is Status.UNKNOWN:
             # A person asked once, and is asked again.
             outcome = Unknown(outcome.reason, outcome.trouble)
@@ -178,7 +181,10 @@ class Settlement:
         self, tx: Transaction, claim: Delivery, outcome: Outcome, answer: Response | NoAnswer | None
     ) -> None:
         """Let the true answer to an attempt count, though others have given it up meanwhile."""
-        now = tx.deliveries.get(claim.id)
+        now = tx.deliveries.find(claim.id)
+        if now is None or now.request != claim.request:
+            log.error("an answer came to what the database does not know: it went back", delivery=claim.id)
+            return
         if isinstance(answer, NoAnswer) and not answer.bytes_left and not in_doubt(now.past[:-1]):
             outcome = Rejected(f"nothing of it left this machine ({answer.reason})")
         log.warning("an answer came late", delivery=claim.id, outcome=type(outcome).__name__)

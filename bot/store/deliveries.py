@@ -190,9 +190,16 @@ class Deliveries:
             )
         return claimed
 
+    def find(self, delivery_id: int) -> Delivery | None:
+        """Return one delivery as it stands now, if there is one."""
+        return next(iter(self._load(deliveries.c.id == delivery_id, limit=1)), None)
+
     def get(self, delivery_id: int) -> Delivery:
-        """Return one delivery as it stands now."""
-        return (self._load(deliveries.c.id == delivery_id, limit=1))[0]
+        """Return the delivery with a number that is known to exist."""
+        found = self.find(delivery_id)
+        if found is None:
+            raise LookupError(f"no delivery {delivery_id}")
+        return found
 
     def check_again(self, delivery: Delivery, *, at: datetime) -> bool:
         """Let an unknown delivery be sent once more; return False if it is no longer unknown."""
