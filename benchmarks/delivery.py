@@ -14,7 +14,18 @@ from typing import Final
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import acknowledgement, databases, idle, latency, rate, record, start, throughput, use_cases
+from benchmarks import (
+    acknowledgement,
+    databases,
+    flood,
+    idle,
+    latency,
+    rate,
+    record,
+    start,
+    throughput,
+    use_cases,
+)
 from benchmarks.databases import Databases
 from benchmarks.figures import Row
 from bot import log
@@ -89,6 +100,10 @@ def _sections(stock: Databases, options: argparse.Namespace) -> dict[str, tuple[
         "acknowledgement": (
             "Press to answer; ratio to a bare discord.py bot",
             lambda: acknowledgement.measure(stock, times=20 if quick else 50),
+        ),
+        "flood": (
+            "A flood of refused presses, on a Discord of our own",
+            lambda: flood.measure(stock, presses=500 if quick else 10_000),
         ),
         "use-cases": (
             "What people do, on SQLite; ratio to one bare row",

@@ -88,11 +88,16 @@ async def connected(folder: Path, discord: LoopbackDiscord, policy: Policy) -> A
 
 @asynccontextmanager
 async def herald_process(
-    folder: Path, discord: LoopbackDiscord, whop: SimulatedWhop, *arguments: str, **constants: Any
+    folder: Path,
+    discord: LoopbackDiscord,
+    whop: SimulatedWhop,
+    *arguments: str,
+    policy: str = POLICY_TEXT,
+    **constants: Any,
 ) -> AsyncGenerator[subprocess.Process]:
     """Start the `herald` command in a process of its own, with other values for some constants."""
     settings = settings_at(folder, whop)
-    (folder / "herald.toml").write_text(POLICY_TEXT, encoding="utf-8")
+    (folder / "herald.toml").write_text(policy, encoding="utf-8")
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "tests.harness.discord.run", discord.origin, json.dumps(constants), *arguments,
         cwd=folder,

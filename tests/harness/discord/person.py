@@ -109,14 +109,19 @@ async def card(discord: LoopbackDiscord, number: int, words: str, *, channel: in
     return await discord.until(found)
 
 
-async def approved(discord: LoopbackDiscord) -> int:
-    """Let Maya compose and ask for approval, and Omar approve; return the broadcast's number."""
-    maya, omar = Person(discord, MAYA), Person(discord, OMAR)
+async def submitted(discord: LoopbackDiscord) -> int:
+    """Let Maya compose and ask for approval; return the broadcast's number."""
+    maya = Person(discord, MAYA)
     form = await maya.command("notify compose", audience="One", topic="news")
     draft = await maya.submit(form, subject="We are live", content="Come in")
     receipt = await maya.submit(await maya.press(draft.message, "Ask for approval"))
-    number = int(receipt.said.partition("#")[2].partition(" ")[0])
-    await omar.press(await card(discord, number, "Waits for"), "Approve")
+    return int(receipt.said.partition("#")[2].partition(" ")[0])
+
+
+async def approved(discord: LoopbackDiscord) -> int:
+    """Let Maya compose and ask for approval, and Omar approve; return the broadcast's number."""
+    number = await submitted(discord)
+    await Person(discord, OMAR).press(await card(discord, number, "Waits for"), "Approve")
     return number
 
 
