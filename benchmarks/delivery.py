@@ -99,7 +99,9 @@ def _sections(stock: Databases, options: argparse.Namespace) -> dict[str, tuple[
         ),
         "acknowledgement": (
             "Press to answer; ratio to a bare discord.py bot",
-            lambda: acknowledgement.measure(stock, times=20 if quick else 50),
+            lambda: acknowledgement.measure(
+                stock, times=20 if quick else 50, past_broadcasts=10_000 if quick else 100_000
+            ),
         ),
         "flood": (
             "A flood of refused presses, on a Discord of our own",

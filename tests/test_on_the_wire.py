@@ -565,7 +565,7 @@ async def test_a_run_whose_token_is_taken_away_ends_with_one_sentence_and_status
 async def test_a_run_comes_through_an_outage_without_a_traceback(
     discord: LoopbackDiscord, tmp_path: Path
 ) -> None:
-    shorter = {
+    shorter: dict[str, Any] = {
         "bot.chat.connection.FIRST_WAIT_SECONDS": 0.05,
         "bot.chat.connection.LONGEST_WAIT_SECONDS": 0.1,
     }

@@ -14,6 +14,7 @@ from bot.audit.search import Search
 from bot.broadcast import OPEN, Status
 from bot.policy.model import ACCOUNT
 from bot.store import Store, Transaction
+from tests.harness.past import lay_past
 
 ROWS: Final = 100_000
 GUILD: Final = 104900000000000001
@@ -34,48 +35,6 @@ GROWING: Final = (
 )  # fmt: skip
 # The indexes of what waits are small, however much there ever was: they may be read as a whole.
 SMALL: Final = ("USING INDEX ix_cards_unshown", "USING INDEX ix_cards_of_channel")
-WORDS: Final = '{"topic":"news","all":{"subject":"We are live","content":"Come in"}}'
-
-# Each line of the past, by its number n: nearly all of it has ended, as it does.
-PAST: Final = f"""
-INSERT INTO broadcasts (id, guild_id, author_id, author_name, audience, notification, status, revision,
-  fingerprint, origin_channel_id, note, reason, due_at, review_expires_at, created_at, updated_at)
-  SELECT n, {GUILD}, n % 50, 'Maya',
-    CASE n % 25000 WHEN 0 THEN 'Rare' ELSE 'Audience ' || (n % 40) END, '{WORDS}',
-    CASE WHEN n % 10000 = 0 THEN 'review' WHEN n % 10000 = 1 THEN 'approved' WHEN n % 29 = 0 THEN 'draft'
-      ELSE 'sent' END,
-    1, 'f' || n, 1, '', '', '2026-12-24 09:41:00', '2026-12-24 09:41:00', '2026-11-01 09:41:00',
-    '2026-11-01 09:41:00' FROM numbers;
-INSERT INTO revisions (broadcast_id, revision, editor_id, editor_name, notification, at)
-  SELECT n, 1, n % 50, 'Maya', '{WORDS}', '2026-11-01 09:41:00' FROM numbers;
-INSERT INTO approvals (broadcast_id, approver_id, approver_name, revision, fingerprint, at)
-  SELECT n, 1000 + n % 50, 'Omar', 1, 'f' || n, '2026-11-01 09:41:00' FROM numbers;
-INSERT INTO deliveries (id, broadcast_id, position, method, url, headers, body, status, attempts, next_at,
-  detail)
-  SELECT n, n, 1, 'POST', 'https://api.whop.com', '{{}}', '', 'accepted', 1, '2026-11-01 09:41:00', ''
-    FROM numbers;
-INSERT INTO attempts (delivery_id, number, started_at, finished_at, detail)
-  SELECT n, 1, '2026-11-01 09:41:00', '2026-11-01 09:41:01', '' FROM numbers;
-INSERT INTO audit_events (guild_id, sequence, at, actor_id, actor_name, action, broadcast_id, proof, detail,
-  previous, digest)
-  SELECT {GUILD}, n, WRITTEN, n % 50, 'Maya', 'composed', n, 'F' || (n % 9000), '', 'p' || n,
-    'd' || n FROM numbers;
-INSERT INTO cards (id, broadcast_id, channel_id, message_id, current, wanted, shown, failures, next_at)
-  SELECT n, n, 1, n, CAST(1 AS BOOLEAN), 2, 2, 0, '2026-11-01 09:41:00' FROM numbers;
-INSERT INTO posts (id, guild_id, channel_id, kind, broadcast_id, sequence, step, message_id, done, failures,
-  next_at)
-  SELECT n, {GUILD}, 1, 'audit', n, n, '', n, CAST(1 AS BOOLEAN), 0, '2026-11-01 09:41:00' FROM numbers;
-INSERT INTO interactions (id, at) SELECT n, '2026-11-01 09:41:00' FROM numbers;
-"""
-NUMBERS: Final = {
-    "sqlite": "CREATE TEMP TABLE numbers AS WITH RECURSIVE s(n) AS"
-    f" (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < {ROWS}) SELECT n FROM s",
-    "postgresql": f"CREATE TEMP TABLE numbers AS SELECT n FROM generate_series(1, {ROWS}) AS n",
-}
-WRITTEN: Final = {
-    "sqlite": f"datetime('{BEGIN:%F %T}', (n * 5) || ' minutes') || '.000000'",
-    "postgresql": f"timestamp '{BEGIN:%F %T}' + n * interval '5 minutes'",
-}
 
 
 def events(**what: Any) -> Callable[[Transaction], object]:
@@ -237,12 +196,8 @@ async def test_no_question_that_somebody_waits_for_reads_through_a_table_that_gr
     async with Store.open(database_url) as store:
         with store.begin() as tx:
             connection = tx._connection  # pyright: ignore[reportPrivateUsage]
-            connection.exec_driver_sql(NUMBERS[connection.dialect.name])
-            is_server = connection.dialect.name == "postgresql"
-            for statement in filter(str.strip, PAST.split(";")):
-                laid = statement.replace("WRITTEN", WRITTEN[connection.dialect.name])
-                connection.exec_driver_sql(laid.replace("%", "%%") if is_server else laid)
-            if is_server:
+            lay_past(tx, guild=GUILD, rows=ROWS, begin=BEGIN)
+            if connection.dialect.name == "postgresql":
                 # It does so by itself after a while; SQLite never does, and goes by the indexes alone.
                 connection.exec_driver_sql("ANALYZE")
         faults: list[str] = []
