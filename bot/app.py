@@ -199,7 +199,7 @@ class _Core:
                     settings.witness_file,
                     lifecycle=lifecycle,
                     clock=clock,
-                    newcomer=store.outlived is None,
+                    newcomer=not store.alone,
                 ),
                 clock=clock,
                 steady=parts.get("steady", steady_now),
@@ -304,6 +304,10 @@ async def _side_by_side(
 ) -> None:
     parts = {**parts, "restore_guard": worker.restore_watch.run}
     running: Running = {}
+    store = worker.store
+    if store.alone:
+        parts = {**parts, "lock": store.stay_alone}
+        checks = {**checks, "lock": lambda: {"ok": store.holds_lock}}
     database = Database(worker.store, clock=worker.clock, steady=worker.steady)
     # A part is well as long as it runs, unless it has a better answer.
     well: dict[str, Check] = {name: lambda name=name: {"ok": not running[name].done()} for name in parts}

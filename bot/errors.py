@@ -3,6 +3,7 @@
 HeraldError
 ├── ConfigurationError    a setting or the policy is wrong: the start ends with this sentence
 ├── StoreError            the database could not take or give something
+├── Superseded            another process has taken what only one may have
 ├── Unreachable           Discord cannot be asked now
 │   └── Unreadable        Discord does not let Herald read a channel, until somebody mends that
 │       └── NoChannel     because it was deleted
@@ -24,6 +25,10 @@ class ConfigurationError(HeraldError):
 
 class StoreError(HeraldError):
     """Say that the database is in trouble; nothing that needed it has happened."""
+
+
+class Superseded(HeraldError):
+    """Say that another process has taken the database over, so that this one has to end."""
 
 
 class Unreachable(HeraldError):

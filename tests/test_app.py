@@ -233,7 +233,7 @@ async def test_no_task_is_left_behind(v5: Sandbox) -> None:
 
 PARTS = [
     "discord", "dispatcher", "announcer", "watcher", "restore_guard", "deliveries", "database", "commands",
-    "cards",
+    "cards", "lock",
 ]  # fmt: skip
 
 

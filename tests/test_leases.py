@@ -104,12 +104,14 @@ async def test_a_run_takes_over_at_once_what_the_run_before_it_left_and_nothing_
     cluster: Cluster,
 ) -> None:
     run, worker = await cluster.join(alone=True), await cluster.join()
+    await run.startup.begin()
     of_run, of_worker = await run.due(), await run.approved()
     await run.die_in_flight()
     cluster.clock.advance(timedelta(seconds=11))
     ticking, barrier = await worker.stopped_after_the_answer()
 
     again = await cluster.join(alone=True)
+    await again.startup.begin()
     await again.dispatcher.sweep()
     assert await again.status(of_run.id) is Status.UNKNOWN
     assert await again.status(of_worker.id) is Status.SENDING

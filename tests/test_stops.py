@@ -22,7 +22,7 @@ from bot.cli.process import STOP_SECONDS
 from bot.delivery import DeliveryStatus
 from bot.sandbox.sandbox import Sandbox
 from bot.sandbox.whop import Fault
-from bot.sending import dispatcher, startup
+from bot.sending import dispatcher, restore_watch, startup
 from bot.store import Access
 from bot.store.facts import STARTS
 from tests.harness.found import only
@@ -37,11 +37,12 @@ HASTY: Final = {
     "bot.sending.dispatcher.ANSWER_SECONDS": 0.2,
     "bot.sending.dispatcher.RECORD_SECONDS": 0.2,
     "bot.sending.startup.END_SECONDS": 0.2,
+    "bot.sending.restore_watch.END_SECONDS": 0.2,
     "bot.store.sqlite.BUSY_SECONDS": 600,
 }
 # Where the orderly end is to be seen, the last resort is far away.
 PATIENT: Final = HASTY | {"bot.cli.process.STOP_SECONDS": 60}
-FORCED: Final = HASTY | {"bot.cli.process.STOP_SECONDS": 1.5}
+FORCED: Final = HASTY | {"bot.cli.process.STOP_SECONDS": 2}
 
 
 def test_all_that_a_stop_may_wait_for_fits_into_half_a_minute() -> None:
@@ -51,6 +52,7 @@ def test_all_that_a_stop_may_wait_for_fits_into_half_a_minute() -> None:
         app.CLOSE_SECONDS,
         health.CLOSE_SECONDS,
         startup.END_SECONDS,
+        restore_watch.END_SECONDS,
     )
     assert parts[0] > app.DRAIN_SECONDS
     assert sum(parts) < STOP_SECONDS < 30

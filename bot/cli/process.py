@@ -22,7 +22,7 @@ from bot.settings import Settings
 log = structlog.get_logger()
 
 # So long after it was told to stop a process has ended, whatever hangs.
-STOP_SECONDS: Final = 29.0
+STOP_SECONDS: Final = 29.5
 
 
 class Stop(asyncio.Event):

@@ -23,7 +23,7 @@ log = structlog.get_logger()
 POLL_SECONDS: Final = 5.0
 # However much happens, no more often than that: each mark is a commit.
 PAUSE_SECONDS: Final = 1.0
-END_SECONDS: Final = 2.0
+END_SECONDS: Final = 1.0
 # Among so many pages of a channel's messages is one of the record's, or there is none.
 PAGES: Final = 5
 

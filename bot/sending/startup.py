@@ -20,7 +20,7 @@ from bot.lifecycle import CHANGED, Lifecycle
 from bot.notification import canonical
 from bot.sending.restore_guard import RestoreGuard
 from bot.store import Store, Transaction
-from bot.store.facts import STARTS, Start, scope_of, template_asked
+from bot.store.facts import RUN, STARTS, Run, Start, scope_of, template_asked
 from bot.store.history import Mark
 from bot.store.outbox import PostKind
 
@@ -72,6 +72,8 @@ class Startup:
         # Two that add to the history at once would both add the same.
         tx.claim_alone()
         self._restore_guard.check(tx)
+        if self._store.alone and self._store.outlived is None:
+            self._succeed(tx)
         starts = tx.facts.get(STARTS) or ()
         crashes = [one for one in starts if self._crashed(one)]
         if len(crashes) >= MOST_STARTS:
@@ -81,6 +83,17 @@ class Startup:
         self._keep_scopes(tx)
         self._ask_for_templates(tx)
         return self._restore_guard.advance(tx)
+
+    def _succeed(self, tx: Transaction) -> None:
+        """Take the place of the one before, which is at work yet if it is not seen to be gone."""
+        before, me = tx.facts.get(RUN), self._me
+        if before and before.name != self._store.name and self._is_gone(before.host, before.pid):
+            self._store.outlived = before.name
+        tx.facts.set(RUN, Run(self._store.name, me.host, me.pid))
+
+    def _is_gone(self, host: str, pid: int) -> bool:
+        # In a container every process has the same number, and the one before is gone for certain.
+        return host == self._me.host and (pid == self._me.pid or not _is_alive(pid))
 
     async def end(self) -> None:
         """Note that this process ended in order; a database that does not take it keeps nobody waiting."""
@@ -142,10 +155,9 @@ class Startup:
     def _crashed(self, start: Start) -> bool:
         """Tell whether it began lately, in this one's place, and is gone without having ended."""
         # Others of this host are started with it, and lost with it, and nothing is wrong with any.
-        if not self._is_recent(start) or (start.host, start.witness) != (self._me.host, self._me.witness):
+        if not self._is_recent(start) or start.witness != self._me.witness:
             return False
-        # In a container every process has the same number, and the one before is gone for certain.
-        return start.pid == self._me.pid or not _is_alive(start.pid)
+        return self._is_gone(start.host, start.pid)
 
 
 def _is_alive(pid: int) -> bool:

@@ -30,6 +30,14 @@ class Start(NamedTuple):
     witness: str
 
 
+class Run(NamedTuple):
+    """The process that has a server's database alone, or was the last that had: its name, and where it is."""
+
+    name: str
+    host: str
+    pid: int
+
+
 class Trusted(NamedTuple):
     """For which credential and version Whop was seen to honour idempotency keys, and when.
 
@@ -56,6 +64,10 @@ def _read_pause(kept: str) -> datetime | None:
 
 def _write_pause(moment: datetime | None) -> str:
     return moment.isoformat() if moment else ""
+
+
+def _read_run(kept: str) -> Run:
+    return Run(*json.loads(kept))
 
 
 def _read_starts(kept: str) -> Sequence[Start]:
@@ -88,6 +100,8 @@ def _read_pace(kept: str) -> Pace:
 
 
 _SCOPE: Final = "scope "
+# Which process has a server's database alone, or was the last that had.
+RUN: Final = Fact("the one run", _read_run, json.dumps)
 # The starts of processes that have not ended in order.
 STARTS: Final = Fact("starts without an end", _read_starts, _write_starts)
 # When the database was last written to for nothing but to see that it can be.

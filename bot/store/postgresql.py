@@ -1,14 +1,16 @@
 """PostgreSQL: how Herald connects to it, has it for itself, and tells of its troubles."""
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from selectors import EVENT_READ, DefaultSelector
 from typing import Any, Final
 from uuid import uuid4
 
 from sqlalchemy import URL, Connection, Engine, Table, create_engine, func, select, text
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from bot.errors import ConfigurationError
+from bot.errors import ConfigurationError, Superseded
 from bot.store.history import IDENTITY
 
 CONNECT_SECONDS: Final = 5
@@ -41,23 +43,132 @@ _OPTIONS: Final = {
     "idle_in_transaction_session_timeout": f"{SUSPENDED_SECONDS}s",
     # The session that says that Herald runs is idle for as long as it does.
     "idle_session_timeout": "0",
+    # What became of a client that says nothing is asked for after so long, and a lost one is let go.
+    "tcp_keepalives_idle": "15",
+    "tcp_keepalives_interval": "5",
+    "tcp_keepalives_count": "3",
+    "tcp_user_timeout": "30s",
 }
+# The same the other way round: a server that is gone without a word is noticed within half a minute.
+_KEEPALIVE: Final = {
+    "keepalives_idle": 15,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+}
+_WHO: Final = text("SELECT pid, backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()")
+_HELD: Final = text(
+    "SELECT count(*) FROM pg_locks"
+    " WHERE locktype = 'advisory' AND granted AND objsubid = 2 AND classid = :herald AND objid = :running"
+    " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+    " AND pid = pg_backend_pid()"
+).bindparams(herald=_HERALD, running=_RUNNING)
+_END: Final = text(
+    "SELECT pg_terminate_backend(pid, 2000) FROM pg_stat_activity"
+    " WHERE pid = :pid AND backend_start = :started"
+)
 
 
 @contextmanager
-def opened(url: URL, *, alone: bool) -> Generator[Engine, None, None]:
-    """Connect, make sure that commits last, and that no other Herald is running if it has to be `alone`."""
+def opened(url: URL, *, alone: bool) -> Generator[tuple[Engine, Callable[[], bool]], None, None]:
+    """Connect, make sure that commits last, and that no other Herald is running if it has to be `alone`.
+
+    Beside the engine is what tells whether that still holds; it raises Superseded.
+    """
     engine = _create_engine(url)
+    lock = RunLock(engine)
     try:
-        with engine.connect() as session:
-            session.execution_options(isolation_level="AUTOCOMMIT")
+        with _session(engine) as session:
             # Its connection is the first that somebody gets afterwards.
-            with engine.connect() as other:
-                _refuse_shared(session, other.execution_options(isolation_level="AUTOCOMMIT"), url)
-            _check(session, url, alone=alone)
-            yield engine.execution_options(**{IDENTITY: _identity(session)})
+            with _session(engine) as other:
+                _refuse_shared(session, other, url)
+            _check(session, url)
+            identity = _identity(session)
+        if alone and not lock.take():
+            place = url.render_as_string(hide_password=True)
+            raise ConfigurationError(
+                f"DATABASE_URL: another Herald is running on {place}: stop it first,"
+                " or name another database."
+            )
+        yield engine.execution_options(**{IDENTITY: identity}), lock.hold
     finally:
+        lock.release()
         engine.dispose()
+
+
+class RunLock:
+    """The lock of the one `run`: a session holds it, and it is gone when that session is."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._session: Connection | None = None
+        # How the server calls the session that held it last.
+        self._who: dict[str, Any] = {}
+
+    def take(self) -> bool:
+        """Take it; return False if another session keeps it."""
+        session = self._session = self._session or _session(self._engine)
+        # The server needs a moment to notice that the process before, which was just restarted, is gone.
+        session.execute(text(f"SET lock_timeout = '{RESTART_SECONDS}s'"))
+        try:
+            session.execute(select(func.pg_advisory_lock(_HERALD, _RUNNING)))
+        except DBAPIError as error:
+            if getattr(error.orig, "sqlstate", None) not in BUSY:
+                raise
+            return False
+        pid, started = session.execute(_WHO).one()
+        self._who = {"pid": pid, "started": started}
+        return True
+
+    def hold(self) -> bool:
+        """Tell whether it is held, after taking it again if its session was lost; False if nobody can say.
+
+        Raises Superseded if another process has it now.
+        """
+        try:
+            if self._session is not None and _is_held(self._session):
+                return True
+            self.release()
+            # What was cut on the way is a session of this process's that the server still takes for alive.
+            if self.take() or (self._end_own() and self.take()):
+                return True
+        except (DBAPIError, PoolTimeout):
+            self.release()
+            return False
+        raise Superseded(
+            "Another `herald run` has taken the database over while this one was cut off from it,"
+            " so this one ends."
+        )
+
+    def release(self) -> None:
+        """Let it go with its session."""
+        if self._session is not None:
+            # Also out of the pool: the next to use the connection would keep the lock.
+            self._session.invalidate()
+            self._session.close()
+            self._session = None
+
+    def _end_own(self) -> bool:
+        return bool(self._session and self._session.scalar(_END, self._who))
+
+
+def _is_held(session: Connection) -> bool:
+    """Tell whether a session still has the lock; as long as the server says nothing, nothing has changed."""
+    driver: Any = session.connection.driver_connection
+    if driver is None or driver.closed:
+        return False
+    with DefaultSelector() as selector:
+        selector.register(driver.fileno(), EVENT_READ)
+        if not selector.select(timeout=0):
+            return True
+    try:
+        return bool(session.scalar(_HELD))
+    except DBAPIError:
+        return False
+
+
+def _session(engine: Engine) -> Connection:
+    return engine.connect().execution_options(isolation_level="AUTOCOMMIT")
 
 
 def let_one_migrate(connection: Connection) -> None:
@@ -96,6 +207,7 @@ def _create_engine(url: URL) -> Engine:
         "application_name": "herald",
         # Without it, a database that knows no encoding gives bytes where the driver expects words.
         "client_encoding": "utf8",
+        **_KEEPALIVE,
     }
     try:
         return create_engine(
@@ -126,7 +238,7 @@ def _refuse_shared(session: Connection, other: Connection, url: URL) -> None:
             )
 
 
-def _check(session: Connection, url: URL, *, alone: bool) -> None:
+def _check(session: Connection, url: URL) -> None:
     place = url.render_as_string(hide_password=True)
     if session.scalar(text("SHOW synchronous_commit")) != "on":
         raise ConfigurationError(
@@ -137,10 +249,6 @@ def _check(session: Connection, url: URL, *, alone: bool) -> None:
         raise ConfigurationError(
             f"DATABASE_URL: {place} keeps its texts in {encoding}, which lacks most of the world's"
             " characters: make a database with ENCODING 'UTF8'."
-        )
-    if alone and not _lock_running(session):
-        raise ConfigurationError(
-            f"DATABASE_URL: another Herald is running on {place}: stop it first, or name another database."
         )
 
 
@@ -155,18 +263,5 @@ def _is_answered(session: Connection, part: str) -> bool:
     try:
         session.execute(text(f"SELECT {part}"))
     except DBAPIError:
-        return False
-    return True
-
-
-def _lock_running(session: Connection) -> bool:
-    """Take the lock of the one that runs; return False if another process keeps it."""
-    # The server needs a moment to notice that the process before, which was just restarted, is gone.
-    session.execute(text(f"SET lock_timeout = '{RESTART_SECONDS}s'"))
-    try:
-        session.execute(select(func.pg_advisory_lock(_HERALD, _RUNNING)))
-    except DBAPIError as error:
-        if getattr(error.orig, "sqlstate", None) not in BUSY:
-            raise
         return False
     return True

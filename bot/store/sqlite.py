@@ -1,7 +1,7 @@
 """SQLite: how Herald opens its file and has it for itself."""
 
 import sqlite3
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Final
@@ -11,7 +11,7 @@ from filelock import Timeout as LockTimeout
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from bot.errors import ConfigurationError
+from bot.errors import ConfigurationError, StoreError, Superseded
 from bot.store import write_ahead
 
 BUSY_SECONDS: Final = 15
@@ -20,16 +20,21 @@ BEGIN: Final = "herald_begin"
 
 
 @contextmanager
-def opened(url: URL, *, alone: bool, to_read: bool = False) -> Generator[Engine, None, None]:
-    """Open the file, for this process alone if it has to be; raise ConfigurationError if another has it."""
+def opened(
+    url: URL, *, alone: bool, to_read: bool = False
+) -> Generator[tuple[Engine, Callable[[], bool]], None, None]:
+    """Open the file, for this process alone if it has to be; raise ConfigurationError if another has it.
+
+    Beside the engine is what tells whether that still holds; it raises Superseded.
+    """
     file = Path(url.database or "")
-    with _sole_use(file) if alone else nullcontext():
+    with _sole_use(file) if alone else nullcontext(bool) as hold:
         # Before the first connection, which would take what lies beside it.
         if alone or not _is_used(file):
             write_ahead.refuse_foreign(file)
         engine = _create_engine(url, to_read=to_read)
         try:
-            yield engine
+            yield engine, hold
         finally:
             engine.dispose()
 
@@ -72,11 +77,11 @@ def _is_used(file: Path) -> bool:
 
 
 @contextmanager
-def _sole_use(file: Path) -> Generator[None, None, None]:
-    lock = _lock(file)
+def _sole_use(file: Path) -> Generator[Callable[[], bool], None, None]:
+    lock = _RunLock(file)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        lock.acquire(timeout=0)
+        lock.take()
         # SQLite would open a file that it cannot write, and fail only at the first change.
         file.open("ab").close()
     except LockTimeout:
@@ -87,9 +92,56 @@ def _sole_use(file: Path) -> Generator[None, None, None]:
         lock.release()
         raise _unwritable(file, error) from None
     try:
-        yield
+        yield lock.hold
     finally:
         lock.release()
+
+
+class _RunLock:
+    """A lock on a file beside the database: it says nothing to whoever makes that file anew."""
+
+    def __init__(self, database: Path) -> None:
+        self._database = database
+        self._file = Path(_lock(database).lock_file)
+        self._locks: list[FileLock] = []
+        self._taken: _Identity | None = None
+
+    def take(self) -> None:
+        lock = _lock(self._database)
+        lock.acquire(timeout=0)
+        self._locks.append(lock)
+        self._taken = _identity(self._file)
+
+    def hold(self) -> bool:
+        """Tell whether it is held, after taking it again if its file was deleted; raise Superseded."""
+        if _identity(self._file) == self._taken:
+            return True
+        try:
+            self.take()
+        except LockTimeout:
+            raise Superseded(
+                f"{self._file} was deleted while Herald ran, and another Herald has taken the database over,"
+                " so this one ends."
+            ) from None
+        except OSError:
+            return False
+        return True
+
+    def release(self) -> None:
+        for lock in self._locks:
+            lock.release()
+
+
+_Identity = tuple[int, int]
+
+
+def _identity(file: Path) -> _Identity | None:
+    """Return what tells a file from another one of the same name, or None if there is none."""
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _unwritable(file: Path, error: OSError) -> ConfigurationError:
@@ -101,6 +153,20 @@ def _unwritable(file: Path, error: OSError) -> ConfigurationError:
 
 def _create_engine(url: Any, *, to_read: bool = False) -> Engine:
     engine = create_engine(url, hide_parameters=True, connect_args={"timeout": BUSY_SECONDS})
+    file = Path(url.database or "")
+    opened: list[_Identity] = []
+
+    def refuse_another() -> None:
+        # What is written to a file that was deleted is lost, and what is read from it is not true any more.
+        if opened and _identity(file) != opened[0]:
+            raise StoreError(
+                f"The database is in trouble ({file} was deleted or replaced while Herald runs: stop it,"
+                " put the file back, and start it again); nothing was changed."
+            )
+
+    def on_connecting(*_: object) -> None:
+        # SQLite would make anew what is not there.
+        refuse_another()
 
     def on_connect(connection: Any, _entry: ConnectionPoolEntry) -> None:
         try:
@@ -109,11 +175,15 @@ def _create_engine(url: Any, *, to_read: bool = False) -> Engine:
             # What is no database is opened all the same, and the pool does not know of it yet.
             connection.close()
             raise
+        if not opened and (found := _identity(file)):
+            opened.append(found)
 
     def on_begin(connection: Connection) -> None:
+        refuse_another()
         if begin := connection.get_execution_options().get(BEGIN, "BEGIN IMMEDIATE"):
             connection.exec_driver_sql(begin)
 
+    event.listen(engine, "do_connect", on_connecting)
     event.listen(engine, "connect", on_connect)
     event.listen(engine, "begin", on_begin)
     return engine

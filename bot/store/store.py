@@ -26,6 +26,8 @@ from bot.wakeup import Wakeup
 SQLITE_WRITERS: Final = 1
 READERS: Final = 3
 POSTGRESQL_WRITERS: Final = 4
+# How often whoever has the database alone looks whether that is still so.
+LOOK_SECONDS: Final = 1.0
 
 
 class Access(Enum):
@@ -60,18 +62,22 @@ class _Recording:
 class Store:
     """The database of one process: a file of its own, or a PostgreSQL server's.
 
-    `name` is what this process is called wherever it owns something. Whoever opened the database `alone` has
-    `outlived` all processes whose names begin so; None if others may be at work.
+    `name` is what this process is called wherever it owns something. Whoever opened the database `alone` is
+    the only one who does. Processes whose names begin with what it has `outlived` are certainly gone; None if
+    that is known of none.
     """
 
-    def __init__(self, engine: Engine, *, alone: bool = True) -> None:
-        role = "run" if alone else "worker"
-        self.name = f"{role}-{uuid4()}"
-        self.outlived: str | None = None
+    def __init__(
+        self, engine: Engine, *, alone: bool = True, is_still_alone: Callable[[], bool] = bool
+    ) -> None:
+        self.name = f"{'run' if alone else 'worker'}-{uuid4()}"
+        self.alone = alone
+        self._is_still_alone = is_still_alone
+        # Whether it was so when it was asked for the last time.
+        self.holds_lock = alone
         is_file = engine.dialect.name == "sqlite"
-        if alone:
-            # A file has one process; beside the one `run` of a server there may be workers.
-            self.outlived = "" if is_file else role
+        # A file has one process; beside the one `run` of a server there may be workers.
+        self.outlived: str | None = "" if alone and is_file else None
         self._engines = {mode: engine.execution_options(**mode.value[engine.dialect.name]) for mode in Access}
         writers = ThreadPoolExecutor(SQLITE_WRITERS if is_file else POSTGRESQL_WRITERS, "herald-writer")
         readers = ThreadPoolExecutor(READERS, "herald-reader")
@@ -97,15 +103,13 @@ class Store:
     @classmethod
     def _opened(cls, stack: ExitStack, url: URL, *, alone: bool) -> Self:
         with _explained(url):
-            if url.get_backend_name() == "postgresql":
-                engine = stack.enter_context(postgresql.opened(url, alone=alone))
-            else:
-                engine = stack.enter_context(sqlite.opened(url, alone=alone))
+            kind = postgresql if url.get_backend_name() == "postgresql" else sqlite
+            engine, hold = stack.enter_context(kind.opened(url, alone=alone))
             with engine.begin() as connection:
                 if engine.dialect.name == "postgresql":
                     postgresql.let_one_migrate(connection)
                 migrating.migrate(connection)
-        return stack.enter_context(cls(engine, alone=alone))
+        return stack.enter_context(cls(engine, alone=alone, is_still_alone=hold))
 
     @classmethod
     def reach(cls, database_url: str) -> None:
@@ -121,9 +125,10 @@ class Store:
     def _reached(cls, stack: ExitStack, url: URL) -> tuple[Engine, bool]:
         with _explained(url):
             if url.get_backend_name() == "postgresql":
-                engine = stack.enter_context(postgresql.opened(url, alone=False))
+                engine, _ = stack.enter_context(postgresql.opened(url, alone=False))
             else:
-                engine = stack.enter_context(sqlite.opened(sqlite.existing(url), alone=False, to_read=True))
+                opened = sqlite.opened(sqlite.existing(url), alone=False, to_read=True)
+                engine, _ = stack.enter_context(opened)
             reading = engine.execution_options(**Access.READ.value[engine.dialect.name])
             with reading.begin() as connection:
                 return engine, migrating.is_current(connection)
@@ -152,6 +157,17 @@ class Store:
         # Readers first: what one was refused has yet to be written.
         for mode in (Access.READ, Access.WRITE):
             self._threads[mode].shutdown(wait=True)
+
+    async def stay_alone(self) -> None:
+        """Look again and again whether it is still the only one who opened the database alone.
+
+        What was lost with a connection, or with a file, is taken again. Raises Superseded if another process
+        was faster.
+        """
+        loop = asyncio.get_running_loop()
+        while True:
+            self.holds_lock = await loop.run_in_executor(self._threads[Access.READ], self._is_still_alone)
+            await asyncio.sleep(LOOK_SECONDS)
 
     async def write(self, work: Work[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run `work` as one transaction in a thread: committed if it returns, dropped if it raises.
