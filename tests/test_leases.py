@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from bot.broadcast import Status
+from bot.clock import utc_now
 from bot.delivery import DeliveryStatus
 from bot.permissions import Action
 from bot.policy.model import ACCOUNT
@@ -80,6 +81,18 @@ async def test_a_claim_whose_lease_is_over_is_unknown_without_a_proven_key(
     assert (await other.get()).reason == "Herald stopped before an answer came"
     await other.tick(timedelta(minutes=1))
     assert len(cluster.whop.exchanges) == 1
+
+
+async def test_a_claim_is_free_for_others_in_time_though_the_clock_of_the_database_was_set_back(
+    cluster: Cluster,
+) -> None:
+    one, other = await cluster.join(), await cluster.join()
+    await one.due()
+    await one.die_in_flight()
+    await other.let_leases_end(datetime(2100, 1, 1, tzinfo=UTC))
+    await other.tick()
+    assert await other.status() is Status.SENDING
+    assert all(lease <= utc_now() + LEASE for lease in await other.leases())
 
 
 async def test_a_claim_whose_lease_is_over_is_sent_again_with_the_same_bytes_where_the_key_is_proven(

@@ -78,7 +78,9 @@ class Dispatcher:
         self._clock = clock
         self._steady = steady
         watch = Watch(clock, steady)
-        self._timekeeping = Timekeeping(store=store, lifecycle=lifecycle, clock=clock, watch=watch)
+        self._timekeeping = Timekeeping(
+            store=store, lifecycle=lifecycle, clock=clock, steady=steady, watch=watch
+        )
         self._woken = store.wakeup.listen()
         self._owner = f"{store.name}-{uuid4().hex[:8]}"
         self._role_check = RoleCheck(role_source=role_source, policy=lifecycle.policy, clock=clock)

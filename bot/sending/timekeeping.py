@@ -8,7 +8,7 @@ from typing import Final
 import structlog
 
 from bot.audit.chain import HERALD
-from bot.clock import Clock, Pace, Watch
+from bot.clock import Clock, Pace, Steady, Watch
 from bot.errors import Conflict
 from bot.freeze import Freeze
 from bot.key_trust import remember_highest
@@ -18,6 +18,8 @@ from bot.store.facts import pace_of
 
 log = structlog.get_logger()
 
+# How often the leases are looked at, since nobody hears of the database's own clock.
+LEASES_SECONDS: Final = 60.0
 UNRULY: Final = (
     "the clock of the machine is moved again and again, so that nobody can say what is due: let its time"
     " service set it right first"
@@ -27,15 +29,19 @@ UNRULY: Final = (
 class Timekeeping:
     """Compares the clocks of one process, and remembers in the database how they went."""
 
-    def __init__(self, *, store: Store, lifecycle: Lifecycle, clock: Clock, watch: Watch) -> None:
+    def __init__(
+        self, *, store: Store, lifecycle: Lifecycle, clock: Clock, steady: Steady, watch: Watch
+    ) -> None:
         self._store = store
         self._lifecycle = lifecycle
         self._clock = clock
+        self._steady = steady
         self._watch = watch
         self._pace = pace_of(_boot_id())
         self._is_resumed = False
         self._kept: Pace | None = None
         self._moved = timedelta()
+        self._leases_seen = float("-inf")
 
     @property
     def is_doubtful(self) -> bool:
@@ -57,6 +63,9 @@ class Timekeeping:
         if self._moved or not pace.is_like(self._kept):
             await self._store.write(self._note, pace, self._moved)
             self._kept, self._moved = pace, timedelta()
+        if self._steady() - self._leases_seen >= LEASES_SECONDS:
+            await self._store.write(_shorten_leases)
+            self._leases_seen = self._steady()
         if self._watch.is_unruly:
             await self._store.write(self._freeze)
 
@@ -88,6 +97,10 @@ class Timekeeping:
         # Conflict: it is frozen already, which is all that is wanted.
         with suppress(Conflict):
             self._lifecycle.freeze(tx, Freeze(guild_id=None, by=HERALD, at=self._clock(), reason=UNRULY))
+
+
+def _shorten_leases(tx: Transaction) -> None:
+    tx.deliveries.shorten_leases()
 
 
 def _boot_id() -> str:

@@ -130,6 +130,15 @@ class Deliveries:
             gone,
         )
 
+    def shorten_leases(self) -> None:
+        """Let no lease be longer than one that begins now: the database's clock may have been set back."""
+        latest = self._database_time(LEASE)
+        self._connection.execute(
+            update(deliveries)
+            .where(deliveries.c.status == DeliveryStatus.IN_FLIGHT, deliveries.c.lease_until > latest)
+            .values(lease_until=latest)
+        )
+
     def ended_after(self, moment: datetime, *, account: str, most: int) -> int:
         """Return how many attempts of an account ended after that moment, at most so many.
 

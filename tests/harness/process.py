@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from pydantic import SecretStr
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from bot.app import Worker
 from bot.audit.chain import Event
@@ -124,12 +124,18 @@ class Process:
         """Return the details of the record's lines about that action."""
         return [one.detail for one in await self.record(guild) if one.action == action]
 
-    async def let_leases_end(self) -> None:
-        """Make all claims as old as the database's clock can."""
+    async def let_leases_end(self, at: datetime = datetime(2000, 1, 1, tzinfo=UTC)) -> None:
+        """Let the leases of all claims end long ago, or at that time by the database's clock."""
         with self.store.begin() as tx:
             tx._connection.execute(  # pyright: ignore[reportPrivateUsage]
-                update(deliveries).values(lease_until=datetime(2000, 1, 1, tzinfo=UTC))
+                update(deliveries).values(lease_until=at)
             )
+
+    async def leases(self) -> list[datetime]:
+        """Return when each claim is free for others, by the database's clock."""
+        with self.store.begin(Access.READ) as tx:
+            found = tx._connection.scalars(select(deliveries.c.lease_until))  # pyright: ignore[reportPrivateUsage]
+            return list(found)
 
     async def stopped_after_the_answer(self) -> tuple[asyncio.Task[None], Barrier]:
         """Start to send, and stop where Whop's answer is there and not yet read."""
