@@ -11,7 +11,7 @@ from bot.policy.model import Targets, UsersInExperience
 from bot.store import Transaction
 from bot.store.facts import HIGHEST_TIME, Trusted, key_trust
 from bot.whop import Account, WhopGateway
-from bot.whop.answers import words_of
+from bot.whop.answers import is_acceptance, words_of
 from bot.whop.gateway import WORDS_LIMIT, is_replayed
 
 if TYPE_CHECKING:
@@ -160,7 +160,7 @@ async def prove(request: Request, transport: "Transport") -> Verdict:
 
 
 def _accepted(answer: Response | NoAnswer) -> bool:
-    return isinstance(answer, Response) and 200 <= answer.status < 300
+    return isinstance(answer, Response) and is_acceptance(answer)
 
 
 def _said(answer: Response | NoAnswer) -> str:

@@ -8,14 +8,16 @@ from collections.abc import AsyncGenerator
 from datetime import UTC, datetime, timedelta
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import SecretStr
+from typing_extensions import override
 
 from bot.audit.broadcast_export import told
 from bot.broadcast import TWICE, Status
 from bot.clock import utc_now
-from bot.delivery import Attempt
+from bot.delivery import Attempt, NoAnswer, Response
 from bot.key_trust import (
     CLOCK_SLACK,
     KEY_LIFE,
@@ -97,6 +99,25 @@ async def test_anything_but_two_acceptances_proves_nothing(
     verdict = await tried(whop)
     assert verdict.honoured is None
     assert KEY not in verdict.words
+
+
+class _SaysNo(Transport):
+    """A way on which each answer says that it failed, or comes from somebody else."""
+
+    def __init__(self, body: str) -> None:
+        super().__init__(api_key=SecretStr(KEY))
+        self._body = body
+
+    @override
+    async def send(self, *_: Any, **__: Any) -> Response | NoAnswer:
+        return Response(status=202, headers={"Idempotent-Replayed": "true"}, body=self._body)
+
+
+@pytest.mark.parametrize("body", ['{"success":false}', "<html>"])
+async def test_two_answers_that_contradict_themselves_prove_nothing(body: str) -> None:
+    request = trial(gateway_for("v1", origin=ORIGIN), ME, new_key=lambda: "one-key")
+    verdict = await prove(request, _SaysNo(body))
+    assert (verdict.honoured, verdict.words.partition(":")[0]) == (None, "The first request was not accepted")
 
 
 class _NextV1(V1):

@@ -189,4 +189,4 @@ def _told(sought: Sought, found: Found, accepted: int) -> str:
 
 
 def _spoken(row: Row) -> str:
-    return f"{row.ended} at {row.at} ({row.id})"
+    return f"{row.id} of {row.at}, status {row.ended}"

@@ -108,6 +108,11 @@ def says_no(answer: Response) -> bool:
     return body.get("success") is False or bool(body.get("error")) or bool(body.get("errors"))
 
 
+def is_acceptance(answer: Response) -> bool:
+    """Tell whether Whop said yes, in status and body."""
+    return 200 <= answer.status < 300 and not is_page(answer) and not says_no(answer)
+
+
 def is_about_credential(answer: Response) -> bool:
     """Tell whether a refusal concerns all that the API key may do, and not what one request asked for."""
     if answer.status != 403:

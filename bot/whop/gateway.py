@@ -25,7 +25,7 @@ from bot.errors import ConfigurationError
 from bot.notification import Notification, problems
 from bot.policy.model import Policy, Targets
 from bot.template import skeleton
-from bot.whop.answers import is_about_credential, is_page, names_in, says_no, wait_of, words_of
+from bot.whop.answers import is_about_credential, is_acceptance, is_page, names_in, wait_of, words_of
 from bot.whop.api_log import ApiLog
 
 WORDS_LIMIT: Final = 300
@@ -167,15 +167,16 @@ def read_without_key(
         if answer.bytes_left:
             return Unknown(f"no answer from Whop: {answer.reason}")
         return RetryAt(now + backoff(attempt), f"Whop could not be reached: {answer.reason}")
-    status, words = answer.status, words_of(answer)
-    said = _said(answer)
+    if is_acceptance(answer):
+        return Accepted()
+    status, words, said = answer.status, words_of(answer), _said(answer)
     if status == 429:
         wait = wait_of(answer, words, now=now) or cool_down
         return RetryAt(now + min(wait, LONGEST_WAIT), f"Whop asks to wait ({said})", Trouble.OVERLOAD)
     if is_page(answer):
         return Unknown(f"{NOT_WHOP} ({said})", Trouble.NOT_WHOP)
     if 200 <= status < 300:
-        return Unknown(f"Whop's answer contradicts itself ({said})") if says_no(answer) else Accepted()
+        return Unknown(f"Whop's answer contradicts itself ({said})")
     if 400 <= status < 500 and status not in IN_DOUBT:
         return Rejected(f"Whop answered {said}", Trouble.CREDENTIAL if is_about_credential(answer) else None)
     return Unknown(f"Whop answered {said}", Trouble.OVERLOAD if status >= 500 else None)
@@ -205,14 +206,18 @@ def read_with_key(
             if answer.bytes_left
             else f"Whop could not be reached: {answer.reason}"
         )
+    if is_acceptance(answer):
+        return Accepted()
     status, said, about_key = answer.status, _said(answer), names_in(answer)
     if status == 400 and MISMATCH in about_key:
         return Unknown(f"Whop knows the idempotency key from another request ({said})", Trouble.OURS)
     if status == 409 and IN_PROGRESS in about_key:
         since = min((one.started_at for one in earlier if one.http_status == 409), default=now)
-        if now - since < LONGEST_IN_PROGRESS:
-            return again(f"Whop is still busy with the first attempt ({said})")
-        return Unknown(f"Whop has been busy with the first attempt for too long ({said})")
+        return (
+            again(f"Whop is still busy with the first attempt ({said})")
+            if now - since < LONGEST_IN_PROGRESS
+            else Unknown(f"Whop has been busy with the first attempt for too long ({said})")
+        )
     if status in {408, 499} or 500 <= status < 600:
         return again(f"Whop answered {said}", Trouble.OVERLOAD if status >= 500 else None)
     if status in NOT_BEGUN:
