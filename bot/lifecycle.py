@@ -1,13 +1,13 @@
 """The life of a broadcast: each step is checked, stored, recorded and announced in one transaction."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, Unpack
 
 from bot.audit.chain import HERALD, SKIPPED, Event, NewEvent
 from bot.broadcast import ECHOED, EXPLAINED, TRANSITIONS, TWICE, Broadcast, Status, Step
 from bot.clock import Clock
 from bot.errors import Conflict, Refused
-from bot.freeze import Freeze, describe, first_over
+from bot.freeze import Freeze, describe
 from bot.notification import Notification, fingerprint_of, printed, problems, storable
 from bot.permissions import Action, Actor
 from bot.policy.model import ACCOUNT, Audience, Policy, Server, Template
@@ -207,12 +207,16 @@ class Lifecycle:
         """
         reason = shortened(storable(wanted.reason.strip()), REASON_LIMIT) or "no reason was given"
         freeze = wanted.model_copy(update={"reason": reason})
-        standing = tx.freezes.standing()
-        if any(one.guild_id == freeze.guild_id for one in standing):
-            raise Conflict(describe(first_over(standing, freeze.guild_id or 0) or freeze))
+        for one in tx.freezes.standing():
+            if one.scope == freeze.scope:
+                raise Conflict(describe(one))
         tx.freezes.add(freeze)
         self._tell_of_freeze(tx, freeze, freeze.by, "freeze", freeze.reason)
         return freeze
+
+    def halted_by(self, freeze: Freeze) -> Sequence[Server]:
+        """Return the servers whose sending a freeze halts."""
+        return [one for one in self.policy.servers if freeze.halts(one.guild, one.account)]
 
     def unfreeze(self, tx: Transaction, freeze: Freeze, by: Person) -> None:
         """Let sending go on; raise Conflict if someone was faster."""
@@ -225,9 +229,7 @@ class Lifecycle:
 
     def _tell_of_freeze(self, tx: Transaction, freeze: Freeze, by: Person, action: str, detail: str) -> None:
         now = self._clock()
-        for server in self.policy.servers:
-            if freeze.guild_id not in {None, server.guild}:
-                continue
+        for server in self.halted_by(freeze):
             event = NewEvent(guild_id=server.guild, at=now, actor=by, action=action, detail=detail)
             tx.outbox.redraw_open_cards(server.guild, at=now)
             self._append(tx, event)

@@ -7,6 +7,7 @@ from bot.broadcast import Status
 from bot.clock import Clock
 from bot.policy.model import Policy, Server
 from bot.store import Store, Transaction
+from bot.store.facts import not_before, unknown_streak
 
 if TYPE_CHECKING:
     from prometheus_client import Gauge
@@ -35,6 +36,11 @@ class Metrics:
         page = _Page()
         for server in self._policy.servers:
             self._fill(page, tx, server)
+        standing = {freeze.scope for freeze in tx.freezes.standing()}
+        for name in self._policy.account_names:
+            page.account_frozen.labels(name).set(bool(standing & {(None, None), (None, name)}))
+            page.account_unknown.labels(name).set(tx.facts.get(unknown_streak(name)) or 0)
+            page.account_paused.labels(name).set(tx.facts.get(not_before(name)) is not None)
         return page
 
     def _fill(self, page: "_Page", tx: Transaction, server: Server) -> None:
@@ -47,7 +53,7 @@ class Metrics:
         page.tampered.labels(name).set(tx.mirror.tampered(guild))
         heads = tx.audit.heads(guild)
         page.lines.labels(name).set((heads[guild].sequence or 0) if guild in heads else 0)
-        page.frozen.labels(name).set(tx.freezes.over(guild) is not None)
+        page.frozen.labels(name).set(tx.freezes.over(guild, server.account) is not None)
         page.cards.labels(name).set(tx.outbox.cards_waiting(guild))
         counted = tx.broadcasts.count(guild)
         for status in Status:
@@ -64,8 +70,8 @@ class _Page:
         registry = CollectorRegistry()
         self.text = partial(generate_latest, registry)
 
-        def gauge(name: str, words: str, *labels: str) -> "Gauge":
-            return Gauge(f"herald_{name}", words, ("server", *labels), registry=registry)
+        def gauge(name: str, words: str, *labels: str, of: str = "server") -> "Gauge":
+            return Gauge(f"herald_{name}", words, (of, *labels), registry=registry)
 
         self.waiting = gauge("mirror_waiting_lines", "Lines of the record that wait to be posted.")
         self.oldest = gauge("mirror_oldest_waiting_seconds", "How long the oldest of them has waited.")
@@ -74,4 +80,9 @@ class _Page:
         self.lines = gauge("record_lines", "Lines of the record.")
         self.frozen = gauge("frozen", "1 while sending is frozen.")
         self.cards = gauge("cards_waiting", "Cards that do not yet show how things stand.")
+        self.account_frozen = gauge("account_frozen", "1 while nothing is sent by it.", of="account")
+        self.account_unknown = gauge(
+            "account_unknown_answers", "Unknown answers in a row: three freeze it.", of="account"
+        )
+        self.account_paused = gauge("account_paused", "1 after Whop asked to wait.", of="account")
         self.broadcasts = gauge("broadcasts", "Broadcasts by their status.", "status")

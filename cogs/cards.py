@@ -12,7 +12,7 @@ from bot.broadcast import OPEN, Approval, Broadcast, Place, Status, Step
 from bot.chat.client import HeraldBot
 from bot.chat.rendering import Rendered
 from bot.delivery import Delivery
-from bot.freeze import Freeze, describe
+from bot.freeze import Freeze, describe, lifted_on_host
 from bot.lifecycle import Lifecycle
 from bot.notification import HIDDEN
 from bot.permissions import Action, Actor, approvers
@@ -172,9 +172,16 @@ class Cards:
         called = call_operators(self._lifecycle.policy.server(guild_id))
         return Rendered(
             content=f"{called.text}❄️ **{inline(describe(freeze))}**\n"
-            "Someone else than who froze it can lift it: `/notify unfreeze` shows what would go out.",
+            f"{self._lifted_by(freeze)} can lift it: `/notify unfreeze` shows what would go out.",
             mentions=called.mentions,
         )
+
+    def _lifted_by(self, freeze: Freeze) -> str:
+        halted = [inline(server.name) for server in self._lifecycle.halted_by(freeze)]
+        if len(halted) < 2:
+            return "Someone else than who froze it"
+        names = fitting(halted, KEPT, between=", ")
+        return f"Someone else than who froze it, who may do so in each of {names}{lifted_on_host(freeze)},"
 
     def call(self, broadcast: Broadcast, members: Sequence[Actor] | None) -> Rendered:
         """Call those for whom a broadcast waits to its card."""

@@ -1,6 +1,8 @@
 """What pressing a button does."""
 
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
 
@@ -8,7 +10,8 @@ from bot.broadcast import Status
 from bot.chat.channels import why_unseen
 from bot.chat.client import HeraldBot, Interaction, Press
 from bot.chat.members import actor_of
-from bot.permissions import Action
+from bot.errors import Unreachable
+from bot.permissions import Action, Actor
 from cogs.buttons import EDIT_PHONE, OPEN, USE_TEMPLATE, ActionButton
 from cogs.modals import REASONED, ConfirmModal, NameModal, ReasonModal
 from cogs.showing import cards_of, show, show_draft, told_in
@@ -123,10 +126,26 @@ async def _look_up(interaction: Interaction, number: int, revision: int) -> None
     await interaction.edit_original_response(content=f"{numbered(after)}: {plain(shorten(said, 1800))}")
 
 
+async def _elsewhere(client: HeraldBot, actor: Actor) -> list[Actor]:
+    """Return who somebody is in the other servers that the freeze over theirs halts, as Discord says now."""
+    service, found = client.service, list[Actor]()
+    freeze = (await service.frozen(actor))[0] if service.permits(actor, Action.UNFREEZE) else None
+    for server in service.lifecycle.halted_by(freeze) if freeze else ():
+        # Where Discord does not say it, they are taken to be nobody.
+        with suppress(Unreachable):
+            if server.guild != actor.guild_id and (
+                roles := await client.members.roles_of(server.guild, actor.id)
+            ):
+                found.append(replace(actor, guild_id=server.guild, roles=roles, interaction=None))
+    return found
+
+
 async def _unfreeze(interaction: Interaction, number: int, revision: int) -> None:
     _ = number, revision
     await interaction.response.defer(ephemeral=True, thinking=True)
-    await interaction.client.service.unfreeze(actor_of(interaction))
+    actor = actor_of(interaction)
+    elsewhere = await _elsewhere(interaction.client, actor)
+    await interaction.client.service.unfreeze(actor, elsewhere=elsewhere)
     await interaction.edit_original_response(content="The freeze is lifted.")
 
 

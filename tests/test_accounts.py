@@ -1,5 +1,7 @@
 """Several Whop accounts: each mistake is one sentence, and trouble of one is nothing to the others."""
 
+import subprocess
+import sys
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
@@ -13,26 +15,40 @@ from sqlalchemy import update
 
 from bot.accounts import Keyed, accounts_of, keyed_accounts
 from bot.app import Worker
+from bot.audit.chain import HERALD
 from bot.broadcast import Broadcast, Status
 from bot.delivery import NoAnswer, Request, Response
-from bot.errors import ConfigurationError
+from bot.errors import ConfigurationError, Conflict, NotAllowed
+from bot.freeze import Freeze, describe
 from bot.key_trust import Verdict, keep, recall
 from bot.lifecycle import Lifecycle
 from bot.origin import PRODUCTION
 from bot.policy.loading import load_policy
 from bot.policy.model import ACCOUNT
+from bot.sandbox.sandbox import answer, response
 from bot.sandbox.whop import Fault, SimulatedWhop
 from bot.settings import Settings
-from bot.store import Access
+from bot.store import Access, Store
 from bot.store.facts import unknown_streak
 from bot.store.tables import deliveries
 from bot.whop import V1, Account
 from bot.whop.gateway import Rate, check_policy
+from tests.conftest import OpenSandbox
 from tests.harness import people
 from tests.harness.clock import ManualClock
 from tests.harness.found import only
-from tests.harness.people import MAYA, OMAR, Members
-from tests.harness.policy import OTHER_GUILD, POLICY, REVIEW_CHANNEL, account, audience, parsed, server
+from tests.harness.people import LENA, MAYA, OMAR, Members
+from tests.harness.policy import (
+    GUILD,
+    OPERATE,
+    OTHER_GUILD,
+    POLICY,
+    REVIEW_CHANNEL,
+    account,
+    audience,
+    parsed,
+    server,
+)
 from tests.harness.process import UNDONE
 
 GOLD_KEY: Final = "fake-key-of-gold"
@@ -433,3 +449,149 @@ async def test_what_waits_for_an_account_that_is_gone_is_given_up_and_says_so(tw
         broadcast = tx.broadcasts.get(1)
     assert broadcast.status is Status.FAILED
     assert broadcast.reason == "it was not sent in time: there is no account “bronze” any more"
+
+
+# --- freezes ---------------------------------------------------------------------------------------
+
+LENA_THERE: Final = replace(LENA, guild_id=OTHER_GUILD)
+
+
+async def standing(two: Two) -> list[Freeze]:
+    with two.worker.store.begin(Access.READ) as tx:
+        return tx.freezes.standing()
+
+
+async def test_a_refused_key_freezes_its_own_account_and_says_so_in_its_own_servers(two: Two) -> None:
+    two.gold.fault = Fault.UNAUTHORIZED
+    assert await two.send("gold", "silver") == [Status.FAILED, Status.SENT]
+    freeze = only(await standing(two))
+    assert (freeze.guild_id, freeze.account) == (None, "gold")
+    assert describe(freeze).startswith(
+        "Sending of all servers with the Whop account gold is frozen by Herald: "
+    )
+    two.gold.fault = Fault.NONE
+    assert await two.send("gold", "silver") == [Status.APPROVED, Status.SENT]
+    with two.worker.store.begin(Access.READ) as tx:
+        frozen = {guild: [one.action for one in tx.audit.of_guild(guild)] for guild in (GUILD, OTHER_GUILD)}
+    assert ["freeze" in frozen[guild] for guild in (GUILD, OTHER_GUILD)] == [True, False]
+
+    await two.worker.service.unfreeze(LENA)
+    two.clock.advance(timedelta(seconds=1))
+    await two.worker.dispatcher.tick()
+    assert len(two.gold.pushes) == 1
+
+
+async def test_three_unknown_answers_of_one_account_freeze_no_other(two: Two) -> None:
+    two.gold.fault = Fault.DROP_AFTER_ACCEPT
+    for _ in range(3):
+        await two.send("gold", "silver")
+    assert only(await standing(two)).account == "gold"
+    assert await two.send("silver") == [Status.SENT]
+
+
+async def test_what_is_pending_when_its_account_freezes_waits_and_nothing_else_does(two: Two) -> None:
+    two.gold.fault = Fault.RATE_LIMITED
+    two.silver.fault = Fault.RATE_LIMITED
+    assert await two.send("gold", "silver") == [Status.SENDING, Status.SENDING]
+    two.gold.fault = two.silver.fault = Fault.NONE
+    with two.worker.store.begin() as tx:
+        gold = Freeze(guild_id=None, account="gold", by=HERALD, at=two.clock(), reason="a test")
+        two.worker.service.lifecycle.freeze(tx, gold)
+    two.clock.advance(timedelta(minutes=2))
+    await two.worker.dispatcher.tick()
+    assert (len(two.gold.pushes), len(two.silver.pushes)) == (0, 1)
+
+
+async def test_a_freeze_of_everything_is_lifted_by_those_only_who_may_in_each_server(two: Two) -> None:
+    service = two.worker.service
+    with two.worker.store.begin() as tx:
+        service.lifecycle.freeze(tx, Freeze(guild_id=None, by=HERALD, at=two.clock(), reason="a test"))
+    refused = (
+        "It halts Moonlight too, so it takes somebody who may lift it there as well, or `herald unfreeze` on"
+        " the host."
+    )
+    nobody_there = replace(LENA_THERE, roles=frozenset[int]())
+    somebody_else = replace(LENA_THERE, id=LENA.id + 1)
+    for elsewhere in ([], [nobody_there], [somebody_else], [replace(LENA, interaction=None)]):
+        with pytest.raises(NotAllowed) as told:
+            await service.unfreeze(LENA, elsewhere=elsewhere)
+        assert str(told.value) == refused
+    assert await standing(two)
+    await service.unfreeze(LENA, elsewhere=[LENA_THERE])
+    assert await standing(two) == []
+
+
+async def test_the_second_person_rule_holds_for_a_freeze_of_an_account(two: Two) -> None:
+    with two.worker.store.begin() as tx:
+        own = Freeze(guild_id=None, account="gold", by=LENA.person, at=two.clock(), reason="a test")
+        two.worker.service.lifecycle.freeze(tx, own)
+    with pytest.raises(NotAllowed, match="You froze it"):
+        await two.worker.service.unfreeze(LENA)
+    with pytest.raises(Conflict, match="Sending is not frozen"):
+        await two.worker.service.unfreeze(replace(OMAR_THERE))
+    await two.worker.service.unfreeze(OMAR)
+
+
+async def test_of_a_freeze_of_more_servers_discord_is_asked_who_somebody_is_there(
+    open_sandbox: OpenSandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def with_another(policy: str) -> str:
+        there = server(EXPERIENCE, name="Moonlight", guild=OTHER_GUILD, review=REVIEW_CHANNEL + 2)
+        return policy + there
+
+    async with open_sandbox("v1", edit_policy=with_another) as sandbox:
+        with sandbox.herald.store.begin() as tx:
+            wanted = Freeze(guild_id=None, by=HERALD, at=sandbox.clock(), reason="a test")
+            sandbox.herald.service.lifecycle.freeze(tx, wanted)
+        await sandbox.settle()
+        told = (
+            "who may do so in each of Sunrise Trading, Moonlight, or `herald unfreeze` on the host, can lift"
+        )
+        assert told in sandbox.newest("review")
+        lena = sandbox.person("Lena")
+
+        async def lift() -> str:
+            shown = await lena.slash(sandbox.channel("moderators"), "notify unfreeze")
+            return answer(await lena.click(response(shown), label="Lift the freeze"))
+
+        # Discord knows no such server.
+        assert (await lift()).startswith("It halts Moonlight too")
+        asked: list[tuple[int, int]] = []
+
+        async def roles_of(guild_id: int, user_id: int) -> frozenset[int]:
+            asked.append((guild_id, user_id))
+            return frozenset([OPERATE])
+
+        monkeypatch.setattr(sandbox.herald.client.members, "roles_of", roles_of)
+        assert await lift() == "The freeze is lifted."
+        assert asked == [(OTHER_GUILD, lena.id)]
+
+
+def test_the_host_freezes_one_account_and_lifts_what_others_froze_of_it(folder: Path) -> None:
+    write(RIGHT, ENV | {"DATABASE_URL": f"sqlite:///{folder / 'herald.db'}"})
+
+    def herald(*arguments: str) -> tuple[int, str]:
+        done = subprocess.run(
+            [sys.executable, "-m", "bot", *arguments],
+            cwd=folder,
+            env={"PYTHONPATH": str(Path(__file__).parents[1]), "PYTHONUTF8": "1", "COLUMNS": "200"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return done.returncode, done.stdout + done.stderr
+
+    assert herald("freeze", "Wrong key", "--account", "gold") == (
+        0,
+        "✓ Sending by gold is frozen. What is under way is finished; nothing new starts.\n",
+    )
+    status, said = herald("freeze", "Wrong key", "--account", "bronze")
+    assert (status, said) == (2, "--account: there is no account “bronze”: name one of gold, silver.\n")
+    with Store.open_to_read(f"sqlite:///{folder / 'herald.db'}") as store, store.begin(Access.READ) as tx:
+        assert [one.scope for one in tx.freezes.standing()] == [(None, "gold")]
+    status, said = herald("unfreeze", "--account", "gold")
+    assert (status, said.splitlines()[0]) == (
+        2,
+        "The host froze it, so somebody in Discord has to lift it: /notify unfreeze.",
+    )
+    assert herald("unfreeze", "--account", "silver") == (0, "✓ 0 freeze(s) lifted.\n")

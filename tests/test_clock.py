@@ -225,11 +225,11 @@ async def test_a_freeze_for_a_clock_that_goes_wrong_can_be_lifted_once_it_goes_r
 ) -> None:
     process = await cluster.join()
     await jump_to_and_fro(process, 2 * LONGEST_DOUBT)
-    await process.service.unfreeze(LENA)
+    await process.unfreeze(LENA)
     await process.tick()
     assert len(await process.freezes()) == 1
     await process.tick(timedelta(minutes=1))
-    await process.service.unfreeze(LENA)
+    await process.unfreeze(LENA)
     await process.due()
     await process.tick()
     assert await process.status() is Status.SENT
@@ -374,7 +374,7 @@ async def test_after_a_clock_was_set_back_nothing_is_repeated_by_itself(cluster:
     cluster.clock.jump(timedelta(minutes=-9))
     await process.tick()
     again = await restarted(cluster, process)
-    await again.service.unfreeze(OMAR)
+    await again.unfreeze(OMAR)
     await again.tick(timedelta(minutes=2))
     assert await again.status() is Status.UNKNOWN
     assert "no longer makes a repeat safe" in (await again.get()).reason

@@ -371,7 +371,7 @@ async def test_without_the_trust_nothing_is_repeated_until_the_keys_are_proven_a
     process = await proven_process(cluster)
     for _ in range(REFUTED_BY):
         await repeated(cluster, process, honoured=False)
-    await process.service.unfreeze(OMAR)
+    await process.unfreeze(OMAR)
     unknown = await repeated(cluster, process, honoured=False)
     assert len(cluster.whop.pushes) == 2 * REFUTED_BY + 1
     assert await process.status(unknown) is Status.UNKNOWN

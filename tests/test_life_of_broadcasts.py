@@ -9,7 +9,7 @@ import shutil
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
@@ -546,9 +546,11 @@ class Model:
         actor = self.actor(name)
         guild = actor.guild_id or 0
         with self.store.begin(Access.READ) as tx:
-            over = tx.freezes.over(guild)
+            over = tx.freezes.over(guild, ACCOUNT)
         try:
-            await self.service.unfreeze(actor)
+            # Who may lift it here, may in the other server.
+            others = [replace(actor, guild_id=one) for one in (HERE, ELSEWHERE) if one != guild]
+            await self.service.unfreeze(actor, elsewhere=others)
         except Refused:
             self.refusals[guild] += 1
             return

@@ -11,6 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from bot.errors import StoreError
 from bot.health import Health
 from bot.metrics import Metrics
+from bot.policy.model import ACCOUNT
 from bot.sandbox.sandbox import UNDONE, Sandbox
 from tests.harness.policy import POLICY, of_generation, parsed
 
@@ -45,6 +46,8 @@ async def test_the_numbers_are_those_of_the_database(sandbox: Sandbox) -> None:
     assert found[f"herald_broadcasts {SERVER} unknown"] == 0
     assert found[f"herald_cards_waiting {SERVER}"] == 0
     assert found[f"herald_frozen {SERVER}"] == 0
+    for number in ("frozen", "paused", "unknown_answers"):
+        assert found[f"herald_account_{number} {ACCOUNT}"] == 0
     assert found[f"herald_mirror_waiting_lines {SERVER}"] == 0
     assert found[f"herald_mirror_oldest_waiting_seconds {SERVER}"] == 0
     assert found[f"herald_mirror_tampered_posts {SERVER}"] == 0
@@ -88,7 +91,7 @@ async def test_nothing_that_anybody_typed_and_no_secret_stands_on_the_page(v5: S
     page = (await v5.herald.metrics.read()).decode()
     for word in ("Zebra", "Giraffe", "Ostrich", "Gazelle", "Maya", "Omar", *v5.settings.secrets()):
         assert word not in page
-    assert set(re.findall(r"(\w+)=", page)) == {"server", "status"}
+    assert set(re.findall(r"(\w+)=", page)) == {"account", "server", "status"}
 
 
 async def test_nothing_is_kept_in_a_registry_that_all_share(v5: Sandbox) -> None:
@@ -112,7 +115,7 @@ async def test_the_page_stands_beside_the_health_page_and_prometheus_can_read_it
         status, kind, page = await get(health)
     assert status == 200
     assert kind.startswith("text/plain; version=")
-    assert page.count("# HELP herald_") == 8
+    assert page.count("# HELP herald_") == 11
 
 
 async def test_a_database_in_trouble_is_503_and_one_sentence_without_its_words(

@@ -89,7 +89,7 @@ async def test_what_was_held_after_a_restore_is_released_one_by_one_after_two_ha
     await process.tick()
     put_back()
     await assert_nothing_goes_out(process, COPY)
-    await process.service.unfreeze(LENA)
+    await process.unfreeze(LENA)
     await process.tick(MINUTE)
     assert len(cluster.whop.exchanges) == 5
     held = await process.get(5)

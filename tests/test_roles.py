@@ -235,7 +235,7 @@ async def test_nobody_is_asked_about_what_is_frozen_and_it_is_not_held_for_it(cl
     await process.tick()
     assert cluster.members.asked == []
     assert await process.status() is Status.APPROVED
-    await process.service.unfreeze(OMAR)
+    await process.unfreeze(OMAR)
     await process.tick()
     assert await process.status() is Status.HELD
 

@@ -82,7 +82,7 @@ async def test_a_freeze_after_crashes_survives_and_holds_everything_until_a_pers
     await process.due()
     await process.tick()
     assert cluster.whop.exchanges == []
-    await process.service.unfreeze(OMAR)
+    await process.unfreeze(OMAR)
     await process.tick()
     assert await process.status() is Status.SENT
 
@@ -168,7 +168,7 @@ async def test_an_end_that_the_database_does_not_take_keeps_nobody_waiting(
 async def test_once_the_freeze_is_lifted_crashes_count_anew(cluster: Cluster) -> None:
     await crash(cluster, 6, every=timedelta(seconds=10))
     process = await begun(cluster)
-    await process.service.unfreeze(OMAR)
+    await process.unfreeze(OMAR)
     await process.leave()
     await crash(cluster, 4, every=timedelta(seconds=10))
     fifth = await begun(cluster)
@@ -286,7 +286,7 @@ async def test_after_a_restore_nothing_that_may_have_gone_out_since_goes_out_aga
     assert f"Nobody knows whether customers got it: {RESTORED}." in words(await review_card(process, 1))
     assert f"It will **not** go out by itself: {RESTORED}." in words(await review_card(process, 2))
 
-    await process.service.unfreeze(LENA)
+    await process.unfreeze(LENA)
     await process.tick(timedelta(minutes=2))
     assert len(cluster.whop.exchanges) == 2
 
@@ -297,7 +297,7 @@ async def test_a_restore_is_an_alarm_once(cluster: Cluster) -> None:
     await process.leave()
     again = await begun(cluster)
     assert len(await again.lines("freeze")) == 1
-    await again.service.unfreeze(LENA)
+    await again.unfreeze(LENA)
     await again.startup.end()
     await again.leave()
     assert await why_frozen(await begun(cluster)) == []
@@ -310,7 +310,7 @@ async def test_after_a_restore_it_is_not_offered_to_check_what_may_have_been_sen
     await process.prove()
     await process.leave()
     process = await restored(cluster)
-    await process.service.unfreeze(LENA)
+    await process.unfreeze(LENA)
     cluster.clock.advance(timedelta(hours=30))
     assert await process.status(1) is Status.UNKNOWN
     assert "Check again" not in labels(await review_card(process, 1))
@@ -500,7 +500,7 @@ async def test_an_empty_database_beside_an_old_witness_is_another_one_and_freeze
     process = await begun(cluster)
     assert await why_frozen(process) == [ALIEN]
     assert kept(cluster).counter > 7
-    await process.service.unfreeze(LENA)
+    await process.unfreeze(LENA)
     await process.startup.end()
     await process.leave()
     assert await why_frozen(await begun(cluster)) == []

@@ -41,8 +41,14 @@ async def store(database_url: str) -> AsyncIterator[Store]:
         with opened.begin() as tx:
             for guild in (HOME, HOME, ABROAD):
                 _fill(tx, guild)
-            for guild in (None, HOME, ABROAD):
-                tx.freezes.add(Freeze(guild_id=guild, by=LENA, at=NOW, reason="a test"))
+            for guild, account in (
+                (None, None),
+                (None, "gold"),
+                (None, "silver"),
+                (HOME, None),
+                (ABROAD, None),
+            ):
+                tx.freezes.add(Freeze(guild_id=guild, account=account, by=LENA, at=NOW, reason="a test"))
             for guild, fingerprint, person in (
                 (HOME, "a", OMAR),
                 (HOME, "a", LENA),
@@ -203,11 +209,15 @@ CHANGES: Final[Mapping[str, tuple[Callable[[Transaction], object], set[Row]]]] =
     ),
     "a server's freeze lifted": (
         lambda tx: tx.freezes.remove(Freeze(guild_id=HOME, by=LENA, at=NOW, reason="")),
-        {("freezes", HOME)},
+        {("freezes", HOME, "")},
     ),
     "the freeze of everything lifted": (
         lambda tx: tx.freezes.remove(Freeze(guild_id=None, by=LENA, at=NOW, reason="")),
-        {("freezes", 0)},
+        {("freezes", 0, "")},
+    ),
+    "an account's freeze lifted": (
+        lambda tx: tx.freezes.remove(Freeze(guild_id=None, account="gold", by=LENA, at=NOW, reason="")),
+        {("freezes", 0, "gold")},
     ),
     "interactions forgotten up to a moment": (
         lambda tx: tx.forget_interactions(before=NOW + timedelta(minutes=1)),
@@ -324,8 +334,8 @@ READS: Final[Mapping[str, tuple[Callable[[Transaction], object], object]]] = {
     "what is still under way": (lambda tx: tx.deliveries.is_under_way(99), False),
     "who wrote it": (lambda tx: tx.revisions.writers(broadcast(tx)), [MAYA]),
     "the freeze of a server that has none of its own": (
-        lambda tx: [one.guild_id for one in tx.freezes.standing()],
-        [None, HOME, ABROAD],
+        lambda tx: [one.scope for one in tx.freezes.standing()],
+        [(None, None), (None, "gold"), (None, "silver"), (HOME, None), (ABROAD, None)],
     ),
 }
 

@@ -238,7 +238,7 @@ async def test_a_check_whose_key_dies_while_it_is_frozen_is_not_made(cluster: Cl
     await check(process)
     await process.service.freeze(OMAR, "Wait")
     await process.tick(20 * HOUR)
-    await process.service.unfreeze(LENA)
+    await process.unfreeze(LENA)
     await process.tick()
     assert await process.status() is Status.UNKNOWN
     assert len(cluster.whop.exchanges) == 1
@@ -270,7 +270,7 @@ async def test_nothing_is_checked_while_sending_is_frozen(cluster: Cluster) -> N
     await process.service.freeze(OMAR, "Wait")
     with pytest.raises(NotReady, match="is frozen by Omar"):
         await check(process)
-    await process.service.unfreeze(LENA)
+    await process.unfreeze(LENA)
     await check(process)
 
 

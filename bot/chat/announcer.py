@@ -263,7 +263,8 @@ class Announcer:
             if post.kind is PostKind.CALL:
                 needed = False
             elif post.kind is PostKind.FREEZE:
-                needed = post.step == "freeze" and tx.freezes.over(post.guild_id) is not None
+                account = lifecycle.policy.account_of(post.guild_id)
+                needed = post.step == "freeze" and tx.freezes.over(post.guild_id, account) is not None
             else:
                 template = lending.find_template(tx, lifecycle, post.guild_id, int(post.step))
                 needed = template is not None and not template.is_approved

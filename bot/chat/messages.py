@@ -15,6 +15,7 @@ from bot.broadcast import BEFORE_SENDING, EXPLAINED, Broadcast, Status, Step
 from bot.chat.channels import NO_CHANNEL
 from bot.chat.members import Members
 from bot.chat.rendering import Cards, OnCard, Rendered
+from bot.freeze import Freeze
 from bot.permissions import Actor
 from bot.service import Service, lending, unknowns
 from bot.store import Card, Post, Store, Transaction
@@ -161,10 +162,13 @@ class Messages:
         return OnCard(
             broadcast,
             tx.deliveries.of(broadcast.id) if started else [],
-            tx.freezes.over(broadcast.guild_id),
+            self._freeze_over(tx, broadcast.guild_id),
             tx.mirror.condition(broadcast.guild_id),
             unknowns.can_check(tx, self._service.gate, broadcast),
         )
+
+    def _freeze_over(self, tx: Transaction, guild_id: int) -> Freeze | None:
+        return tx.freezes.over(guild_id, self._service.policy.account_of(guild_id))
 
     async def _could_approve(self, guild_id: int, status: str) -> Sequence[Actor] | None:
         """Return among whom those are who could approve what has that status, as far as anybody could."""
@@ -183,7 +187,7 @@ class Messages:
                     lending.find_template(tx, self._service.lifecycle, post.guild_id, int(post.step))
                 )
             case PostKind.FREEZE:
-                return cards.freeze(tx.freezes.over(post.guild_id), guild_id=post.guild_id)
+                return cards.freeze(self._freeze_over(tx, post.guild_id), guild_id=post.guild_id)
             case PostKind.ECHO:
                 broadcast = tx.broadcasts.get(post.broadcast_id or 0)
                 if post.step == EXPLAINED:

@@ -151,19 +151,20 @@ def show(
 def freeze(
     reason: Annotated[str, typer.Argument(help="Why; everyone concerned reads it.")],
     env_file: EnvFile = Path(".env"),
+    account: Account = None,
 ) -> None:
-    """Halt all sending of all servers at once, also of a Herald that is running."""
+    """Halt all sending of all servers at once, or of an account, also of a Herald that is running."""
     from bot.cli import host
 
-    host.freeze(reason, env_file)
+    host.freeze(reason, env_file, account=account)
 
 
 @cli.command()
-def unfreeze(env_file: EnvFile = Path(".env")) -> None:
+def unfreeze(env_file: EnvFile = Path(".env"), account: Account = None) -> None:
     """Lift the freezes that somebody else than the host set; the host's own is lifted in Discord."""
     from bot.cli import host
 
-    host.unfreeze(env_file)
+    host.unfreeze(env_file, account=account)
 
 
 @cli.command()

@@ -1,35 +1,33 @@
 """What the host may say to a database beside whoever runs on it: freeze, unfreeze, migrate."""
 
 from pathlib import Path
-from typing import Final
 
 from bot.accounts import accounts_of
 from bot.cli.files import load, load_settings, out
 from bot.cli.loop import complete
 from bot.clock import utc_now
-from bot.errors import NotAllowed
-from bot.freeze import Freeze
+from bot.errors import ConfigurationError, NotAllowed
+from bot.freeze import HOST, Freeze
 from bot.lifecycle import Lifecycle
 from bot.policy.model import Policy
 from bot.settings import Settings
 from bot.store import Store, Transaction
-from bot.value import Person
-
-# Who acts from the command line: no member of any server.
-HOST: Final = Person(0, "the host")
 
 
-def freeze(reason: str, env_file: Path) -> None:
-    """Halt all sending; raise Conflict if the host has done so already."""
+def freeze(reason: str, env_file: Path, *, account: str | None) -> None:
+    """Halt all sending, or that of an account; raise Conflict if it is halted already."""
     settings, policy = load(env_file)
-    complete(_freeze(settings, policy, reason))
-    out.print("[green]✓[/] Sending is frozen. What is under way is finished; nothing new starts.")
+    _check_account(policy, account)
+    complete(_freeze(settings, policy, reason, account))
+    by = f" by {account}" if account else ""
+    out.print(f"[green]✓[/] Sending{by} is frozen. What is under way is finished; nothing new starts.")
 
 
-def unfreeze(env_file: Path) -> None:
-    """Lift the freezes of others; raise NotAllowed if only the host's own stand."""
+def unfreeze(env_file: Path, *, account: str | None) -> None:
+    """Lift the freezes of others, or that of an account; raise NotAllowed if only the host's own stand."""
     settings, policy = load(env_file)
-    lifted = complete(_unfreeze(settings, policy))
+    _check_account(policy, account)
+    lifted = complete(_unfreeze(settings, policy, account))
     out.print(f"[green]✓[/] {lifted} freeze(s) lifted.")
 
 
@@ -40,21 +38,29 @@ def migrate(env_file: Path) -> None:
     out.print(f"[green]✓[/] {settings.database} is up to date.")
 
 
-async def _freeze(settings: Settings, policy: Policy, reason: str) -> None:
-    wanted = Freeze(guild_id=None, by=HOST, at=utc_now(), reason=reason)
+def _check_account(policy: Policy, account: str | None) -> None:
+    names = policy.account_names
+    if account is not None and account not in names:
+        raise ConfigurationError(
+            f"--account: there is no account “{account[:60]}”: name one of {', '.join(names)}."
+        )
+
+
+async def _freeze(settings: Settings, policy: Policy, reason: str, account: str | None) -> None:
+    wanted = Freeze(guild_id=None, account=account, by=HOST, at=utc_now(), reason=reason)
     address = settings.database_url.get_secret_value()
     async with Store.open(address, alone=False) as store:
         await store.write(lifecycle_of(settings, policy).freeze, wanted)
 
 
-async def _unfreeze(settings: Settings, policy: Policy) -> int:
+async def _unfreeze(settings: Settings, policy: Policy, account: str | None) -> int:
     address = settings.database_url.get_secret_value()
     async with Store.open(address, alone=False) as store:
-        return await store.write(_lift, lifecycle_of(settings, policy))
+        return await store.write(_lift, lifecycle_of(settings, policy), account)
 
 
-def _lift(tx: Transaction, lifecycle: Lifecycle) -> int:
-    standing = tx.freezes.standing()
+def _lift(tx: Transaction, lifecycle: Lifecycle, account: str | None) -> int:
+    standing = [one for one in tx.freezes.standing() if account in {None, one.account}]
     others = [freeze for freeze in standing if freeze.by != HOST]
     if standing and not others:
         raise NotAllowed("The host froze it, so somebody in Discord has to lift it: /notify unfreeze.")

@@ -276,6 +276,16 @@ class Policy(Section):
         """Return the server with that Discord guild id."""
         return next((server for server in self.servers if server.guild == guild_id), None)
 
+    @property
+    def account_names(self) -> Sequence[str]:
+        """Return the names of all accounts: of that of .env, unless there are others here."""
+        return [one.name for one in self.accounts] or [ACCOUNT]
+
+    def account_of(self, guild_id: int | None) -> str | None:
+        """Return the name of the account by which a server sends; None if the policy does not name it."""
+        server = self.server(guild_id)
+        return server.account if server else None
+
     def of_account(self, name: str) -> Self:
         """Return the same policy with the servers only whose broadcasts go out by that account."""
         return self.model_copy(update={"servers": tuple(one for one in self.servers if one.account == name)})
@@ -293,7 +303,7 @@ class Policy(Section):
     @model_validator(mode="after")
     def _known_accounts(self) -> Self:
         _refuse_twins("whop", [account.name for account in self.accounts])
-        names = [account.name for account in self.accounts] or [ACCOUNT]
+        names = self.account_names
         holders: dict[str, str] = {}
         for account in self.accounts:
             if (first := holders.setdefault(account.key, account.name)) != account.name:

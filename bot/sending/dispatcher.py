@@ -264,7 +264,7 @@ class Dispatcher:
             broadcast = broadcasts[delivery.broadcast_id]
             if outcome := self._settlement.given_up(delivery, broadcast, trusts.get(account)):
                 self._settlement.settle(tx, delivery, outcome)
-            elif room > 0 and not first_over(freezes, broadcast.guild_id):
+            elif room > 0 and not first_over(freezes, broadcast.guild_id, account):
                 chosen.append(delivery)
                 rooms[account] -= 1
                 free -= 1

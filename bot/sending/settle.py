@@ -203,7 +203,10 @@ class Settlement:
         log.error("sending is frozen", account=account, reason=reason)
         # Conflict: it is frozen already, which is all that is wanted.
         with suppress(Conflict):
-            self._lifecycle.freeze(tx, Freeze(guild_id=None, by=HERALD, at=self._clock(), reason=reason))
+            # Where there is one account only, it is everything.
+            only = account if len(self._lifecycle.accounts) > 1 else None
+            wanted = Freeze(guild_id=None, account=only, by=HERALD, at=self._clock(), reason=reason)
+            self._lifecycle.freeze(tx, wanted)
 
     # --- lateness -----------------------------------------------------------------------------------
 

@@ -39,7 +39,9 @@ class Start:
     def due(self, tx: Transaction) -> tuple[list[Broadcast], list[Broadcast]]:
         """Return what is due, and those of it whose people have to be asked for: all that may go out."""
         due, freezes = tx.broadcasts.due(self._clock(), limit=BATCH), tx.freezes.standing()
-        return due, [one for one in due if not first_over(freezes, one.guild_id) and not self.doubt(one)]
+        account_of = self._lifecycle.policy.account_of
+        thawed = [one for one in due if not first_over(freezes, one.guild_id, account_of(one.guild_id))]
+        return due, [one for one in thawed if not self.doubt(one)]
 
     def overdue(self, tx: Transaction) -> list[Broadcast]:
         """Return what waited too long for a review, oldest first."""
@@ -80,7 +82,7 @@ class Start:
         if (doubt := self.doubt(broadcast)) or server is None or audience is None:
             self._lifecycle.advance(tx, broadcast, Step.HOLD, detail=doubt)
             return
-        if tx.freezes.over(broadcast.guild_id):
+        if tx.freezes.over(server.guild, server.account):
             return
         tx.members.saw_all(answers)
         if doubt := self._role_check.doubt(tx, broadcast, answers):

@@ -47,6 +47,10 @@ class Gate:
         tx.about = broadcast
         return broadcast
 
+    def may(self, actor: Actor, action: Action) -> bool:
+        """Tell whether the actor may do it, whatever it is about."""
+        return decide(self.policy, actor, action) is None
+
     def decide(self, actor: Actor, action: Action, broadcast: Broadcast | None = None) -> None:
         """Raise NotAllowed with who could do it, unless the actor may."""
         sentence = decide(self.policy, actor, action, broadcast)

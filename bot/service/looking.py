@@ -36,7 +36,7 @@ def read_courses(tx: Transaction, policy: Policy, broadcasts: Sequence[Broadcast
             deliveries=deliveries[one.id],
             events=events[one.id],
             needed=server.quorum(one.audience) if (server := servers[one.guild_id]) else None,
-            frozen=first_over(freezes, one.guild_id) is not None,
+            frozen=first_over(freezes, one.guild_id, policy.account_of(one.guild_id)) is not None,
         )
         for one in broadcasts
     ]

@@ -72,8 +72,9 @@ def check_again(tx: Transaction, gate: Gate, actor: Actor, broadcast_id: int, *,
     gate.meet(tx, actor)
     all_of_it = tx.deliveries.of(before.id)
     refuse_while_checking(all_of_it)
-    if freeze := tx.freezes.over(before.guild_id):
-        raise NotReady(describe(freeze))
+    for account in {one.account for one in all_of_it}:
+        if freeze := tx.freezes.over(before.guild_id, account):
+            raise NotReady(describe(freeze))
     if not _may_check(tx, gate, all_of_it):
         raise NotReady(
             "It cannot be checked any more: Whop may have forgotten the request and send it twice."

@@ -1,4 +1,4 @@
-"""The freezes that stand: at most one of everything, and one of each server."""
+"""The freezes that stand: at most one of everything, one of each account, and one of each server."""
 
 from typing import Final
 
@@ -8,8 +8,10 @@ from bot.freeze import Freeze, first_over
 from bot.store.tables import freezes
 from bot.value import Person
 
-# Under which number the freeze of everything stands: no server has it.
-_EVERYTHING: Final = 0
+# Under which number a freeze of more than one server stands, and under which name one of no account:
+# no server and no account has it.
+_MORE: Final = 0
+_NONE: Final = ""
 
 
 class Freezes:
@@ -19,11 +21,12 @@ class Freezes:
         self._connection = connection
 
     def standing(self) -> list[Freeze]:
-        """Return all freezes, that of everything first."""
-        rows = self._connection.execute(select(freezes).order_by(freezes.c.guild_id))
+        """Return all freezes: that of everything, then those of accounts, then those of servers."""
+        rows = self._connection.execute(select(freezes).order_by(freezes.c.guild_id, freezes.c.account))
         return [
             Freeze(
                 guild_id=row.guild_id or None,
+                account=row.account or None,
                 by=Person(row.by_id, row.by_name),
                 at=row.at,
                 reason=row.reason,
@@ -31,15 +34,16 @@ class Freezes:
             for row in rows
         ]
 
-    def over(self, guild_id: int) -> Freeze | None:
-        """Return the freeze that halts this server's sending, if there is one."""
-        return first_over(self.standing(), guild_id)
+    def over(self, guild_id: int, account: str | None) -> Freeze | None:
+        """Return the freeze that halts what a server sends by that account, if there is one."""
+        return first_over(self.standing(), guild_id, account)
 
     def add(self, freeze: Freeze) -> None:
         """Keep a freeze where there is none yet."""
         self._connection.execute(
             insert(freezes).values(
-                guild_id=freeze.guild_id or _EVERYTHING,
+                guild_id=freeze.guild_id or _MORE,
+                account=freeze.account or _NONE,
                 by_id=freeze.by.id,
                 by_name=freeze.by.name,
                 at=freeze.at,
@@ -49,5 +53,7 @@ class Freezes:
 
     def remove(self, freeze: Freeze) -> bool:
         """Drop a freeze; return False if someone was faster."""
-        scope = freeze.guild_id or _EVERYTHING
-        return self._connection.execute(delete(freezes).where(freezes.c.guild_id == scope)).rowcount == 1
+        dropped = delete(freezes).where(
+            freezes.c.guild_id == (freeze.guild_id or _MORE), freezes.c.account == (freeze.account or _NONE)
+        )
+        return self._connection.execute(dropped).rowcount == 1

@@ -287,11 +287,12 @@ refusals: Final = Table(
     Index(None, "until"),
 )
 
-# The freezes that stand; no guild stands for everything.
+# The freezes that stand: of a server, of an account, or of everything, which is neither.
 freezes: Final = Table(
     "freezes",
     metadata,
     Column("guild_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("account", String(100), primary_key=True),
     Column("by_id", BigInteger, nullable=False),
     Column("by_name", String(100), nullable=False),
     Column("at", UtcDateTime, nullable=False),

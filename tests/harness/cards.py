@@ -3,6 +3,7 @@
 import discord
 
 from bot.chat.rendering import Rendered
+from bot.policy.model import ACCOUNT
 from bot.store import Access
 from cogs.buttons import ActionButton
 from cogs.cards import Cards
@@ -14,7 +15,7 @@ async def review_card(process: Process, number: int = 1) -> Rendered:
     """Draw the review card as it stands."""
     broadcast = await process.get(number)
     with process.store.begin(Access.READ) as tx:
-        freeze = tx.freezes.over(GUILD)
+        freeze = tx.freezes.over(GUILD, ACCOUNT)
     cards = Cards(process.service.lifecycle, role_name=lambda _, role: f"@{role}")
     return cards.review(
         broadcast,

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, Self
@@ -32,7 +32,7 @@ from bot.store.tables import deliveries
 from tests.harness import people
 from tests.harness.clock import ManualClock
 from tests.harness.people import MAYA, OMAR, Members
-from tests.harness.policy import POLICY, of_generation, parsed
+from tests.harness.policy import OTHER_GUILD, POLICY, of_generation, parsed
 from tests.harness.wire import KEY, Barrier, Wire
 
 # What the policy allows for the undo of an approval, and a second more.
@@ -85,6 +85,10 @@ class Process:
         """Let Whop be known to honour idempotency keys, since then or now."""
         account = self.service.lifecycle.accounts[ACCOUNT]
         await self.store.write(keep, account, Verdict(honoured=True, words=""), at=at or self.clock())
+
+    async def unfreeze(self, actor: Actor) -> None:
+        """Let somebody lift a freeze who may do so in each server."""
+        await self.service.unfreeze(actor, elsewhere=[replace(actor, guild_id=OTHER_GUILD)])
 
     async def submitted(self, audience: str = "One", *, author: Actor = MAYA) -> Broadcast:
         """Let somebody compose and submit."""

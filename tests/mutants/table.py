@@ -107,10 +107,6 @@ EQUIVALENT: Final[Mapping[str, str]] = MappingProxyType(
         " -> LEASE: Final = timedelta(seconds=60 + 1)": (
             "a choice: test_leases.py holds it to be longer than a request may take"
         ),
-        "bot/lifecycle.py Lifecycle.freeze: first_over(standing, freeze.guild_id or 0) or freeze"
-        " -> (first_over(standing, freeze.guild_id or 0))": (
-            "one stands there, as was asked before: only the type checker asks"
-        ),
         "bot/service/lending.py lenders: not made_of or broadcast.repeats is not None"
         " or tx.outbox.has_card(broadcast.id)"
         " -> ((broadcast.repeats is not None) or tx.outbox.has_card(broadcast.id))": (

@@ -59,6 +59,7 @@ _FORMS: Final[Mapping[str, str]] = MappingProxyType(
 )
 _EXAMPLE: Final = {
     "number": 12,
+    "other": "Moonlight",
     **{role: f"@{role}" for role in ("compose", "approve", "operate", "audit")},
 }
 
@@ -174,7 +175,7 @@ def _sentences() -> str:
 
 
 def _all_said(row: Row) -> str:
-    said = ((Mark.ROLE, row.role), (Mark.OWN, row.own), (Mark.AUTHOR, row.author))
+    said = ((Mark.ROLE, row.role), (Mark.OWN, row.own), (Mark.BEYOND, row.beyond), (Mark.AUTHOR, row.author))
     return "<br>".join(f"{mark.sign} {words.format_map(_EXAMPLE)}" for mark, words in said if words)
 
 

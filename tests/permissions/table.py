@@ -24,6 +24,7 @@ class Mark(Enum):
     )
     ROLE = ("r", "🚫", "refused: it takes a role")
     OWN = ("w", "✍️", "refused: these are their own words, or it is their own freeze")
+    BEYOND = ("b", "🌐", "refused: it halts other servers too, where they may not lift it")
     AUTHOR = ("a", "👤", "refused: only its author can")
     STATE = ("s", "🕒", "refused: not in this state")
     GHOST = ("g", "👻", "refused: they are not told whether there is such a broadcast, or what it says")
@@ -66,6 +67,7 @@ class Row:
     # The word in the record for what was done, where it is not the same.
     done: str = ""
     own: str = ""
+    beyond: str = ""
     author: str = ""
 
     @property
@@ -210,6 +212,10 @@ _ROWS: Final = (
     Row(what="lift one's own freeze", marks="rwrw rwwwr rrrr wddd", record="unfreeze",
         names_it=False, role="You cannot lift the freeze: it takes the role {approve} or {operate}.",
         own="You froze it, so somebody else has to lift the freeze."),
+    Row(what="lift a freeze of more servers", marks="rbrb rbbbr rrrr bddd", record="unfreeze",
+        names_it=False, role="You cannot lift the freeze: it takes the role {approve} or {operate}.",
+        beyond="It halts {other} too, so it takes somebody who may lift it there as well, or"
+        " `herald unfreeze` on the host."),
 )
 # fmt: on
 TABLE: Final[Mapping[str, Row]] = MappingProxyType({row.what: row for row in _ROWS})
@@ -222,6 +228,8 @@ def sentence(row: Row, mark: Mark, status: Status, who: Who) -> str:
             return row.role
         case Mark.OWN:
             return row.own
+        case Mark.BEYOND:
+            return row.beyond.replace("{other}", "Sunrise Trading" if who is Who.ELSEWHERE else "Moonlight")
         case Mark.AUTHOR:
             return row.author
         case Mark.STATE:

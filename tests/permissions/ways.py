@@ -96,6 +96,12 @@ def _frozen_by(someone: Actor | None) -> Do:
     return freeze
 
 
+async def _frozen_everywhere(service: Service, actor: Actor, it: Broadcast) -> None:
+    _ = actor
+    with service.store.begin() as tx:
+        tx.freezes.add(Freeze(guild_id=None, by=KIM.person, at=it.updated_at, reason=REASON))
+
+
 # fmt: off
 WAYS: Final = (
     Way(what="write a new broadcast", surfaces=("/notify compose",), asks=True,
@@ -183,6 +189,8 @@ WAYS: Final = (
     Way(what="lift somebody else's freeze", surfaces=("button unfreeze",), first=_frozen_by(KIM),
         do=lambda service, actor, _: service.unfreeze(actor)),
     Way(what="lift one's own freeze", surfaces=("button unfreeze",), first=_frozen_by(None),
+        do=lambda service, actor, _: service.unfreeze(actor)),
+    Way(what="lift a freeze of more servers", surfaces=("button unfreeze",), first=_frozen_everywhere,
         do=lambda service, actor, _: service.unfreeze(actor)),
 )
 # fmt: on
