@@ -19,7 +19,7 @@ from benchmarks.workload import TOPIC, Unlimited, subject
 from bot.delivery import Request
 from bot.notification import Notification, Text
 from bot.policy.model import Targets
-from bot.sending.dispatcher import WIDTH
+from bot.sending.claiming import WIDTH
 from bot.whop.v1 import API_VERSION_DATE
 from tests.harness.wire import KEY
 

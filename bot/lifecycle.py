@@ -15,6 +15,7 @@ from bot.refusals import AGAIN, Streak
 from bot.reminders import DECIDED_BY_PEOPLE, first_reminder
 from bot.sentences import listed, shortened
 from bot.store import Changes, Transaction
+from bot.store.conditions import Deadlines
 from bot.store.facts import STARTS
 from bot.store.outbox import PostKind
 from bot.template import skeleton
@@ -61,6 +62,13 @@ class Lifecycle:
         if server is None:
             raise Conflict("The policy no longer names this server: nothing can be done with its broadcasts.")
         return server
+
+    def deadlines(self) -> Deadlines:
+        """Return what is too late now to be sent without a person, by the rules of each server."""
+        now = self._clock()
+        late = {one.guild: now - one.rules.missed_after for one in self.policy.servers}
+        account_of = {one.guild: one.account for one in self.policy.servers}
+        return Deadlines(late, account_of, sorted(self.accounts))
 
     def fingerprint(self, server: Server, audience: str, notification: Notification) -> str:
         """Return the fingerprint of what would go out under today's policy."""
@@ -150,7 +158,6 @@ class Lifecycle:
         self, tx: Transaction, after: Broadcast, actor: Person, action: str, detail: str, *, echo: str | None
     ) -> None:
         now = self._clock()
-        # Everywhere the card before the record: two that wait for each other would both be refused.
         tx.outbox.redraw_card(after.id, at=now)
         self.note(tx, after, actor, action, detail)
         if echo is not None and actor.id != after.author.id:
@@ -244,18 +251,21 @@ class Lifecycle:
     def note_everywhere(self, tx: Transaction, action: str, detail: str) -> None:
         """Write a line of Herald's own into the record of every server."""
         for server in self.policy.servers:
-            self.note_in(tx, server.guild, action, detail)
+            self._append(tx, self._own_line(server.guild, action, detail))
 
     def note_in(self, tx: Transaction, guild_id: int, action: str, detail: str) -> Event:
-        """Write a line of Herald's own into the record of one server, and return it."""
-        return self._append(
-            tx, NewEvent(guild_id=guild_id, at=self._clock(), actor=HERALD, action=action, detail=detail)
+        """Write a line of Herald's own into the record of one server at once, and return it."""
+        return tx.note_now(self._own_line(guild_id, action, detail), channel_id=self._mirror_of(guild_id))
+
+    def _own_line(self, guild_id: int, action: str, detail: str) -> NewEvent:
+        return NewEvent(
+            guild_id=guild_id, at=self._clock(), actor=HERALD, action=action, detail=storable(detail)
         )
 
     def skip_numbers(self, tx: Transaction, guild_id: int, *, above: int, detail: str) -> None:
         """Let a server's record go on above a number, with a line that says which ones are left out."""
         new = NewEvent(guild_id=guild_id, at=self._clock(), actor=HERALD, action=SKIPPED, detail=detail)
-        self._append(tx, new, above=above)
+        tx.note_now(new, channel_id=self._mirror_of(guild_id), above=above)
 
     def note(self, tx: Transaction, broadcast: Broadcast, actor: Person, action: str, detail: str) -> None:
         """Write a line about a broadcast into the record."""
@@ -329,19 +339,14 @@ class Lifecycle:
                 ),
             )
 
-    def _append(self, tx: Transaction, new: NewEvent, *, above: int = 0) -> Event:
+    def _append(self, tx: Transaction, new: NewEvent) -> None:
         # What cannot be kept must not keep the rest from being recorded, a refusal least of all.
-        event = tx.audit.append(new.model_copy(update={"detail": storable(new.detail)}), above=above)
-        server = self.policy.server(new.guild_id)
-        if server is not None:
-            tx.outbox.add_post(
-                PostKind.AUDIT,
-                guild_id=event.guild_id,
-                channel_id=server.channels.audit,
-                sequence=event.sequence,
-                at=event.at,
-            )
-        return event
+        kept = new.model_copy(update={"detail": storable(new.detail)})
+        tx.note(kept, channel_id=self._mirror_of(new.guild_id))
+
+    def _mirror_of(self, guild_id: int) -> int | None:
+        server = self.policy.server(guild_id)
+        return server.channels.audit if server else None
 
 
 def describe_state(broadcast: Broadcast) -> str:

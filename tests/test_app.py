@@ -340,7 +340,7 @@ async def test_a_dispatcher_stopped_before_it_runs_still_sweeps(v5: Sandbox) -> 
     await approved_and_due(v5)
     herald = v5.herald
     await herald.dispatcher._start_due()  # pyright: ignore[reportPrivateUsage]
-    assert len(await herald.dispatcher._claim_due()) == 1  # pyright: ignore[reportPrivateUsage]
+    assert len((await herald.dispatcher._claim_due()).claims) == 1  # pyright: ignore[reportPrivateUsage]
     async with Worker.open(v5.settings, v5.policy, store=herald.store, clock=v5.clock) as fresh:
         fresh.dispatcher.stop()
         await fresh.dispatcher.run()

@@ -536,7 +536,7 @@ async def test_killed_between_claim_and_first_byte_it_goes_out_once_with_a_prove
     await trial.prove()
     await trial.approve()
     await trial.dispatcher._start_due()  # pyright: ignore[reportPrivateUsage]
-    assert len(await trial.dispatcher._claim_due()) == 1  # pyright: ignore[reportPrivateUsage]
+    assert len((await trial.dispatcher._claim_due()).claims) == 1  # pyright: ignore[reportPrivateUsage]
     await trial.restart()
     assert await trial.end() == SENT
 

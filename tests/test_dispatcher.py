@@ -33,7 +33,8 @@ WAITS = "an outcome waits for the database"
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a locked database and the wait for it be over soon."""
     monkeypatch.setattr("bot.store.sqlite.BUSY_SECONDS", 0.05)
-    monkeypatch.setattr("bot.sending.dispatcher.RECORD_AGAIN_SECONDS", 0.05)
+    for place in ("recording", "dispatcher"):
+        monkeypatch.setattr(f"bot.sending.{place}.RECORD_AGAIN_SECONDS", 0.05)
 
 
 def lock(database: Path) -> sqlite3.Connection:
@@ -177,9 +178,10 @@ async def crowd(url: str, folder: Path, generation: str) -> AsyncGenerator[tuple
         yield cluster, process
 
 
-async def test_at_most_twenty_requests_are_under_way_at_once(
+async def test_no_more_requests_are_under_way_at_once_than_there_is_width_for(
     sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("bot.sending.claiming.WIDTH", 20)
     opened = asyncio.Event()
     async with crowd(sqlite_url, tmp_path, "v1") as (cluster, process):
         send = process.wire.send

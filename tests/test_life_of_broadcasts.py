@@ -360,7 +360,7 @@ class Model:
 
     @property
     def flying(self) -> set[asyncio.Task[None]]:
-        return self.dispatcher._flying  # pyright: ignore[reportPrivateUsage]
+        return set(self.dispatcher._flying)  # pyright: ignore[reportPrivateUsage]
 
     async def kill(self) -> None:
         """Let the process die while it waits for its answers."""

@@ -60,6 +60,13 @@ INSERT INTO freezes (guild_id, by_id, by_name, at, reason) VALUES
 """
 
 
+OF_NO_ACCOUNT = """
+INSERT INTO freezes (guild_id, account, by_id, by_name, at, reason) VALUES
+  (7, '', 103, 'Lena', '2026-11-01 09:43:00', 'Wrong price'),
+  (0, '', 0, 'the host', '2026-11-01 09:44:00', 'All')
+"""
+
+
 def migrate_to(connection: Connection, revision: str) -> None:
     config = Config()
     config.set_main_option("script_location", str(migrating.MIGRATIONS))
@@ -73,6 +80,8 @@ def leave(url: str, revision: str) -> None:
     with engine.begin() as connection:
         migrate_to(connection, revision)
         more = (FREEZES, COUNTED) if revision >= "0006" else (FREEZES_AS_FACTS,)
+        if revision >= "0013":
+            more = (OF_NO_ACCOUNT, COUNTED)
         for statement in filter(str.strip, [*ROWS.split(";\n"), *more]):
             connection.execute(text(statement.replace(":", "\\:")))
     engine.dispose()

@@ -17,7 +17,7 @@ async def one_by_one(
     open_sandbox: OpenSandbox, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncGenerator[Sandbox, None]:
     """Have a broadcast of six requests due, of which one goes out in each round."""
-    monkeypatch.setattr("bot.sending.dispatcher.WIDTH", 1)
+    monkeypatch.setattr("bot.sending.claiming.WIDTH", 1)
 
     def six(policy: str) -> str:
         return policy.replace('experiences = ["exp_gold"] }', f"experiences = [{EXPERIENCES}] }}")

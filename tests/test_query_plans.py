@@ -14,6 +14,7 @@ from bot.audit.search import Search
 from bot.broadcast import OPEN, Status
 from bot.policy.model import ACCOUNT
 from bot.store import Store, Transaction
+from bot.store.conditions import Deadlines
 from tests.harness.past import lay_past
 
 ROWS: Final = 100_000
@@ -36,6 +37,10 @@ GROWING: Final = (
 # The indexes of what waits are small, however much there ever was: they may be read as a whole.
 SMALL: Final = ("USING INDEX ix_cards_unshown", "USING INDEX ix_cards_of_channel")
 
+DEADLINES: Final = Deadlines(
+    {GUILD: EARLY, GUILD + 1: EARLY}, {GUILD: ACCOUNT, GUILD + 1: ACCOUNT}, [ACCOUNT]
+)
+
 
 def events(**what: Any) -> Callable[[Transaction], object]:
     """Return the question for a page of those events, with one more to see whether there is another page."""
@@ -43,7 +48,9 @@ def events(**what: Any) -> Callable[[Transaction], object]:
 
 
 ASKED: Final[dict[str, Callable[[Transaction], object]]] = {
-    "the dispatcher's look": lambda tx: tx.deliveries.work(NOW, owner="me", outlived=None),
+    "the dispatcher's look": lambda tx: tx.deliveries.work(
+        NOW, owner="me", outlived=None, deadlines=DEADLINES
+    ),
     "the announcer's look": lambda tx: tx.outbox.waiting(cards_until=NOW, posts_until=NOW),
     "cards to draw": lambda tx: tx.outbox.cards_to_draw(11, NOW, limit=50),
     "which messages are noted": lambda tx: tx.outbox.are_known([7, 8]),
@@ -55,7 +62,7 @@ ASKED: Final[dict[str, Callable[[Transaction], object]]] = {
     "a deleted message": lambda tx: tx.mirror.untold([7], gone=True),
     "the mirror's newest posts": lambda tx: tx.mirror.newest(GUILD, limit=1000),
     "one broadcast": lambda tx: tx.broadcasts.find(7),
-    "what is due": lambda tx: tx.broadcasts.due(NOW, limit=100),
+    "what is due": lambda tx: tx.broadcasts.due(NOW, deadlines=DEADLINES, limit=100),
     "reviews that expired": lambda tx: tx.broadcasts.expired(NOW, limit=100),
     "the queue": lambda tx: tx.broadcasts.in_status(GUILD, sorted(OPEN), limit=11),
     "an old page of the queue": lambda tx: tx.broadcasts.in_status(GUILD, sorted(OPEN), before=9, limit=11),
@@ -77,9 +84,11 @@ ASKED: Final[dict[str, Callable[[Transaction], object]]] = {
         GUILD, 7, Status.DRAFT, after=ROWS // 2, limit=11
     ),
     "a broadcast's deliveries": lambda tx: tx.deliveries.of(7),
-    "whether a broadcast is under way": lambda tx: tx.deliveries.is_under_way(7),
-    "what became of a broadcast": lambda tx: tx.deliveries.results(7),
-    "deliveries to claim": lambda tx: tx.deliveries.due(NOW, limit=100),
+    "what became of a broadcast": lambda tx: tx.deliveries.results([7]),
+    "deliveries to claim": lambda tx: tx.deliveries.may_go(
+        NOW, account=ACCOUNT, guild_ids=[GUILD, GUILD + 1], limit=100
+    ),
+    "deliveries that are late": lambda tx: tx.deliveries.late(DEADLINES, limit=100),
     "abandoned claims": lambda tx: tx.deliveries.abandoned(owner="me", outlived=None),
     "Whop's rate": lambda tx: tx.deliveries.ended_after(LATER, account=ACCOUNT, most=600),
     "one event": lambda tx: tx.audit.get(GUILD, 7),

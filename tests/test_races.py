@@ -23,6 +23,7 @@ from bot.store.facts import Fact
 from bot.value import Person
 from bot.whop.transport import Transport
 from tests.harness.clock import NOW, ManualClock
+from tests.harness.deliveries import may_go
 from tests.harness.people import Members, approved, member, submitted
 from tests.harness.policy import APPROVE, COMPOSE, GUILD, ONE, audience, parsed, server
 from tests.harness.process import settings_of
@@ -274,11 +275,12 @@ async def test_two_who_claim_at_once_get_different_deliveries(two: Two) -> None:
         for number in range(8)
     ]
     with two.one.store.begin() as tx:
-        tx.deliveries.add(broadcast.id, requests, account=ACCOUNT, at=two.clock())
+        tx.deliveries.add(broadcast, requests, account=ACCOUNT, at=two.clock())
 
     async def claim(store: Store) -> list[Delivery]:
         with store.begin() as tx:
-            due = tx.deliveries.due(two.clock(), limit=4)
+            tx.claim_alone()
+            due = may_go(tx, two.clock())[:4]
             return tx.deliveries.claim(due, owner="me", at=two.clock())
 
     claims: list[Delivery] = []
@@ -289,7 +291,7 @@ async def test_two_who_claim_at_once_get_different_deliveries(two: Two) -> None:
     assert {one.attempts for one in claims} == {1}
 
 
-async def test_what_another_transaction_claims_is_left_out_and_not_waited_for(postgres_url: str) -> None:
+async def test_what_another_transaction_changes_is_left_out_and_not_waited_for(postgres_url: str) -> None:
     async with Store.open(postgres_url, alone=False) as one, Store.open(postgres_url, alone=False) as other:
         with one.begin() as tx:
             notification = Notification(topic="news", all=Text(subject="A", content="B"))
@@ -303,12 +305,12 @@ async def test_what_another_transaction_claims_is_left_out_and_not_waited_for(po
                 at=NOW,
             )
             request = Request(method="POST", url="https://whop.invalid", headers={}, body=b"")
-            tx.deliveries.add(broadcast.id, [request], account=ACCOUNT, at=NOW)
+            tx.deliveries.add(broadcast, [request], account=ACCOUNT, at=NOW)
         with one.begin() as first, other.begin() as second:
-            assert len(first.deliveries.due(NOW, limit=9)) == 1
-            assert second.deliveries.due(NOW, limit=9) == []
+            assert first.broadcasts.heads([broadcast.id], waiting=False)
+            assert second.broadcasts.heads([broadcast.id], waiting=False) == {}
             with other.begin(Access.READ) as reading:
-                assert len(reading.deliveries.due(NOW, limit=9)) == 1
+                assert reading.broadcasts.heads([broadcast.id], waiting=False)
 
 
 # --- the record ------------------------------------------------------------------------------------

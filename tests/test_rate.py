@@ -25,7 +25,7 @@ from bot.notification import Notification, Text
 from bot.policy.model import ACCOUNT
 from bot.sandbox.sandbox import UNDONE, Sandbox
 from bot.sandbox.whop import Fault
-from bot.sending.dispatcher import WIDTH
+from bot.sending.claiming import WIDTH
 from bot.sending.rate import RateLimit
 from bot.store import Store, Transaction
 from bot.store.facts import not_before
@@ -93,7 +93,7 @@ async def test_so_many_requests_go_out_side_by_side_and_what_is_due_beside_them_
 @pytest.fixture
 def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let fewer go out at once than are due."""
-    monkeypatch.setattr("bot.sending.dispatcher.WIDTH", NARROW)
+    monkeypatch.setattr("bot.sending.claiming.WIDTH", NARROW)
 
 
 @pytest.mark.usefixtures("narrow")
@@ -198,7 +198,7 @@ class Limited:
             at=self.clock(),
         )
         request = Request(method="POST", url="", headers={}, body=b"")
-        tx.deliveries.add(draft.id, [request] * count, account=ACCOUNT, at=self.clock())
+        tx.deliveries.add(draft, [request] * count, account=ACCOUNT, at=self.clock())
         claimed = tx.deliveries.claim(tx.deliveries.of(draft.id), owner="me", at=self.clock())
         self.limit.begin(tx, len(claimed))
         for claim in claimed:

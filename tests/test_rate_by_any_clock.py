@@ -172,4 +172,4 @@ def add_requests(tx: Transaction, count: int) -> None:
         at=NOW,
     )
     request = Request(method="POST", url="", headers={}, body=b"")
-    tx.deliveries.add(draft.id, [request] * count, account=ACCOUNT, at=NOW)
+    tx.deliveries.add(draft, [request] * count, account=ACCOUNT, at=NOW)

@@ -25,7 +25,7 @@ from bot.delivery import (
 )
 from bot.key_trust import KeyTrust
 from bot.policy.model import ACCOUNT
-from bot.sending.settle import Settlement
+from bot.sending.settle import Done, Settlement
 from bot.whop.gateway import LONGEST_RETRY
 from tests.harness.clock import NOW
 from tests.harness.outbox import cards_to_draw
@@ -227,7 +227,7 @@ async def claimed(cluster: Cluster, audience: str = "One") -> tuple[Process, Set
         named = server.audience(audience)
         assert named is not None
         requests = gateway.build(broadcast.notification, named.targets, new_key=lambda: "key")
-        tx.deliveries.add(1, requests, account=ACCOUNT, at=cluster.clock())
+        tx.deliveries.add(broadcast, requests, account=ACCOUNT, at=cluster.clock())
         tx.broadcasts.change(broadcast, status=Status.SENDING, at=cluster.clock())
         claims = tx.deliveries.claim(tx.deliveries.of(1), owner="me", at=cluster.clock())
     return process, settlement_of(process), claims
@@ -252,7 +252,7 @@ async def test_a_broadcast_ends_as_its_deliveries_do_and_only_when_all_have_ende
     process, settlement, claims = await claimed(cluster, "Two")
     for claim, outcome in zip(claims, outcomes, strict=True):
         assert await process.status() is Status.SENDING
-        assert await process.store.write(settlement.settle, claim, outcome)
+        assert await process.store.write(settlement.settle, [Done(claim, outcome)]) == []
     after: Broadcast = await process.get()
     assert after.status is status
     assert after.reason == reason
@@ -260,15 +260,16 @@ async def test_a_broadcast_ends_as_its_deliveries_do_and_only_when_all_have_ende
 
 async def test_an_outcome_is_written_once_and_the_second_is_told_so(cluster: Cluster) -> None:
     process, settlement, (claim,) = await claimed(cluster)
-    assert await process.store.write(settlement.settle, claim, Accepted())
-    assert not await process.store.write(settlement.settle, claim, Rejected("no"))
+    first, second = Done(claim, Accepted()), Done(claim, Rejected("no"))
+    assert await process.store.write(settlement.settle, [first]) == []
+    assert await process.store.write(settlement.settle, [second]) == [second]
     assert await process.status() is Status.SENT
 
 
 async def test_what_will_be_tried_again_stands_in_the_record_and_on_the_card(cluster: Cluster) -> None:
     process, settlement, (claim,) = await claimed(cluster)
     wanted = await shown(process)
-    await process.store.write(settlement.settle, claim, RetryAt(cluster.clock(), "busy"))
+    await process.store.write(settlement.settle, [Done(claim, RetryAt(cluster.clock(), "busy"))])
     assert await process.lines("will try again") == ["busy"]
     assert await shown(process) > wanted
 
@@ -276,7 +277,7 @@ async def test_what_will_be_tried_again_stands_in_the_record_and_on_the_card(clu
 async def test_each_outcome_of_several_is_shown_on_the_card(cluster: Cluster) -> None:
     process, settlement, claims = await claimed(cluster, "Two")
     wanted = await shown(process)
-    await process.store.write(settlement.settle, claims[0], Accepted())
+    await process.store.write(settlement.settle, [Done(claims[0], Accepted())])
     assert await shown(process) > wanted
 
 
@@ -289,10 +290,10 @@ async def shown(process: Process) -> int:
 @pytest.mark.parametrize("outcome", [Unknown("silence"), RetryAt(NOW, "busy")], ids=["unknown", "retry"])
 async def test_late_news_that_decides_nothing_changes_nothing(cluster: Cluster, outcome: Outcome) -> None:
     process, settlement, (claim,) = await claimed(cluster)
-    await process.store.write(settlement.settle, claim, Unknown("Herald stopped"))
+    await process.store.write(settlement.settle, [Done(claim, Unknown("Herald stopped"))])
     before = await process.deliveries(), await process.record()
     silence = NoAnswer(reason="silence", bytes_left=True)
-    await process.store.write(settlement.record, claim, outcome, silence)
+    await process.store.write(settlement.record, [Done(claim, outcome, silence)])
     assert (await process.deliveries(), await process.record()) == before
 
 

@@ -190,7 +190,7 @@ async def test_what_was_stopped_since_it_was_read_is_not_started(cluster: Cluste
     process = await cluster.join()
     due = await process.due()
     await process.service.stop(OMAR, 1, revision=1)
-    await process.store.write(start_of(process, cluster).start, due, [])
+    await process.store.write(start_of(process, cluster).start, [due], [])
     assert await process.status() is Status.DRAFT
     assert await process.deliveries() == []
 
@@ -199,7 +199,7 @@ async def test_what_was_started_since_it_was_read_is_not_started_twice(cluster: 
     process = await cluster.join()
     due = await process.due()
     await process.tick()
-    await process.store.write(start_of(process, cluster).start, due, [])
+    await process.store.write(start_of(process, cluster).start, [due], [])
     assert len(await process.deliveries()) == 1
 
 
@@ -215,6 +215,6 @@ async def test_a_freeze_since_it_was_read_halts_its_start_and_one_of_another_ser
     due = await process.due()
     freeze = Freeze(guild_id=guild, by=LENA.person, at=cluster.clock(), reason="a test")
     await process.store.write(process.service.lifecycle.freeze, freeze)
-    await process.store.write(start_of(process, cluster).start, due, [])
+    await process.store.write(start_of(process, cluster).start, [due], [])
     assert await process.status() is ends
     assert bool(await process.deliveries()) is (ends is Status.SENDING)

@@ -35,6 +35,7 @@ from bot.store.tables import approvals, broadcasts, deliveries, interactions, me
 from bot.store.transaction import FORGOTTEN_AT_ONCE
 from bot.value import Person
 from tests.conftest import Postgres
+from tests.harness.deliveries import may_go
 from tests.harness.found import only
 
 NAME: Final = Fact("name", str, str)
@@ -108,7 +109,7 @@ async def add_delivery(store: Store) -> Delivery:
     broadcast = await add_draft(store)
     request = Request(method="POST", url="https://api.whop.com/x", headers={"A": "b"}, body=b"\x00\xff")
     with store.begin() as tx:
-        tx.deliveries.add(broadcast.id, [request], account=ACCOUNT, at=NOW)
+        tx.deliveries.add(broadcast, [request], account=ACCOUNT, at=NOW)
         return (tx.deliveries.of(broadcast.id))[0]
 
 
@@ -301,8 +302,9 @@ async def test_readers_see_no_half_of_a_transaction(store: Store) -> None:
 
 async def test_a_row_without_its_broadcast_is_refused(store: Store) -> None:
     request = Request(method="POST", url="https://api.whop.com/x", headers={}, body=b"")
+    lost = (await add_draft(store)).model_copy(update={"id": 404})
     with pytest.raises(StoreError), store.begin() as tx:
-        tx.deliveries.add(404, [request], account=ACCOUNT, at=NOW)
+        tx.deliveries.add(lost, [request], account=ACCOUNT, at=NOW)
 
 
 async def test_a_database_that_another_program_locks_raises_and_nothing_changes(
@@ -511,8 +513,8 @@ async def test_an_answer_to_an_older_attempt_settles_nothing(store: Store) -> No
 async def test_an_unclaimed_delivery_is_due_only_when_its_time_has_come(store: Store) -> None:
     await add_delivery(store)
     with store.begin(Access.READ) as tx:
-        assert tx.deliveries.due(NOW - timedelta(microseconds=1), limit=9) == []
-        assert len(tx.deliveries.due(NOW, limit=9)) == 1
+        assert may_go(tx, NOW - timedelta(microseconds=1)) == []
+        assert len(may_go(tx, NOW)) == 1
 
 
 async def test_so_many_interactions_are_forgotten_at_once_the_oldest_first_and_the_rest_next_time(
@@ -754,7 +756,7 @@ async def approved(store: Store) -> Broadcast:
         edited = tx.broadcasts.get(draft.id)
         tx.broadcasts.approve(edited, approver=OMAR, at=NOW)
         request = Request(method="POST", url="https://api.whop.com/x", headers={}, body=b"")
-        tx.deliveries.add(draft.id, [request], account=ACCOUNT, at=NOW)
+        tx.deliveries.add(draft, [request], account=ACCOUNT, at=NOW)
         assert tx.deliveries.claim(tx.deliveries.of(draft.id), owner="me", at=NOW)
         execute(tx, f"INSERT {EVENT.format(1, 'before')}")
         return tx.broadcasts.get(draft.id)

@@ -20,6 +20,7 @@ from bot.store.members import Answer
 from bot.store.outbox import Card, Post, PostKind
 from bot.store.tables import deliveries, metadata
 from bot.value import Person
+from tests.harness.deliveries import may_go, nothing_is_late
 from tests.harness.outbox import cards_to_draw, posts_to_make
 
 NOW: Final = datetime(2026, 11, 23, 9, 41, tzinfo=UTC)
@@ -76,7 +77,7 @@ def _fill(tx: Transaction, guild: int) -> None:
     assert review is not None
     for person in (OMAR, LENA):
         review = tx.broadcasts.approve(review, approver=person, at=NOW)
-    tx.deliveries.add(draft.id, [REQUEST, REQUEST, REQUEST], account=ACCOUNT, at=NOW)
+    tx.deliveries.add(draft, [REQUEST, REQUEST, REQUEST], account=ACCOUNT, at=NOW)
     claimed = tx.deliveries.claim(tx.deliveries.of(draft.id)[:2], owner="me", at=NOW)
     # Twice, so that an older attempt stands beside the newest.
     for one in claimed:
@@ -113,7 +114,7 @@ def touched(store: Store, change: Callable[[Transaction], object]) -> tuple[obje
     with store.begin() as tx:
         before = rows(tx)
         answer = change(tx)
-        tx.outbox.finish()
+        tx.finish()
         after = rows(tx)
     keys = before.keys() | after.keys()
     return answer, {key for key in keys if before.get(key) != after.get(key)}
@@ -245,6 +246,7 @@ async def test_a_lost_card_is_forgotten_alone(store: Store) -> None:
         for one in cards_to_draw(tx, NOW):
             tx.outbox.card_drawn(one, message_id=900 + one.id, next_at=NOW)
         tx.outbox.redraw_card(1, at=NOW)
+        tx.finish()
         lost = card(tx)
     _, found = touched(store, lambda tx: tx.outbox.card_lost(lost, at=NOW))
     assert found == {("cards", lost.id)}
@@ -331,7 +333,7 @@ READS: Final[Mapping[str, tuple[Callable[[Transaction], object], object]]] = {
     "a server's cards that wait": (lambda tx: tx.outbox.cards_waiting(ABROAD), 2),
     "a server's broadcasts": (lambda tx: tx.broadcasts.count(ABROAD), {"review": 1}),
     "a broadcast's deliveries": (lambda tx: [one.id for one in tx.deliveries.of(2)], [4, 5, 6]),
-    "what is still under way": (lambda tx: tx.deliveries.is_under_way(99), False),
+    "what became of what there is none of": (lambda tx: tx.deliveries.results([99]), {}),
     "who wrote it": (lambda tx: tx.revisions.writers(broadcast(tx)), [MAYA]),
     "the freeze of a server that has none of its own": (
         lambda tx: [one.scope for one in tx.freezes.standing()],
@@ -359,8 +361,14 @@ async def test_what_is_asked_of_one_is_answered_of_no_other(store: Store, questi
         assert ask(tx) == expected
 
 
+def thaw(tx: Transaction) -> None:
+    for freeze in tx.freezes.standing():
+        tx.freezes.remove(freeze)
+
+
 def moved_on(tx: Transaction) -> None:
-    """Let each broadcast and delivery have had its time, and be at its end."""
+    """Let each broadcast and delivery have had its time, and be at its end, and nothing be frozen."""
+    thaw(tx)
     for number in (1, 2, 3):
         tx.broadcasts.change(
             tx.broadcasts.get(number), status=Status.SENT, at=NOW, due_at=NOW, review_expires_at=NOW
@@ -385,7 +393,7 @@ def to_be_sent(tx: Transaction) -> None:
 
 
 NOTHING: Final = Work(
-    abandoned=False, expired=False, due=False, pending=False, refused=False, to_remind=False
+    abandoned=False, expired=False, due=False, pending=False, late=False, refused=False, to_remind=False
 )
 WAITS: Final[Mapping[str, tuple[Callable[[Transaction], None], Work]]] = {
     "an end": (moved_on, NOTHING),
@@ -393,6 +401,12 @@ WAITS: Final[Mapping[str, tuple[Callable[[Transaction], None], Work]]] = {
     "an approval": (approved_for, NOTHING._replace(due=True)),
     "a request": (to_be_sent, NOTHING._replace(pending=True)),
 }
+
+
+def work(tx: Transaction, now: datetime, *, carried: Sequence[int] = (), outlived: str | None = None) -> Work:
+    return tx.deliveries.work(
+        now, owner="me", carried=carried, outlived=outlived, deadlines=nothing_is_late(tx, now)
+    )
 
 
 @pytest.mark.parametrize("what", WAITS)
@@ -403,14 +417,15 @@ async def test_there_is_work_at_its_very_moment_and_none_for_what_is_at_its_end(
     with store.begin() as tx:
         prepare(tx)
         just_before = LATER - timedelta(microseconds=1)
-        assert tx.deliveries.work(just_before, owner="me", outlived=None) == NOTHING
-        assert tx.deliveries.work(LATER, owner="me", outlived=None) == expected
+        assert work(tx, just_before) == NOTHING
+        assert work(tx, LATER) == expected
 
 
 LONG_AGO: Final = datetime(2000, 1, 1, tzinfo=UTC)
 LONG_AHEAD: Final = datetime(2200, 1, 1, tzinfo=UTC)
 CLAIMS: Final[Mapping[str, tuple[dict[str, Any], bool]]] = {
-    "one's own": ({"owner": "me"}, False),
+    "one's own, which it carries": ({"owner": "me"}, False),
+    "one's own, which it lost": ({"owner": "me", "lease_until": LONG_AHEAD}, True),
     "another's": ({"owner": "you"}, True),
     "another's, whose lease runs": ({"owner": "you", "lease_until": LONG_AHEAD}, False),
     "another's, of an older Herald, without a lease": ({"owner": "you", "lease_until": None}, True),
@@ -432,22 +447,24 @@ async def test_a_claim_is_taken_over_only_from_those_who_will_not_tell_what_beca
         tx._connection.execute(  # pyright: ignore[reportPrivateUsage]
             update(deliveries).where(deliveries.c.id == 1).values({"lease_until": LONG_AGO} | stands)
         )
-        found = [one.id for one in tx.deliveries.abandoned(owner="me", outlived="gone-")]
+        carried = [2, 4, 5, 7, 8] if "lost" in claim else [1, 2, 4, 5, 7, 8]
+        found = [one.id for one in tx.deliveries.abandoned(owner="me", carried=carried, outlived="gone-")]
         assert found == ([1] if expected else [])
-        assert tx.deliveries.work(NOW, owner="me", outlived="gone-").abandoned is expected
+        assert work(tx, NOW, carried=carried, outlived="gone-").abandoned is expected
 
 
 async def test_what_a_person_asks_about_again_is_sent_at_once(store: Store) -> None:
     with store.begin() as tx:
         tx.deliveries.settle(waiting(tx), status=DeliveryStatus.UNKNOWN, detail="", at=NOW, next_at=LATER)
         assert tx.deliveries.check_again(waiting(tx), at=NOW)
-        assert waiting(tx) in tx.deliveries.due(NOW, limit=99)
+        assert waiting(tx) in may_go(tx, NOW)
 
 
 def due(tx: Transaction, now: datetime) -> Sequence[object]:
+    thaw(tx)
     approved = tx.broadcasts.change(broadcast(tx), status=Status.APPROVED, at=NOW, due_at=LATER)
     assert approved is not None
-    return tx.broadcasts.due(now, limit=9)
+    return tx.broadcasts.due(now, deadlines=nothing_is_late(tx, now), limit=9)
 
 
 def expired(tx: Transaction, now: datetime) -> Sequence[object]:
@@ -456,10 +473,11 @@ def expired(tx: Transaction, now: datetime) -> Sequence[object]:
 
 
 def pending(tx: Transaction, now: datetime) -> Sequence[object]:
+    thaw(tx)
     for one in range(1, 10):
         found = tx.deliveries.get(one)
         tx.deliveries.settle(found, status=DeliveryStatus.PENDING, detail="", at=NOW, next_at=LATER)
-    return tx.deliveries.due(now, limit=20)
+    return may_go(tx, now)
 
 
 def undrawn(tx: Transaction, now: datetime) -> Sequence[object]:

@@ -5,36 +5,33 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 from uuid import uuid4
 
 import structlog
 
+from bot.broadcast import Broadcast
 from bot.clock import Beat, Clock, Steady, Watch
 from bot.delivery import Delivery, NoAnswer, Outcome, Response, RetryAt, Unknown
 from bot.errors import Conflict, StoreError
-from bot.freeze import first_over
-from bot.key_trust import KeyTrust
 from bot.lifecycle import Lifecycle
+from bot.sending.claiming import Claim, Claimed, Claiming
+from bot.sending.recording import RECORD_AGAIN_SECONDS, Recorder
 from bot.sending.restore_guard import RestoreGuard
 from bot.sending.roles import RoleCheck, RoleSource
-from bot.sending.settle import Settlement
-from bot.sending.start import BATCH, Start
+from bot.sending.settle import Claims, Done, Settlement
+from bot.sending.start import Start
 from bot.sending.timekeeping import Timekeeping
 from bot.store import Store, Transaction
 from bot.store.deliveries import Work
-from bot.store.facts import HIGHEST_TIME
-from bot.store.history import Mark
+from bot.store.members import Answer
 from bot.whop.transport import Transport
 
 log = structlog.get_logger()
 
-# How many POSTs may be under way at once: enough for Whop's rate when each takes two seconds.
-WIDTH: Final = 20
 # The database is the clock's memory: polling heals whatever a wakeup has missed.
 POLL_SECONDS: Final = 1.0
 CROWDED_POLL_SECONDS: Final = 0.1
-RECORD_AGAIN_SECONDS: Final = 2.0
 # Of its lease of 60 seconds, a request may need 30: what has not begun by then is given back.
 FRESH_SECONDS: Final = 25.0
 # When told to stop: how long requests may take to be answered, and then outcomes to be recorded.
@@ -46,14 +43,6 @@ GIVEN_BACK: Final = timedelta(seconds=60)
 
 def _new_key() -> str:
     return str(uuid4())
-
-
-class Claim(NamedTuple):
-    """A delivery that this process has to send, its broadcast's proof code, and the trust in its key."""
-
-    delivery: Delivery
-    proof: str
-    trust: KeyTrust | None
 
 
 class Dispatcher:
@@ -92,8 +81,19 @@ class Dispatcher:
             new_key=new_key,
         )
         self._settlement = Settlement(lifecycle=lifecycle, clock=clock, steady=steady, watch=watch)
+        self._claiming = Claiming(
+            lifecycle=lifecycle,
+            settlement=self._settlement,
+            restore_guard=restore_guard,
+            clock=clock,
+            steady=steady,
+        )
+        self._recorder = Recorder(store, self._settlement.record)
         self._stopping = asyncio.Event()
-        self._flying: set[asyncio.Task[None]] = set()
+        # What is claimed and not yet recorded: by its task, the delivery.
+        self._flying: dict[asyncio.Task[None], Delivery] = {}
+        # Attempts whose claim the database may have taken without saying so.
+        self._never_begun: set[tuple[int, int]] = set()
         self._waits: dict[asyncio.Timeout, float] = {}
         self._crowded = False
         # When all that was due was last looked for and begun.
@@ -133,6 +133,8 @@ class Dispatcher:
                 self.last_good_round = Beat(self._clock(), self._steady())
             except StoreError as error:
                 log.error("nothing is sent while the database is in trouble", error=str(error))
+            except Exception as error:  # noqa: BLE001 - what fails in one round must not end all sending
+                log.error("a round failed inside Herald", kind=type(error).__name__)
             # Where work waits for Whop's rate, the next place is free within moments.
             pause = CROWDED_POLL_SECONDS if self._crowded else POLL_SECONDS
             with suppress(TimeoutError):
@@ -158,15 +160,20 @@ class Dispatcher:
         return busy
 
     async def sweep(self) -> None:
-        """Settle claims that a stopped process left without an outcome: nobody knows what became of them.
+        """Settle claims that nobody carries any more, neither a process that stopped nor this one.
 
         Whoever is still sending them has held on to them for longer than a lease, and comes too late.
         """
+        claims = self._claims()
         left = await self._store.read(
-            self._settlement.abandoned, owner=self._owner, outlived=self._store.outlived
+            self._settlement.abandoned, claims=claims, outlived=self._store.outlived
         )
-        for orphan, outcome in left:
-            await self._store.write(self._settlement.settle, orphan, outcome)
+        for orphan in left:
+            await self._store.write(self._settlement.settle, [orphan])
+            self._never_begun.discard((orphan.claim.id, orphan.claim.attempts))
+
+    def _claims(self) -> Claims:
+        return Claims(self._owner, self._carried, [*self._never_begun])
 
     async def _begin(self) -> None:
         await self.sweep()
@@ -184,30 +191,46 @@ class Dispatcher:
             await self._store.write(self._lifecycle.note_refused_again)
         if self._timekeeping.is_doubtful:
             return False
+        if work.late:
+            await self._store.write(self._settlement.give_up_late)
         if work.expired:
             await self._expire_reviews()
         if work.to_remind:
             await self._store.write(self._start.remind)
         if work.due:
             await self._start_due()
-        claimed_at = self._steady()
-        claims: Sequence[Claim] = ()
-        if work.pending or work.due or work.abandoned:
-            claims = await self._claim_due()
-        for claim in claims:
-            self._carry(self._deliver(claim, claimed_at))
-        return bool(claims)
+        if not (work.pending or work.due or work.abandoned):
+            self._crowded = False
+            return False
+        claimed = await self._claim_due()
+        for claim in claimed.claims:
+            self._carry(claim, self._deliver(claim, claimed.since))
+        return bool(claimed.claims)
 
-    def _carry(self, claim: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(claim)
-        self._flying.add(task)
+    def _carry(self, claim: Claim, carried: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(carried)
+        self._flying[task] = claim.delivery
+        # One that was lost before may be claimed again by the same number.
+        self._never_begun.discard((claim.delivery.id, claim.delivery.attempts))
         task.add_done_callback(self._landed)
 
+    @property
+    def _carried(self) -> list[int]:
+        return [one.id for one in self._flying.values()]
+
     def _work(self, tx: Transaction) -> Work:
-        return tx.deliveries.work(self._clock(), owner=self._owner, outlived=self._store.outlived)
+        return tx.deliveries.work(
+            self._clock(),
+            owner=self._owner,
+            carried=self._carried,
+            outlived=self._store.outlived,
+            deadlines=self._lifecycle.deadlines(),
+        )
 
     def _landed(self, task: asyncio.Task[None]) -> None:
-        self._flying.discard(task)
+        delivery = self._flying.pop(task).id
+        if not task.cancelled() and (error := task.exception()):
+            log.error("a delivery was lost inside Herald", delivery=delivery, kind=type(error).__name__)
         self._woken.set()
 
     async def _expire_reviews(self) -> None:
@@ -219,67 +242,62 @@ class Dispatcher:
     async def _start_due(self) -> None:
         due, starting = await self._store.read(self._start.due)
         answers = await self._role_check.ask(starting)
-        for broadcast in due:
+        try:
+            await self._store.write(self._start.start, due, answers)
+        except StoreError:
+            raise
+        except Exception:  # noqa: BLE001 - one that cannot be started must not keep others from it
+            for broadcast in due:
+                await self._start_alone(broadcast, answers)
+
+    async def _start_alone(self, broadcast: Broadcast, answers: Sequence[Answer]) -> None:
+        try:
             # Conflict: someone stopped it in this very moment.
             with suppress(Conflict):
-                await self._store.write(self._start.start, broadcast, answers)
+                await self._store.write(self._start.start, [broadcast], answers)
+        except StoreError:
+            raise
+        except Exception as error:  # noqa: BLE001 - a person has to look at what fails inside Herald
+            kind = type(error).__name__
+            log.error("a broadcast cannot be started", broadcast=broadcast.id, kind=kind)
+            with suppress(Conflict):
+                await self._store.write(self._start.hold, broadcast, f"a fault inside Herald ({kind})")
 
     # --- sending -----------------------------------------------------------------------------------
 
-    async def _claim_due(self) -> Sequence[Claim]:
+    async def _claim_due(self) -> Claimed:
         """Commit the claims before anything is sent: a claim without an outcome is never sent again."""
-        claims, mark = await self._store.write(self._claim)
-        if mark is None:
-            return claims
+        self._claiming.attempted = ()
         try:
-            self._restore_guard.keep(mark)
+            claimed = await self._store.write(self._claim)
+        except StoreError:
+            # It may have been committed all the same: then the next round finds what nobody carries.
+            self._never_begun.update(self._claiming.attempted)
+            raise
+        self._crowded = claimed.crowded
+        if claimed.mark is None:
+            return claimed
+        self._claiming.pace(claimed.since)
+        try:
+            self._restore_guard.keep(claimed.mark)
         except StoreError as error:
-            self._give_back(claims, str(error))
-            return []
-        return claims
+            self._give_back(claimed.claims, str(error))
+            return claimed._replace(claims=())
+        return claimed
 
-    def _claim(self, tx: Transaction) -> tuple[list[Claim], Mark | None]:
+    def _claim(self, tx: Transaction) -> Claimed:
         if self._stopping.is_set():
-            return [], None
-        now = self._clock()
-        # Two that count at the same time would each find the same room.
-        tx.claim_alone()
-        if self._restore_guard.check(tx):
-            return [], self._restore_guard.advance(tx)
-        tx.facts.load(HIGHEST_TIME, *self._settlement.facts)
-        trusts = {name: self._settlement.trust(tx, name) for name in self._lifecycle.accounts}
-        freezes = tx.freezes.standing()
-        pending = tx.deliveries.due(now, limit=BATCH)
-        limits = self._settlement.rate_limits
-        rooms = {name: limits[name].room(tx) for name in {one.account for one in pending} & limits.keys()}
-        free = WIDTH - len(self._flying)
-        self._crowded = bool(pending)
-        broadcasts = tx.broadcasts.heads({one.broadcast_id for one in pending})
-        chosen: list[Delivery] = []
-        for delivery in pending:
-            account = delivery.account
-            room = min(rooms.get(account, 0), free)
-            if room <= 0 and not delivery.past and account in rooms:
-                continue
-            broadcast = broadcasts[delivery.broadcast_id]
-            if outcome := self._settlement.given_up(delivery, broadcast, trusts.get(account)):
-                self._settlement.settle(tx, delivery, outcome)
-            elif room > 0 and not first_over(freezes, broadcast.guild_id, account):
-                chosen.append(delivery)
-                rooms[account] -= 1
-                free -= 1
-        claimed = tx.deliveries.claim(chosen, owner=self._owner, at=now)
-        for account, requests in Counter(one.account for one in claimed).items():
-            limits[account].begin(tx, requests)
-        mark = self._restore_guard.advance(tx) if claimed else None
-        return [Claim(one, broadcasts[one.broadcast_id].proof, trusts[one.account]) for one in claimed], mark
+            return Claimed((), self._steady(), None, crowded=False)
+        return self._claiming.claim(
+            tx, owner=self._owner, flying=Counter(one.account for one in self._flying.values())
+        )
 
     def _give_back(self, claims: Sequence[Claim], why: str) -> None:
         log.error("nothing is sent", error=why)
         again = RetryAt(self._clock() + GIVEN_BACK, why)
         for claim in claims:
             # Beside the rounds: the database may take long, and they are told to stop.
-            self._carry(self._record(claim, again, NoAnswer(reason=why, bytes_left=False)))
+            self._carry(claim, self._record(claim, again, NoAnswer(reason=why, bytes_left=False)))
 
     async def _deliver(self, claim: Claim, claimed_at: float) -> None:
         delivery = claim.delivery
@@ -319,8 +337,7 @@ class Dispatcher:
             return NoAnswer(reason="Herald was stopped before it came", bytes_left=True)
 
     async def _record(self, claim: Claim, outcome: Outcome, answer: Response | NoAnswer | None) -> None:
-        record = self._settlement.record
-        await self._until_stored(lambda: self._store.write(record, claim.delivery, outcome, answer))
+        await self._recorder.record(Done(claim.delivery, outcome, answer))
 
     async def _until_stored(self, write: Callable[[], Awaitable[None]]) -> None:
         """Repeat the writing, never the sending, until the database takes it."""

@@ -1,10 +1,10 @@
 """What became of a request is written down: its outcome, a late answer, and what a stopped process left."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any, assert_never
+from typing import Any, Final, NamedTuple, assert_never
 
 import structlog
 
@@ -30,9 +30,36 @@ from bot.key_trust import REFUTED, KeyTrust, recall, weigh
 from bot.lifecycle import Lifecycle
 from bot.sending.rate import RateLimit
 from bot.store import Transaction
+from bot.store.deliveries import Result
 from bot.store.facts import Fact, begun, key_trust, not_before
 
 log = structlog.get_logger()
+
+
+_NEVER_BEGUN: Final = NoAnswer(reason="Herald never began with it", bytes_left=False)
+
+
+# So many are given up in one transaction: others in the next round.
+BATCH: Final = 100
+
+
+class Done(NamedTuple):
+    """A claimed delivery, what became of it, and what Whop answered if it was asked."""
+
+    claim: Delivery
+    outcome: Outcome
+    answer: Response | NoAnswer | None = None
+
+
+class Claims(NamedTuple):
+    """What a process has claimed: by which name, what it still carries, and what it never began with.
+
+    The last are attempts whose claim the database may have taken without saying so.
+    """
+
+    owner: str
+    carried: Collection[int]
+    never_begun: Collection[tuple[int, int]]
 
 
 class Settlement:
@@ -73,6 +100,14 @@ class Settlement:
 
     def given_up(self, delivery: Delivery, broadcast: Broadcast, trust: KeyTrust | None) -> Outcome | None:
         """Return the outcome of what must not be tried again, or None."""
+        try:
+            return self._given_up(delivery, broadcast, trust)
+        except Exception as error:  # noqa: BLE001 - one that cannot be judged must not keep others from being sent
+            log.error("a delivery failed inside Herald", delivery=delivery.id, kind=type(error).__name__)
+            why = f"a fault inside Herald ({type(error).__name__})"
+            return Unknown(why) if in_doubt(delivery.past) else Rejected(why)
+
+    def _given_up(self, delivery: Delivery, broadcast: Broadcast, trust: KeyTrust | None) -> Outcome | None:
         # A person who asks again about an unknown one knows that it is late.
         in_time = self._is_known(broadcast, delivery) and (
             broadcast.status is Status.UNKNOWN or not self._is_late(broadcast)
@@ -88,16 +123,16 @@ class Settlement:
             return Unknown(f"its idempotency key no longer makes a repeat safe{why}")
         return None
 
-    # --- what others left ---------------------------------------------------------------------------
+    # --- what was left -------------------------------------------------------------------------------
 
-    def abandoned(
-        self, tx: Transaction, *, owner: str, outlived: str | None
-    ) -> list[tuple[Delivery, Outcome]]:
-        """Return claims that a stopped process left without an outcome, and what to make of each."""
-        orphans = tx.deliveries.abandoned(owner=owner, outlived=outlived)
+    def abandoned(self, tx: Transaction, *, claims: Claims, outlived: str | None) -> list[Done]:
+        """Return claims that nobody carries any more, and what to make of each."""
+        orphans = tx.deliveries.abandoned(owner=claims.owner, carried=claims.carried, outlived=outlived)
         broadcasts = tx.broadcasts.heads({one.broadcast_id for one in orphans})
         return [
-            (one, self._orphaned(one, broadcasts[one.broadcast_id], self.trust(tx, one.account)))
+            Done(one, RetryAt(self._clock(), "the database did not say that it was claimed"), _NEVER_BEGUN)
+            if (one.id, one.attempts) in claims.never_begun
+            else Done(one, self._orphaned(one, broadcasts[one.broadcast_id], self.trust(tx, one.account)))
             for one in orphans
         ]
 
@@ -111,54 +146,46 @@ class Settlement:
 
     # --- outcomes -----------------------------------------------------------------------------------
 
-    def record(
-        self, tx: Transaction, claim: Delivery, outcome: Outcome, answer: Response | NoAnswer | None
-    ) -> None:
-        """Write down what became of a claim, also if others have given it up meanwhile."""
-        if not self.settle(tx, claim, outcome, answer):
-            self._settle_late(tx, claim, outcome, answer)
+    def record(self, tx: Transaction, done: Sequence[Done]) -> None:
+        """Write down what became of claims, also of those that others have given up meanwhile."""
+        for late in self.settle(tx, done):
+            self._settle_late(tx, late)
 
-    def settle(
-        self,
-        tx: Transaction,
-        claim: Delivery,
-        outcome: Outcome,
-        answer: Response | NoAnswer | None = None,
-        *,
-        late: bool = False,
-    ) -> bool:
-        """Write down an outcome; return False if the delivery is no longer as it is given."""
-        broadcast = tx.broadcasts.heads([claim.broadcast_id]).get(claim.broadcast_id)
-        if broadcast is None:
-            # The database went back meanwhile.
-            return False
-        if isinstance(outcome, RetryAt) and broadcast.status is Status.UNKNOWN:
-            # A person asked once, and is asked again.
-            outcome = Unknown(outcome.reason, outcome.trouble)
-        status, detail = _written(outcome)
-        settled = tx.deliveries.settle(
-            claim,
+    def settle(self, tx: Transaction, done: Sequence[Done], *, late: bool = False) -> list[Done]:
+        """Write down outcomes; return those whose deliveries are no longer as they are given."""
+        broadcasts = tx.broadcasts.heads({one.claim.broadcast_id for one in done})
+        # Of what is not there, the database went back meanwhile.
+        known = [
+            _asked_once(one, broadcasts[one.claim.broadcast_id])
+            for one in done
+            if one.claim.broadcast_id in broadcasts
+        ]
+        results = [self._result(one, broadcasts[one.claim.broadcast_id]) for one in known]
+        written = tx.deliveries.settle_all(results, at=self._clock(), late=late)
+        settled = [one for one in known if one.claim.id in written]
+        for one in settled:
+            if rate_limit := self.rate_limits.get(one.claim.account):
+                rate_limit.heed(tx, one.outcome, one.answer)
+            if isinstance(one.outcome, RetryAt):
+                self._lifecycle.note_retry(tx, broadcasts[one.claim.broadcast_id], one.outcome.reason)
+        ended = {one.claim.broadcast_id for one in settled if not isinstance(one.outcome, RetryAt)}
+        self._move_on(tx, [broadcasts[one] for one in sorted(ended)])
+        for one in settled:
+            if isinstance(one.answer, Response):
+                self._weigh(tx, one.claim, one.answer)
+        return [one for one in done if one.claim.id not in written]
+
+    def _result(self, done: Done, broadcast: Broadcast) -> Result:
+        status, detail = _written(done.outcome)
+        answer, outcome = done.answer, done.outcome
+        return Result(
+            delivery=done.claim,
             status=status,
             detail=detail,
-            at=self._clock(),
             next_at=self._in_time(outcome, broadcast) if isinstance(outcome, RetryAt) else None,
             http_status=answer.status if isinstance(answer, Response) else None,
             bytes_left=answer.bytes_left if isinstance(answer, NoAnswer) else None,
-            late=late,
         )
-        if not settled:
-            return False
-        if rate_limit := self.rate_limits.get(claim.account):
-            rate_limit.heed(tx, outcome, answer)
-        if isinstance(outcome, RetryAt):
-            self._lifecycle.note_retry(tx, broadcast, detail)
-        elif tx.deliveries.is_under_way(broadcast.id):
-            self._lifecycle.show_progress(tx, broadcast)
-        else:
-            self._conclude(tx, broadcast)
-        if isinstance(answer, Response):
-            self._weigh(tx, claim, answer)
-        return True
 
     def _weigh(self, tx: Transaction, claim: Delivery, answer: Response) -> None:
         """Say what can no longer be believed to have gone out once, and stop where the proof is refuted."""
@@ -171,16 +198,22 @@ class Settlement:
         if finding.refuted:
             self._alarm(claim.account, tx, REFUTED)
 
-    def _conclude(self, tx: Transaction, broadcast: Broadcast) -> None:
-        results = tx.deliveries.results(broadcast.id)
-        step = conclude(results.statuses)
-        if step is not None:
-            self._lifecycle.advance(tx, broadcast, step, detail="; ".join(results.troubles))
+    def _move_on(self, tx: Transaction, broadcasts: Sequence[Broadcast]) -> None:
+        """Show how far each of these has come, or where all its deliveries have led it."""
+        if not broadcasts:
+            return
+        over = tx.deliveries.results([one.id for one in broadcasts])
+        for broadcast in broadcasts:
+            results = over.get(broadcast.id)
+            step = conclude(results.statuses) if results else None
+            if results and step:
+                self._lifecycle.advance(tx, broadcast, step, detail="; ".join(results.troubles))
+            else:
+                self._lifecycle.show_progress(tx, broadcast)
 
-    def _settle_late(
-        self, tx: Transaction, claim: Delivery, outcome: Outcome, answer: Response | NoAnswer | None
-    ) -> None:
+    def _settle_late(self, tx: Transaction, done: Done) -> None:
         """Let the true answer to an attempt count, though others have given it up meanwhile."""
+        claim, outcome, answer = done
         now = tx.deliveries.find(claim.id)
         if now is None or now.request != claim.request:
             log.error("an answer came to what the database does not know: it went back", delivery=claim.id)
@@ -193,7 +226,7 @@ class Settlement:
         if now.status is DeliveryStatus.UNKNOWN or (
             now.status is DeliveryStatus.PENDING and isinstance(outcome, Accepted)
         ):
-            self.settle(tx, now, outcome, answer, late=True)
+            self.settle(tx, [Done(now, outcome, answer)], late=True)
         elif now.status.value != _written(outcome)[0].value:
             said = f"{_written(outcome)[0].value}, which is not what stands on the card"
             broadcast = tx.broadcasts.head(claim.broadcast_id)
@@ -210,6 +243,17 @@ class Settlement:
 
     # --- lateness -----------------------------------------------------------------------------------
 
+    def give_up_late(self, tx: Transaction) -> None:
+        """Give up what waits of broadcasts that are too late, also while nothing may go."""
+        late = tx.deliveries.late(self._lifecycle.deadlines(), limit=BATCH)
+        broadcasts = tx.broadcasts.heads({one.broadcast_id for one in late})
+        given_up = (
+            Done(one, outcome)
+            for one in late
+            if (outcome := self.given_up(one, broadcasts[one.broadcast_id], self.trust(tx, one.account)))
+        )
+        self.settle(tx, [*given_up])
+
     def _is_known(self, broadcast: Broadcast, delivery: Delivery) -> bool:
         """Tell whether the policy still names the server, and the account by which it was to go out."""
         known = self._lifecycle.policy.server(broadcast.guild_id) is not None
@@ -225,6 +269,13 @@ class Settlement:
         if server is None or broadcast.due_at is None:
             return retry.at
         return min(retry.at, broadcast.due_at + server.rules.missed_after + timedelta(seconds=1))
+
+
+def _asked_once(done: Done, broadcast: Broadcast) -> Done:
+    if isinstance(done.outcome, RetryAt) and broadcast.status is Status.UNKNOWN:
+        # A person asked once, and is asked again.
+        return done._replace(outcome=Unknown(done.outcome.reason, done.outcome.trouble))
+    return done
 
 
 def _written(outcome: Outcome) -> tuple[DeliveryStatus, str]:

@@ -6,7 +6,6 @@ from typing import Final
 
 from bot.broadcast import Broadcast, Step
 from bot.clock import Clock
-from bot.freeze import first_over
 from bot.lifecycle import CHANGED, Lifecycle
 from bot.reminders import next_reminder
 from bot.sending.restore_guard import RestoreGuard
@@ -38,10 +37,8 @@ class Start:
 
     def due(self, tx: Transaction) -> tuple[list[Broadcast], list[Broadcast]]:
         """Return what is due, and those of it whose people have to be asked for: all that may go out."""
-        due, freezes = tx.broadcasts.due(self._clock(), limit=BATCH), tx.freezes.standing()
-        account_of = self._lifecycle.policy.account_of
-        thawed = [one for one in due if not first_over(freezes, one.guild_id, account_of(one.guild_id))]
-        return due, [one for one in thawed if not self.doubt(one)]
+        due = tx.broadcasts.due(self._clock(), deadlines=self._lifecycle.deadlines(), limit=BATCH)
+        return due, [one for one in due if not self.doubt(one)]
 
     def overdue(self, tx: Transaction) -> list[Broadcast]:
         """Return what waited too long for a review, oldest first."""
@@ -66,14 +63,22 @@ class Start:
             if tx.broadcasts.remind_later(broadcast, next_reminder(broadcast, now=now)):
                 self._lifecycle.remind(tx, broadcast)
 
-    def start(self, tx: Transaction, broadcast: Broadcast, answers: Sequence[Answer]) -> None:
-        """Freeze the requests of a broadcast that is still as it was read, or hold it; raise Conflict.
+    def start(self, tx: Transaction, due: Sequence[Broadcast], answers: Sequence[Answer]) -> None:
+        """Freeze the requests of broadcasts that are still as they were read, or hold them; raise Conflict.
 
-        `answers` are what Discord said just now of the roles of its people.
+        `answers` are what Discord said just now of the roles of their people.
         """
         # Where the database went back, all that was approved is held by now.
-        if self._restore_guard.check(tx):
-            return
+        if due and not self._restore_guard.check(tx):
+            tx.members.saw_all(answers)
+            for broadcast in due:
+                self._start(tx, broadcast, answers)
+
+    def hold(self, tx: Transaction, broadcast: Broadcast, why: str) -> None:
+        """Let a person look at a broadcast before it is sent; raise Conflict if someone already has."""
+        self._lifecycle.advance(tx, broadcast, Step.HOLD, detail=why)
+
+    def _start(self, tx: Transaction, broadcast: Broadcast, answers: Sequence[Answer]) -> None:
         # Loaded again, and nobody else's now: it may have been stopped, or started, meanwhile.
         if tx.broadcasts.find(broadcast.id) != broadcast:
             return
@@ -84,14 +89,13 @@ class Start:
             return
         if tx.freezes.over(server.guild, server.account):
             return
-        tx.members.saw_all(answers)
         if doubt := self._role_check.doubt(tx, broadcast, answers):
             self._lifecycle.advance(tx, broadcast, Step.HOLD, detail=doubt)
             return
         requests = self._lifecycle.account_of(server).gateway.build(
             broadcast.notification, audience.targets, new_key=self._new_key, number=broadcast.id
         )
-        tx.deliveries.add(broadcast.id, requests, account=server.account, at=self._clock())
+        tx.deliveries.add(broadcast, requests, account=server.account, at=self._clock())
         self._lifecycle.advance(tx, broadcast, Step.START)
 
     def doubt(self, broadcast: Broadcast) -> str:

@@ -78,13 +78,23 @@ class AuditLog:
         self._connection = connection
         # The ends of the chains that nobody else can write to before this transaction is over.
         self._last: dict[int, Event | None] = {}
+        self._new: list[dict[str, Any]] = []
 
     def append(self, new: NewEvent, *, above: int = 0) -> Event:
-        """Add what happened to the end of its server's chain, with a number above all that are given."""
+        """Add what happened to the end of its server's chain, with a number above all that are given.
+
+        It is written at the end of the transaction.
+        """
         event = chain(new, previous=self.end(new.guild_id), above=above)
-        self._connection.execute(_APPEND, event.stored._asdict() | {"at": new.at})
+        self._new.append(event.stored._asdict() | {"at": new.at})
         self._last[new.guild_id] = event
         return event
+
+    def finish(self) -> None:
+        """Write what was added."""
+        if self._new:
+            self._connection.execute(_APPEND, self._new)
+            self._new = []
 
     def end(self, guild_id: int) -> Event | None:
         """Return the last event of a server's chain, which nobody else can follow in the meantime."""

@@ -35,6 +35,7 @@ from bot.store.broadcast_rows import (
     revision_row,
     with_approvals,
 )
+from bot.store.conditions import Deadlines
 from bot.store.facts import BROADCASTS_ABOVE
 from bot.store.tables import approvals, broadcasts, ended, facts, revisions
 from bot.value import Person
@@ -157,10 +158,15 @@ class Broadcasts:
         """Return a broadcast without who approved it, for what only moves it on; nobody else changes it."""
         return self.heads([broadcast_id])[broadcast_id]
 
-    def heads(self, broadcast_ids: Iterable[int]) -> dict[int, Broadcast]:
-        """Return broadcasts by their numbers, without who approved them."""
+    def heads(self, broadcast_ids: Iterable[int], *, waiting: bool = True) -> dict[int, Broadcast]:
+        """Return broadcasts by their numbers, without who approved them.
+
+        Those that another transaction is changing are waited for, or left out.
+        """
         wanted = broadcasts.c.id.in_(sorted(set(broadcast_ids)))
-        found = self._load(wanted, limit=None, oldest=True, locked=self._locking, approved=False)
+        found = self._load(
+            wanted, limit=None, oldest=True, locked=self._locking, waiting=waiting, approved=False
+        )
         return {one.id: one for one in found}
 
     def change(
@@ -280,11 +286,26 @@ class Broadcasts:
         """Tell whether there has never been a broadcast."""
         return self._connection.scalar(select(broadcasts.c.id).limit(1)) is None
 
-    def due(self, now: datetime, *, limit: int) -> list[Broadcast]:
-        """Return approved broadcasts whose time has come, oldest first."""
-        return self._load(
-            broadcasts.c.status == Status.APPROVED, broadcasts.c.due_at <= now, limit=limit, oldest=True
-        )
+    def due(self, now: datetime, *, deadlines: Deadlines, limit: int) -> list[Broadcast]:
+        """Return approved broadcasts whose time has come, oldest first; `limit` of each server.
+
+        Of a server that is frozen only those that are too late.
+        """
+        may_go = deadlines.or_not_frozen()
+        guilds = sorted(deadlines.of_guild)
+        each = [
+            select(broadcasts.c.id)
+            .where(of_guild, broadcasts.c.status == Status.APPROVED, broadcasts.c.due_at <= now, may_go)
+            .order_by(broadcasts.c.due_at, broadcasts.c.id)
+            .limit(limit)
+            .subquery()
+            for of_guild in (
+                *(broadcasts.c.guild_id == guild_id for guild_id in guilds),
+                broadcasts.c.guild_id.not_in(guilds),
+            )
+        ]
+        ids = union_all(*(select(one.c.id) for one in each))
+        return self._load(broadcasts.c.id.in_(ids), limit=None, oldest=True)
 
     def expired(self, now: datetime, *, limit: int) -> list[Broadcast]:
         """Return broadcasts that waited too long for a review."""
@@ -320,13 +341,14 @@ class Broadcasts:
         limit: int | None = 1,
         oldest: bool = False,
         locked: bool = False,
+        waiting: bool = True,
         approved: bool = True,
     ) -> list[Broadcast]:
         order = broadcasts.c.id if oldest else broadcasts.c.id.desc()
         chosen = select(broadcasts, EDITORS, CARD).where(*where).order_by(order).limit(limit)
         if locked and self._connection.dialect.name == "postgresql":
             # Whoever waited for a lock sees what came meanwhile only by another question.
-            rows = self._connection.execute(chosen.with_for_update()).mappings().all()
+            rows = self._connection.execute(chosen.with_for_update(skip_locked=not waiting)).mappings().all()
             given = self._given([row["id"] for row in rows]) if approved else NONE
             return [assembled(row, given.get(row["id"], ())) for row in rows]
         if not approved:

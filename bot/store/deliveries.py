@@ -1,16 +1,76 @@
 """Deliveries and their attempts."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from itertools import groupby
+from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, case, exists, func, insert, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Integer,
+    Row,
+    RowMapping,
+    String,
+    and_,
+    bindparam,
+    exists,
+    func,
+    insert,
+    literal_column,
+    or_,
+    select,
+    tuple_,
+    union_all,
+    update,
+)
 
-from bot.broadcast import Status
+from bot.broadcast import Broadcast, Status
 from bot.delivery import Attempt, Delivery, DeliveryStatus, Request
-from bot.store.tables import attempts, broadcasts, deliveries, refusals
+from bot.store.conditions import Deadlines, not_frozen
+from bot.store.tables import UtcDateTime, attempts, broadcasts, deliveries, refusals
 
+# Spelled out, so that the index of what waits is known to answer.
+_PENDING: Final = literal_column(f"'{DeliveryStatus.PENDING.value}'", String)
+_CLAIM: Final = (
+    update(deliveries)
+    .where(
+        deliveries.c.id.in_(bindparam("wanted", expanding=True)),
+        deliveries.c.status == DeliveryStatus.PENDING,
+        # As often tried as was read; a claim of another process in between has counted on.
+        tuple_(deliveries.c.id, deliveries.c.attempts).in_(bindparam("as_read", expanding=True)),
+    )
+    .values(status=DeliveryStatus.IN_FLIGHT, attempts=deliveries.c.attempts + 1)
+    .returning(deliveries.c.id)
+)
+_STATE: Final = (
+    select(deliveries.c.id, deliveries.c.status, deliveries.c.attempts, deliveries.c.owner)
+    .where(deliveries.c.id.in_(bindparam("wanted", expanding=True)))
+    .order_by(deliveries.c.id)
+    .with_for_update()
+)
+_SETTLE: Final = (
+    update(deliveries)
+    .where(deliveries.c.id == bindparam("its_id"))
+    .values(
+        status=bindparam("status"),
+        detail=bindparam("detail"),
+        next_at=func.coalesce(bindparam("next_at", type_=UtcDateTime()), deliveries.c.next_at),
+        # One that fails again and again must not keep the others from being tried.
+        turn=deliveries.c.turn + bindparam("later", type_=Integer),
+    )
+)
+_ENDED: Final = (
+    update(attempts)
+    .where(attempts.c.delivery_id == bindparam("its_delivery"), attempts.c.number == bindparam("its_number"))
+    .values(
+        {name: bindparam(name) for name in ("finished_at", "http_status", "bytes_left", "outcome", "detail")}
+    )
+)
+_END: Final = _ENDED.where(attempts.c.finished_at.is_(None))
+_END_LATE: Final = _ENDED.where(attempts.c.outcome.is_not(None))
 # How long a claim is nobody else's: much longer than a request may take.
 LEASE: Final = timedelta(seconds=60)
 
@@ -22,6 +82,7 @@ class Work(NamedTuple):
     expired: bool
     due: bool
     pending: bool
+    late: bool
     refused: bool
     to_remind: bool
 
@@ -33,21 +94,65 @@ class Results(NamedTuple):
     troubles: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What is written of a delivery, and of its last attempt."""
+
+    delivery: Delivery
+    status: DeliveryStatus
+    detail: str
+    next_at: datetime | None = None
+    http_status: int | None = None
+    bytes_left: bool | None = None
+
+    @property
+    def expected(self) -> tuple[str, int, str | None]:
+        """Return the state of the row in which it may be written."""
+        return self.delivery.status, self.delivery.attempts, self.delivery.owner
+
+    @property
+    def settled(self) -> Mapping[str, object]:
+        """Return what is written of the delivery."""
+        return {
+            "its_id": self.delivery.id,
+            "status": self.status,
+            "detail": self.detail,
+            "next_at": self.next_at,
+            "later": 1 if self.next_at else 0,
+        }
+
+    @property
+    def ended(self) -> Mapping[str, object]:
+        """Return what is written of the attempt."""
+        return {
+            "its_delivery": self.delivery.id,
+            "its_number": self.delivery.attempts,
+            "outcome": self.status,
+            "detail": self.detail,
+            "http_status": self.http_status,
+            "bytes_left": self.bytes_left,
+        }
+
+
 class Deliveries:
     """Deliveries as rows; an attempt is written down before its first byte."""
 
     def __init__(self, connection: Connection, *, locking: bool) -> None:
         self._connection = connection
         self._locking = locking
+        self._turns: dict[int, int] = {}
 
-    def add(self, broadcast_id: int, requests: Sequence[Request], *, account: str, at: datetime) -> None:
-        """Store the frozen requests of a broadcast, which go out by that account."""
+    def add(self, broadcast: Broadcast, requests: Sequence[Request], *, account: str, at: datetime) -> None:
+        """Store the frozen requests of a broadcast, by which account they go out, and their turns."""
+        before = self._turn_before(broadcast.guild_id)
         self._connection.execute(
             insert(deliveries),
             [
                 {
-                    "broadcast_id": broadcast_id,
+                    "broadcast_id": broadcast.id,
                     "position": position,
+                    "guild_id": broadcast.guild_id,
+                    "turn": before + position,
                     "account": account,
                     "method": request.method,
                     "url": request.url,
@@ -62,6 +167,15 @@ class Deliveries:
             ],
         )
 
+    def _turn_before(self, guild_id: int) -> int:
+        """Return the turn before that of whatever waits first: whoever comes now begins beside it."""
+        if guild_id not in self._turns:
+            waits = select(func.min(deliveries.c.turn)).where(
+                deliveries.c.guild_id == guild_id, deliveries.c.status == _PENDING
+            )
+            self._turns[guild_id] = (self._connection.scalar(waits) or 1) - 1
+        return self._turns[guild_id]
+
     def of(self, broadcast_id: int) -> list[Delivery]:
         """Return a broadcast's deliveries in order."""
         return self._load(deliveries.c.broadcast_id == broadcast_id, limit=None)
@@ -73,35 +187,68 @@ class Deliveries:
             found[delivery.broadcast_id].append(delivery)
         return found
 
-    def due(self, now: datetime, *, limit: int) -> list[Delivery]:
-        """Return deliveries that may be claimed, those that have waited longest first.
+    def may_go(
+        self, now: datetime, *, account: str, guild_ids: Sequence[int], limit: int, tried: bool = False
+    ) -> list[list[Delivery]]:
+        """Return what may be claimed of an account, in its turns: a list for each server, `limit` of each.
 
-        In a transaction that may write, they and their broadcasts are nobody else's until the end of it;
-        those that another transaction has are left out.
+        With `tried`, only what was tried before. Nobody but who claims takes something away from what waits.
         """
-        return self._load(
-            deliveries.c.status == DeliveryStatus.PENDING,
-            deliveries.c.next_at <= now,
-            limit=limit,
-            locked=self._locking,
-            # One that fails again and again must not keep the others from being tried.
-            order=[deliveries.c.next_at],
-        )
+        if not guild_ids:
+            return []
+        each = [
+            select(deliveries)
+            .where(
+                deliveries.c.status == _PENDING,
+                deliveries.c.guild_id == guild_id,
+                deliveries.c.account == account,
+                deliveries.c.next_at <= now,
+                *([deliveries.c.attempts > 0] if tried else []),
+            )
+            .order_by(deliveries.c.turn, deliveries.c.next_at, deliveries.c.id)
+            .limit(limit)
+            .subquery()
+            for guild_id in guild_ids
+        ]
+        found = self._connection.execute(union_all(*(select(one) for one in each))).mappings().all()
+        waiting: dict[int, list[Delivery]] = {}
+        for row, delivery in zip(found, self._with_attempts(found), strict=True):
+            waiting.setdefault(row["guild_id"], []).append(delivery)
+        return [waiting[one] for one in guild_ids if one in waiting]
 
-    def abandoned(self, *, owner: str, outlived: str | None) -> list[Delivery]:
-        """Return deliveries that were claimed by somebody else who will not tell what became of them.
+    def late(self, deadlines: Deadlines, *, limit: int) -> list[Delivery]:
+        """Return what waits of broadcasts that are too late, whether or not it may go."""
+        return self._load(*_is_late(deadlines), limit=limit)
 
-        Their lease is over, or their owner's name begins with that of processes which are certainly gone.
+    def abandoned(self, *, owner: str, carried: Collection[int] = (), outlived: str | None) -> list[Delivery]:
+        """Return deliveries that were claimed by somebody who will not tell what became of them.
+
+        They are their `owner`'s own and none of those that it carries; or their lease is over, or their
+        owner's name begins with that of processes which are certainly gone.
         """
-        return self._load(*self._is_abandoned(owner, outlived), limit=None)
+        return self._load(*self._is_abandoned(owner, carried, outlived), limit=None)
 
-    def work(self, now: datetime, *, owner: str, outlived: str | None) -> Work:
-        """Return what there is to do, by one question that an index answers."""
+    def work(
+        self,
+        now: datetime,
+        *,
+        owner: str,
+        carried: Collection[int] = (),
+        outlived: str | None,
+        deadlines: Deadlines,
+    ) -> Work:
+        """Return what there is to do, by one question that indexes answer; nothing of what is frozen."""
+        approved = broadcasts.c.status == Status.APPROVED
         asked = (
-            exists().where(*self._is_abandoned(owner, outlived)),
+            exists().where(*self._is_abandoned(owner, carried, outlived)),
             exists().where(broadcasts.c.status == Status.REVIEW, broadcasts.c.review_expires_at <= now),
-            exists().where(broadcasts.c.status == Status.APPROVED, broadcasts.c.due_at <= now),
-            exists().where(deliveries.c.status == DeliveryStatus.PENDING, deliveries.c.next_at <= now),
+            exists().where(approved, broadcasts.c.due_at <= now, deadlines.or_not_frozen()),
+            exists().where(
+                deliveries.c.status == _PENDING,
+                deliveries.c.next_at <= now,
+                not_frozen(deliveries.c.guild_id, deliveries.c.account),
+            ),
+            exists().where(*_is_late(deadlines)),
             exists().where(refusals.c.until <= now),
             exists().where(broadcasts.c.remind_at <= now),
         )
@@ -120,14 +267,19 @@ class Deliveries:
         found = self._connection.execute(select(*(one.scalar_subquery() for one in due))).one()
         return min((one for one in found if one is not None), default=None)
 
-    def _is_abandoned(self, owner: str, outlived: str | None) -> Sequence[ColumnElement[bool]]:
+    def _is_abandoned(
+        self, owner: str, carried: Collection[int], outlived: str | None
+    ) -> Sequence[ColumnElement[bool]]:
         gone = deliveries.c.lease_until.is_(None) | (deliveries.c.lease_until <= self._database_time())
         if outlived is not None:
             gone = or_(gone, deliveries.c.owner.startswith(outlived))
+        is_own = deliveries.c.owner == owner
         return (
             deliveries.c.status == DeliveryStatus.IN_FLIGHT,
-            or_(deliveries.c.owner.is_(None), deliveries.c.owner != owner),
-            gone,
+            or_(
+                and_(is_own, deliveries.c.id.not_in(sorted(carried))),
+                and_(or_(deliveries.c.owner.is_(None), ~is_own), gone),
+            ),
         )
 
     def shorten_leases(self) -> None:
@@ -169,23 +321,9 @@ class Deliveries:
         """Take those that are still pending and write their attempts down; return them as they are then."""
         if not wanted:
             return []
-        # As many as were read: a claim of another process in between has counted on.
-        attempted = case({one.id: one.attempts for one in wanted}, value=deliveries.c.id)
         taken = self._connection.execute(
-            update(deliveries)
-            .where(
-                deliveries.c.id.in_([one.id for one in wanted]),
-                deliveries.c.status == DeliveryStatus.PENDING,
-                # As many as were read; a claim of another process in between has counted on.
-                deliveries.c.attempts == attempted,
-            )
-            .values(
-                status=DeliveryStatus.IN_FLIGHT,
-                attempts=deliveries.c.attempts + 1,
-                owner=owner,
-                lease_until=self._database_time(LEASE),
-            )
-            .returning(deliveries.c.id)
+            _CLAIM.values(owner=owner, lease_until=self._database_time(LEASE)),
+            {"wanted": [one.id for one in wanted], "as_read": [(one.id, one.attempts) for one in wanted]},
         )
         won = {row.id for row in taken}
         claimed = [_claimed(one, owner=owner, at=at) for one in wanted if one.id in won]
@@ -228,57 +366,51 @@ class Deliveries:
         at: datetime,
         next_at: datetime | None = None,
         http_status: int | None = None,
-        bytes_left: bool | None = None,
         late: bool = False,
     ) -> bool:
-        """Write what became of a delivery; return False if it is no longer as it is given."""
-        done = self._connection.execute(
-            update(deliveries)
-            .where(
-                deliveries.c.id == delivery.id,
-                deliveries.c.status == delivery.status,
-                deliveries.c.attempts == delivery.attempts,
-                deliveries.c.owner.is_not_distinct_from(delivery.owner),
-            )
-            .values(status=status, detail=detail, **({"next_at": next_at} if next_at else {}))
+        """Write what became of one delivery; return False if it is no longer as it is given."""
+        result = Result(
+            delivery=delivery, status=status, detail=detail, next_at=next_at, http_status=http_status
         )
-        if done.rowcount != 1:
-            return False
-        # What became of an attempt is written once, unless its true answer came after all.
-        open_or_late = attempts.c.outcome.is_not(None) if late else attempts.c.finished_at.is_(None)
-        self._connection.execute(
-            update(attempts)
-            .where(
-                attempts.c.delivery_id == delivery.id,
-                attempts.c.number == delivery.attempts,
-                open_or_late,
-            )
-            .values(
-                finished_at=at, http_status=http_status, bytes_left=bytes_left, outcome=status, detail=detail
-            )
-        )
-        return True
+        return bool(self.settle_all([result], at=at, late=late))
 
-    def is_under_way(self, broadcast_id: int) -> bool:
-        """Tell whether any of a broadcast has no outcome yet: as fast for the thousandth as for one."""
-        left = select(deliveries.c.id).where(
-            deliveries.c.broadcast_id == broadcast_id,
+    def settle_all(self, results: Sequence[Result], *, at: datetime, late: bool = False) -> set[int]:
+        """Write what became of deliveries; return the ids of those that were still as they are given."""
+        rows = self._connection.execute(_STATE, {"wanted": sorted(one.delivery.id for one in results)})
+        state = {row.id: (row.status, row.attempts, row.owner) for row in rows}
+        held = [one for one in results if state.get(one.delivery.id) == one.expected]
+        if not held:
+            return set()
+        self._connection.execute(_SETTLE, [one.settled for one in held])
+        # What became of an attempt is written once, unless its true answer came after all.
+        self._connection.execute(
+            _END_LATE if late else _END, [{**one.ended, "finished_at": at} for one in held]
+        )
+        return {one.delivery.id for one in held}
+
+    def results(self, broadcast_ids: Collection[int]) -> Mapping[int, Results]:
+        """Return what became of the deliveries of those of the broadcasts that have none under way any more.
+
+        Of each: every status, and each trouble in their order. As fast for the thousandth outcome as for one.
+        """
+        under_way = exists().where(
+            deliveries.c.broadcast_id == broadcasts.c.id,
             deliveries.c.status.in_([DeliveryStatus.PENDING, DeliveryStatus.IN_FLIGHT]),
         )
-        return self._connection.scalar(left.limit(1)) is not None
-
-    def results(self, broadcast_id: int) -> Results:
-        """Return what became of a broadcast's deliveries: each status, and each trouble in their order."""
+        over = select(broadcasts.c.id).where(broadcasts.c.id.in_(sorted(broadcast_ids)), ~under_way)
         rows = self._connection.execute(
-            select(deliveries.c.status, deliveries.c.detail, func.min(deliveries.c.position).label("first"))
-            .where(deliveries.c.broadcast_id == broadcast_id)
-            .group_by(deliveries.c.status, deliveries.c.detail)
-            .order_by(func.min(deliveries.c.position))
-        ).all()
-        return Results(
-            statuses=frozenset(DeliveryStatus(row.status) for row in rows),
-            troubles=tuple(dict.fromkeys(row.detail for row in rows if row.detail)),
+            select(
+                deliveries.c.broadcast_id,
+                deliveries.c.status,
+                deliveries.c.detail,
+                func.min(deliveries.c.position).label("first"),
+            )
+            .where(deliveries.c.broadcast_id.in_(over))
+            .group_by(deliveries.c.broadcast_id, deliveries.c.status, deliveries.c.detail)
+            .order_by(deliveries.c.broadcast_id, func.min(deliveries.c.position))
         )
+        each = groupby(rows, key=attrgetter("broadcast_id"))
+        return {broadcast_id: _results(list(some)) for broadcast_id, some in each}
 
     def _database_time(self, after: timedelta = timedelta()) -> ColumnElement[datetime]:
         """Return the time by the database's clock, which all processes share, or so much after it."""
@@ -288,20 +420,18 @@ class Deliveries:
         later = f"{after.total_seconds():+.3f} seconds"
         return func.strftime("%Y-%m-%d %H:%M:%f000", "now", later)
 
-    def _load(
-        self, *where: object, limit: int | None, locked: bool = False, order: Sequence[Any] = ()
-    ) -> list[Delivery]:
+    def _load(self, *where: ColumnElement[bool], limit: int | None) -> list[Delivery]:
         query = (
             select(deliveries)
-            .where(*where)  # pyright: ignore[reportArgumentType] - column expressions
-            .order_by(*order, deliveries.c.broadcast_id, deliveries.c.position)
+            .where(*where)
+            .order_by(deliveries.c.broadcast_id, deliveries.c.position)
             .limit(limit)
         )
-        if locked:
-            query = query.join(broadcasts).with_for_update(skip_locked=True)
-        found = self._connection.execute(query).mappings().all()
-        past = self._attempts_of([row["id"] for row in found if row["attempts"]])
-        return [_delivery(row, past.get(row["id"], ())) for row in found]
+        return self._with_attempts(self._connection.execute(query).mappings().all())
+
+    def _with_attempts(self, rows: Sequence[RowMapping]) -> list[Delivery]:
+        past = self._attempts_of([row["id"] for row in rows if row["attempts"]])
+        return [_delivery(row, past.get(row["id"], ())) for row in rows]
 
     def _attempts_of(self, delivery_ids: Sequence[int]) -> dict[int, list[Attempt]]:
         """Return the attempts of each of these deliveries, oldest first."""
@@ -325,6 +455,23 @@ class Deliveries:
                 )
             )
         return found
+
+
+def _is_late(deadlines: Deadlines) -> Sequence[ColumnElement[bool]]:
+    return (
+        deliveries.c.status == _PENDING,
+        deliveries.c.broadcast_id == broadcasts.c.id,
+        # A person who asks again about an unknown one knows that it is late.
+        broadcasts.c.status == Status.SENDING,
+        or_(deadlines.are_passed(), deliveries.c.account.not_in(sorted(deadlines.accounts))),
+    )
+
+
+def _results(rows: Sequence[Row[Any, Any, Any, Any]]) -> Results:
+    return Results(
+        statuses=frozenset(DeliveryStatus(row.status) for row in rows),
+        troubles=tuple(dict.fromkeys(row.detail for row in rows if row.detail)),
+    )
 
 
 def _claimed(delivery: Delivery, *, owner: str, at: datetime) -> Delivery:

@@ -10,8 +10,8 @@ from bot.value import Person
 
 # Under which number a freeze of more than one server stands, and under which name one of no account:
 # no server and no account has it.
-_MORE: Final = 0
-_NONE: Final = ""
+EVERYTHING: Final = 0
+NO_ACCOUNT: Final = ""
 
 
 class Freezes:
@@ -42,8 +42,8 @@ class Freezes:
         """Keep a freeze where there is none yet."""
         self._connection.execute(
             insert(freezes).values(
-                guild_id=freeze.guild_id or _MORE,
-                account=freeze.account or _NONE,
+                guild_id=freeze.guild_id or EVERYTHING,
+                account=freeze.account or NO_ACCOUNT,
                 by_id=freeze.by.id,
                 by_name=freeze.by.name,
                 at=freeze.at,
@@ -54,6 +54,7 @@ class Freezes:
     def remove(self, freeze: Freeze) -> bool:
         """Drop a freeze; return False if someone was faster."""
         dropped = delete(freezes).where(
-            freezes.c.guild_id == (freeze.guild_id or _MORE), freezes.c.account == (freeze.account or _NONE)
+            freezes.c.guild_id == (freeze.guild_id or EVERYTHING),
+            freezes.c.account == (freeze.account or NO_ACCOUNT),
         )
         return self._connection.execute(dropped).rowcount == 1

@@ -82,6 +82,7 @@ class Outbox:
         # Whether there is something new to show.
         self.is_filled = False
         self._new_posts: list[dict[str, Any]] = []
+        self._to_redraw: dict[int, datetime | None] = {}
 
     def open_card(self, broadcast_id: int, *, channel_id: int, at: datetime) -> None:
         """Ask for a fresh card and let the older ones say that they are out of date."""
@@ -124,11 +125,18 @@ class Outbox:
     def redraw_card(self, broadcast_id: int, *, at: datetime | None = None) -> None:
         """Ask that the broadcast's card shows where it stands at that time, or when its turn comes."""
         self.is_filled = True
-        self._connection.execute(
-            update(cards)
-            .where(cards.c.broadcast_id == broadcast_id, cards.c.current)
-            .values(wanted=cards.c.wanted + 1, **({"next_at": at} if at else {}))
-        )
+        self._to_redraw[broadcast_id] = at or self._to_redraw.get(broadcast_id)
+
+    def redraw(self) -> None:
+        """Write which cards are to be drawn again: of each transaction once, however much has changed."""
+        for at in dict.fromkeys(self._to_redraw.values()):
+            ids = sorted(one for one, moment in self._to_redraw.items() if moment == at)
+            self._connection.execute(
+                update(cards)
+                .where(cards.c.broadcast_id.in_(ids), cards.c.current)
+                .values(wanted=cards.c.wanted + 1, **({"next_at": at} if at else {}))
+            )
+        self._to_redraw.clear()
 
     def redraw_open_cards(self, guild_id: int, *, at: datetime) -> None:
         """Ask that all cards of a server which still wait for something are drawn again."""

@@ -243,7 +243,7 @@ class Store:
             with self._engines[mode].begin() as connection:
                 transaction = Transaction(connection, writing=mode is Access.WRITE)
                 yield transaction
-                transaction.outbox.finish()
+                transaction.finish()
         except (DBAPIError, PoolTimeout) as error:
             # PostgreSQL's own error quotes the row: neither it nor what was made of it may go on from here.
             why = postgresql.words(error) if isinstance(error, DBAPIError) else "all connections are in use"

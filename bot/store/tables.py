@@ -142,6 +142,9 @@ deliveries: Final = Table(
     Column("id", RowId, primary_key=True),
     Column("broadcast_id", RowId, ForeignKey("broadcasts.id"), nullable=False),
     Column("position", Integer, nullable=False),
+    Column("guild_id", BigInteger, nullable=False, server_default="0"),
+    # Its place among what waits in its server: the first of each broadcast are next to each other.
+    Column("turn", BigInteger, nullable=False, server_default="0"),
     # By which of Whop's accounts it goes out.
     Column("account", String(100), nullable=False, server_default="whop"),
     Column("method", String(8), nullable=False),
@@ -158,6 +161,8 @@ deliveries: Final = Table(
     UniqueConstraint("broadcast_id", "position"),
     Index(None, "status", "next_at"),
     Index(None, "broadcast_id", "status"),
+    # Only of those that wait, as 0014 says.
+    Index("ix_deliveries_waiting", "guild_id", "turn", "next_at", "id"),
 )
 
 attempts: Final = Table(

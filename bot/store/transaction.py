@@ -5,6 +5,7 @@ from typing import Final
 
 from sqlalchemy import Connection, delete, select
 
+from bot.audit.chain import Event, NewEvent
 from bot.broadcast import Broadcast
 from bot.store import postgresql
 from bot.store.audit_log import AuditLog
@@ -15,7 +16,7 @@ from bot.store.freezes import Freezes
 from bot.store.history import History
 from bot.store.members import Members, insert_of
 from bot.store.mirror_posts import MirrorPosts
-from bot.store.outbox import Outbox
+from bot.store.outbox import Outbox, PostKind
 from bot.store.refusals import Refusals
 from bot.store.revisions import Revisions
 from bot.store.tables import interactions
@@ -31,6 +32,7 @@ class Transaction:
 
     def __init__(self, connection: Connection, *, writing: bool) -> None:
         self._connection = connection
+        self._noted: list[tuple[NewEvent, int | None]] = []
         # What it is about, for whoever has to record why it was refused.
         self.about: Broadcast | None = None
         self.broadcasts = Broadcasts(connection, locking=writing)
@@ -46,6 +48,36 @@ class Transaction:
         self.templates = TemplateApprovals(connection)
         self.waits = Waits(connection)
         self.mirror = MirrorPosts(connection, locking=writing)
+
+    def note(self, new: NewEvent, *, channel_id: int | None) -> None:
+        """Add a line to a server's record at the end of the transaction, and mirror it to that channel."""
+        self._noted.append((new, channel_id))
+
+    def note_now(self, new: NewEvent, *, channel_id: int | None, above: int = 0) -> Event:
+        """Add a line whose number is needed in this transaction, which may draw no card anew after it."""
+        event = self.audit.append(new, above=above)
+        if channel_id is not None:
+            self.outbox.add_post(
+                PostKind.AUDIT,
+                guild_id=event.guild_id,
+                channel_id=channel_id,
+                sequence=event.sequence,
+                at=event.at,
+            )
+        return event
+
+    def finish(self) -> None:
+        """Write what was only noted, each kind at once.
+
+        Cards before the record in every transaction, so that no two wait for each other.
+        """
+        self.outbox.redraw()
+        # Two that write into the same chains take them in the same order.
+        for new, channel_id in sorted(self._noted, key=lambda noted: noted[0].guild_id):
+            self.note_now(new, channel_id=channel_id)
+        self._noted.clear()
+        self.audit.finish()
+        self.outbox.finish()
 
     def use_interaction(self, interaction_id: int, *, at: datetime) -> bool:
         """Note that an interaction changes something; return False if it already has."""

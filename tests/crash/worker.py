@@ -15,7 +15,7 @@ import discord.http
 from dotenv import dotenv_values
 
 from bot.cli.commands import main
-from bot.sending import dispatcher, rate
+from bot.sending import dispatcher, rate, recording
 from bot.store import deliveries
 from bot.whop import V1, V5, gateway, v1, v5
 from bot.whop.gateway import Rate
@@ -30,6 +30,7 @@ _SHORTENED: Final = (
     (dispatcher, "FRESH_SECONDS"),
     (dispatcher, "GIVEN_BACK"),
     (dispatcher, "RECORD_AGAIN_SECONDS"),
+    (recording, "RECORD_AGAIN_SECONDS"),
     (gateway, "FIRST_RETRY"),
     (gateway, "LONGEST_RETRY"),
     (rate, "PAUSE"),

@@ -22,8 +22,9 @@ INSERT INTO revisions (broadcast_id, revision, editor_id, editor_name, notificat
 INSERT INTO approvals (broadcast_id, approver_id, approver_name, revision, fingerprint, at)
   SELECT n, 1000 + n % 50, 'Omar', 1, 'f' || n, '2026-11-01 09:41:00' FROM numbers;
 INSERT INTO deliveries (id, broadcast_id, position, method, url, headers, body, status, attempts, next_at,
-  detail)
-  SELECT n, n, 1, 'POST', 'https://api.whop.com', '{{}}', '', 'accepted', 1, '2026-11-01 09:41:00', ''
+  detail, guild_id, turn)
+  SELECT n, n, 1, 'POST', 'https://api.whop.com', '{{}}', '', 'accepted', 1, '2026-11-01 09:41:00', '',
+    GUILD, n
     FROM numbers;
 INSERT INTO attempts (delivery_id, number, started_at, finished_at, detail)
   SELECT n, 1, '2026-11-01 09:41:00', '2026-11-01 09:41:01', '' FROM numbers;

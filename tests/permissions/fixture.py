@@ -178,7 +178,7 @@ async def _after_approval(tx: Transaction, service: Service, number: int, status
     requests = lifecycle.accounts[ACCOUNT].gateway.build(
         before.notification, targets, new_key=lambda: "fake-key", number=number
     )
-    tx.deliveries.add(number, requests, account=ACCOUNT, at=NOW)
+    tx.deliveries.add(before, requests, account=ACCOUNT, at=NOW)
     delivery = only(tx.deliveries.of(number))
     claim = only(tx.deliveries.claim([delivery], owner="nobody", at=NOW))
     sending = lifecycle.advance(tx, before, Step.START)

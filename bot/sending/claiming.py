@@ -1,0 +1,147 @@
+"""Which requests leave now: in turns, within the rate, and nothing that is frozen or must not be repeated."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain, islice, zip_longest
+from typing import Final, NamedTuple
+
+import structlog
+
+from bot.broadcast import Broadcast
+from bot.clock import Clock, Steady
+from bot.delivery import Delivery
+from bot.freeze import first_over
+from bot.key_trust import KeyTrust
+from bot.lifecycle import Lifecycle
+from bot.sending.restore_guard import RestoreGuard
+from bot.sending.settle import Done, Settlement
+from bot.store import Transaction
+from bot.store.facts import HIGHEST_TIME
+from bot.store.history import Mark
+
+log = structlog.get_logger()
+
+# How many POSTs may be under way at once: enough for Whop's rate when each takes five seconds.
+WIDTH: Final = 50
+# How many that were tried before are judged at once while nothing may go.
+JUDGED: Final = 100
+# A claim that takes longer than this to be committed was of too many requests.
+SLOW_SECONDS: Final = 5.0
+
+
+class Claim(NamedTuple):
+    """A delivery that this process has to send, its broadcast's proof code, and the trust in its key."""
+
+    delivery: Delivery
+    proof: str
+    trust: KeyTrust | None
+
+
+class Claimed(NamedTuple):
+    """What was claimed together, since when by the steady clock, and how far the database had come.
+
+    `crowded` tells that more could have gone, had there been room.
+    """
+
+    claims: Sequence[Claim]
+    since: float
+    mark: Mark | None
+    crowded: bool
+
+
+class Claiming:
+    """Take what may leave, and write its attempts down."""
+
+    def __init__(
+        self,
+        *,
+        lifecycle: Lifecycle,
+        settlement: Settlement,
+        restore_guard: RestoreGuard,
+        clock: Clock,
+        steady: Steady,
+    ) -> None:
+        self._lifecycle = lifecycle
+        self._settlement = settlement
+        self._restore_guard = restore_guard
+        self._clock = clock
+        self._steady = steady
+        self._most = WIDTH
+        self._first = 0
+        # Attempts that are claimed here, or whose claim was lost on the way to the database or back.
+        self.attempted: Sequence[tuple[int, int]] = ()
+
+    def claim(self, tx: Transaction, *, owner: str, flying: Mapping[str, int]) -> Claimed:
+        """Take what there is room for; whatever must not be tried again is given up instead.
+
+        `flying` are how many of each account are under way here.
+        """
+        now = self._clock()
+        # Two that count at the same time would each find the same room.
+        tx.claim_alone()
+        if self._restore_guard.check(tx):
+            return Claimed((), self._steady(), self._restore_guard.advance(tx), crowded=False)
+        tx.facts.load(HIGHEST_TIME, *self._settlement.facts)
+        freezes = tx.freezes.standing()
+        waiting: dict[str, list[Delivery]] = {}
+        rooms: dict[str, int] = {}
+        for account, limit in self._settlement.rate_limits.items():
+            room = max(0, min(limit.room(tx), WIDTH - flying.get(account, 0), self._most))
+            # Where there is no room, what must not be tried again is given up all the same.
+            guild_ids = [one for one in self._guilds() if not first_over(freezes, one, account)]
+            found = tx.deliveries.may_go(
+                now, account=account, guild_ids=guild_ids, limit=room or JUDGED, tried=not room
+            )
+            rooms[account], waiting[account] = room, in_turns(found, room or JUDGED)
+        broadcasts, fit = self._judged(tx, chain.from_iterable(waiting.values()))
+        since = self._steady()
+        claimed = tx.deliveries.claim([one for one in fit if rooms[one.account]], owner=owner, at=now)
+        self.attempted = [(one.id, one.attempts) for one in claimed]
+        for account, requests in Counter(one.account for one in claimed).items():
+            self._settlement.rate_limits[account].begin(tx, requests)
+        mark = self._restore_guard.advance(tx) if claimed else None
+        claims = [
+            Claim(one, broadcasts[one.broadcast_id].proof, self._settlement.trust(tx, one.account))
+            for one in claimed
+        ]
+        crowded = any(len(some) >= rooms[account] for account, some in waiting.items())
+        return Claimed(claims, since, mark, crowded)
+
+    def _judged(
+        self, tx: Transaction, chosen: Iterable[Delivery]
+    ) -> tuple[Mapping[int, Broadcast], list[Delivery]]:
+        """Give up what must not be tried again; return the rest, and the broadcasts to which they belong."""
+        chosen = list(chosen)
+        if not chosen:
+            return {}, []
+        # What somebody is deciding about has its turn next time.
+        broadcasts = tx.broadcasts.heads({one.broadcast_id for one in chosen}, waiting=False)
+        fit: list[Delivery] = []
+        given_up: list[Done] = []
+        for one in chosen:
+            if (broadcast := broadcasts.get(one.broadcast_id)) is None:
+                continue
+            if outcome := self._settlement.given_up(one, broadcast, self._settlement.trust(tx, one.account)):
+                given_up.append(Done(one, outcome))
+            else:
+                fit.append(one)
+        if given_up:
+            self._settlement.settle(tx, given_up)
+        return broadcasts, fit
+
+    def pace(self, since: float) -> None:
+        """Claim fewer at once where the database is slow to commit them, and more where it is fast again."""
+        slow = self._steady() - since > SLOW_SECONDS
+        self._most = max(1, self._most // 2) if slow else min(WIDTH, self._most * 2)
+
+    def _guilds(self) -> Sequence[int]:
+        """Return the servers, each time another one first."""
+        servers = self._lifecycle.policy.servers
+        self._first = (self._first + 1) % len(servers)
+        return [one.guild for one in (*servers[self._first :], *servers[: self._first])]
+
+
+def in_turns(waiting: Sequence[Sequence[Delivery]], most: int) -> list[Delivery]:
+    """Return so many of what waits, one of each after the other."""
+    mixed = chain.from_iterable(zip_longest(*waiting))
+    return list(islice((one for one in mixed if one is not None), most))
