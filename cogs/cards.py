@@ -21,6 +21,7 @@ from bot.service import PAGE, Standing
 from bot.whop import Account
 from cogs.buttons import EDIT_PHONE, SEND, ActionButton, buttons
 from cogs.calls import NOBODY, asks_for_approval, call_approvers, call_operators, reminds
+from cogs.echoes import echo, explanation
 from cogs.embeds import CONTENT_LIMIT, FIELD_LIMIT, FIELD_NAMES, KEPT, field_value, fitted
 from cogs.lines import NOWHERE, line_of, trouble_of
 from cogs.situation import moment, offered, situation
@@ -59,6 +60,8 @@ HEADLINES: Final[Mapping[Status, str]] = MappingProxyType(
 
 REACH_LIMIT: Final = 800
 ABLE_LIMIT: Final = 400
+# Of so many cards it is remembered whom they are for.
+REMEMBERED: Final = 1000
 
 
 # Names stand in cards instead of mentions: a phone that has not met a member shows a bare number.
@@ -71,6 +74,7 @@ class Cards:
     def __init__(self, lifecycle: Lifecycle, *, role_name: RoleName) -> None:
         self._lifecycle = lifecycle
         self._role_name = role_name
+        self._audiences: dict[int, str] = {}
 
     def draft(
         self, broadcast: Broadcast, *, lent: Sequence[Approval] = (), elsewhere: int | None = None
@@ -157,6 +161,7 @@ class Cards:
             self._add_approvals(details, broadcast, members)
         called = NOBODY
         if broadcast.status is Status.REVIEW:
+            self.remember(broadcast)
             called = call_approvers(self._lifecycle.policy, broadcast, members)
         return Rendered(
             content=f"{called.text}{asks_for_approval(broadcast)}" if called.text else "",
@@ -164,6 +169,16 @@ class Cards:
             embeds=fitted(head, broadcast.notification, details),
             view=buttons(offered(broadcast, deliveries, checkable=checkable), broadcast),
         )
+
+    def remember(self, broadcast: Broadcast) -> None:
+        """Note whom a broadcast is for, which never changes."""
+        self._audiences[broadcast.id] = broadcast.audience
+        if len(self._audiences) > REMEMBERED:
+            del self._audiences[next(iter(self._audiences))]
+
+    def audience_of(self, number: int) -> str | None:
+        """Return whom a broadcast is for, asking no database; None if its card was not drawn here."""
+        return self._audiences.get(number)
 
     def freeze(self, freeze: Freeze | None, *, guild_id: int) -> Rendered:
         """Tell a server's approvers of a freeze that stands, or of one that was lifted."""
@@ -205,43 +220,12 @@ class Cards:
 
     def echo(self, broadcast: Broadcast, step: Step) -> Rendered:
         """Tell the author where they composed; the card has the words, this only says what happened."""
-        said = {
-            Step.REQUEST_CHANGES: "needs changes; it is a draft again (`/notify drafts`)",
-            Step.REJECT: "was rejected",
-            Step.EXPIRE: "was not decided in time; it is a draft again (`/notify drafts`)",
-            Step.STOP: "was stopped before it went out; it is a draft again (`/notify drafts`)",
-            Step.CANCEL: "was cancelled",
-            Step.HOLD: "is held and will not go out by itself",
-            Step.RETURN: "is a draft again (`/notify drafts`)",
-            Step.ACCEPTED: "was accepted by Whop",
-            Step.PARTLY: "was accepted by Whop only in part",
-            Step.NOT_ACCEPTED: "was not accepted by Whop; customers got nothing",
-            Step.UNANSWERED: "was sent, but Whop's answer is unknown: a person has to decide on its card",
-            Step.CONFIRM: "did go out, a teammate says",
-            Step.DENY: "did not go out, a teammate says",
-        }[step]
-        which = f"**{numbered(broadcast)}** for **{inline(broadcast.audience)}**"
-        line = f"<@{broadcast.author.id}> {which} {said}."
-        if broadcast.reason and step is not Step.EXPIRE:
-            line += f"\n> {plain(shorten(broadcast.reason, 600))}"
-        line += f"\n-# proof {broadcast.proof}{self._place(broadcast)}"
-        return self._to_author(broadcast, line)
+        server = self._lifecycle.policy.server(broadcast.guild_id)
+        return echo(broadcast, step, place=self._place(broadcast), server=server)
 
     def explanation(self, broadcast: Broadcast) -> Rendered | None:
         """Tell the author why it was stopped, of which they know already; None if it has gone on since."""
-        if broadcast.status is not Status.DRAFT or not broadcast.reason:
-            return None
-        why = plain(shorten(broadcast.reason, 600))
-        return self._to_author(
-            broadcast, f"<@{broadcast.author.id}> Why **{numbered(broadcast)}** was stopped:\n> {why}"
-        )
-
-    def _to_author(self, broadcast: Broadcast, content: str) -> Rendered:
-        server = self._lifecycle.policy.server(broadcast.guild_id)
-        mentioned = [discord.Object(broadcast.author.id)] if server is None or server.notify.author else []
-        return Rendered(
-            content=content, mentions=discord.AllowedMentions(users=mentioned, everyone=False, roles=False)
-        )
+        return explanation(broadcast, server=self._lifecycle.policy.server(broadcast.guild_id))
 
     def template(self, standing: Standing | None) -> Rendered:
         """Ask approvers to approve a template beforehand; None if it says something else by now."""

@@ -64,8 +64,13 @@ async def _approve(interaction: Interaction, number: int, revision: int) -> None
         await answered.edit_original_response(content=f"{said}\n-# proof {after.proof}")
 
     service = interaction.client.service
-    broadcast = await service.ask(actor_of(interaction), Action.APPROVE, number, revision=revision)
-    await _named(interaction, broadcast.audience, f"#{number}", approve)
+    # Discord is answered before anything is asked, wherever no name has to be typed: what may be approved the
+    # service decides all the same.
+    audience = cards_of(interaction.client).audience_of(number)
+    if audience is None or _is_large(interaction, audience):
+        asked = await service.ask(actor_of(interaction), Action.APPROVE, number, revision=revision)
+        audience = asked.audience
+    await _named(interaction, audience, f"#{number}", approve)
 
 
 async def _named(
@@ -75,11 +80,15 @@ async def _named(
     approve: Callable[[Interaction, str], Awaitable[None]],
 ) -> None:
     """Ask for a large audience's name before going on."""
-    server = interaction.client.service.policy.server(interaction.guild_id)
-    if server is not None and not server.is_large(audience):
-        await approve(interaction, "")
-    else:
+    if _is_large(interaction, audience):
         await interaction.response.send_modal(NameModal(interaction, what, audience, approve))
+    else:
+        await approve(interaction, "")
+
+
+def _is_large(interaction: Interaction, audience: str) -> bool:
+    server = interaction.client.service.policy.server(interaction.guild_id)
+    return server is None or server.is_large(audience)
 
 
 async def _use_template(interaction: Interaction, number: int, revision: int) -> None:

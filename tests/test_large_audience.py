@@ -2,11 +2,12 @@
 
 import pytest
 
-from bot.broadcast import Status
+from bot.broadcast import Broadcast, Status
 from bot.errors import NotReady
 from bot.policy.loading import parse_policy
 from bot.policy.model import Audience, Policy
 from bot.sandbox.sandbox import Sandbox, answer, readable
+from bot.service import Service
 from bot.store import Access
 from tests.conftest import OpenSandbox
 from tests.harness.found import only
@@ -55,6 +56,17 @@ async def test_the_core_refuses_an_approval_that_comes_past_the_modal(sandbox: S
     await large(sandbox)
     with pytest.raises(NotReady, match="type its name"):
         await sandbox.herald.service.approve(sandbox.actor("Omar"), 1, revision=1)
+
+
+async def test_for_a_small_audience_discord_is_answered_before_the_database_is_asked(
+    v5: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def ask(*_: object, **__: object) -> Broadcast:
+        raise AssertionError("it was asked before Discord was answered")
+
+    await v5.submit(await v5.compose())
+    monkeypatch.setattr(Service, "ask", ask)
+    assert "Approved." in answer(await v5.press("Omar", "Approve"))
 
 
 async def test_a_small_audience_is_approved_with_one_press(v5: Sandbox) -> None:

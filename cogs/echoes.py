@@ -1,0 +1,55 @@
+"""What an author is told of what others did, and of what became of it."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+import discord
+
+from bot.broadcast import Broadcast, Status, Step
+from bot.chat.rendering import Rendered
+from bot.policy.model import Server
+from cogs.text import inline, numbered, plain, shorten
+
+SAID: Final[Mapping[Step, str]] = MappingProxyType(
+    {
+        Step.REQUEST_CHANGES: "needs changes; it is a draft again (`/notify drafts`)",
+        Step.REJECT: "was rejected",
+        Step.EXPIRE: "was not decided in time; it is a draft again (`/notify drafts`)",
+        Step.STOP: "was stopped before it went out; it is a draft again (`/notify drafts`)",
+        Step.CANCEL: "was cancelled",
+        Step.HOLD: "is held and will not go out by itself",
+        Step.RETURN: "is a draft again (`/notify drafts`)",
+        Step.ACCEPTED: "was accepted by Whop",
+        Step.PARTLY: "was accepted by Whop only in part",
+        Step.NOT_ACCEPTED: "was not accepted by Whop; customers got nothing",
+        Step.UNANSWERED: "was sent, but Whop's answer is unknown: a person has to decide on its card",
+        Step.CONFIRM: "did go out, a teammate says",
+        Step.DENY: "did not go out, a teammate says",
+    }
+)
+
+
+def echo(broadcast: Broadcast, step: Step, *, place: str, server: Server | None) -> Rendered:
+    """Tell the author what happened; `place` says where it goes. The card has the words."""
+    which = f"**{numbered(broadcast)}** for **{inline(broadcast.audience)}**"
+    line = f"<@{broadcast.author.id}> {which} {SAID[step]}."
+    if broadcast.reason and step is not Step.EXPIRE:
+        line += f"\n> {plain(shorten(broadcast.reason, 600))}"
+    return _to_author(broadcast, f"{line}\n-# proof {broadcast.proof}{place}", server)
+
+
+def explanation(broadcast: Broadcast, *, server: Server | None) -> Rendered | None:
+    """Tell the author why it was stopped, of which they know already; None if it has gone on since."""
+    if broadcast.status is not Status.DRAFT or not broadcast.reason:
+        return None
+    why = plain(shorten(broadcast.reason, 600))
+    said = f"<@{broadcast.author.id}> Why **{numbered(broadcast)}** was stopped:\n> {why}"
+    return _to_author(broadcast, said, server)
+
+
+def _to_author(broadcast: Broadcast, content: str, server: Server | None) -> Rendered:
+    mentioned = [discord.Object(broadcast.author.id)] if server is None or server.notify.author else []
+    return Rendered(
+        content=content, mentions=discord.AllowedMentions(users=mentioned, everyone=False, roles=False)
+    )
