@@ -186,6 +186,10 @@ class _Core:
                 for one in keyed
             }
             lifecycle = Lifecycle(policy=policy, accounts=accounts, clock=clock)
+            restore_guard = RestoreGuard(
+                settings.witness_file, lifecycle=lifecycle, clock=clock, newcomer=not store.alone
+            )
+            store.before_commit = restore_guard.refuse_given
             yield cls(
                 store=store,
                 transports=transports,
@@ -195,12 +199,7 @@ class _Core:
                     clock=clock,
                     ask=lambda account, question: transports[account].send(question),
                 ),
-                restore_guard=RestoreGuard(
-                    settings.witness_file,
-                    lifecycle=lifecycle,
-                    clock=clock,
-                    newcomer=not store.alone,
-                ),
+                restore_guard=restore_guard,
                 clock=clock,
                 steady=parts.get("steady", steady_now),
             )

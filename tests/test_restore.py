@@ -9,10 +9,11 @@ import pytest
 from bot.audit.chain import SKIPPED, Event, chain, first_broken
 from bot.broadcast import Broadcast, Status
 from bot.chat.channels import ChannelReader
+from bot.errors import StoreError
 from bot.sandbox.sandbox import UNDONE
 from bot.store import Access
 from tests.conftest import OpenSandbox
-from tests.harness.backup import back_up, dump_into_itself
+from tests.harness.backup import back_up, dump_into_itself, standby
 from tests.harness.cards import review_card, words
 from tests.harness.found import only
 from tests.harness.people import LENA, MAYA, OMAR, WORDS
@@ -140,6 +141,21 @@ async def test_after_a_restore_a_machine_that_is_new_may_start_first(server: Clu
     assert len(server.whop.exchanges) == 5
 
 
+async def test_a_standby_that_took_over_sends_nothing_by_itself_whoever_starts_first(
+    server: Cluster,
+) -> None:
+    one = await begun(server, "one")
+    await five_due(one)
+    with standby(server.url) as take_over:
+        # Both know of all that was sent: the standby lost nothing, but nobody can know that.
+        await end(one)
+        server.url = take_over()
+        new = await begun(server, "new")
+        await assert_nothing_goes_out(new, MOVED)
+        assert server.whop.exchanges == []
+        await new.leave()
+
+
 async def test_a_copy_that_another_machine_has_gone_on_with_is_still_told_from_the_original(
     server: Cluster,
 ) -> None:
@@ -255,6 +271,21 @@ async def test_no_number_that_was_given_out_is_given_out_again(cluster: Cluster,
         range(skipped.sequence + 1, skipped.sequence + 1 + len(record) - len(kept) - 1)
     )
     assert first_broken(record) is None
+
+
+async def test_until_it_is_discovered_nothing_is_committed_under_a_number_that_was_given_out(
+    cluster: Cluster,
+) -> None:
+    process = await watched(await begun(cluster))
+    put_back = back_up(cluster.url, cluster.folder)
+    lost = await process.submitted()
+    await watched(process)
+    put_back()
+    with pytest.raises(StoreError, match="went back to an earlier time; nothing was changed"):
+        await process.submitted()
+    assert await process.record() == []
+    await watched(process)
+    assert (await process.submitted()).id > lost.id
 
 
 def test_a_line_behind_which_numbers_are_left_out_is_whole_and_any_other_is_not() -> None:

@@ -93,6 +93,17 @@ class RestoreGuard:
             if new != kept:
                 self._write(new)
 
+    def refuse_given(self, tx: Transaction) -> None:
+        """Raise StoreError if what is to be committed bears a number that was given out before.
+
+        So it is in the moment between a restore and its discovery. Whoever asked may ask again after that.
+        """
+        given = (self._known.given if self._known else NO_NUMBERS).events
+        if any(number <= given.get(guild, 0) for guild, number in tx.audit.begun.items()):
+            raise StoreError(
+                "The database went back to an earlier time; nothing was changed. Try again soon."
+            )
+
     def has_news(self, tx: Transaction) -> bool:
         """Tell whether there is something to keep, or to check."""
         return bool(self._doubt(tx)) or self._known is None or self.given(tx) != self._known.given

@@ -76,6 +76,8 @@ class AuditLog:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        # The first number that was given in each server's chain.
+        self.begun: dict[int, int] = {}
         # The ends of the chains that nobody else can write to before this transaction is over.
         self._last: dict[int, Event | None] = {}
         self._new: list[dict[str, Any]] = []
@@ -88,6 +90,7 @@ class AuditLog:
         event = chain(new, previous=self.end(new.guild_id), above=above)
         self._new.append(event.stored._asdict() | {"at": new.at})
         self._last[new.guild_id] = event
+        self.begun.setdefault(new.guild_id, event.sequence)
         return event
 
     def finish(self) -> None:

@@ -83,6 +83,8 @@ class Store:
         readers = ThreadPoolExecutor(READERS, "herald-reader")
         self._threads = {Access.WRITE: writers, Access.READ: readers, Access.GLANCE: readers}
         self.wakeup = Wakeup()
+        # Asked before each commit, without a question to the database; it may raise StoreError.
+        self.before_commit: Callable[[Transaction], None] = _accept
 
     @classmethod
     @asynccontextmanager
@@ -244,10 +246,15 @@ class Store:
                 transaction = Transaction(connection, writing=mode is Access.WRITE)
                 yield transaction
                 transaction.finish()
+                self.before_commit(transaction)
         except (DBAPIError, PoolTimeout) as error:
             # PostgreSQL's own error quotes the row: neither it nor what was made of it may go on from here.
             why = postgresql.words(error) if isinstance(error, DBAPIError) else "all connections are in use"
             raise StoreError(f"The database is in trouble ({why}); nothing was changed.") from None
+
+
+def _accept(_: Transaction) -> None:
+    """Let everything be committed."""
 
 
 @contextmanager

