@@ -81,6 +81,19 @@ async def test_a_copy_that_is_put_under_a_running_process_sends_nothing(cluster:
     assert len(cluster.whop.exchanges) == 5
 
 
+async def test_a_copy_in_which_something_is_on_its_way_already_claims_nothing(cluster: Cluster) -> None:
+    process = await begun(cluster)
+    await process.due()
+    await process.dispatcher._start_due()  # pyright: ignore[reportPrivateUsage]
+    put_back = back_up(cluster.url, cluster.folder)
+    await process.tick()
+    put_back()
+    await process.tick(MINUTE)
+    assert [one.reason for one in await process.freezes()] == [COPY]
+    assert (await process.status(), (await process.get()).reason) == (Status.UNKNOWN, RESTORED)
+    assert len(cluster.whop.exchanges) == 1
+
+
 async def test_what_was_held_after_a_restore_is_released_one_by_one_after_two_have_agreed(
     cluster: Cluster,
 ) -> None:
