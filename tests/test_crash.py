@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Postgres
-from tests.crash.job import POINTS, RANDOM, ZOMBIES, Job
+from tests.crash.job import CLOCKS, POINTS, RANDOM, ZOMBIES, Job
 from tests.crash.tally import Tally
 from tests.crash.trial import Mode
 
@@ -42,6 +42,10 @@ async def test_a_key_that_is_ignored_after_its_proof_is_found_out_and_what_it_co
     tmp_path: Path,
 ) -> None:
     assert (await tried(tmp_path, None, "stale", RANDOM, 4)).told
+
+
+async def test_whatever_the_clock_is_set_to_it_is_sent_once_or_a_person_is_asked(tmp_path: Path) -> None:
+    assert (await tried(tmp_path, None, "unproven", CLOCKS, 6)).kills == 2
 
 
 async def test_a_process_that_comes_back_after_its_lease_sends_nothing_again(

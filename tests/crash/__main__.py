@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from tests.conftest import Postgres, get_server
-from tests.crash.job import POINTS, RANDOM, ZOMBIES, Job
+from tests.crash.job import CLOCKS, POINTS, RANDOM, ZOMBIES, Job
 from tests.crash.tally import Tally
 from tests.crash.trial import Mode
 
@@ -44,6 +44,7 @@ class Database(StrEnum):
 def trials(
     *,
     kills: Annotated[int, typer.Option(help="Kills at random under load, of all modes together.")] = 500,
+    moves: Annotated[int, typer.Option(help="How often clocks are set, of all modes together.")] = 200,
     zombies: Annotated[int, typer.Option(help="Processes that come back, of all PostgreSQL modes.")] = 200,
     repeats: Annotated[int, typer.Option(help="How often each point is gone through.")] = 3,
     stride: Annotated[int, typer.Option(min=1, help="Take only one of so many points.")] = 1,
@@ -55,7 +56,9 @@ def trials(
     """Run all trials; end with status 1 if a promise was broken."""
     seed = secrets.randbelow(10**6) if seed is None else seed
     modes = [Mode(key=one, database=other) for other in database or Database for one in key or Key]
-    wanted = list(_jobs(modes, kills=kills, zombies=zombies, repeats=repeats, stride=stride, seed=seed))
+    wanted = list(
+        _jobs(modes, kills=kills, moves=moves, zombies=zombies, repeats=repeats, stride=stride, seed=seed)
+    )
     folder = Path(mkdtemp(prefix="herald-crash-"))
     out.print(f"seed {seed}, everything in {folder}")
     with _databases(wanted) as url:
@@ -66,7 +69,7 @@ def trials(
 
 
 def _jobs(
-    modes: Sequence[Mode], *, kills: int, zombies: int, repeats: int, stride: int, seed: int
+    modes: Sequence[Mode], *, kills: int, moves: int, zombies: int, repeats: int, stride: int, seed: int
 ) -> Iterator[Job]:
     servers = [mode for mode in modes if mode.database == Database.POSTGRESQL]
     for mode in modes:
@@ -74,6 +77,8 @@ def _jobs(
             yield Job(mode=mode, trial=POINTS, amount=stride, seed=seed + number)
         if kills:
             yield Job(mode=mode, trial=RANDOM, amount=-(-kills // len(modes)), seed=seed)
+        if moves:
+            yield Job(mode=mode, trial=CLOCKS, amount=-(-moves // len(modes)), seed=seed)
         if zombies and mode in servers:
             yield Job(mode=mode, trial=ZOMBIES, amount=-(-zombies // len(servers)), seed=seed)
 

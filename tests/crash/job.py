@@ -1,21 +1,21 @@
 """One trial of one mode, with a database, a Whop and workers of its own."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from tests.crash.tally import Tally
 from tests.crash.trial import Mode, Trial, dice_of
-from tests.crash.trials import Progress, every_point, random_kills, zombies
+from tests.crash.trials import Progress, every_point, moved_clocks, random_kills, zombies
 
-POINTS, RANDOM, ZOMBIES = "points", "random", "zombies"
+POINTS, RANDOM, CLOCKS, ZOMBIES = "points", "random", "clocks", "zombies"
 # Several processes may send from one PostgreSQL database, and only one from a file.
 SLOTS: Final = {"sqlite": 1, "postgresql": 3}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """Which trial, and how much of it: kills, zombies, or the distance from one point to the next."""
+    """Which trial, and how much of it: kills, moves of a clock, zombies, or from which point to the next."""
 
     mode: Mode
     trial: str
@@ -35,6 +35,11 @@ class Job:
                 case "random":
                     slots = SLOTS[self.mode.database]
                     await random_kills(trial, dice, kills=self.amount, slots=slots, progress=progress)
+                case "clocks":
+                    slots = SLOTS[self.mode.database]
+                    await moved_clocks(trial, dice, moves=self.amount, slots=slots, progress=progress)
+                    # Nobody repeats what cannot be dated.
+                    return replace(await trial.count(), needless=0)
                 case _:
                     await zombies(trial, dice, number=self.amount, progress=progress)
             return await trial.count()

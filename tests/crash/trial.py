@@ -89,6 +89,7 @@ class Trial:
         self._url = url
         self._numbers = itertools.count(1)
         self._workers: list[Worker] = []
+        self.set_clock(0)
 
     @classmethod
     @asynccontextmanager
@@ -172,9 +173,20 @@ class Trial:
         }
         file.write_text("".join(f"{name}='{value}'\n" for name, value in settings.items()), encoding="utf-8")
         log = self._folder / f"worker-{slot}.log"
-        worker = Worker(Order(env_file=file, log=log, kill_at=kill_at, tells=tells))
+        order = Order(env_file=file, log=log, clock=self._clock, kill_at=kill_at, tells=tells)
+        worker = Worker(order)
         self._workers.append(worker)
         return worker
+
+    @property
+    def _clock(self) -> Path:
+        return self._folder / "clock"
+
+    def set_clock(self, ahead: float) -> None:
+        """Set the wall clock of all workers so many seconds ahead, or back."""
+        new = self._clock.with_suffix(".new")
+        new.write_text(str(ahead), encoding="utf-8")
+        new.replace(self._clock)
 
     async def kill(self, worker: Worker) -> None:
         """End a worker as a power cut does, and count it."""

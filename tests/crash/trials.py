@@ -1,4 +1,4 @@
-"""The three trials: a kill at every point, kills at random under load, and processes that come back."""
+"""The trials: kills at every point and at random under load, clocks that are moved, and who comes back."""
 
 import asyncio
 import random
@@ -20,6 +20,8 @@ Progress = Callable[[int], None]
 LOAD: Final = 6
 # How long a worker is left alone at most before it is killed.
 RANDOM_SECONDS: Final = 2.0
+# By so many seconds workers' clocks go wrong: a little most of the time, and now and then by hours.
+OFFSETS: Final = (0, 0, 5, -5, 15, -14, 20, 25, 7200, -7200)
 # Of so many kills, one is of Whop itself.
 WHOP_TOO: Final = 15
 
@@ -93,6 +95,25 @@ async def _victim(trial: Trial, workers: dict[int, Worker], dice: random.Random)
     if found:
         await asyncio.sleep(dice.uniform(0, HOLD_SECONDS / 4))
     return found[0] if found else None
+
+
+async def moved_clocks(
+    trial: Trial, dice: random.Random, *, moves: int, slots: int, progress: Progress
+) -> None:
+    """Set the clock of the workers back and forth under load, and kill one after each third time."""
+    workers = {slot: trial.start(slot=slot) for slot in range(slots)}
+    for number in range(moves):
+        await _load(trial, dice, inside=False)
+        await trial.soothe()
+        trial.set_clock(dice.choice(OFFSETS))
+        await asyncio.sleep(dice.uniform(0, RANDOM_SECONDS))
+        if number % 3 == 0:
+            slot = dice.choice(sorted(workers))
+            await trial.kill(workers[slot])
+            workers[slot] = trial.start(slot=slot)
+        progress(1)
+    trial.set_clock(0)
+    await trial.settle()
 
 
 async def zombies(trial: Trial, dice: random.Random, *, number: int, progress: Progress) -> None:

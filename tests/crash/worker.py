@@ -5,6 +5,7 @@ import signal
 import sys
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from importlib import import_module
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
@@ -14,7 +15,9 @@ from typing import Any, Final
 import discord.http
 from dotenv import dotenv_values
 
+from bot import app, clock
 from bot.cli.commands import main
+from bot.clock import utc_now
 from bot.sending import dispatcher, rate, recording
 from bot.store import deliveries
 from bot.whop import V1, V5, gateway, v1, v5
@@ -26,6 +29,8 @@ from tests.crash.points import Points
 FASTER: Final = 12
 LEASE: Final = deliveries.LEASE / FASTER
 _SHORTENED: Final = (
+    (clock, "PAUSE_AFTER_JUMP"),
+    (clock, "LONGEST_DOUBT"),
     (deliveries, "LEASE"),
     (dispatcher, "FRESH_SECONDS"),
     (dispatcher, "GIVEN_BACK"),
@@ -49,10 +54,14 @@ import_module("bot.cli.process")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """How a worker is to run: die at the point with that number, or tell of all points."""
+    """How a worker is to run: die at the point with that number, or tell of all points.
+
+    `clock` is a file with the seconds by which its wall clock is ahead.
+    """
 
     env_file: Path
     log: Path
+    clock: Path
     kill_at: int | None = None
     tells: bool = False
 
@@ -115,6 +124,7 @@ def run(order: Order, said: Connection) -> None:
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)
     hasten()
+    app.utc_now = lambda: utc_now() + timedelta(seconds=float(order.clock.read_text("utf-8")))
     discord.http.Route.BASE = "http://127.0.0.1:1/nobody"
     Points(said, kill_at=order.kill_at, tells=order.tells).install()
     for name in dotenv_values(order.env_file):
