@@ -6,6 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 
 from bot.broadcast import Status
 from bot.clock import LONGEST_DOUBT, Watch, steady_now
@@ -13,6 +14,7 @@ from bot.delivery import DeliveryStatus
 from bot.errors import StoreError
 from bot.sandbox.whop import Fault
 from bot.store import Access
+from bot.store.tables import deliveries
 from tests.harness.clock import ManualClock
 from tests.harness.people import LENA, OMAR
 from tests.harness.policy import GUILD, OTHER_GUILD
@@ -311,6 +313,22 @@ async def test_what_is_to_be_tried_again_is_tried_and_given_up_in_time_though_th
     await process.service.freeze(LENA, "so that it is not repeated")
     await process.tick(timedelta(minutes=16))
     assert await process.status() is Status.FAILED
+
+
+async def test_what_is_to_be_tried_again_later_than_anything_ever_is_waits_no_longer_than_a_minute(
+    cluster: Cluster,
+) -> None:
+    process = await cluster.join()
+    cluster.whop.fail_next(Fault.RATE_LIMITED)
+    await process.due()
+    await process.tick()
+    # As if that had been told before the clock was set back, and written down after it.
+    with process.store.begin() as tx:
+        tx._connection.execute(  # pyright: ignore[reportPrivateUsage]
+            update(deliveries).values(next_at=cluster.clock() + DAY)
+        )
+    await process.tick(timedelta(minutes=1))
+    assert await process.status() is Status.SENT
 
 
 async def test_a_card_waits_no_longer_for_a_clock_that_was_set_back(cluster: Cluster) -> None:

@@ -18,8 +18,11 @@ from bot.store.facts import pace_of
 
 log = structlog.get_logger()
 
-# How often the leases are looked at, since nobody hears of the database's own clock.
-LEASES_SECONDS: Final = 60.0
+# How often is looked for what waits too long for other reasons: the database's own clock was set back, or a
+# moment was told before and written down after the clock was.
+LOOK_OVER_SECONDS: Final = 60.0
+# Nothing is tried again later than that, and no count of refusals goes on for longer without one.
+LONGEST: Final = timedelta(hours=1)
 UNRULY: Final = (
     "the clock of the machine is moved again and again, so that nobody can say what is due: let its time"
     " service set it right first"
@@ -41,7 +44,7 @@ class Timekeeping:
         self._is_resumed = False
         self._kept: Pace | None = None
         self._moved = timedelta()
-        self._leases_seen = float("-inf")
+        self._looked_over = float("-inf")
 
     @property
     def is_doubtful(self) -> bool:
@@ -63,9 +66,9 @@ class Timekeeping:
         if self._moved or not pace.is_like(self._kept):
             await self._store.write(self._note, pace, self._moved)
             self._kept, self._moved = pace, timedelta()
-        if self._steady() - self._leases_seen >= LEASES_SECONDS:
-            await self._store.write(_shorten_leases)
-            self._leases_seen = self._steady()
+        if self._steady() - self._looked_over >= LOOK_OVER_SECONDS:
+            await self._store.write(self._look_over)
+            self._looked_over = self._steady()
         if self._watch.is_unruly:
             await self._store.write(self._freeze)
 
@@ -93,14 +96,14 @@ class Timekeeping:
             # They say when.
             tx.outbox.redraw_open_cards(server.guild, at=now)
 
+    def _look_over(self, tx: Transaction) -> None:
+        tx.deliveries.shorten_leases()
+        tx.waits.end(self._clock(), beyond=LONGEST)
+
     def _freeze(self, tx: Transaction) -> None:
         # Conflict: it is frozen already, which is all that is wanted.
         with suppress(Conflict):
             self._lifecycle.freeze(tx, Freeze(guild_id=None, by=HERALD, at=self._clock(), reason=UNRULY))
-
-
-def _shorten_leases(tx: Transaction) -> None:
-    tx.deliveries.shorten_leases()
 
 
 def _boot_id() -> str:

@@ -3,8 +3,7 @@
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import Connection, Table, update
-from sqlalchemy.sql import ColumnElement
+from sqlalchemy import Connection, update
 
 from bot.broadcast import Status
 from bot.delivery import DeliveryStatus
@@ -26,10 +25,11 @@ class Waits:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def end(self, now: datetime) -> None:
-        """Let what is to be tried again be tried now."""
+    def end(self, now: datetime, *, beyond: timedelta = timedelta()) -> None:
+        """Let what is to be tried again later than that be tried now."""
         for table, column, waiting in _PASSING:
-            self._limit(table, column, now, *([] if waiting is None else [waiting]))
+            which = [column > now + beyond, *([] if waiting is None else [waiting])]
+            self._connection.execute(update(table).where(*which).values({column: now}))
 
     def shorten(self, guild_id: int, now: datetime, *, undo_window: timedelta, review: timedelta) -> None:
         """Let a server's broadcasts wait no longer than if each had come to where it is just now."""
@@ -43,9 +43,6 @@ class Waits:
             (broadcasts.c.remind_at, now + review / 2, in_review),
             (broadcasts.c.remind_at, now + DAILY, broadcasts.c.status.in_(sorted(DECIDED_BY_PEOPLE))),
         ):
-            self._limit(broadcasts, column, latest, of_server, waiting)
-
-    def _limit(
-        self, table: Table, column: ColumnElement[datetime], latest: datetime, *which: ColumnElement[bool]
-    ) -> None:
-        self._connection.execute(update(table).where(column > latest, *which).values({column: latest}))
+            self._connection.execute(
+                update(broadcasts).where(column > latest, of_server, waiting).values({column: latest})
+            )

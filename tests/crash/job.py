@@ -38,8 +38,8 @@ class Job:
                 case "clocks":
                     slots = SLOTS[self.mode.database]
                     await moved_clocks(trial, dice, moves=self.amount, slots=slots, progress=progress)
-                    # Nobody repeats what cannot be dated.
-                    return replace(await trial.count(), needless=0)
+                    # Nobody repeats what cannot be dated, or believes what was said of roles hours ago.
+                    return replace(await trial.count(), needless=0, held=0)
                 case _:
                     await zombies(trial, dice, number=self.amount, progress=progress)
             return await trial.count()

@@ -8,9 +8,9 @@ from typing import Self
 class Tally:
     """How many processes were killed or stopped, and what became of the broadcasts.
 
-    `doubled` reached customers twice in silence, `told` twice as its card says; `lost` neither went out nor
-    asks a person, or never came to an end; `false_sent` is recorded as accepted and reached nobody;
-    `false_failed` is recorded as rejected and reached customers.
+    `doubled` reached customers twice in silence, `told` twice as its card says, or as counts against the
+    proof of the key; `lost` neither went out nor asks a person, or never came to an end; `false_sent` is
+    recorded as accepted and reached nobody; `false_failed` is recorded as rejected and reached customers.
     """
 
     kills: int = 0

@@ -218,11 +218,14 @@ class Trial:
         pushed = pushes(self.whop.journal)
         tally = Tally(kills=self.kills, zombies=self.zombies, pushed=len(pushed))
         with self.store.begin(Access.READ) as tx:
+            trusted = tx.facts.get(key_trust(ACCOUNT))
+            suspected = trusted.taken_as_new if trusted else ()
             for status in Status:
                 for broadcast in tx.broadcasts.everywhere(status):
                     deliveries = tx.deliveries.of(broadcast.id)
                     counted = [(one, pushed.pop(_name(one), 0)) for one in deliveries]
-                    tally += _of(broadcast, counted, told=TWICE in _actions(tx, broadcast))
+                    told = broadcast.id in suspected or TWICE in _actions(tx, broadcast)
+                    tally += _of(broadcast, counted, told=told)
         # More than that no proof may cost: what refutes it, and what was repeated at the same time.
         tally += Tally(doubled=max(0, tally.told - REFUTED_BY - AT_ONCE))
         # Nobody approved what is left.

@@ -18,7 +18,7 @@ from dotenv import dotenv_values
 from bot import app, clock
 from bot.cli.commands import main
 from bot.clock import utc_now
-from bot.sending import dispatcher, rate, recording
+from bot.sending import dispatcher, rate, recording, timekeeping
 from bot.store import deliveries
 from bot.whop import V1, V5, gateway, v1, v5
 from bot.whop.gateway import Rate
@@ -31,6 +31,7 @@ LEASE: Final = deliveries.LEASE / FASTER
 _SHORTENED: Final = (
     (clock, "PAUSE_AFTER_JUMP"),
     (clock, "LONGEST_DOUBT"),
+    (timekeeping, "LOOK_OVER_SECONDS"),
     (deliveries, "LEASE"),
     (dispatcher, "FRESH_SECONDS"),
     (dispatcher, "GIVEN_BACK"),
