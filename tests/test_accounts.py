@@ -17,7 +17,9 @@ from bot.accounts import Keyed, accounts_of, keyed_accounts
 from bot.app import Worker
 from bot.audit.chain import HERALD
 from bot.broadcast import Broadcast, Status
-from bot.delivery import NoAnswer, Request, Response
+from bot.cli.proof import chosen
+from bot.clock import Watch
+from bot.delivery import DeliveryStatus, NoAnswer, Request, Response
 from bot.errors import ConfigurationError, Conflict, NotAllowed
 from bot.freeze import Freeze, describe
 from bot.key_trust import Verdict, keep, recall
@@ -25,10 +27,12 @@ from bot.lifecycle import Lifecycle
 from bot.origin import PRODUCTION
 from bot.policy.loading import load_policy
 from bot.policy.model import ACCOUNT
+from bot.preflight import check_whop
 from bot.sandbox.sandbox import answer, response
 from bot.sandbox.whop import Fault, SimulatedWhop
+from bot.sending.rate import RateLimit
 from bot.settings import Settings
-from bot.store import Access, Store
+from bot.store import Access, Store, Transaction
 from bot.store.facts import unknown_streak
 from bot.store.tables import deliveries
 from bot.whop import V1, Account
@@ -595,3 +599,65 @@ def test_the_host_freezes_one_account_and_lifts_what_others_froze_of_it(folder: 
         "The host froze it, so somebody in Discord has to lift it: /notify unfreeze.",
     )
     assert herald("unfreeze", "--account", "silver") == (0, "✓ 0 freeze(s) lifted.\n")
+
+
+# --- one limiter for each, and what the commands ask -----------------------------------------------
+
+
+async def test_what_one_account_sends_takes_no_room_of_another(two: Two) -> None:
+    def limit(name: str) -> RateLimit:
+        watch = Watch(two.clock, two.clock.steady)
+        rate = Rate(3, timedelta(seconds=10))
+        return RateLimit(
+            name, rate, clock=two.clock, steady=two.clock.steady, watch=watch, alarm=lambda _tx, _why: None
+        )
+
+    def rooms(tx: Transaction) -> list[int]:
+        return [one.room(tx) for one in limits]
+
+    (broadcast,) = await two.approve("gold")
+    limits = [limit("gold"), limit("silver")]
+    store, request = two.worker.store, Request(method="POST", url="", headers={}, body=b"")
+    with store.begin() as tx:
+        assert rooms(tx) == [3, 3]
+        tx.deliveries.add(broadcast, [request] * 3, account="gold", at=two.clock())
+        claims = tx.deliveries.claim(tx.deliveries.of(broadcast.id), owner="me", at=two.clock())
+        limits[0].begin(tx, len(claims))
+    with store.begin() as tx:
+        # Under way, then just ended, then counted anew by a process that has seen nothing of it.
+        assert rooms(tx) == [0, 3]
+        for claim in claims:
+            tx.deliveries.settle(claim, status=DeliveryStatus.ACCEPTED, detail="", at=two.clock())
+        assert rooms(tx) == [0, 3]
+        limits = [limit("gold"), limit("silver")]
+        assert rooms(tx) == [0, 3]
+
+
+async def test_check_asks_by_each_account_and_names_the_one_that_is_wrong(two: Two) -> None:
+    accounts = two.worker.service.lifecycle.accounts
+    # What is a topic of one server only, the other's account need not know.
+    there = server(PRODUCT, name="Moonlight", guild=OTHER_GUILD, whop="silver")
+    policy = parsed(GOLD + SILVER + server(EXPERIENCE, whop="gold", topic="alerts") + there)
+    two.silver.topics[:] = [("news", "News")]
+
+    async def problems(name: str, api_key: str) -> list[str]:
+        async with Keyed(accounts[name], SecretStr(api_key)).transport() as transport:
+            return [sentence async for sentence in check_whop(policy, accounts[name], transport)]
+
+    assert [await problems("gold", GOLD_KEY), await problems("silver", SILVER_KEY)] == [[], []]
+    sentence = only(await problems("silver", GOLD_KEY))
+    assert sentence.startswith("herald.toml: whop “silver”: key: Whop v5 answered 401")
+
+
+def test_where_there_are_several_accounts_a_proof_says_whose_key(two: Two) -> None:
+    accounts = two.worker.service.lifecycle.accounts
+    keyed = [Keyed(one, SecretStr("fake")) for one in accounts.values()]
+    assert chosen(keyed, "gold").account.name == "gold"
+    assert chosen(keyed[:1], None).account.name == "gold"
+    for wanted, said in (
+        (None, "--account: there are several accounts: name one of gold, silver."),
+        ("bronze", "--account: there is no account “bronze”: name one of gold, silver."),
+    ):
+        with pytest.raises(ConfigurationError) as refused:
+            chosen(keyed, wanted)
+        assert str(refused.value) == said
