@@ -27,6 +27,10 @@ class StoreError(HeraldError):
     """Say that the database is in trouble; nothing that needed it has happened."""
 
 
+class CommitUnknown(StoreError):
+    """Say that the database broke off while it was committing: all of it may have happened, or nothing."""
+
+
 class Superseded(HeraldError):
     """Say that another process has taken the database over, so that this one has to end."""
 

@@ -1,16 +1,18 @@
 """Works of the store run whole in threads of their own, whatever becomes of whoever asked for them."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from pathlib import Path
 from threading import Event
 from typing import Any, Final
 
+import psycopg
 import pytest
 import pytest_asyncio
 
 from bot.app import Parts, Worker
-from bot.errors import NotAllowed, Refused, StoreError
+from bot.errors import CommitUnknown, NotAllowed, Refused, StoreError
 from bot.permissions import Action
 from bot.service.gate import Gate
 from bot.store import Access, Store, Transaction, sqlite
@@ -379,6 +381,44 @@ async def test_a_servers_database_that_is_gone_gives_one_sentence(postgres: Post
             await store.write(keep, "another")
     assert "\n" not in str(caught.value)
     assert str(caught.value).endswith("; nothing was changed.")
+
+
+LOST: Final[Mapping[str, Callable[[], Exception]]] = {
+    "sqlite": lambda: _with_code(sqlite3.OperationalError("disk I/O error"), sqlite3.SQLITE_IOERR),
+    "postgresql": lambda: psycopg.OperationalError("server closed the connection unexpectedly"),
+}
+REFUSED: Final[Mapping[str, Callable[[], Exception]]] = {
+    "sqlite": lambda: _with_code(sqlite3.OperationalError("database is full"), sqlite3.SQLITE_FULL),
+    "postgresql": lambda: psycopg.errors.SerializationFailure("could not serialize access"),
+}
+
+
+def _with_code(error: sqlite3.Error, code: int) -> sqlite3.Error:
+    error.sqlite_errorcode = code
+    return error
+
+
+@pytest.mark.parametrize("lost", [True, False], ids=["lost", "refused"])
+async def test_a_commit_whose_answer_was_lost_is_not_taken_for_nothing_changed(
+    store: Store, monkeypatch: pytest.MonkeyPatch, lost: bool
+) -> None:
+    def dialect(tx: Transaction) -> Any:
+        return tx.facts._connection.dialect  # pyright: ignore[reportPrivateUsage]
+
+    found = await store.read(dialect)
+    commit, what = found.do_commit, (LOST if lost else REFUSED)[found.name]
+
+    def broken(connection: Any) -> None:
+        if lost:
+            commit(connection)
+        raise what()
+
+    monkeypatch.setattr(found, "do_commit", broken)
+    with pytest.raises(StoreError) as caught:
+        await store.write(keep, "value")
+    monkeypatch.undo()
+    assert isinstance(caught.value, CommitUnknown) is lost
+    assert await store.read(kept) == ("value" if lost else None)
 
 
 # --- the wakeup -------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ import discord
 import structlog
 from discord import app_commands
 
-from bot.errors import Refused, StoreError
+from bot.errors import CommitUnknown, Refused, StoreError
 from bot.notification import reveal
 
 log = structlog.get_logger()
@@ -82,6 +82,12 @@ def _sentence(error: BaseException) -> str:
         # What people typed or are called may stand in it; only the mention of a role is meant as one.
         shown = discord.utils.escape_markdown(reveal(str(error)))
         return _NOT_A_ROLE.sub(r"\<", shown)[:SENTENCE_LIMIT]
+    if isinstance(error, CommitUnknown):
+        log.error("whether what a person did was written is not known", error=str(error))
+        return (
+            "Herald's database broke off in the very moment of writing: it may have been done, or not."
+            " Look at the broadcast's card before you try again."
+        )
     if isinstance(error, StoreError):
         log.error("a person could not be served", error=str(error))
         return "Herald's database is in trouble, so nothing was changed or sent. Try again in a minute."

@@ -6,11 +6,13 @@ from typing import Final
 
 from bot.broadcast import Broadcast, Step
 from bot.clock import Clock
+from bot.freeze import Freeze, first_over
 from bot.lifecycle import CHANGED, Lifecycle
 from bot.reminders import next_reminder
 from bot.sending.restore_guard import RestoreGuard
 from bot.sending.roles import RoleCheck
 from bot.store import Transaction
+from bot.store.deliveries import Frozen
 from bot.store.members import Answer
 
 # So many are started in one round: others come in the next.
@@ -71,32 +73,35 @@ class Start:
         # Where the database went back, all that was approved is held by now.
         if due and not self._restore_guard.check(tx):
             tx.members.saw_all(answers)
-            for broadcast in due:
-                self._start(tx, broadcast, answers)
+            # Loaded again, and nobody else's now: they may have been stopped, or started, meanwhile.
+            now = tx.broadcasts.find_all([one.id for one in due])
+            freezes = tx.freezes.standing()
+            unchanged = [one for one in due if now.get(one.id) == one]
+            frozen = [self._start(tx, one, answers, freezes) for one in unchanged]
+            tx.deliveries.add_all([one for one in frozen if one], at=self._clock())
 
     def hold(self, tx: Transaction, broadcast: Broadcast, why: str) -> None:
         """Let a person look at a broadcast before it is sent; raise Conflict if someone already has."""
         self._lifecycle.advance(tx, broadcast, Step.HOLD, detail=why)
 
-    def _start(self, tx: Transaction, broadcast: Broadcast, answers: Sequence[Answer]) -> None:
-        # Loaded again, and nobody else's now: it may have been stopped, or started, meanwhile.
-        if tx.broadcasts.find(broadcast.id) != broadcast:
-            return
+    def _start(
+        self, tx: Transaction, broadcast: Broadcast, answers: Sequence[Answer], freezes: Sequence[Freeze]
+    ) -> Frozen | None:
         server = self._lifecycle.policy.server(broadcast.guild_id)
         audience = server.audience(broadcast.audience) if server else None
         if (doubt := self.doubt(broadcast)) or server is None or audience is None:
             self._lifecycle.advance(tx, broadcast, Step.HOLD, detail=doubt)
-            return
-        if tx.freezes.over(server.guild, server.account):
-            return
+            return None
+        if first_over(freezes, server.guild, server.account):
+            return None
         if doubt := self._role_check.doubt(tx, broadcast, answers):
             self._lifecycle.advance(tx, broadcast, Step.HOLD, detail=doubt)
-            return
+            return None
         requests = self._lifecycle.account_of(server).gateway.build(
             broadcast.notification, audience.targets, new_key=self._new_key, number=broadcast.id
         )
-        tx.deliveries.add(broadcast, requests, account=server.account, at=self._clock())
         self._lifecycle.advance(tx, broadcast, Step.START)
+        return Frozen(broadcast, requests, server.account)
 
     def doubt(self, broadcast: Broadcast) -> str:
         """Return why it must not be sent without a person, or nothing."""

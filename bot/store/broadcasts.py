@@ -1,7 +1,8 @@
 """Broadcasts, their revisions and approvals."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import cache
 from itertools import groupby
 from operator import itemgetter
 from typing import Any, Final, TypedDict, Unpack
@@ -11,6 +12,8 @@ from sqlalchemy import (
     Connection,
     Integer,
     RowMapping,
+    Update,
+    bindparam,
     cast,
     delete,
     func,
@@ -154,6 +157,11 @@ class Broadcasts:
             raise LookupError(f"no broadcast {broadcast_id}")
         return found
 
+    def find_all(self, broadcast_ids: Collection[int]) -> dict[int, Broadcast]:
+        """Return broadcasts by their numbers; nobody else changes or approves them meanwhile."""
+        wanted = broadcasts.c.id.in_(sorted(broadcast_ids))
+        return {one.id: one for one in self._load(wanted, limit=None, oldest=True, locked=self._locking)}
+
     def head(self, broadcast_id: int) -> Broadcast:
         """Return a broadcast without who approved it, for what only moves it on; nobody else changes it."""
         return self.heads([broadcast_id])[broadcast_id]
@@ -173,15 +181,9 @@ class Broadcasts:
         self, before: Broadcast, *, status: Status, at: datetime, **changes: Unpack[Changes]
     ) -> Broadcast | None:
         """Change a broadcast that is still as `before` says; return it changed, or None if it was not."""
-        done = self._connection.execute(
-            update(broadcasts)
-            .where(
-                broadcasts.c.id == before.id,
-                broadcasts.c.status == before.status,
-                broadcasts.c.revision == before.revision,
-            )
-            .values(status=status, updated_at=at, **_written(changes))
-        )
+        written = {"status": status, "updated_at": at, **_written(changes)}
+        expected = {"_id": before.id, "_status": before.status, "_revision": before.revision}
+        done = self._connection.execute(_change_of(tuple(written)), {**written, **expected})
         if done.rowcount != 1:
             return None
         after = before.model_copy(update={"status": status, "updated_at": at, **changes})
@@ -368,6 +370,20 @@ class Broadcasts:
             .order_by(approvals.c.broadcast_id, approvals.c.at)
         ).mappings()
         return {number: list(some) for number, some in groupby(rows, key=itemgetter("broadcast_id"))}
+
+
+@cache
+def _change_of(columns: tuple[str, ...]) -> Update:
+    """Return the statement that changes these columns of a broadcast that is still as expected."""
+    return (
+        update(broadcasts)
+        .where(
+            broadcasts.c.id == bindparam("_id"),
+            broadcasts.c.status == bindparam("_status"),
+            broadcasts.c.revision == bindparam("_revision"),
+        )
+        .values({column: bindparam(column) for column in columns})
+    )
 
 
 def _beyond(beyond: Beyond) -> list[ColumnElement[bool]]:

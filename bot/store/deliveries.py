@@ -134,6 +134,14 @@ class Result:
         }
 
 
+class Frozen(NamedTuple):
+    """The requests of a broadcast, which never change again, and by which account they go out."""
+
+    broadcast: Broadcast
+    requests: Sequence[Request]
+    account: str
+
+
 class Deliveries:
     """Deliveries as rows; an attempt is written down before its first byte."""
 
@@ -143,29 +151,32 @@ class Deliveries:
         self._turns: dict[int, int] = {}
 
     def add(self, broadcast: Broadcast, requests: Sequence[Request], *, account: str, at: datetime) -> None:
-        """Store the frozen requests of a broadcast, by which account they go out, and their turns."""
-        before = self._turn_before(broadcast.guild_id)
-        self._connection.execute(
-            insert(deliveries),
-            [
-                {
-                    "broadcast_id": broadcast.id,
-                    "position": position,
-                    "guild_id": broadcast.guild_id,
-                    "turn": before + position,
-                    "account": account,
-                    "method": request.method,
-                    "url": request.url,
-                    "headers": dict(request.headers),
-                    "body": request.body,
-                    "status": DeliveryStatus.PENDING,
-                    "attempts": 0,
-                    "next_at": at,
-                    "detail": "",
-                }
-                for position, request in enumerate(requests, start=1)
-            ],
-        )
+        """Store the frozen requests of a broadcast, and by which account they go out."""
+        self.add_all([Frozen(broadcast, requests, account)], at=at)
+
+    def add_all(self, frozen: Sequence[Frozen], *, at: datetime) -> None:
+        """Store the requests of several broadcasts, each with its turns."""
+        rows = [
+            {
+                "broadcast_id": broadcast.id,
+                "position": position,
+                "guild_id": broadcast.guild_id,
+                "turn": self._turn_before(broadcast.guild_id) + position,
+                "account": account,
+                "method": request.method,
+                "url": request.url,
+                "headers": dict(request.headers),
+                "body": request.body,
+                "status": DeliveryStatus.PENDING,
+                "attempts": 0,
+                "next_at": at,
+                "detail": "",
+            }
+            for broadcast, requests, account in frozen
+            for position, request in enumerate(requests, start=1)
+        ]
+        if rows:
+            self._connection.execute(insert(deliveries), rows)
 
     def _turn_before(self, guild_id: int) -> int:
         """Return the turn before that of whatever waits first: whoever comes now begins beside it."""

@@ -7,7 +7,20 @@ from enum import StrEnum
 from itertools import takewhile
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, RowMapping, case, false, func, insert, or_, select, true, union, update
+from sqlalchemy import (
+    Connection,
+    RowMapping,
+    bindparam,
+    case,
+    false,
+    func,
+    insert,
+    or_,
+    select,
+    true,
+    union,
+    update,
+)
 
 from bot.broadcast import OPEN, Place
 from bot.store import postgresql
@@ -74,6 +87,14 @@ _UNSHOWN: Final = cards.c.shown < cards.c.wanted
 _UNDONE: Final = posts.c.done.is_(False)
 
 
+_REDRAW: Final = (
+    update(cards)
+    .where(cards.c.broadcast_id.in_(bindparam("ids", expanding=True)), cards.c.current)
+    .values(wanted=cards.c.wanted + 1)
+)
+_REDRAW_AT: Final = _REDRAW.values(next_at=bindparam("at"))
+
+
 class Outbox:
     """The outbox: written in the transaction that changes the state, emptied by the announcer."""
 
@@ -129,13 +150,14 @@ class Outbox:
 
     def redraw(self) -> None:
         """Write which cards are to be drawn again: of each transaction once, however much has changed."""
-        for at in dict.fromkeys(self._to_redraw.values()):
-            ids = sorted(one for one, moment in self._to_redraw.items() if moment == at)
-            self._connection.execute(
-                update(cards)
-                .where(cards.c.broadcast_id.in_(ids), cards.c.current)
-                .values(wanted=cards.c.wanted + 1, **({"next_at": at} if at else {}))
-            )
+        at_once = [one for one, at in self._to_redraw.items() if at]
+        moments = [at for at in self._to_redraw.values() if at]
+        in_turn = [one for one, at in self._to_redraw.items() if not at]
+        if moments:
+            # All of one transaction have changed at the same time, as far as people are concerned.
+            self._connection.execute(_REDRAW_AT, {"ids": sorted(at_once), "at": min(moments)})
+        if in_turn:
+            self._connection.execute(_REDRAW, {"ids": sorted(in_turn)})
         self._to_redraw.clear()
 
     def redraw_open_cards(self, guild_id: int, *, at: datetime) -> None:

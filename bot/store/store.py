@@ -16,7 +16,7 @@ from sqlalchemy import URL, Engine, make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from bot.errors import ConfigurationError, Refused, StoreError
+from bot.errors import CommitUnknown, ConfigurationError, Refused, StoreError
 from bot.store import migrating, postgresql, sqlite
 from bot.store.migrating import NewerDatabase
 from bot.store.transaction import Transaction
@@ -239,18 +239,36 @@ class Store:
         """Open a transaction in the calling thread: committed at the end, rolled back on an error.
 
         For whoever has a thread to spare, such as a command; a loop's own thread uses `write` and `read`.
-        Raises StoreError if the database does not take it; then nothing of it has happened.
+        Raises StoreError if the database does not take it, and then nothing of it has happened; or
+        CommitUnknown if its answer to the commit was lost.
         """
+        committing = False
         try:
             with self._engines[mode].begin() as connection:
                 transaction = Transaction(connection, writing=mode is Access.WRITE)
                 yield transaction
                 transaction.finish()
                 self.before_commit(transaction)
+                committing = mode is Access.WRITE
         except (DBAPIError, PoolTimeout) as error:
             # PostgreSQL's own error quotes the row: neither it nor what was made of it may go on from here.
             why = postgresql.words(error) if isinstance(error, DBAPIError) else "all connections are in use"
+            if committing and isinstance(error, DBAPIError) and not _is_refusal(error):
+                raise CommitUnknown(
+                    f"The database broke off while it was writing ({why});"
+                    " whether anything was changed is not known."
+                ) from None
             raise StoreError(f"The database is in trouble ({why}); nothing was changed.") from None
+
+
+def _is_refusal(error: DBAPIError) -> bool:
+    """Tell whether the database itself said no, so that it certainly has not committed."""
+    if isinstance(error.orig, sqlite3.Error):
+        # The low byte is the kind of error, what is above it the circumstance.
+        return error.orig.sqlite_errorcode & 0xFF != sqlite3.SQLITE_IOERR
+    sqlstate: str | None = getattr(error.orig, "sqlstate", None)
+    # Of a connection that was closed, from whichever side, nobody knows what came before.
+    return sqlstate is not None and sqlstate[:2] not in {"08", "57"}
 
 
 def _accept(_: Transaction) -> None:
