@@ -15,6 +15,7 @@ from tests.harness.found import only
 
 async def claimed_and_killed(sandbox: Sandbox) -> None:
     """Leave things as a process does that dies between its claim and Whop's answer."""
+    await sandbox.herald.startup.begin()
     await sandbox.approved()
     await sandbox.world.env.advance_time(11)
     dispatcher = sandbox.herald.dispatcher
@@ -59,6 +60,8 @@ async def test_a_claim_without_an_answer_after_a_crash_is_unknown_and_not_sent_a
 ) -> None:
     await claimed_and_killed(sandbox)
     await sandbox.restart()
+    # What sees that the one before is gone.
+    await sandbox.herald.startup.begin()
     await sandbox.wait(timedelta(hours=1))
 
     assert len(sandbox.whop.pushes) == 1
@@ -68,6 +71,7 @@ async def test_a_claim_without_an_answer_after_a_crash_is_unknown_and_not_sent_a
 
 
 async def test_what_one_crash_leaves_in_flight_is_one_event_and_freezes_nothing(sandbox: Sandbox) -> None:
+    await sandbox.herald.startup.begin()
     for number in range(1, 5):
         await sandbox.submit(await sandbox.compose())
         await sandbox.herald.service.approve(sandbox.actor("Omar"), number, revision=1)
@@ -79,6 +83,7 @@ async def test_what_one_crash_leaves_in_flight_is_one_event_and_freezes_nothing(
     await asyncio.gather(ticking, return_exceptions=True)
     sandbox.whop.release_slow()
     await sandbox.restart()
+    await sandbox.herald.startup.begin()
     await sandbox.wait(timedelta(seconds=1))
 
     with sandbox.herald.store.begin(Access.READ) as tx:

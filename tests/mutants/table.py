@@ -83,11 +83,11 @@ EQUIVALENT: Final[Mapping[str, str]] = MappingProxyType(
         "bot/sending/start.py module: BATCH: Final = 100 -> BATCH: Final = 100 + 1": (
             "what does not fit into a round comes in the next"
         ),
-        "bot/sending/start.py Start.start: (doubt := self.doubt(broadcast)) or server is None"
+        "bot/sending/start.py Start._start: (doubt := self.doubt(broadcast)) or server is None"
         " or audience is None -> (((doubt := self.doubt(broadcast))) or (audience is None))": (
             "a server that is gone is told before: only the type checker asks"
         ),
-        "bot/sending/start.py Start.start: (doubt := self.doubt(broadcast)) or server is None"
+        "bot/sending/start.py Start._start: (doubt := self.doubt(broadcast)) or server is None"
         " or audience is None -> (((doubt := self.doubt(broadcast))) or (server is None))": (
             "an audience that is gone has another fingerprint: only the type checker asks"
         ),
