@@ -3,7 +3,8 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Final, NamedTuple
 
 import aiohttp
@@ -15,7 +16,7 @@ from benchmarks import workload
 from benchmarks.databases import Databases, Kind
 from benchmarks.figures import Row, over, row
 from benchmarks.whop import Whop, opened
-from benchmarks.workload import TOPIC, Unlimited, subject
+from benchmarks.workload import HUNDRED, ONE, TOPIC, Unlimited, subject
 from bot.delivery import Request
 from bot.notification import Notification, Text
 from bot.policy.model import Targets
@@ -25,7 +26,8 @@ from tests.harness.wire import KEY
 
 BARE: Final = "aiohttp alone, the same bytes and connections"
 SDK: Final = "Whop's SDK 2.6.0 (it keeps connections)"
-HERALD: Final = "Herald on {}: start, claim, send, record"
+HERALD: Final = "Herald on {}, {} a broadcast"
+KINDS: Final[Sequence[Kind]] = ("SQLite", "PostgreSQL")
 CONTENT: Final = "The market opens in five minutes."
 EXPERIENCE: Final = "exp_gold"
 
@@ -57,9 +59,13 @@ async def _measure(whop: Whop, databases: Databases, *, posts: int, rounds: int)
     ways: dict[str, Callable[[], Awaitable[Cost]]] = {
         BARE: lambda: _bare(whop, posts * 2),
         SDK: lambda: _sdk(whop, posts),
-        HERALD.format("SQLite"): lambda: _herald(whop, databases, "SQLite", posts),
-        HERALD.format("PostgreSQL"): lambda: _herald(whop, databases, "PostgreSQL", posts),
     }
+    for kind in KINDS:
+        for audience, requests in ((ONE, 1), (HUNDRED, 100)):
+            count = max(1, posts * 4 // requests)
+            ways[HERALD.format(kind, requests)] = partial(
+                _herald, whop, databases, kind, count, audience=audience, requests=requests
+            )
     costs: dict[str, list[Cost]] = {what: [] for what in ways}
     # Herald logs no line of its libraries for each request: here the SDK's is silent as well.
     logging.getLogger("httpx").setLevel(logging.WARNING)
@@ -132,10 +138,14 @@ async def _together(send: Callable[[int], Awaitable[None]], posts: int) -> Cost:
     return meter.read()
 
 
-async def _herald(whop: Whop, databases: Databases, kind: Kind, posts: int) -> Cost:
+async def _herald(
+    whop: Whop, databases: Databases, kind: Kind, count: int, *, audience: str, requests: int
+) -> Cost:
+    """Start, claim, send and record so many broadcasts that are due."""
+    posts = count * requests
     url, folder = databases.new(kind)
     async with workload.opened(url, folder, Unlimited(whop.origin), origin=whop.origin) as herald:
-        await herald.approved(posts)
+        await herald.approved(count, audience=audience)
         answered = herald.wire.expect(posts)
         meter = _Meter(posts)
         running = asyncio.create_task(herald.dispatcher.run())

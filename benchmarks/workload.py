@@ -21,7 +21,7 @@ from tests.harness.policy import APPROVE, COMPOSE, audience, parsed, rules, serv
 from tests.harness.process import settings_of
 from tests.harness.wire import KEY, Wire
 
-TOPIC, ONE, TEN = "news", "One", "Ten"
+TOPIC, ONE, TEN, HUNDRED = "news", "One", "Ten", "Hundred"
 MAYA, OMAR = member(1, "Maya", COMPOSE), member(2, "Omar", APPROVE)
 _OPENING: Final = asyncio.Lock()
 
@@ -62,8 +62,11 @@ def subject(number: int) -> str:
 
 def policy(*, undo: int = 0) -> str:
     """Return a herald.toml whose undo window takes so many seconds."""
-    ten = audience(TEN, *(f"exp_{number}" for number in range(10)))
-    return server(audience(ONE, "exp_gold"), ten, rules=rules(undo=f"{undo}s", missed="1h"))
+    many = [
+        audience(name, *(f"exp_{number}" for number in range(count)))
+        for name, count in ((TEN, 10), (HUNDRED, 100))
+    ]
+    return server(audience(ONE, "exp_gold"), *many, rules=rules(undo=f"{undo}s", missed="1h"))
 
 
 @asynccontextmanager
