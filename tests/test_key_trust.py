@@ -365,6 +365,26 @@ async def test_repeats_that_whop_takes_for_new_ones_in_a_row_end_the_trust_and_f
     )
 
 
+async def test_what_a_crash_leaves_is_repeated_by_so_few_at_once_as_a_stale_proof_may_cost(
+    cluster: Cluster,
+) -> None:
+    process = await proven_process(cluster)
+    numbers = [(await process.approved()).id for _ in range(REFUTED_BY + 3)]
+    cluster.clock.advance(UNDONE)
+    cluster.whop.fail_next(Fault.DROP_AFTER_ACCEPT, times=len(numbers))
+    await process.tick()
+    assert len(cluster.whop.pushes) == len(numbers)
+    await process.approved()
+    cluster.whop.honours_keys = False
+    cluster.clock.advance(timedelta(minutes=3))
+    await process.tick()
+    assert len(cluster.whop.pushes) == len(numbers) + REFUTED_BY + 1, "what is new is not kept back"
+    assert await reasons(process) == [REFUTED]
+    for _ in range(3):
+        await process.tick(timedelta(minutes=3))
+    assert len(cluster.whop.pushes) == len(numbers) + REFUTED_BY + 1
+
+
 async def test_without_the_trust_nothing_is_repeated_until_the_keys_are_proven_again(
     cluster: Cluster,
 ) -> None:

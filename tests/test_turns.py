@@ -13,6 +13,7 @@ from bot.broadcast import Broadcast, Status, Step
 from bot.errors import StoreError
 from bot.freeze import Freeze
 from bot.permissions import Actor
+from bot.sandbox.whop import Fault
 from bot.store import Store, Transaction
 from bot.store.store import Work
 from tests.harness.people import LENA, MAYA, OMAR, Members, member
@@ -273,3 +274,23 @@ async def test_a_round_that_fails_inside_herald_is_told_and_the_next_goes_on(
         process.dispatcher.stop()
         await running
     assert "a round failed inside Herald" in [line["event"] for line in logged]
+
+
+# --- a pause ---------------------------------------------------------------------------------------
+
+
+async def test_a_pause_costs_one_question_a_round_and_what_waits_goes_on_after_it(
+    process: Process, cluster: Cluster
+) -> None:
+    cluster.whop.fail_next(Fault.RATE_LIMITED)
+    (number,) = await due(process, "One")
+    await process.tick()
+    await due(process, "One")
+    await process.tick()
+    with counted() as statements:
+        await process.tick()
+    assert len(statements) == 1, statements
+    for _ in range(3):
+        await process.tick(timedelta(minutes=2))
+    assert await process.status(number) is Status.SENT
+    assert len(cluster.whop.pushes) == 2

@@ -1,7 +1,7 @@
 """Which requests leave now: in turns, within the rate, and nothing that is frozen or must not be repeated."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import chain, islice, zip_longest
 from typing import Final, NamedTuple
 
@@ -9,9 +9,9 @@ import structlog
 
 from bot.broadcast import Broadcast
 from bot.clock import Clock, Steady
-from bot.delivery import Delivery
+from bot.delivery import Delivery, in_doubt
 from bot.freeze import first_over
-from bot.key_trust import KeyTrust
+from bot.key_trust import REFUTED_BY, KeyTrust
 from bot.lifecycle import Lifecycle
 from bot.sending.restore_guard import RestoreGuard
 from bot.sending.settle import Done, Settlement
@@ -21,8 +21,11 @@ from bot.store.history import Mark
 
 log = structlog.get_logger()
 
-# How many POSTs may be under way at once: enough for Whop's rate when each takes five seconds.
-WIDTH: Final = 50
+# How many POSTs of an account may be under way at once: enough for v1's rate when each takes ten seconds.
+WIDTH: Final = 100
+# How many may be under way at once that repeat what is in doubt: each of them costs a doubled push if Whop no
+# longer honours the keys, until that is noticed.
+REPEATS: Final = REFUTED_BY
 # How many that were tried before are judged at once while nothing may go.
 JUDGED: Final = 100
 # A claim that takes longer than this to be committed was of too many requests.
@@ -71,11 +74,18 @@ class Claiming:
         # Attempts that are claimed here, or whose claim was lost on the way to the database or back.
         self.attempted: Sequence[tuple[int, int]] = ()
 
-    def claim(self, tx: Transaction, *, owner: str, flying: Mapping[str, int]) -> Claimed:
+    @property
+    def is_closed(self) -> bool:
+        """Tell whether all accounts pause, so that asking for something to send is of no use."""
+        return all(one.opens_at > self._steady() for one in self._settlement.rate_limits.values())
+
+    def claim(self, tx: Transaction, *, owner: str, flying: Collection[Delivery]) -> Claimed:
         """Take what there is room for; whatever must not be tried again is given up instead.
 
-        `flying` are how many of each account are under way here.
+        `flying` is what is under way here.
         """
+        under_way = Counter(one.account for one in flying)
+        repeats = Counter(one.account for one in flying if in_doubt(one.past[:-1]))
         now = self._clock()
         # Two that count at the same time would each find the same room.
         tx.claim_alone()
@@ -86,13 +96,16 @@ class Claiming:
         waiting: dict[str, list[Delivery]] = {}
         rooms: dict[str, int] = {}
         for account, limit in self._settlement.rate_limits.items():
-            room = max(0, min(limit.room(tx), WIDTH - flying.get(account, 0), self._most))
+            room = max(0, min(limit.room(tx), WIDTH - under_way[account], self._most))
             # Where there is no room, what must not be tried again is given up all the same.
             guild_ids = [one for one in self._guilds() if not first_over(freezes, one, account)]
             found = tx.deliveries.may_go(
-                now, account=account, guild_ids=guild_ids, limit=room or JUDGED, tried=not room
+                now, account=account, guild_ids=guild_ids, limit=room or JUDGED, tried=None if room else True
             )
-            rooms[account], waiting[account] = room, in_turns(found, room or JUDGED)
+            chosen = in_turns(found, room or JUDGED)
+            if room and (again := REPEATS - repeats[account]) < sum(in_doubt(one.past) for one in chosen):
+                chosen = [*_first_repeats(chosen, again), *self._untried(tx, account, guild_ids, room)][:room]
+            rooms[account], waiting[account] = room, chosen
         broadcasts, fit = self._judged(tx, chain.from_iterable(waiting.values()))
         since = self._steady()
         claimed = tx.deliveries.claim([one for one in fit if rooms[one.account]], owner=owner, at=now)
@@ -106,6 +119,14 @@ class Claiming:
         ]
         crowded = any(len(some) >= rooms[account] for account, some in waiting.items())
         return Claimed(claims, since, mark, crowded)
+
+    def _untried(
+        self, tx: Transaction, account: str, guild_ids: Sequence[int], room: int
+    ) -> Sequence[Delivery]:
+        found = tx.deliveries.may_go(
+            self._clock(), account=account, guild_ids=guild_ids, limit=room, tried=False
+        )
+        return in_turns(found, room)
 
     def _judged(
         self, tx: Transaction, chosen: Iterable[Delivery]
@@ -139,6 +160,10 @@ class Claiming:
         servers = self._lifecycle.policy.servers
         self._first = (self._first + 1) % len(servers)
         return [one.guild for one in (*servers[self._first :], *servers[: self._first])]
+
+
+def _first_repeats(chosen: Iterable[Delivery], most: int) -> Iterable[Delivery]:
+    return islice((one for one in chosen if in_doubt(one.past)), max(0, most))
 
 
 def in_turns(waiting: Sequence[Sequence[Delivery]], most: int) -> list[Delivery]:

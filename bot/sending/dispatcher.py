@@ -1,7 +1,6 @@
 """The loop that claims what is due, sends it once and records what became of it."""
 
 import asyncio
-from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
@@ -199,7 +198,7 @@ class Dispatcher:
             await self._store.write(self._start.remind)
         if work.due:
             await self._start_due()
-        if not (work.pending or work.due or work.abandoned):
+        if self._claiming.is_closed or not (work.pending or work.due or work.abandoned):
             self._crowded = False
             return False
         claimed = await self._claim_due()
@@ -288,9 +287,7 @@ class Dispatcher:
     def _claim(self, tx: Transaction) -> Claimed:
         if self._stopping.is_set():
             return Claimed((), self._steady(), None, crowded=False)
-        return self._claiming.claim(
-            tx, owner=self._owner, flying=Counter(one.account for one in self._flying.values())
-        )
+        return self._claiming.claim(tx, owner=self._owner, flying=[*self._flying.values()])
 
     def _give_back(self, claims: Sequence[Claim], why: str) -> None:
         log.error("nothing is sent", error=why)

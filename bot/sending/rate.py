@@ -86,6 +86,11 @@ class RateLimit:
             return 0
         return min(1, left)
 
+    @property
+    def opens_at(self) -> float:
+        """Return when the pause that was last seen is over, by the steady clock."""
+        return self._pause.over if self._pause else float("-inf")
+
     def begin(self, tx: Transaction, requests: int) -> None:
         """Count requests that begin with this transaction."""
         if requests:

@@ -199,11 +199,11 @@ class Deliveries:
         return found
 
     def may_go(
-        self, now: datetime, *, account: str, guild_ids: Sequence[int], limit: int, tried: bool = False
+        self, now: datetime, *, account: str, guild_ids: Sequence[int], limit: int, tried: bool | None = None
     ) -> list[list[Delivery]]:
         """Return what may be claimed of an account, in its turns: a list for each server, `limit` of each.
 
-        With `tried`, only what was tried before. Nobody but who claims takes something away from what waits.
+        With `tried`, only what was tried before, or never. Only whoever claims takes something away from it.
         """
         if not guild_ids:
             return []
@@ -214,7 +214,7 @@ class Deliveries:
                 deliveries.c.guild_id == guild_id,
                 deliveries.c.account == account,
                 deliveries.c.next_at <= now,
-                *([deliveries.c.attempts > 0] if tried else []),
+                *([] if tried is None else [(deliveries.c.attempts > 0) == tried]),
             )
             .order_by(deliveries.c.turn, deliveries.c.next_at, deliveries.c.id)
             .limit(limit)
