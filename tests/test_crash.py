@@ -45,7 +45,7 @@ async def test_a_key_that_is_ignored_after_its_proof_is_found_out_and_what_it_co
 
 
 async def test_whatever_the_clock_is_set_to_it_is_sent_once_or_a_person_is_asked(tmp_path: Path) -> None:
-    assert (await tried(tmp_path, None, "unproven", CLOCKS, 6)).kills == 2
+    assert (await tried(tmp_path, None, "unproven", CLOCKS, 3)).kills == 1
 
 
 async def test_a_process_that_comes_back_after_its_lease_sends_nothing_again(

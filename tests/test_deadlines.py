@@ -36,8 +36,8 @@ Trouble = Callable[[Cluster, Process], Awaitable[Process]]
 
 
 @pytest.fixture
-async def cluster(database_url: str, tmp_path: Path) -> AsyncGenerator[Cluster, None]:
-    async with Cluster.open(database_url, tmp_path) as opened:
+async def cluster(sqlite_url: str, tmp_path: Path) -> AsyncGenerator[Cluster, None]:
+    async with Cluster.open(sqlite_url, tmp_path) as opened:
         yield opened
 
 
