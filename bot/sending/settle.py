@@ -30,7 +30,7 @@ from bot.key_trust import REFUTED, KeyTrust, recall, weigh
 from bot.lifecycle import Lifecycle
 from bot.sending.rate import RateLimit
 from bot.store import Transaction
-from bot.store.deliveries import Result
+from bot.store.delivery_rows import Result
 from bot.store.facts import Fact, begun, key_trust, not_before
 
 log = structlog.get_logger()

@@ -1,7 +1,6 @@
 """Deliveries and their attempts."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import groupby
 from operator import attrgetter
@@ -10,19 +9,16 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    Integer,
     Row,
     RowMapping,
     String,
     and_,
-    bindparam,
     exists,
     func,
     insert,
     literal_column,
     or_,
     select,
-    tuple_,
     union_all,
     update,
 )
@@ -30,47 +26,21 @@ from sqlalchemy import (
 from bot.broadcast import Broadcast, Status
 from bot.delivery import Attempt, Delivery, DeliveryStatus, Request
 from bot.store.conditions import Deadlines, not_frozen
-from bot.store.tables import UtcDateTime, attempts, broadcasts, deliveries, refusals
+from bot.store.delivery_rows import (
+    CLAIM,
+    END,
+    END_LATE,
+    SETTLE,
+    STATE,
+    Result,
+    attempt_of,
+    claimed_by,
+    delivery_of,
+)
+from bot.store.tables import attempts, broadcasts, deliveries, refusals
 
 # Spelled out, so that the index of what waits is known to answer.
 _PENDING: Final = literal_column(f"'{DeliveryStatus.PENDING.value}'", String)
-_CLAIM: Final = (
-    update(deliveries)
-    .where(
-        deliveries.c.id.in_(bindparam("wanted", expanding=True)),
-        deliveries.c.status == DeliveryStatus.PENDING,
-        # As often tried as was read; a claim of another process in between has counted on.
-        tuple_(deliveries.c.id, deliveries.c.attempts).in_(bindparam("as_read", expanding=True)),
-    )
-    .values(status=DeliveryStatus.IN_FLIGHT, attempts=deliveries.c.attempts + 1)
-    .returning(deliveries.c.id)
-)
-_STATE: Final = (
-    select(deliveries.c.id, deliveries.c.status, deliveries.c.attempts, deliveries.c.owner)
-    .where(deliveries.c.id.in_(bindparam("wanted", expanding=True)))
-    .order_by(deliveries.c.id)
-    .with_for_update()
-)
-_SETTLE: Final = (
-    update(deliveries)
-    .where(deliveries.c.id == bindparam("its_id"))
-    .values(
-        status=bindparam("status"),
-        detail=bindparam("detail"),
-        next_at=func.coalesce(bindparam("next_at", type_=UtcDateTime()), deliveries.c.next_at),
-        # One that fails again and again must not keep the others from being tried.
-        turn=deliveries.c.turn + bindparam("later", type_=Integer),
-    )
-)
-_ENDED: Final = (
-    update(attempts)
-    .where(attempts.c.delivery_id == bindparam("its_delivery"), attempts.c.number == bindparam("its_number"))
-    .values(
-        {name: bindparam(name) for name in ("finished_at", "http_status", "bytes_left", "outcome", "detail")}
-    )
-)
-_END: Final = _ENDED.where(attempts.c.finished_at.is_(None))
-_END_LATE: Final = _ENDED.where(attempts.c.outcome.is_not(None))
 # How long a claim is nobody else's: much longer than a request may take.
 LEASE: Final = timedelta(seconds=60)
 
@@ -92,46 +62,6 @@ class Results(NamedTuple):
 
     statuses: frozenset[DeliveryStatus]
     troubles: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Result:
-    """What is written of a delivery, and of its last attempt."""
-
-    delivery: Delivery
-    status: DeliveryStatus
-    detail: str
-    next_at: datetime | None = None
-    http_status: int | None = None
-    bytes_left: bool | None = None
-
-    @property
-    def expected(self) -> tuple[str, int, str | None]:
-        """Return the state of the row in which it may be written."""
-        return self.delivery.status, self.delivery.attempts, self.delivery.owner
-
-    @property
-    def settled(self) -> Mapping[str, object]:
-        """Return what is written of the delivery."""
-        return {
-            "its_id": self.delivery.id,
-            "status": self.status,
-            "detail": self.detail,
-            "next_at": self.next_at,
-            "later": 1 if self.next_at else 0,
-        }
-
-    @property
-    def ended(self) -> Mapping[str, object]:
-        """Return what is written of the attempt."""
-        return {
-            "its_delivery": self.delivery.id,
-            "its_number": self.delivery.attempts,
-            "outcome": self.status,
-            "detail": self.detail,
-            "http_status": self.http_status,
-            "bytes_left": self.bytes_left,
-        }
 
 
 class Frozen(NamedTuple):
@@ -333,11 +263,11 @@ class Deliveries:
         if not wanted:
             return []
         taken = self._connection.execute(
-            _CLAIM.values(owner=owner, lease_until=self._database_time(LEASE)),
+            CLAIM.values(owner=owner, lease_until=self._database_time(LEASE)),
             {"wanted": [one.id for one in wanted], "as_read": [(one.id, one.attempts) for one in wanted]},
         )
         won = {row.id for row in taken}
-        claimed = [_claimed(one, owner=owner, at=at) for one in wanted if one.id in won]
+        claimed = [claimed_by(one, owner=owner, at=at) for one in wanted if one.id in won]
         if claimed:
             self._connection.execute(
                 insert(attempts),
@@ -387,15 +317,15 @@ class Deliveries:
 
     def settle_all(self, results: Sequence[Result], *, at: datetime, late: bool = False) -> set[int]:
         """Write what became of deliveries; return the ids of those that were still as they are given."""
-        rows = self._connection.execute(_STATE, {"wanted": sorted(one.delivery.id for one in results)})
+        rows = self._connection.execute(STATE, {"wanted": sorted(one.delivery.id for one in results)})
         state = {row.id: (row.status, row.attempts, row.owner) for row in rows}
         held = [one for one in results if state.get(one.delivery.id) == one.expected]
         if not held:
             return set()
-        self._connection.execute(_SETTLE, [one.settled for one in held])
+        self._connection.execute(SETTLE, [one.settled for one in held])
         # What became of an attempt is written once, unless its true answer came after all.
         self._connection.execute(
-            _END_LATE if late else _END, [{**one.ended, "finished_at": at} for one in held]
+            END_LATE if late else END, [{**one.ended, "finished_at": at} for one in held]
         )
         return {one.delivery.id for one in held}
 
@@ -442,7 +372,7 @@ class Deliveries:
 
     def _with_attempts(self, rows: Sequence[RowMapping]) -> list[Delivery]:
         past = self._attempts_of([row["id"] for row in rows if row["attempts"]])
-        return [_delivery(row, past.get(row["id"], ())) for row in rows]
+        return [delivery_of(row, past.get(row["id"], ())) for row in rows]
 
     def _attempts_of(self, delivery_ids: Sequence[int]) -> dict[int, list[Attempt]]:
         """Return the attempts of each of these deliveries, oldest first."""
@@ -455,16 +385,7 @@ class Deliveries:
         )
         found: dict[int, list[Attempt]] = {one: [] for one in delivery_ids}
         for row in rows.mappings():
-            found[row["delivery_id"]].append(
-                Attempt(
-                    started_at=row["started_at"],
-                    finished_at=row["finished_at"],
-                    http_status=row["http_status"],
-                    bytes_left=row["bytes_left"],
-                    outcome=row["outcome"],
-                    detail=row["detail"],
-                )
-            )
+            found[row["delivery_id"]].append(attempt_of(row))
         return found
 
 
@@ -482,29 +403,4 @@ def _results(rows: Sequence[Row[Any, Any, Any, Any]]) -> Results:
     return Results(
         statuses=frozenset(DeliveryStatus(row.status) for row in rows),
         troubles=tuple(dict.fromkeys(row.detail for row in rows if row.detail)),
-    )
-
-
-def _claimed(delivery: Delivery, *, owner: str, at: datetime) -> Delivery:
-    return replace(
-        delivery,
-        status=DeliveryStatus.IN_FLIGHT,
-        attempts=delivery.attempts + 1,
-        owner=owner,
-        past=(*delivery.past, Attempt(started_at=at)),
-    )
-
-
-def _delivery(row: RowMapping, past: Sequence[Attempt]) -> Delivery:
-    return Delivery(
-        id=row["id"],
-        broadcast_id=row["broadcast_id"],
-        position=row["position"],
-        account=row["account"],
-        request=Request(method=row["method"], url=row["url"], headers=row["headers"], body=row["body"]),
-        status=DeliveryStatus(row["status"]),
-        attempts=row["attempts"],
-        detail=row["detail"],
-        past=tuple(past),
-        owner=row["owner"],
     )
