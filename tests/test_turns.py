@@ -194,6 +194,30 @@ async def test_a_claim_of_which_the_database_did_not_tell_is_sent_once_by_whoeve
     assert [one.bytes_left for one in (await process.deliveries(number))[0].past] == [False, None]
 
 
+async def test_what_another_process_began_with_is_not_taken_for_what_was_never_begun(
+    postgres_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with Cluster.open(postgres_url, tmp_path, generation="v5") as cluster:
+        one, other = await cluster.join(), await cluster.join()
+        number = (await one.approved()).id
+        cluster.clock.advance(UNDONE)
+
+        def refuse(_: Transaction) -> None:
+            if one.dispatcher._claiming.attempted:  # pyright: ignore[reportPrivateUsage]
+                raise StoreError("the commit was refused")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(one.store, "before_commit", refuse)
+            with pytest.raises(StoreError):
+                await one.tick()
+        await other.die_in_flight()
+        await one.let_leases_end()
+        for _ in range(3):
+            await one.tick(timedelta(minutes=2))
+        assert len(cluster.whop.exchanges) == 1
+        assert await one.status(number) is Status.UNKNOWN
+
+
 # --- a fault of our own ----------------------------------------------------------------------------
 
 
@@ -252,6 +276,22 @@ async def test_a_delivery_that_cannot_be_judged_is_given_up_and_takes_no_other_a
     assert await process.status(first) is Status.FAILED
     assert await process.status(second) is Status.SENT
     assert len(cluster.whop.pushes) == 1
+
+
+async def test_what_fails_beside_the_sending_does_not_stop_it(
+    process: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.sending.claiming.WIDTH", 2)
+    (late,) = await due(process, "Many")
+    await process.tick()
+    lifecycle = process.service.lifecycle
+    monkeypatch.setattr(lifecycle, "advance", failing_for(late, Step.PARTLY, lifecycle.advance))
+    process.clock.advance(LATE)
+    (other,) = await due(process, "One", **ABROAD)
+    with capture_logs() as logged:
+        await process.tick()
+    assert await process.status(other) is Status.SENT
+    assert "a step failed inside Herald" in [line["event"] for line in logged]
 
 
 async def test_a_round_that_fails_inside_herald_is_told_and_the_next_goes_on(

@@ -26,6 +26,8 @@ WIDTH: Final = 100
 # How many may be under way at once that repeat what is in doubt: each of them costs a doubled push if Whop no
 # longer honours the keys, until that is noticed.
 REPEATS: Final = REFUTED_BY
+# Another process may have found that a pause is over.
+LOOK_AGAIN_SECONDS: Final = 15.0
 # How many that were tried before are judged at once while nothing may go.
 JUDGED: Final = 100
 # A claim that takes longer than this to be committed was of too many requests.
@@ -71,12 +73,15 @@ class Claiming:
         self._steady = steady
         self._most = WIDTH
         self._first = 0
+        self._looked = float("-inf")
         # Attempts that are claimed here, or whose claim was lost on the way to the database or back.
         self.attempted: Sequence[tuple[int, int]] = ()
 
     @property
     def is_closed(self) -> bool:
-        """Tell whether all accounts pause, so that asking for something to send is of no use."""
+        """Tell whether all accounts were seen to pause, so that asking for something to send is of no use."""
+        if self._steady() - self._looked >= LOOK_AGAIN_SECONDS:
+            return False
         return all(one.opens_at > self._steady() for one in self._settlement.rate_limits.values())
 
     def claim(self, tx: Transaction, *, owner: str, flying: Collection[Delivery]) -> Claimed:
@@ -86,7 +91,7 @@ class Claiming:
         """
         under_way = Counter(one.account for one in flying)
         repeats = Counter(one.account for one in flying if in_doubt(one.past[:-1]))
-        now = self._clock()
+        now, self._looked = self._clock(), self._steady()
         # Two that count at the same time would each find the same room.
         tx.claim_alone()
         if self._restore_guard.check(tx):
@@ -104,7 +109,10 @@ class Claiming:
             )
             chosen = in_turns(found, room or JUDGED)
             if room and (again := REPEATS - repeats[account]) < sum(in_doubt(one.past) for one in chosen):
-                chosen = [*_first_repeats(chosen, again), *self._untried(tx, account, guild_ids, room)][:room]
+                others = [one for one in chosen if not in_doubt(one.past)]
+                others += self._untried(tx, account, guild_ids, room)
+                fewer = {one.id: one for one in (*_first_repeats(chosen, again), *others)}
+                chosen = [*fewer.values()][:room]
             rooms[account], waiting[account] = room, chosen
         broadcasts, fit = self._judged(tx, chain.from_iterable(waiting.values()))
         since = self._steady()
@@ -117,7 +125,11 @@ class Claiming:
             Claim(one, broadcasts[one.broadcast_id].proof, self._settlement.trust(tx, one.account))
             for one in claimed
         ]
-        crowded = any(len(some) >= rooms[account] for account, some in waiting.items())
+        # After a pause it is looked at once a second.
+        opened = [
+            name for name, one in self._settlement.rate_limits.items() if one.opens_at <= self._steady()
+        ]
+        crowded = any(len(waiting[name]) >= rooms[name] for name in opened)
         return Claimed(claims, since, mark, crowded)
 
     def _untried(

@@ -95,6 +95,7 @@ class Dispatcher:
         self._never_begun: set[tuple[int, int]] = set()
         self._waits: dict[asyncio.Timeout, float] = {}
         self._crowded = False
+        self._is_well = True
         # When all that was due was last looked for and begun.
         self.last_good_round: Beat | None = None
 
@@ -128,8 +129,10 @@ class Dispatcher:
         while not self._stopping.is_set():
             self._woken.clear()
             try:
+                self._is_well = True
                 await self._round()
-                self.last_good_round = Beat(self._clock(), self._steady())
+                if self._is_well:
+                    self.last_good_round = Beat(self._clock(), self._steady())
             except StoreError as error:
                 log.error("nothing is sent while the database is in trouble", error=str(error))
             except Exception as error:  # noqa: BLE001 - what fails in one round must not end all sending
@@ -168,8 +171,20 @@ class Dispatcher:
             self._settlement.abandoned, claims=claims, outlived=self._store.outlived
         )
         for orphan in left:
-            await self._store.write(self._settlement.settle, [orphan])
-            self._never_begun.discard((orphan.claim.id, orphan.claim.attempts))
+            async with self._aside("settle what nobody carries"):
+                await self._store.write(self._settlement.settle, [orphan])
+                self._never_begun.discard((orphan.claim.id, orphan.claim.attempts))
+
+    @asynccontextmanager
+    async def _aside(self, step: str) -> AsyncGenerator[None, None]:
+        """Let no fault of our own in a step beside the sending stop the sending."""
+        try:
+            yield
+        except StoreError:
+            raise
+        except Exception as error:  # noqa: BLE001 - it is tried again each round, and the health page turns red
+            self._is_well = False
+            log.error("a step failed inside Herald", step=step, kind=type(error).__name__)
 
     def _claims(self) -> Claims:
         return Claims(self._owner, self._carried, [*self._never_begun])
@@ -191,11 +206,14 @@ class Dispatcher:
         if self._timekeeping.is_doubtful:
             return False
         if work.late:
-            await self._store.write(self._settlement.give_up_late)
+            async with self._aside("give up what is late"):
+                await self._store.write(self._settlement.give_up_late)
         if work.expired:
-            await self._expire_reviews()
+            async with self._aside("end reviews"):
+                await self._expire_reviews()
         if work.to_remind:
-            await self._store.write(self._start.remind)
+            async with self._aside("remind"):
+                await self._store.write(self._start.remind)
         if work.due:
             await self._start_due()
         if self._claiming.is_closed or not (work.pending or work.due or work.abandoned):

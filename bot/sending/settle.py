@@ -50,6 +50,10 @@ class Done(NamedTuple):
     outcome: Outcome
     answer: Response | NoAnswer | None = None
 
+    def is_in(self, written: Collection[tuple[int, int]]) -> bool:
+        """Tell whether it is among these, each a delivery and the number of its attempt."""
+        return (self.claim.id, self.claim.attempts) in written
+
 
 class Claims(NamedTuple):
     """What a process has claimed: by which name, what it still carries, and what it never began with.
@@ -131,7 +135,8 @@ class Settlement:
         broadcasts = tx.broadcasts.heads({one.broadcast_id for one in orphans})
         return [
             Done(one, RetryAt(self._clock(), "the database did not say that it was claimed"), _NEVER_BEGUN)
-            if (one.id, one.attempts) in claims.never_begun
+            # Another process may have claimed it by the same number, and have begun.
+            if one.owner == claims.owner and (one.id, one.attempts) in claims.never_begun
             else Done(one, self._orphaned(one, broadcasts[one.broadcast_id], self.trust(tx, one.account)))
             for one in orphans
         ]
@@ -162,7 +167,7 @@ class Settlement:
         ]
         results = [self._result(one, broadcasts[one.claim.broadcast_id]) for one in known]
         written = tx.deliveries.settle_all(results, at=self._clock(), late=late)
-        settled = [one for one in known if one.claim.id in written]
+        settled = [one for one in known if one.is_in(written)]
         for one in settled:
             if rate_limit := self.rate_limits.get(one.claim.account):
                 rate_limit.heed(tx, one.outcome, one.answer)
@@ -173,7 +178,7 @@ class Settlement:
         for one in settled:
             if isinstance(one.answer, Response):
                 self._weigh(tx, one.claim, one.answer)
-        return [one for one in done if one.claim.id not in written]
+        return [one for one in done if not one.is_in(written)]
 
     def _result(self, done: Done, broadcast: Broadcast) -> Result:
         status, detail = _written(done.outcome)
@@ -218,7 +223,13 @@ class Settlement:
         if now is None or now.request != claim.request:
             log.error("an answer came to what the database does not know: it went back", delivery=claim.id)
             return
-        if isinstance(answer, NoAnswer) and not answer.bytes_left and not in_doubt(now.past[:-1]):
+        if (
+            isinstance(answer, NoAnswer)
+            and not answer.bytes_left
+            # What is pending again is so by this very answer, which the database had taken without saying so.
+            and now.status is DeliveryStatus.UNKNOWN
+            and not in_doubt(now.past[:-1])
+        ):
             outcome = Rejected(f"nothing of it left this machine ({answer.reason})")
         log.warning("an answer came late", delivery=claim.id, outcome=type(outcome).__name__)
         if now.attempts != claim.attempts or not isinstance(outcome, Accepted | Rejected):

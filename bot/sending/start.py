@@ -40,7 +40,13 @@ class Start:
     def due(self, tx: Transaction) -> tuple[list[Broadcast], list[Broadcast]]:
         """Return what is due, and those of it whose people have to be asked for: all that may go out."""
         due = tx.broadcasts.due(self._clock(), deadlines=self._lifecycle.deadlines(), limit=BATCH)
-        return due, [one for one in due if not self.doubt(one)]
+        return due, [one for one in due if not self._is_doubtful(one)]
+
+    def _is_doubtful(self, broadcast: Broadcast) -> bool:
+        try:
+            return bool(self.doubt(broadcast))
+        except Exception:  # noqa: BLE001 - its start will find the same, and must not keep others from theirs
+            return True
 
     def overdue(self, tx: Transaction) -> list[Broadcast]:
         """Return what waited too long for a review, oldest first."""
@@ -72,9 +78,10 @@ class Start:
         """
         # Where the database went back, all that was approved is held by now.
         if due and not self._restore_guard.check(tx):
-            tx.members.saw_all(answers)
             # Loaded again, and nobody else's now: they may have been stopped, or started, meanwhile.
+            # Before what is known of people, as everywhere: else two would wait for each other.
             now = tx.broadcasts.find_all([one.id for one in due])
+            tx.members.saw_all(answers)
             freezes = tx.freezes.standing()
             unchanged = [one for one in due if now.get(one.id) == one]
             frozen = [self._start(tx, one, answers, freezes) for one in unchanged]

@@ -315,8 +315,10 @@ class Deliveries:
         )
         return bool(self.settle_all([result], at=at, late=late))
 
-    def settle_all(self, results: Sequence[Result], *, at: datetime, late: bool = False) -> set[int]:
-        """Write what became of deliveries; return the ids of those that were still as they are given."""
+    def settle_all(
+        self, results: Sequence[Result], *, at: datetime, late: bool = False
+    ) -> set[tuple[int, int]]:
+        """Write what became of deliveries; return which attempts were still as they are given."""
         rows = self._connection.execute(STATE, {"wanted": sorted(one.delivery.id for one in results)})
         state = {row.id: (row.status, row.attempts, row.owner) for row in rows}
         held = [one for one in results if state.get(one.delivery.id) == one.expected]
@@ -327,7 +329,7 @@ class Deliveries:
         self._connection.execute(
             END_LATE if late else END, [{**one.ended, "finished_at": at} for one in held]
         )
-        return {one.delivery.id for one in held}
+        return {(one.delivery.id, one.delivery.attempts) for one in held}
 
     def results(self, broadcast_ids: Collection[int]) -> Mapping[int, Results]:
         """Return what became of the deliveries of those of the broadcasts that have none under way any more.
