@@ -10,6 +10,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from bot.broadcast import Broadcast, Status, Step
+from bot.delivery import Rejected
 from bot.errors import StoreError
 from bot.freeze import Freeze
 from bot.permissions import Actor
@@ -276,6 +277,24 @@ async def test_a_delivery_that_cannot_be_judged_is_given_up_and_takes_no_other_a
     assert await process.status(first) is Status.FAILED
     assert await process.status(second) is Status.SENT
     assert len(cluster.whop.pushes) == 1
+
+
+async def test_what_is_given_up_and_cannot_be_written_down_keeps_no_other_from_being_sent(
+    process: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.sending.recording.RECORD_AGAIN_SECONDS", 0)
+    first, second = await due(process, "One", "One")
+    settlement: Any = process.dispatcher._settlement  # pyright: ignore[reportPrivateUsage]
+    judge, lifecycle = settlement._given_up, process.service.lifecycle
+
+    def gives_up_the_first(delivery: Any, *more: Any) -> Any:
+        return Rejected("a test") if delivery.broadcast_id == first else judge(delivery, *more)
+
+    monkeypatch.setattr(settlement, "_given_up", gives_up_the_first)
+    monkeypatch.setattr(lifecycle, "advance", failing_for(first, Step.NOT_ACCEPTED, lifecycle.advance))
+    await process.tick()
+    assert await process.status(second) is Status.SENT
+    assert (await process.get(first)).reason == "a fault inside Herald (KeyError)"
 
 
 async def test_what_fails_beside_the_sending_does_not_stop_it(

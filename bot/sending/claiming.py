@@ -5,8 +5,6 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import chain, islice, zip_longest
 from typing import Final, NamedTuple
 
-import structlog
-
 from bot.broadcast import Broadcast
 from bot.clock import Clock, Steady
 from bot.delivery import Delivery, in_doubt
@@ -18,8 +16,6 @@ from bot.sending.settle import Done, Settlement
 from bot.store import Transaction
 from bot.store.facts import HIGHEST_TIME
 from bot.store.history import Mark
-
-log = structlog.get_logger()
 
 # How many POSTs of an account may be under way at once: enough for v1's rate when each takes ten seconds.
 WIDTH: Final = 100
@@ -45,13 +41,14 @@ class Claim(NamedTuple):
 class Claimed(NamedTuple):
     """What was claimed together, since when by the steady clock, and how far the database had come.
 
-    `crowded` tells that more could have gone, had there been room.
+    `given_up` is what must not be tried again; `crowded` that more could have gone with more room.
     """
 
     claims: Sequence[Claim]
     since: float
-    mark: Mark | None
-    crowded: bool
+    mark: Mark | None = None
+    given_up: Sequence[Done] = ()
+    crowded: bool = False
 
 
 class Claiming:
@@ -85,7 +82,7 @@ class Claiming:
         return all(one.opens_at > self._steady() for one in self._settlement.rate_limits.values())
 
     def claim(self, tx: Transaction, *, owner: str, flying: Collection[Delivery]) -> Claimed:
-        """Take what there is room for; whatever must not be tried again is given up instead.
+        """Take what there is room for, and say what must not be tried again.
 
         `flying` is what is under way here.
         """
@@ -95,7 +92,7 @@ class Claiming:
         # Two that count at the same time would each find the same room.
         tx.claim_alone()
         if self._restore_guard.check(tx):
-            return Claimed((), self._steady(), self._restore_guard.advance(tx), crowded=False)
+            return Claimed((), self._steady(), self._restore_guard.advance(tx))
         tx.facts.load(HIGHEST_TIME, *self._settlement.facts)
         freezes = tx.freezes.standing()
         waiting: dict[str, list[Delivery]] = {}
@@ -114,7 +111,9 @@ class Claiming:
                 fewer = {one.id: one for one in (*_first_repeats(chosen, again), *others)}
                 chosen = [*fewer.values()][:room]
             rooms[account], waiting[account] = room, chosen
-        broadcasts, fit = self._judged(tx, chain.from_iterable(waiting.values()))
+        carried = {one.id for one in flying}
+        chosen = [one for one in chain.from_iterable(waiting.values()) if one.id not in carried]
+        broadcasts, fit, given_up = self._judged(tx, chosen)
         since = self._steady()
         claimed = tx.deliveries.claim([one for one in fit if rooms[one.account]], owner=owner, at=now)
         self.attempted = [(one.id, one.attempts) for one in claimed]
@@ -130,7 +129,7 @@ class Claiming:
             name for name, one in self._settlement.rate_limits.items() if one.opens_at <= self._steady()
         ]
         crowded = any(len(waiting[name]) >= rooms[name] for name in opened)
-        return Claimed(claims, since, mark, crowded)
+        return Claimed(claims, since, mark, given_up, crowded)
 
     def _untried(
         self, tx: Transaction, account: str, guild_ids: Sequence[int], room: int
@@ -141,12 +140,11 @@ class Claiming:
         return in_turns(found, room)
 
     def _judged(
-        self, tx: Transaction, chosen: Iterable[Delivery]
-    ) -> tuple[Mapping[int, Broadcast], list[Delivery]]:
-        """Give up what must not be tried again; return the rest, and the broadcasts to which they belong."""
-        chosen = list(chosen)
+        self, tx: Transaction, chosen: Sequence[Delivery]
+    ) -> tuple[Mapping[int, Broadcast], list[Delivery], list[Done]]:
+        """Return the broadcasts to which these belong, what may be tried, and what becomes of the others."""
         if not chosen:
-            return {}, []
+            return {}, [], []
         # What somebody is deciding about has its turn next time.
         broadcasts = tx.broadcasts.heads({one.broadcast_id for one in chosen}, waiting=False)
         fit: list[Delivery] = []
@@ -158,9 +156,7 @@ class Claiming:
                 given_up.append(Done(one, outcome))
             else:
                 fit.append(one)
-        if given_up:
-            self._settlement.settle(tx, given_up)
-        return broadcasts, fit
+        return broadcasts, fit, given_up
 
     def pace(self, since: float) -> None:
         """Claim fewer at once where the database is slow to commit them, and more where it is fast again."""

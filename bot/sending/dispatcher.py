@@ -205,6 +205,22 @@ class Dispatcher:
             await self._store.write(self._lifecycle.note_refused_again)
         if self._timekeeping.is_doubtful:
             return False
+        await self._settle_overdue(work)
+        if work.due:
+            await self._start_due()
+        if self._claiming.is_closed or not (work.pending or work.due or work.abandoned):
+            self._crowded = False
+            return False
+        claimed = await self._claim_due()
+        for done in claimed.given_up:
+            # As carefully as an outcome: one that cannot be written must not keep the others from being sent.
+            self._carry(done.claim, self._recorder.record(done))
+        for claim in claimed.claims:
+            self._carry(claim.delivery, self._deliver(claim, claimed.since))
+        return bool(claimed.claims)
+
+    async def _settle_overdue(self, work: Work) -> None:
+        """Give up, end and remind of what has waited too long."""
         if work.late:
             async with self._aside("give up what is late"):
                 await self._store.write(self._settlement.give_up_late)
@@ -214,21 +230,12 @@ class Dispatcher:
         if work.to_remind:
             async with self._aside("remind"):
                 await self._store.write(self._start.remind)
-        if work.due:
-            await self._start_due()
-        if self._claiming.is_closed or not (work.pending or work.due or work.abandoned):
-            self._crowded = False
-            return False
-        claimed = await self._claim_due()
-        for claim in claimed.claims:
-            self._carry(claim, self._deliver(claim, claimed.since))
-        return bool(claimed.claims)
 
-    def _carry(self, claim: Claim, carried: Coroutine[Any, Any, None]) -> None:
+    def _carry(self, delivery: Delivery, carried: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(carried)
-        self._flying[task] = claim.delivery
+        self._flying[task] = delivery
         # One that was lost before may be claimed again by the same number.
-        self._never_begun.discard((claim.delivery.id, claim.delivery.attempts))
+        self._never_begun.discard((delivery.id, delivery.attempts))
         task.add_done_callback(self._landed)
 
     @property
@@ -304,7 +311,7 @@ class Dispatcher:
 
     def _claim(self, tx: Transaction) -> Claimed:
         if self._stopping.is_set():
-            return Claimed((), self._steady(), None, crowded=False)
+            return Claimed((), self._steady())
         return self._claiming.claim(tx, owner=self._owner, flying=[*self._flying.values()])
 
     def _give_back(self, claims: Sequence[Claim], why: str) -> None:
@@ -312,7 +319,7 @@ class Dispatcher:
         again = RetryAt(self._clock() + GIVEN_BACK, why)
         for claim in claims:
             # Beside the rounds: the database may take long, and they are told to stop.
-            self._carry(claim, self._record(claim, again, NoAnswer(reason=why, bytes_left=False)))
+            self._carry(claim.delivery, self._record(claim, again, NoAnswer(reason=why, bytes_left=False)))
 
     async def _deliver(self, claim: Claim, claimed_at: float) -> None:
         delivery = claim.delivery

@@ -35,10 +35,7 @@ from bot.store.facts import Fact, begun, key_trust, not_before
 
 log = structlog.get_logger()
 
-
 _NEVER_BEGUN: Final = NoAnswer(reason="Herald never began with it", bytes_left=False)
-
-
 # So many are given up in one transaction: others in the next round.
 BATCH: Final = 100
 

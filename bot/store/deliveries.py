@@ -75,9 +75,8 @@ class Frozen(NamedTuple):
 class Deliveries:
     """Deliveries as rows; an attempt is written down before its first byte."""
 
-    def __init__(self, connection: Connection, *, locking: bool) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._locking = locking
         self._turns: dict[int, int] = {}
 
     def add(self, broadcast: Broadcast, requests: Sequence[Request], *, account: str, at: datetime) -> None:

@@ -36,7 +36,7 @@ class Transaction:
         # What it is about, for whoever has to record why it was refused.
         self.about: Broadcast | None = None
         self.broadcasts = Broadcasts(connection, locking=writing)
-        self.deliveries = Deliveries(connection, locking=writing)
+        self.deliveries = Deliveries(connection)
         self.audit = AuditLog(connection)
         self.outbox = Outbox(connection)
         self.freezes = Freezes(connection)
