@@ -5,10 +5,11 @@ from typing import Final, Unpack
 
 from bot.audit.chain import HERALD, SKIPPED, Event, NewEvent
 from bot.broadcast import ECHOED, EXPLAINED, TRANSITIONS, TWICE, Broadcast, Status, Step
+from bot.characters import storable
 from bot.clock import Clock
 from bot.errors import Conflict, Refused
 from bot.freeze import Freeze, describe
-from bot.notification import Notification, fingerprint_of, printed, problems, storable
+from bot.notification import Notification, fingerprint_of, printed, problems
 from bot.permissions import Action, Actor
 from bot.policy.model import ACCOUNT, Audience, Policy, Server, Template
 from bot.refusals import AGAIN, Streak

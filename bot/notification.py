@@ -1,12 +1,11 @@
-"""What customers read: its limits, what in it nobody sees, and the fingerprint that people approve. Pure."""
+"""What customers read: its limits, and the fingerprint that people approve. Pure."""
 
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-import regex
-
+from bot.characters import HIDDEN, MARKS_LIMIT, is_blank, is_piled, is_storable, units, visible_length
 from bot.value import Value
 
 # Whop states no limits. These keep a card inside Discord's 6,000 characters even when every
@@ -15,19 +14,8 @@ SUBJECT_LIMIT: Final = 100
 CONTENT_LIMIT: Final = 1500
 SPLIT_CONTENT_LIMIT: Final = 700
 EXTRA_LIMIT: Final = 200
-# Characters that nobody sees: they turn the direction of writing around, join, part, or fill with nothing.
-# Joiners have a meaning between letters of scripts that need them and in emoji, and tags in flags.
-HIDDEN: Final = regex.compile(
-    r"[\x00-\x08\x0e-\x1b\x1f\x7f-\x84\x86-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b\u200e\u200f"
-    r"\u202a-\u202e\u2060-\u206f\u2800\u3164\ufeff\uffa0\ufff9-\ufffb]"
-    r"|(?:(?<![^\x00-\x7f])[\u200c\u200d]|[\u200c\u200d](?![^\x00-\x7f]))"
-    r"|(?<!\U0001f3f4[\U000e0020-\U000e007f]*)[\U000e0020-\U000e007f]"
-    # Halves of characters, which no file and no message can hold.
-    r"|[\ud800-\udfff]"
-)
 # More of them would make a card longer than it may be, and nobody needs as many.
 HIDDEN_LIMIT: Final = 10
-_UNSTORABLE: Final = regex.compile(r"[\x00\ud800-\udfff]")
 # About what a lock screen shows before it cuts; told to the author, never enforced.
 PHONE_SUBJECT: Final = 40
 PHONE_CONTENT: Final = 150
@@ -94,31 +82,6 @@ def canonical(parts: Mapping[str, object]) -> str:
     return json.dumps(parts, ensure_ascii=True, sort_keys=True, separators=(",", ":"))
 
 
-def reveal(text: str) -> str:
-    """Return the text with the names of characters that nobody would see in their places."""
-    return HIDDEN.sub(lambda match: "".join(f"⟨U+{ord(ch):04X}⟩" for ch in match[0]), text)
-
-
-def is_storable(text: str) -> bool:
-    """Tell whether every database can keep the text as it is."""
-    return _UNSTORABLE.search(text) is None
-
-
-def storable(text: str) -> str:
-    """Return the text with U+FFFD in place of each character that some database cannot keep."""
-    return _UNSTORABLE.sub("\ufffd", text)
-
-
-def visible_length(text: str) -> int:
-    """Count characters as a phone shows them: an emoji family or an accented letter is one."""
-    return sum(1 for _ in regex.finditer(r"\X", text))
-
-
-def units(text: str) -> int:
-    """Count characters as Discord's forms and limits do, in UTF-16: most emoji are two or more."""
-    return len(text.encode("utf-16-le", "surrogatepass")) // 2
-
-
 def content_limit(field: str) -> int:
     """Return how many characters, in UTF-16, fit the content of `all`, `in_app` or `mobile`."""
     return CONTENT_LIMIT if field == "all" else SPLIT_CONTENT_LIMIT
@@ -151,13 +114,15 @@ def _text_problems(field: str, text: Text) -> Sequence[str]:
 
 
 def _length_problem(name: str, value: str, limit: int) -> str | None:
-    if not value.strip():
+    if is_blank(value):
         return f"The {name} is empty."
     if (length := units(value)) > limit:
         counted = "" if visible_length(value) == length else " (an emoji or a stacked accent is several)"
         return f"The {name} has {length} characters{counted}; at most {limit} fit."
     if len(HIDDEN.findall(value)) > HIDDEN_LIMIT:
         return f"The {name} has more than {HIDDEN_LIMIT} invisible characters: retype it."
+    if is_piled(value):
+        return f"The {name} has a letter with more than {MARKS_LIMIT} marks piled on it: retype it."
     if not is_storable(value):
         return f"The {name} has characters that cannot be sent: retype it."
     return None

@@ -6,8 +6,9 @@ from typing import Final
 
 import regex
 
+from bot.characters import HIDDEN, units
 from bot.errors import NotReady
-from bot.notification import HIDDEN, Notification, Text, units
+from bot.notification import Notification, Text
 from bot.policy.model import BLANK, Template
 
 # What is typed into a blank is approved by nobody: it has to be too little to say something else.

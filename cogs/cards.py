@@ -9,12 +9,12 @@ import discord
 from bot.audit.chain import Event
 from bot.audit.mirror import Condition
 from bot.broadcast import OPEN, Approval, Broadcast, Place, Status, Step
+from bot.characters import HIDDEN
 from bot.chat.client import HeraldBot
 from bot.chat.rendering import Rendered
 from bot.delivery import Delivery
 from bot.freeze import Freeze, describe, lifted_on_host
 from bot.lifecycle import Lifecycle
-from bot.notification import HIDDEN
 from bot.permissions import Action, Actor, approvers
 from bot.policy.model import Policy
 from bot.service import PAGE, Standing

@@ -7,11 +7,11 @@ import discord
 from discord import app_commands
 from discord.ext import commands
 
+from bot.characters import reveal
 from bot.chat.client import HeraldBot, Interaction
 from bot.chat.members import actor_of
 from bot.errors import Unreachable
 from bot.freeze import describe
-from bot.notification import reveal
 from bot.permissions import Action
 from bot.service import LISTED, Standing
 from cogs.audit import show_record

@@ -5,16 +5,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from bot.broadcast import Broadcast, Place
-from bot.notification import (
-    PHONE_CONTENT,
-    PHONE_SUBJECT,
-    SUBJECT_LIMIT,
-    Text,
-    content_limit,
-    reveal,
-    units,
-    visible_length,
-)
+from bot.characters import reveal, units, visible_length
+from bot.notification import PHONE_CONTENT, PHONE_SUBJECT, SUBJECT_LIMIT, Text, content_limit
 
 # All that the standard calls a line break, whether or not today's clients do.
 _BREAK: Final = "\\n\\r\\v\\f\\x1c-\\x1e\\x85\\u2028\\u2029"

@@ -11,35 +11,86 @@ from bot.sandbox.sandbox import UNDONE, Sandbox, readable
 from cogs.text import plain, reveal
 from tests.harness.found import only
 
-TRICKS = {
-    "right-to-left override": "50\u202e%\u202c off",
-    "isolate": "\u2066pay\u2069",
-    "zero-width space": "pay\u200bpal",
-    "joiner between Latin letters": "pay\u200dpal",
-    "joiner at the end": "end\u200c",
-    "byte order mark": "\ufeffhello",
-    "soft hyphen": "pay\u00adpal",
-    "filler that looks like nothing": "a\u3164b",
-    "tags that spell hidden words": "hi\U000e0061\U000e0062",
-    "control character": "a\x1bb",
-}
-ORDINARY = [
-    "👨‍👩‍👧 family, 🏴\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f flag, ❤️",
-    "می‌خواهم",
-    "क्‍ष",
-    "שלום, مرحبا",
-    "Größe\nzweite Zeile\tTab",
-]
+# What Unicode says is not shown (Default_Ignorable_Code_Point, Cf), as its tables list it, and what is blank.
+UNSEEN = [
+    "\u00ad", "\u034f", "\u061c", "\u115f\u1160", "\u17b4\u17b5", "\u180b-\u180f", "\u200b-\u200f",
+    "\u202a-\u202e", "\u2060-\u206f", "\u2800", "\u3164", "\ufe00-\ufe0f", "\ufeff", "\uffa0",
+    "\ufff0-\ufffb", "\U00013430-\U0001343f", "\U0001bca0-\U0001bca3", "\U0001d159",
+    "\U0001d173-\U0001d17a", "\U000e0000-\U000e0fff", "\x00-\x08", "\x7f-\x84", "\ufffe\uffff", "\ud800",
+]  # fmt: skip
+# Letters of scripts that join or not, digits and marks: what is between two of them belongs to no emoji.
+LETTERS = ["a", "é", "я", "ا", "日", "1", "한", "\u0301"]
+ORDINARY = {
+    "family": "👨‍👩‍👧", "heart on fire": "❤️‍🔥", "skin": "👩🏽‍💻", "hair": "🧑‍🦰", "pride": "🏳️‍🌈",
+    "key": "1️⃣ #️⃣",
+    "England": "🏴\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f", "country": "🇩🇪",
+    "as text": "☀︎ ✔️",
+    "Persian": "می‌خواهم", "Persian, with a vowel": "مِ‌خ", "Persian abbreviation": "۱۴۰۲ ه‍.ش",
+    "Hindi": "क्‍ष क्‌ष", "Bengali": "র‍্যাব", "Sinhala": "ක්‍ෂ", "Khmer": "ប៊‌ី ភាសា\u200bខ្មែរ", "Mongolian": "ᠠ᠋ ᠨ᠎ᠠ",
+    "Hebrew and Arabic": "שָׁלוֹם, مُحَمَّدٌ",
+    "Arabic number sign": "\u0600١٢", "Vietnamese": "Việt ệ", "lines": "Größe\nZeile\tTab",
+}  # fmt: skip
+MISPLACED = {
+    "a word in tags behind a flag": "🏴\U000e0068\U000e0065\U000e006c\U000e006c\U000e006f\U000e007f",
+    "a flag without its end": "🏴\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067",
+    "two in a row": "❤\ufe0f\ufe0f", "a digit that is no key": "1\ufe0f", "a letter for a picture": "H\ufe0f",
+    "a variant of a letter": "H\U000e0101", "nothing to join to": "👍\u200d", "nothing to join": "\u200d👍",
+    "letters that do not join": "د\u200cد", "letters that join anyway": "ب\u200dب",
+    "before a mark": "ب\u200d\u064eب",
+    "an unseen mark between": "ب\ufe00\u200cب", "Latin": "pay\u200bpal", "Thai and Latin": "ก\u200ba",
+}  # fmt: skip
 
 
-@pytest.mark.parametrize("trick", TRICKS)
-def test_what_nobody_would_see_is_named_in_its_place(trick: str) -> None:
-    assert "⟨U+" in plain(TRICKS[trick])
+def unseen() -> list[str]:
+    found: list[str] = []
+    for part in UNSEEN:
+        first, last = (part[0], part[2]) if part[1:2] == "-" else (part, "")
+        found += map(chr, range(ord(first), ord(last) + 1)) if last else first
+    return found
 
 
-@pytest.mark.parametrize("text", ORDINARY)
-def test_what_people_write_in_their_own_script_stays_as_it_is(text: str) -> None:
-    assert reveal(text) == text
+def test_what_nobody_would_see_is_named_wherever_it_stands_between_letters() -> None:
+    for letter in LETTERS:
+        for ch in unseen():
+            # A register shifter, a virama and the like are none of these letters: nothing needs it here.
+            assert plain(f"{letter}{ch}{letter}") == f"{letter}⟨U+{ord(ch):04X}⟩{letter}"
+
+
+@pytest.mark.parametrize("where", MISPLACED)
+def test_what_a_script_or_an_emoji_needs_elsewhere_is_named_where_it_means_nothing(where: str) -> None:
+    assert "⟨U+" in plain(MISPLACED[where])
+
+
+@pytest.mark.parametrize("script", ORDINARY)
+def test_what_people_write_in_their_own_script_stays_as_it_is(script: str) -> None:
+    assert reveal(ORDINARY[script]) == ORDINARY[script]
+    words = Text(subject=ORDINARY[script], content=ORDINARY[script])
+    assert problems(Notification(topic="t", all=words)) == []
+
+
+def test_what_shows_nothing_counts_as_empty() -> None:
+    for ch in [*unseen(), " ", "\u00a0", "\u3000", "\t", "\n", "\u0301", " \ufe0f\u2800 "]:
+        blank = Notification(topic="t", all=Text(subject=ch, content="Words."), subtitle=ch)
+        assert problems(blank) == ["The subject is empty.", "The subtitle is empty."], ascii(ch)
+
+
+@pytest.mark.parametrize("mark", ["\u0301", "\u0489", "\u20dd", "\u200d\u0301", "\u034f"])
+def test_a_letter_under_a_pile_of_marks_is_refused_and_what_is_too_much_is_named(mark: str) -> None:
+    most, pile = f"e{mark[-1] * 4}x", f"e{mark * 119}x"
+    if mark != "\u034f":
+        assert problems(Notification(topic="t", all=Text(subject=most[:60], content="Words."))) == []
+        assert reveal(most) == most
+    sentence = only(problems(Notification(topic="t", all=Text(subject="Hi", content=pile))))
+    assert sentence.startswith(
+        ("The content has a letter with more than 4 marks", "The content has more than 10 inv")
+    )
+    assert reveal(pile).count(f"⟨U+{ord(mark[-1]):04X}⟩") >= 115
+
+
+def test_an_accent_that_is_one_with_its_letter_counts_too() -> None:
+    assert problems(Notification(topic="t", all=Text(subject="\u1ec7\u0301\u0301", content="Words."))) == []
+    piled = Notification(topic="t", all=Text(subject="\u1ec7\u0301\u0301\u0301", content="Words."))
+    assert "marks piled on it" in only(problems(piled))
 
 
 @given(st.text().filter(lambda text: "⟨" not in text))

@@ -17,10 +17,11 @@ from hypothesis import strategies as st
 from bot.audit.chain import NewEvent, StoredEvent, Verifier, chain
 from bot.audit.export import FORMATS, Chapter, Export, Header, from_json, to_csv, written_whole
 from bot.broadcast import ECHOED, Approval, Status
+from bot.characters import is_storable, reveal
 from bot.chat.answers import typed_in
 from bot.chat.rendering import Rendered
 from bot.freeze import Freeze
-from bot.notification import Notification, Text, is_storable, problems, reveal
+from bot.notification import Notification, Text, problems
 from bot.sandbox.sandbox import UNDONE, Sandbox, answer, response
 from bot.store import Access, Store
 from bot.value import Person

@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from bot.broadcast import Approval, Broadcast, Revision
+from bot.characters import reveal
 from bot.delivery import Delivery
-from bot.notification import fingerprint_of, printed, reveal
+from bot.notification import fingerprint_of, printed
 from bot.summary import Course, summary
 from bot.value import Person
 

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import Any, Final
 
+from bot.characters import storable
 from bot.errors import NotReady
-from bot.notification import storable
 from bot.sentences import listed
 from bot.value import Value
 

@@ -13,8 +13,8 @@ import discord
 import structlog
 from discord import app_commands
 
+from bot.characters import reveal
 from bot.errors import CommitUnknown, Refused, StoreError
-from bot.notification import reveal
 
 log = structlog.get_logger()
 

@@ -9,10 +9,10 @@ import aiohttp
 import discord
 from pydantic import SecretStr
 
+from bot.characters import storable
 from bot.chat.connection import bounded, is_out_of_reach, log_in
 from bot.clock import Steady
 from bot.errors import REFUSED_BY_DISCORD, Unreachable
-from bot.notification import storable
 from bot.permissions import Actor
 
 # How old a list of all members may be, and how many Discord gives at once.

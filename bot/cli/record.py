@@ -14,13 +14,14 @@ from bot.audit.chain import Anchor, Verifier
 from bot.audit.export import FORMATS, Chapter, Format, Header, written_whole
 from bot.audit.search import Search, read_search
 from bot.audit.verify_mirror import Comparison, MirrorReader
+from bot.characters import reveal
 from bot.cli.files import load
 from bot.cli.host import lifecycle_of
 from bot.cli.loop import complete
 from bot.cli.verdict import aside, out, progress, tell
 from bot.clock import utc_now
 from bot.errors import ConfigurationError, NotFound
-from bot.notification import canonical, reveal
+from bot.notification import canonical
 from bot.policy.model import Policy
 from bot.service.looking import read_courses
 from bot.settings import Settings

@@ -8,6 +8,7 @@ from typing import Annotated, Final, Literal, TypeVar, cast
 
 from pydantic import AfterValidator, BeforeValidator
 
+from bot.characters import is_blank
 from bot.origin import read_origin
 
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
@@ -118,7 +119,7 @@ def _origin(value: object) -> object:
 
 
 def _words(value: object) -> object:
-    if not isinstance(value, str) or not value.strip():
+    if not isinstance(value, str) or is_blank(value):
         raise ValueError("write what customers are to read, in quotes")
     return value
 

@@ -3,10 +3,10 @@
 from typing import Final
 
 from bot.broadcast import TRANSITIONS, Broadcast
+from bot.characters import is_blank, is_storable
 from bot.clock import Clock
 from bot.errors import Conflict, NotAllowed, NotFound, NotReady
 from bot.lifecycle import REASON_LIMIT, Lifecycle, describe_state
-from bot.notification import is_storable
 from bot.permissions import Action, Actor, decide
 from bot.policy.model import Server
 from bot.sentences import listed
@@ -104,7 +104,7 @@ def refuse_old_card(broadcast: Broadcast, revision: int | None) -> None:
 
 def require(reason: str) -> None:
     """Raise NotReady if no reason is given."""
-    if not reason.strip():
+    if is_blank(reason):
         raise NotReady("Give a reason: the record and the author need it.")
 
 

@@ -2,6 +2,7 @@
 
 from bot.audit.chain import HERALD
 from bot.broadcast import TRANSITIONS, Broadcast, Status, Step
+from bot.characters import is_blank
 from bot.errors import Conflict, NotReady
 from bot.lifecycle import describe_state
 from bot.permissions import Action, Actor
@@ -90,7 +91,7 @@ def explain_stop(
     if stopped.status is not Status.DRAFT or stopped.reason != _stopped_by(actor):
         raise Conflict(describe_state(stopped))
     limit(reason)
-    if not reason.strip():
+    if is_blank(reason):
         return stopped
     gate.meet(tx, actor)
     return gate.lifecycle.explain(
