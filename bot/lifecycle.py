@@ -118,23 +118,40 @@ class Lifecycle:
 
         Raises Conflict if the broadcast is no longer as `before` says.
         """
-        status = TRANSITIONS[before.status].get(step)
+        taken = self.advance_all(tx, [before], step, actor=actor, detail=detail, action=action, **changes)
+        return taken[0]
+
+    def advance_all(
+        self,
+        tx: Transaction,
+        before: Sequence[Broadcast],
+        step: Step,
+        *,
+        actor: Person = HERALD,
+        detail: str = "",
+        action: str | None = None,
+        **changes: Unpack[Changes],
+    ) -> list[Broadcast]:
+        """Take the same step with broadcasts of one status; raise Conflict if any is no longer as given."""
+        status = TRANSITIONS[before[0].status].get(step)
         if status is None:
-            raise Conflict(describe_state(before))
+            raise Conflict(describe_state(before[0]))
         if detail:
             changes.setdefault("reason", detail)
         now = self._clock()
-        if status is not before.status:
+        moved = status is not before[0].status
+        if moved:
             ends = changes.get("review_expires_at")
             changes["remind_at"] = first_reminder(status, now=now, ends=ends)
-        after = tx.broadcasts.change(before, status=status, at=now, **changes)
-        if after is None:
-            raise Conflict(describe_state(tx.broadcasts.get(before.id)))
-        echo = step.value if step in ECHOED else None
-        self._show(tx, after, actor, action or step.value, detail, echo=echo)
-        if status in DECIDED_BY_PEOPLE and status is not before.status:
-            self.call(tx, after)
-        return after
+        after = tx.broadcasts.change_all(before, status=status, at=now, **changes)
+        for one in before:
+            if one.id not in after:
+                raise Conflict(describe_state(tx.broadcasts.get(one.id)))
+            echo = step.value if step in ECHOED else None
+            self._show(tx, after[one.id], actor, action or step.value, detail, echo=echo)
+            if moved and status in DECIDED_BY_PEOPLE:
+                self.call(tx, after[one.id])
+        return [*after.values()]
 
     def explain(
         self, tx: Transaction, before: Broadcast, *, actor: Person, detail: str, reason: str

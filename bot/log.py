@@ -54,6 +54,8 @@ def _on_one_line(_logger: object, _method: str, event: MutableMapping[str, Any])
 
 
 def _printable(text: str) -> str:
+    if text.isprintable():
+        return text
     return "".join(ch if ch.isprintable() else ch.encode("unicode_escape").decode() for ch in text)
 
 

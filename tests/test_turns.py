@@ -1,7 +1,7 @@
 """Nobody waits for somebody else: not for a frozen server, a long broadcast, or what fails inside Herald."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -222,11 +222,13 @@ async def test_what_another_process_began_with_is_not_taken_for_what_was_never_b
 # --- a fault of our own ----------------------------------------------------------------------------
 
 
-def failing_for(number: int, step: Step, advance: Callable[..., Broadcast]) -> Callable[..., Broadcast]:
-    def fails(tx: Transaction, before: Broadcast, taken: Step, **more: Any) -> Broadcast:
-        if (before.id, taken) == (number, step):
+def failing_for(
+    number: int, step: Step, advance_all: Callable[..., list[Broadcast]]
+) -> Callable[..., list[Broadcast]]:
+    def fails(tx: Transaction, before: Sequence[Broadcast], taken: Step, **more: Any) -> list[Broadcast]:
+        if taken is step and number in {one.id for one in before}:
             raise KeyError("a fault")
-        return advance(tx, before, taken, **more)
+        return advance_all(tx, before, taken, **more)
 
     return fails
 
@@ -237,7 +239,7 @@ async def test_an_outcome_that_cannot_be_written_down_ends_unknown_and_takes_no_
     monkeypatch.setattr("bot.sending.recording.RECORD_AGAIN_SECONDS", 0)
     first, second = await due(process, "One", "One")
     lifecycle = process.service.lifecycle
-    monkeypatch.setattr(lifecycle, "advance", failing_for(first, Step.ACCEPTED, lifecycle.advance))
+    monkeypatch.setattr(lifecycle, "advance_all", failing_for(first, Step.ACCEPTED, lifecycle.advance_all))
     with capture_logs() as logged:
         await process.tick()
     assert (await process.get(first)).reason == "a fault inside Herald (KeyError)"
@@ -252,7 +254,7 @@ async def test_a_broadcast_that_cannot_be_started_waits_for_a_person_and_takes_n
 ) -> None:
     first, second = await due(process, "One", "One")
     lifecycle = process.service.lifecycle
-    monkeypatch.setattr(lifecycle, "advance", failing_for(first, Step.START, lifecycle.advance))
+    monkeypatch.setattr(lifecycle, "advance_all", failing_for(first, Step.START, lifecycle.advance_all))
     await process.tick()
     assert (await process.get(first)).reason == "a fault inside Herald (KeyError)"
     assert await process.status(first) is Status.HELD
@@ -291,7 +293,9 @@ async def test_what_is_given_up_and_cannot_be_written_down_keeps_no_other_from_b
         return Rejected("a test") if delivery.broadcast_id == first else judge(delivery, *more)
 
     monkeypatch.setattr(settlement, "_given_up", gives_up_the_first)
-    monkeypatch.setattr(lifecycle, "advance", failing_for(first, Step.NOT_ACCEPTED, lifecycle.advance))
+    monkeypatch.setattr(
+        lifecycle, "advance_all", failing_for(first, Step.NOT_ACCEPTED, lifecycle.advance_all)
+    )
     await process.tick()
     assert await process.status(second) is Status.SENT
     assert (await process.get(first)).reason == "a fault inside Herald (KeyError)"
@@ -304,7 +308,7 @@ async def test_what_fails_beside_the_sending_does_not_stop_it(
     (late,) = await due(process, "Many")
     await process.tick()
     lifecycle = process.service.lifecycle
-    monkeypatch.setattr(lifecycle, "advance", failing_for(late, Step.PARTLY, lifecycle.advance))
+    monkeypatch.setattr(lifecycle, "advance_all", failing_for(late, Step.PARTLY, lifecycle.advance_all))
     process.clock.advance(LATE)
     (other,) = await due(process, "One", **ABROAD)
     with capture_logs() as logged:

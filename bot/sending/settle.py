@@ -1,5 +1,6 @@
 """What became of a request is written down: its outcome, a late answer, and what a stopped process left."""
 
+from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -9,7 +10,7 @@ from typing import Any, Final, NamedTuple, assert_never
 import structlog
 
 from bot.audit.chain import HERALD
-from bot.broadcast import Broadcast, Status
+from bot.broadcast import Broadcast, Status, Step
 from bot.clock import Clock, Steady, Watch
 from bot.delivery import (
     Accepted,
@@ -205,13 +206,16 @@ class Settlement:
         if not broadcasts:
             return
         over = tx.deliveries.results([one.id for one in broadcasts])
+        alike: defaultdict[tuple[Status, Step, str], list[Broadcast]] = defaultdict(list)
         for broadcast in broadcasts:
             results = over.get(broadcast.id)
             step = conclude(results.statuses) if results else None
             if results and step:
-                self._lifecycle.advance(tx, broadcast, step, detail="; ".join(results.troubles))
+                alike[broadcast.status, step, "; ".join(results.troubles)].append(broadcast)
             else:
                 self._lifecycle.show_progress(tx, broadcast)
+        for (_, step, detail), some in alike.items():
+            self._lifecycle.advance_all(tx, some, step, detail=detail)
 
     def _settle_late(self, tx: Transaction, done: Done) -> None:
         """Let the true answer to an attempt count, though others have given it up meanwhile."""

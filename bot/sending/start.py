@@ -84,8 +84,10 @@ class Start:
             tx.members.saw_all(answers)
             freezes = tx.freezes.standing()
             unchanged = [one for one in due if now.get(one.id) == one]
-            frozen = [self._start(tx, one, answers, freezes) for one in unchanged]
-            tx.deliveries.add_all([one for one in frozen if one], at=self._clock())
+            judged = [self._start(tx, one, answers, freezes) for one in unchanged]
+            if frozen := [one for one in judged if one]:
+                self._lifecycle.advance_all(tx, [one.broadcast for one in frozen], Step.START)
+                tx.deliveries.add_all(frozen, at=self._clock())
 
     def hold(self, tx: Transaction, broadcast: Broadcast, why: str) -> None:
         """Let a person look at a broadcast before it is sent; raise Conflict if someone already has."""
@@ -107,7 +109,6 @@ class Start:
         requests = self._lifecycle.account_of(server).gateway.build(
             broadcast.notification, audience.targets, new_key=self._new_key, number=broadcast.id
         )
-        self._lifecycle.advance(tx, broadcast, Step.START)
         return Frozen(broadcast, requests, server.account)
 
     def doubt(self, broadcast: Broadcast) -> str:

@@ -19,6 +19,7 @@ from sqlalchemy import (
     func,
     insert,
     select,
+    tuple_,
     union_all,
     update,
 )
@@ -181,16 +182,20 @@ class Broadcasts:
         self, before: Broadcast, *, status: Status, at: datetime, **changes: Unpack[Changes]
     ) -> Broadcast | None:
         """Change a broadcast that is still as `before` says; return it changed, or None if it was not."""
+        return self.change_all([before], status=status, at=at, **changes).get(before.id)
+
+    def change_all(
+        self, before: Sequence[Broadcast], *, status: Status, at: datetime, **changes: Unpack[Changes]
+    ) -> dict[int, Broadcast]:
+        """Change those that are still as they are given, all in the same way; return these by number."""
         written = {"status": status, "updated_at": at, **_written(changes)}
-        expected = {"_id": before.id, "_status": before.status, "_revision": before.revision}
-        done = self._connection.execute(_change_of(tuple(written)), {**written, **expected})
-        if done.rowcount != 1:
-            return None
-        after = before.model_copy(update={"status": status, "updated_at": at, **changes})
-        if (after.revision, after.fingerprint) == (before.revision, before.fingerprint):
-            return after
-        # An approval counts only for the very revision and fingerprint it was given to.
-        return after.model_copy(update={"approvals": (), "lent": ()})
+        expected = {
+            "_ids": [one.id for one in before],
+            "_as_given": [(one.id, one.status, one.revision) for one in before],
+        }
+        changed = set(self._connection.scalars(_change_of(tuple(written)), {**written, **expected}))
+        update = {"status": status, "updated_at": at, **changes}
+        return {one.id: _changed(one, update) for one in before if one.id in changed}
 
     def approve(
         self, broadcast: Broadcast, *, approver: Person, at: datetime, template: str | None = None
@@ -374,16 +379,26 @@ class Broadcasts:
 
 @cache
 def _change_of(columns: tuple[str, ...]) -> Update:
-    """Return the statement that changes these columns of a broadcast that is still as expected."""
+    """Return the statement that changes these columns of broadcasts that are still as they are given."""
     return (
         update(broadcasts)
         .where(
-            broadcasts.c.id == bindparam("_id"),
-            broadcasts.c.status == bindparam("_status"),
-            broadcasts.c.revision == bindparam("_revision"),
+            broadcasts.c.id.in_(bindparam("_ids", expanding=True)),
+            tuple_(broadcasts.c.id, broadcasts.c.status, broadcasts.c.revision).in_(
+                bindparam("_as_given", expanding=True)
+            ),
         )
         .values({column: bindparam(column) for column in columns})
+        .returning(broadcasts.c.id)
     )
+
+
+def _changed(before: Broadcast, update: Mapping[str, object]) -> Broadcast:
+    after = before.model_copy(update=update)
+    if (after.revision, after.fingerprint) == (before.revision, before.fingerprint):
+        return after
+    # An approval counts only for the very revision and fingerprint it was given to.
+    return after.model_copy(update={"approvals": (), "lent": ()})
 
 
 def _beyond(beyond: Beyond) -> list[ColumnElement[bool]]:

@@ -23,7 +23,7 @@ _OTHER: Final[dict[type[ast.cmpop], tuple[str, ...]]] = {
 # Whose arguments are clauses: each has to matter.
 _CLAUSES: Final = frozenset({"where", "_load", "and_", "or_"})
 # Whose named arguments are what is written: each has to matter.
-_WRITING: Final = frozenset({"advance", "values", "change", "settle"})
+_WRITING: Final = frozenset({"advance", "advance_all", "values", "change", "change_all", "settle"})
 # Which return what they are given, a little changed.
 _LEFT_OUT: Final = frozenset({"void_approvals"})
 _TURNED: Final = MappingProxyType({"min": "max", "max": "min", "any": "all", "all": "any"})
