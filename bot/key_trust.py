@@ -26,6 +26,8 @@ KEY_LIFE: Final = timedelta(hours=20)
 CLOCK_SLACK: Final = timedelta(seconds=30)
 # What got lost on the way is rightly taken for a new request when it is repeated; so many in a row did not.
 REFUTED_BY: Final = 3
+# Of so many attempts it is known that nothing of them left; no crash leaves nearly as many.
+EXCUSED: Final = 1000
 REFUTED: Final = (
     f"Whop took {REFUTED_BY} repeated requests in a row for new ones, so its idempotency keys are no longer"
     " trusted, and nothing is repeated by itself: look at the cards that say what may have arrived twice, and"
@@ -112,10 +114,13 @@ class Finding(NamedTuple):
 
 def weigh(tx: Transaction, account: Account, delivery: Delivery, answer: Response) -> Finding:
     """Judge the trust by the answer to a request that Whop may have had before."""
-    if not any(one.was_given_up for one in delivery.past[:-1]):
+    before = {
+        (delivery.id, number) for number, one in enumerate(delivery.past[:-1], start=1) if one.was_given_up
+    }
+    trusted = _trusted(tx, account)
+    if not before.difference(trusted.never_left if trusted else ()):
         return Finding()
     is_new = _accepted(answer) and not is_replayed(answer)
-    trusted = _trusted(tx, account)
     if trusted is None:
         # It was under way when the trust ended.
         return Finding([delivery.broadcast_id] if is_new else [])
@@ -126,6 +131,13 @@ def weigh(tx: Transaction, account: Account, delivery: Delivery, answer: Respons
     refuted = len(trusted.taken_as_new) >= REFUTED_BY
     tx.facts.set(key_trust(account.name), None if refuted else trusted)
     return Finding(sorted(set(trusted.taken_as_new)), refuted=True) if refuted else Finding()
+
+
+def excuse(tx: Transaction, account: Account, attempt: tuple[int, int]) -> None:
+    """Note that nothing of an attempt ever left: a repeat of it says nothing if Whop takes it for new."""
+    if trusted := _trusted(tx, account):
+        kept = [*trusted.never_left, attempt][-EXCUSED:]
+        tx.facts.set(key_trust(account.name), trusted._replace(never_left=kept))
 
 
 def trial(gateway: WhopGateway, target: UsersInExperience, *, new_key: Callable[[], str]) -> Request:

@@ -15,6 +15,7 @@ from bot.delivery import Delivery, NoAnswer, Outcome, Response, RetryAt, Unknown
 from bot.errors import Conflict, StoreError
 from bot.lifecycle import Lifecycle
 from bot.sending.claiming import Claim, Claimed, Claiming
+from bot.sending.first_bytes import FirstBytes
 from bot.sending.recording import RECORD_AGAIN_SECONDS, Recorder
 from bot.sending.restore_guard import RestoreGuard
 from bot.sending.roles import RoleCheck, RoleSource
@@ -71,6 +72,7 @@ class Dispatcher:
         )
         self._woken = store.wakeup.listen()
         self._owner = f"{store.name}-{uuid4().hex[:8]}"
+        self._first_bytes = FirstBytes(restore_guard.file.absolute().parent, owner=self._owner)
         self._role_check = RoleCheck(role_source=role_source, policy=lifecycle.policy, clock=clock)
         self._start = Start(
             lifecycle=lifecycle,
@@ -143,6 +145,7 @@ class Dispatcher:
                 await asyncio.wait_for(self._woken.wait(), pause)
         if self._flying:
             await asyncio.wait(self._flying)
+        self._first_bytes.close()
 
     @asynccontextmanager
     async def _bounded_once_stopped(self, seconds: float) -> AsyncGenerator[None, None]:
@@ -172,7 +175,9 @@ class Dispatcher:
         )
         for orphan in left:
             async with self._aside("settle what nobody carries"):
-                await self._store.write(self._settlement.settle, [orphan])
+                begun = self._first_bytes.begun_by(orphan.claim.owner or "")
+                never_left = begun is not None and (orphan.claim.id, orphan.claim.attempts) not in begun
+                await self._store.write(self._settlement.settle_orphan, orphan, never_left=never_left)
                 self._never_begun.discard((orphan.claim.id, orphan.claim.attempts))
 
     @asynccontextmanager
@@ -292,6 +297,7 @@ class Dispatcher:
     async def _claim_due(self) -> Claimed:
         """Commit the claims before anything is sent: a claim without an outcome is never sent again."""
         self._claiming.attempted = ()
+        self._first_bytes.open()
         try:
             claimed = await self._store.write(self._claim)
         except StoreError:
@@ -349,6 +355,7 @@ class Dispatcher:
 
     async def _send(self, delivery: Delivery, claimed_at: float) -> Response | NoAnswer:
         def is_fresh() -> bool:
+            self._first_bytes.note(delivery.id, delivery.attempts)
             # A process that was suspended must not send what others have taken over long ago.
             return self._steady() - claimed_at < FRESH_SECONDS
 

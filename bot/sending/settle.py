@@ -27,7 +27,7 @@ from bot.delivery import (
 )
 from bot.errors import Conflict
 from bot.freeze import Freeze
-from bot.key_trust import REFUTED, KeyTrust, recall, weigh
+from bot.key_trust import REFUTED, KeyTrust, excuse, recall, weigh
 from bot.lifecycle import Lifecycle
 from bot.sending.rate import RateLimit
 from bot.store import Transaction
@@ -146,6 +146,13 @@ class Settlement:
             return RetryAt(self._clock(), why)
         # However many it left, it stopped once.
         return Unknown(why, cause=orphan.owner or "")
+
+    def settle_orphan(self, tx: Transaction, orphan: Done, *, never_left: bool) -> None:
+        """Write down what became of a claim that nobody carries, and whether nothing of it ever left."""
+        account = self._lifecycle.accounts.get(orphan.claim.account)
+        if never_left and account:
+            excuse(tx, account, (orphan.claim.id, orphan.claim.attempts))
+        self.settle(tx, [orphan])
 
     # --- outcomes -----------------------------------------------------------------------------------
 

@@ -42,12 +42,14 @@ class Trusted(NamedTuple):
     """For which credential and version Whop was seen to honour idempotency keys, and when.
 
     `taken_as_new` are the broadcasts whose repeats Whop has taken for new ones since it last knew a key.
+    `never_left` are attempts, each by delivery and number, of which a process that was killed sent nothing.
     """
 
     digest: str
     version_date: str
     at: datetime
     taken_as_new: Sequence[int] = ()
+    never_left: Sequence[tuple[int, int]] = ()
 
 
 def _moment(name: str) -> Fact[datetime]:
@@ -87,7 +89,10 @@ def _read_trusted(kept: str) -> Trusted | None:
         # It was refuted.
         return None
     at = datetime.fromisoformat(found["at"])
-    return Trusted(found["digest"], found["version_date"], at, tuple(found.get("taken_as_new", ())))
+    never_left = [(delivery, attempt) for delivery, attempt in found.get("never_left", ())]
+    return Trusted(
+        found["digest"], found["version_date"], at, tuple(found.get("taken_as_new", ())), never_left
+    )
 
 
 def _write_trusted(trusted: Trusted | None) -> str:
