@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from bot.broadcast import Status
+from bot.clock import utc_now
 from bot.key_trust import REFUTED, REFUTED_BY
-from bot.sending.first_bytes import KEPT_SECONDS, FirstBytes
+from bot.sending.first_bytes import KEPT, FirstBytes
 from tests.harness.process import UNDONE, Cluster, Process
 
 MANY = REFUTED_BY + 3
@@ -76,7 +77,7 @@ async def test_where_nobody_knows_what_had_begun_a_proof_ends_as_ever(
 
 
 def noted(folder: Path, owner: str, *attempts: tuple[int, int]) -> FirstBytes:
-    notes = FirstBytes(folder, owner=owner)
+    notes = FirstBytes(folder, owner=owner, clock=utc_now)
     notes.open()
     for delivery, attempt in attempts:
         notes.note(delivery, attempt)
@@ -85,7 +86,7 @@ def noted(folder: Path, owner: str, *attempts: tuple[int, int]) -> FirstBytes:
 
 def test_what_had_begun_is_known_to_others_of_the_machine(tmp_path: Path) -> None:
     noted(tmp_path, "one", (7, 1), (8, 2))
-    other = FirstBytes(tmp_path, owner="other")
+    other = FirstBytes(tmp_path, owner="other", clock=utc_now)
     assert other.begun_by("one") == {(7, 1), (8, 2)}
     assert other.begun_by("nobody") is None
 
@@ -94,7 +95,7 @@ def test_of_a_process_that_was_killed_at_its_first_claim_it_is_known_that_nothin
     tmp_path: Path,
 ) -> None:
     noted(tmp_path, "one")
-    assert FirstBytes(tmp_path, owner="other").begun_by("one") == set()
+    assert FirstBytes(tmp_path, owner="other", clock=utc_now).begun_by("one") == set()
 
 
 def test_after_the_machine_was_restarted_the_notes_tell_nothing(
@@ -104,7 +105,7 @@ def test_after_the_machine_was_restarted_the_notes_tell_nothing(
     restarted = tmp_path / "boot_id"
     restarted.write_text("another start\n", encoding="utf-8")
     monkeypatch.setattr("bot.sending.first_bytes._BOOT", restarted)
-    assert FirstBytes(tmp_path, owner="other").begun_by("one") is None
+    assert FirstBytes(tmp_path, owner="other", clock=utc_now).begun_by("one") is None
 
 
 def test_where_a_machine_does_not_say_when_it_was_started_nothing_is_noted(
@@ -112,7 +113,7 @@ def test_where_a_machine_does_not_say_when_it_was_started_nothing_is_noted(
 ) -> None:
     monkeypatch.setattr("bot.sending.first_bytes._BOOT", tmp_path / "nothing")
     noted(tmp_path, "one", (7, 1))
-    assert FirstBytes(tmp_path, owner="other").begun_by("one") is None
+    assert FirstBytes(tmp_path, owner="other", clock=utc_now).begun_by("one") is None
     assert [*tmp_path.iterdir()] == []
 
 
@@ -127,13 +128,13 @@ def test_notes_that_cannot_be_completed_are_dropped(tmp_path: Path, monkeypatch:
         notes.note(8, 1)
     notes.note(9, 1)
     notes.open()
-    assert FirstBytes(tmp_path, owner="other").begun_by("one") is None
+    assert FirstBytes(tmp_path, owner="other", clock=utc_now).begun_by("one") is None
 
 
 def test_whoever_ends_in_order_leaves_no_notes_and_old_ones_are_forgotten(tmp_path: Path) -> None:
     noted(tmp_path, "old")
     old = tmp_path / "begun-old"
-    long_ago = old.stat().st_mtime - KEPT_SECONDS - 1
+    long_ago = old.stat().st_mtime - KEPT.total_seconds() - 1
     os.utime(old, (long_ago, long_ago))
     noted(tmp_path, "young")
     assert [one.name for one in tmp_path.iterdir()] == ["begun-young"]

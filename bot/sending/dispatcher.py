@@ -72,7 +72,8 @@ class Dispatcher:
         )
         self._woken = store.wakeup.listen()
         self._owner = f"{store.name}-{uuid4().hex[:8]}"
-        self._first_bytes = FirstBytes(restore_guard.file.absolute().parent, owner=self._owner)
+        folder = restore_guard.file.absolute().parent
+        self._first_bytes = FirstBytes(folder, owner=self._owner, clock=clock)
         self._role_check = RoleCheck(role_source=role_source, policy=lifecycle.policy, clock=clock)
         self._start = Start(
             lifecycle=lifecycle,

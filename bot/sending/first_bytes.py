@@ -12,13 +12,15 @@ so that after its restart the notes tell nothing, and neither do they on another
 import errno
 import os
 import struct
-import time
 from collections.abc import Collection
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
 import structlog
+
+from bot.clock import Clock
 
 log = structlog.get_logger()
 
@@ -27,13 +29,14 @@ _ATTEMPT: Final = struct.Struct("<QQ")
 # Names the time since the machine was started; there is none but on Linux, and then nothing is noted.
 _BOOT: Final = Path("/proc/sys/kernel/random/boot_id")
 # Longer than any key lives: then nothing of what it tells about is repeated any more.
-KEPT_SECONDS: Final = 48 * 3600.0
+KEPT: Final = timedelta(days=2)
 
 
 class FirstBytes:
     """Which attempts a process begins, and which others have begun that are gone."""
 
-    def __init__(self, folder: Path, *, owner: str) -> None:
+    def __init__(self, folder: Path, *, owner: str, clock: Clock) -> None:
+        self._clock = clock
         self._folder = folder
         self._file = folder / f"{_PREFIX}{owner}"
         self._boot = _boot()
@@ -80,7 +83,7 @@ class FirstBytes:
         for old in self._folder.glob(f"{_PREFIX}*"):
             # FileNotFoundError: another process forgets the same.
             with suppress(FileNotFoundError):
-                if time.time() - old.stat().st_mtime > KEPT_SECONDS:
+                if self._clock() - datetime.fromtimestamp(old.stat().st_mtime, UTC) > KEPT:
                     old.unlink()
 
     def begun_by(self, owner: str) -> Collection[tuple[int, int]] | None:
