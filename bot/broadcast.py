@@ -132,11 +132,15 @@ ENDED: Final = frozenset(status for status, steps in TRANSITIONS.items() if not 
 
 
 class Approval(Value):
-    """One approver's yes to one fingerprint, or to the template of that name."""
+    """One approver's yes to one fingerprint, or to the template of that name.
+
+    It was `named` where the audience counted as large and the approver typed its name.
+    """
 
     approver: Person
     at: datetime
     template: str | None = None
+    named: bool = False
 
 
 class Revision(NamedTuple):
@@ -194,6 +198,11 @@ class Broadcast(Value):
     def agreed(self) -> int:
         """Return how many approvals count: all that was lent as one, and nobody lends who gave their own."""
         return len(self.approvals) + bool(self.lent)
+
+    def is_overdue(self, now: datetime) -> bool:
+        """Tell whether its review has ended, though nobody may have come yet to give it back."""
+        ends = self.review_expires_at
+        return self.status is Status.REVIEW and ends is not None and ends <= now
 
     @property
     def title(self) -> str:

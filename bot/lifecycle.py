@@ -36,7 +36,7 @@ class Lifecycle:
     def __init__(self, *, policy: Policy, accounts: Mapping[str, Account], clock: Clock) -> None:
         self.policy = policy
         self.accounts = accounts
-        self._clock = clock
+        self.clock = clock
 
     def account_of(self, server: Server) -> Account:
         """Return the account by which a server's broadcasts go out."""
@@ -66,7 +66,7 @@ class Lifecycle:
 
     def deadlines(self) -> Deadlines:
         """Return what is too late now to be sent without a person, by the rules of each server."""
-        now = self._clock()
+        now = self.clock()
         late = {one.guild: now - one.rules.missed_after for one in self.policy.servers}
         account_of = {one.guild: one.account for one in self.policy.servers}
         return Deadlines(late, account_of, sorted(self.accounts))
@@ -138,7 +138,7 @@ class Lifecycle:
             raise Conflict(describe_state(before[0]))
         if detail:
             changes.setdefault("reason", detail)
-        now = self._clock()
+        now = self.clock()
         moved = status is not before[0].status
         if moved:
             ends = changes.get("review_expires_at")
@@ -157,7 +157,7 @@ class Lifecycle:
         self, tx: Transaction, before: Broadcast, *, actor: Person, detail: str, reason: str
     ) -> Broadcast:
         """Say afterwards why it was stopped, where that led; raise Conflict if something has followed."""
-        after = tx.broadcasts.change(before, status=before.status, at=self._clock(), reason=reason)
+        after = tx.broadcasts.change(before, status=before.status, at=self.clock(), reason=reason)
         if after is None:
             raise Conflict(describe_state(tx.broadcasts.get(before.id)))
         self._show(tx, after, actor, EXPLAINED, detail, echo=EXPLAINED)
@@ -168,14 +168,14 @@ class Lifecycle:
         before = tx.broadcasts.get(broadcast_id)
         earlier = before.reason.rstrip(".")
         reason = f"{earlier}; {MAYBE_TWICE}" if earlier else MAYBE_TWICE[0].upper() + MAYBE_TWICE[1:]
-        after = tx.broadcasts.change(before, status=before.status, at=self._clock(), reason=reason)
+        after = tx.broadcasts.change(before, status=before.status, at=self.clock(), reason=reason)
         echo = {Status.SENT: Step.ACCEPTED, Status.PARTIAL: Step.PARTLY}.get(before.status)
         self._show(tx, after or before, HERALD, TWICE, "", echo=echo.value if echo else None)
 
     def _show(
         self, tx: Transaction, after: Broadcast, actor: Person, action: str, detail: str, *, echo: str | None
     ) -> None:
-        now = self._clock()
+        now = self.clock()
         tx.outbox.redraw_card(after.id, at=now)
         self.note(tx, after, actor, action, detail)
         if echo is not None and actor.id != after.author.id:
@@ -199,7 +199,7 @@ class Lifecycle:
                 guild_id=broadcast.guild_id,
                 channel_id=server.channels.review,
                 broadcast_id=broadcast.id,
-                at=self._clock(),
+                at=self.clock(),
             )
 
     def remind(self, tx: Transaction, broadcast: Broadcast) -> None:
@@ -210,7 +210,7 @@ class Lifecycle:
 
     def note_retry(self, tx: Transaction, broadcast: Broadcast, detail: str) -> None:
         """Write into the record what happened to an attempt that will be repeated."""
-        tx.outbox.redraw_card(broadcast.id, at=self._clock())
+        tx.outbox.redraw_card(broadcast.id, at=self.clock())
         self.note(tx, broadcast, HERALD, "will try again", detail)
 
     def show_progress(self, tx: Transaction, broadcast: Broadcast) -> None:
@@ -253,7 +253,7 @@ class Lifecycle:
         self._tell_of_freeze(tx, freeze, by, "unfreeze", f"it was: {freeze.reason}")
 
     def _tell_of_freeze(self, tx: Transaction, freeze: Freeze, by: Person, action: str, detail: str) -> None:
-        now = self._clock()
+        now = self.clock()
         for server in self.halted_by(freeze):
             event = NewEvent(guild_id=server.guild, at=now, actor=by, action=action, detail=detail)
             tx.outbox.redraw_open_cards(server.guild, at=now)
@@ -277,12 +277,12 @@ class Lifecycle:
 
     def _own_line(self, guild_id: int, action: str, detail: str) -> NewEvent:
         return NewEvent(
-            guild_id=guild_id, at=self._clock(), actor=HERALD, action=action, detail=storable(detail)
+            guild_id=guild_id, at=self.clock(), actor=HERALD, action=action, detail=storable(detail)
         )
 
     def skip_numbers(self, tx: Transaction, guild_id: int, *, above: int, detail: str) -> None:
         """Let a server's record go on above a number, with a line that says which ones are left out."""
-        new = NewEvent(guild_id=guild_id, at=self._clock(), actor=HERALD, action=SKIPPED, detail=detail)
+        new = NewEvent(guild_id=guild_id, at=self.clock(), actor=HERALD, action=SKIPPED, detail=detail)
         tx.note_now(new, channel_id=self._mirror_of(guild_id), above=above)
 
     def note(self, tx: Transaction, broadcast: Broadcast, actor: Person, action: str, detail: str) -> None:
@@ -291,7 +291,7 @@ class Lifecycle:
             tx,
             NewEvent(
                 guild_id=broadcast.guild_id,
-                at=self._clock(),
+                at=self.clock(),
                 actor=actor,
                 action=action,
                 broadcast_id=broadcast.id,
@@ -307,7 +307,7 @@ class Lifecycle:
         self._append(
             tx,
             NewEvent(
-                guild_id=guild_id, at=self._clock(), actor=actor, action=action, proof=proof, detail=detail
+                guild_id=guild_id, at=self.clock(), actor=actor, action=action, proof=proof, detail=detail
             ),
         )
 
@@ -317,7 +317,7 @@ class Lifecycle:
         """Write into the record of the actor's server that they were refused, or count it among many."""
         if self.policy.server(actor.guild_id) is None or actor.guild_id is None:
             return
-        now = self._clock()
+        now = self.clock()
         streak = tx.refusals.begin(actor.guild_id, actor.person, at=now)
         if streak.until <= now:
             self._note_more(tx, streak)
@@ -341,7 +341,7 @@ class Lifecycle:
 
     def note_refused_again(self, tx: Transaction) -> None:
         """Write into the records how often people were refused whose refusals have come to an end."""
-        for streak in tx.refusals.end(self._clock()):
+        for streak in tx.refusals.end(self.clock()):
             self._note_more(tx, streak)
 
     def _note_more(self, tx: Transaction, streak: Streak) -> None:
@@ -350,7 +350,7 @@ class Lifecycle:
                 tx,
                 NewEvent(
                     guild_id=streak.guild_id,
-                    at=self._clock(),
+                    at=self.clock(),
                     actor=streak.person,
                     action=AGAIN,
                     detail=streak.told,

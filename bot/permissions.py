@@ -8,6 +8,7 @@ from typing import Final, Literal
 
 from bot.broadcast import Broadcast, Step
 from bot.policy.model import Policy
+from bot.quorum import counting
 from bot.sentences import listed
 from bot.value import Person
 
@@ -133,10 +134,12 @@ _SPOKEN: Final[Mapping[Action, str]] = MappingProxyType(
 
 def approvers(policy: Policy, broadcast: Broadcast, members: Iterable[Actor]) -> list[Actor]:
     """Return those of the members who may approve the broadcast now and have not yet."""
-    given = {approval.approver.id for approval in broadcast.approvals}
-    if len(broadcast.lent) == 1:
+    server = policy.server(broadcast.guild_id)
+    now = counting(server, broadcast) if server else broadcast
+    given = {approval.approver.id for approval in now.approvals}
+    if len(now.lent) == 1:
         # Their yes is counted already, and nobody else could lend one in its place.
-        given.add(broadcast.lent[0].approver.id)
+        given.add(now.lent[0].approver.id)
     return [
         member
         for member in members

@@ -61,6 +61,11 @@ def reminds(broadcast: Broadcast, server: Server | None) -> str:
                 f"{which} still waits for your approval: it was submitted {since}, and its review ends"
                 f" {moment(ends, 'R')}."
             )
+        case Status.APPROVED:
+            return (
+                f"{which} has all the approvals that the policy asks for now: it goes out"
+                f" {moment(broadcast.due_at, 'R')}, and until then **Stop** on its card takes it back."
+            )
         case Status.UNKNOWN:
             return (
                 f"Nobody knows whether customers got {which}: {reason}. Look into the app, then say on its"

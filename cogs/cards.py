@@ -202,8 +202,8 @@ class Cards:
         """Call those for whom a broadcast waits to its card."""
         policy = self._lifecycle.policy
         server = policy.server(broadcast.guild_id)
-        in_review = broadcast.status is Status.REVIEW
-        called = call_approvers(policy, broadcast, members) if in_review else call_operators(server)
+        to_approvers = broadcast.status in {Status.REVIEW, Status.APPROVED}
+        called = call_approvers(policy, broadcast, members) if to_approvers else call_operators(server)
         return Rendered(content=f"{called.text}{reminds(broadcast, server)}", mentions=called.mentions)
 
     def thaw(self, freeze: Freeze, waiting: Sequence[Broadcast]) -> Rendered:

@@ -12,6 +12,7 @@ from bot.chat.client import HeraldBot, Interaction, Press
 from bot.chat.members import actor_of
 from bot.errors import Unreachable
 from bot.permissions import Action, Actor
+from bot.quorum import missing
 from cogs.buttons import EDIT_PHONE, OPEN, USE_TEMPLATE, ActionButton
 from cogs.modals import REASONED, ConfirmModal, NameModal, ReasonModal
 from cogs.showing import cards_of, show, show_draft, told_in
@@ -59,7 +60,7 @@ async def _approve(interaction: Interaction, number: int, revision: int) -> None
             which = numbered(after)
             said = f"Approved. {which} goes out at {due}; until then **Stop** on its card takes it back."
         else:
-            needed = service.lifecycle.server_of(after).quorum(after.audience) - after.agreed
+            needed = missing(service.lifecycle.server_of(after), after)
             said = f"Your approval of {numbered(after)} counts. It needs {needed} more."
         await answered.edit_original_response(content=f"{said}\n-# proof {after.proof}")
 

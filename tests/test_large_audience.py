@@ -1,5 +1,7 @@
 """Large audiences: nobody approves a push to thousands with one absent-minded tap."""
 
+import json
+
 import pytest
 
 from bot.broadcast import Broadcast, Status
@@ -126,6 +128,22 @@ targets = {{ {targets} }}
         ("", 'users = ["user_a", "user_b"]', "large_above = 1", True),
         ("", 'users_in_experience = { experience = "exp_a", users = ["user_a"] }', "large_above = 1", False),
         ("", 'users = ["user_a"], products = ["prod_a"]', "large_above = 5", True),
+        # Whatever size it claims, it is no smaller than those it names.
+        ("size = 1", f"users = {json.dumps([f'user_{number}' for number in range(1001)])}", "", True),
+        ("size = 1", 'users = ["user_a", "user_b"], products = ["prod_a"]', "large_above = 1", True),
+        (
+            "size = 1",
+            'users = ["user_a"], users_in_experience = { experience = "exp_a", users = ["user_b"] }',
+            "large_above = 1",
+            True,
+        ),
+        (
+            "",
+            'users = ["user_a"], users_in_experience = { experience = "exp_a", users = ["user_a"] }',
+            "large_above = 1",
+            False,
+        ),
+        ("size = 3", 'users = ["user_a"], products = ["prod_a"]', "large_above = 2", True),
     ],
 )
 def test_what_is_large_is_for_the_policy_to_say(size: str, targets: str, rule: str, large: bool) -> None:

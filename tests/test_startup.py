@@ -351,6 +351,26 @@ async def test_drafts_reviews_and_what_has_ended_stay_as_they_are_after_a_restor
     assert await process.status(waiting.id) is Status.REVIEW
 
 
+async def test_approvals_of_what_may_have_gone_out_since_count_no_more_after_a_restore(
+    cluster: Cluster,
+) -> None:
+    twice = parsed(POLICY.replace("approvals = 1", "approvals = 2"))
+    process = await cluster.join(alone=True, policy=twice)
+    await process.startup.begin()
+    await process.due()
+    back_up(cluster)
+    await process.service.approve(LENA, 1, revision=1)
+    await process.tick(timedelta(seconds=11))
+    assert len(cluster.whop.exchanges) == 1
+    await process.leave()
+    restore(cluster)
+    # By now one approval would be enough.
+    process = await begun(cluster)
+    waiting = await process.get()
+    assert (waiting.status, waiting.agreed) == (Status.REVIEW, 0)
+    assert await process.lines("approvals void") == [RESTORED]
+
+
 # --- another policy --------------------------------------------------------------------------------
 
 

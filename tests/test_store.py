@@ -599,7 +599,7 @@ async def test_what_has_ended_is_counted_by_its_status_as_it_ends_and_only_if_th
 
 async def approve(store: Store, broadcast: Broadcast, approver: Person) -> None:
     with store.begin() as tx:
-        tx.broadcasts.approve(broadcast, approver=approver, at=NOW)
+        tx.broadcasts.approve(broadcast, Approval(approver=approver, at=NOW))
 
 
 async def approvers(store: Store, broadcast: Broadcast) -> list[Person]:
@@ -754,7 +754,7 @@ async def approved(store: Store) -> Broadcast:
         tx.broadcasts.add_revision(draft.id, 2, editor=LENA, notification=words(), at=NOW)
         tx.broadcasts.change(draft, status=Status.DRAFT, at=NOW, revision=2, fingerprint=SECOND)
         edited = tx.broadcasts.get(draft.id)
-        tx.broadcasts.approve(edited, approver=OMAR, at=NOW)
+        tx.broadcasts.approve(edited, Approval(approver=OMAR, at=NOW))
         request = Request(method="POST", url="https://api.whop.com/x", headers={}, body=b"")
         tx.deliveries.add(draft, [request], account=ACCOUNT, at=NOW)
         assert tx.deliveries.claim(tx.deliveries.of(draft.id), owner="me", at=NOW)

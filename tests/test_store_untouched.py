@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import inspect, select, update
 
 from bot.audit.chain import HERALD, NewEvent
-from bot.broadcast import Broadcast, Status
+from bot.broadcast import Approval, Broadcast, Status
 from bot.delivery import Delivery, DeliveryStatus, Request
 from bot.freeze import Freeze
 from bot.notification import Notification, Text
@@ -76,7 +76,7 @@ def _fill(tx: Transaction, guild: int) -> None:
     review = tx.broadcasts.change(draft, status=Status.REVIEW, at=NOW)
     assert review is not None
     for person in (OMAR, LENA):
-        review = tx.broadcasts.approve(review, approver=person, at=NOW)
+        review = tx.broadcasts.approve(review, Approval(approver=person, at=NOW))
     tx.deliveries.add(draft, [REQUEST, REQUEST, REQUEST], account=ACCOUNT, at=NOW)
     claimed = tx.deliveries.claim(tx.deliveries.of(draft.id)[:2], owner="me", at=NOW)
     # Twice, so that an older attempt stands beside the newest.

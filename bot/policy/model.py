@@ -87,11 +87,15 @@ class Audience(Section):
     size: People | None = None
 
     def reach(self) -> int | None:
-        """Return how many people it reaches at most, as the policy knows; None if it does not say."""
-        named = self.targets.users_in_experience
-        if self.size is None and len(self.targets.kinds()) == 1 and (self.targets.users or named):
-            return len(named.users if named else self.targets.users)
-        return self.size
+        """Return how many people it reaches at most, as the policy knows; None if it does not say.
+
+        They are never fewer than it names, whatever size it claims.
+        """
+        inside = self.targets.users_in_experience
+        named = len({*self.targets.users, *(inside.users if inside else ())})
+        if self.size is not None:
+            return max(self.size, named)
+        return named if {*self.targets.kinds()} <= {"users", "users_in_experience"} else None
 
     def is_named(self, typed: str) -> bool:
         """Tell whether its name was typed: letters and digits count, as phones capitalise and space."""

@@ -10,6 +10,7 @@ from typing import Final
 
 import structlog
 
+from bot.approvals import void
 from bot.audit.chain import HERALD
 from bot.broadcast import OPEN, Status, Step
 from bot.delivery import DeliveryStatus
@@ -44,6 +45,9 @@ def hold_everything(
         lifecycle.freeze(tx, Freeze(guild_id=None, by=HERALD, at=at, reason=doubt))
     for broadcast in tx.broadcasts.everywhere(Status.APPROVED):
         lifecycle.advance(tx, broadcast, Step.HOLD, detail=RESTORED)
+    for broadcast in tx.broadcasts.everywhere(Status.REVIEW):
+        if broadcast.agreed:
+            void(tx, lifecycle, broadcast, RESTORED)
     for broadcast in tx.broadcasts.everywhere(Status.SENDING):
         for delivery in tx.deliveries.of(broadcast.id):
             if delivery.status in {DeliveryStatus.PENDING, DeliveryStatus.IN_FLIGHT}:

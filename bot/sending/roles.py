@@ -10,6 +10,7 @@ from bot.clock import Clock
 from bot.errors import Unreachable
 from bot.permissions import Action, Actor, decide
 from bot.policy.model import Policy
+from bot.quorum import missing
 from bot.store import Transaction
 from bot.store.members import Answer, Seen
 from bot.value import Person
@@ -66,7 +67,7 @@ class RoleCheck:
             if said := self._doubt_of(seen.get(person.id), broadcast, person, action):
                 return said
         server = self._policy.server(broadcast.guild_id)
-        if server is None or len(broadcast.approvals) >= server.quorum(broadcast.audience):
+        if server is None or not missing(server, broadcast.model_copy(update={"lent": ()})):
             return ""
         # One of those who lend it an approval is enough.
         doubts = [

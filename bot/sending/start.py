@@ -4,10 +4,11 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Final
 
+from bot.approvals import lapse
 from bot.broadcast import Broadcast, Step
 from bot.clock import Clock
 from bot.freeze import Freeze, first_over
-from bot.lifecycle import CHANGED, Lifecycle
+from bot.lifecycle import Lifecycle
 from bot.reminders import next_reminder
 from bot.sending.restore_guard import RestoreGuard
 from bot.sending.roles import RoleCheck
@@ -119,10 +120,8 @@ class Start:
         late = self._clock() - (broadcast.due_at or self._clock())
         if late > server.rules.missed_after:
             return f"it was due {_spoken(late)} ago and has been missed"
-        if not self._lifecycle.is_unchanged(broadcast):
-            return CHANGED
-        if broadcast.agreed < server.quorum(broadcast.audience):
-            return "it has fewer approvals than the policy asks for now"
+        if lapsed := lapse(self._lifecycle, broadcast):
+            return lapsed
         wrote = {broadcast.author.id, *broadcast.editors}
         if any(one.approver.id in wrote for one in (*broadcast.approvals, *broadcast.lent)):
             return "it was approved by someone who wrote it"

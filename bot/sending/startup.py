@@ -11,12 +11,13 @@ from typing import Final
 
 import structlog
 
+from bot.approvals import heed_policy, lapse
 from bot.audit.chain import HERALD
 from bot.broadcast import Status, Step, template_number
 from bot.clock import Clock
 from bot.errors import Conflict, HeraldError, StoreError
 from bot.freeze import Freeze
-from bot.lifecycle import CHANGED, Lifecycle
+from bot.lifecycle import Lifecycle
 from bot.notification import canonical
 from bot.sending.restore_guard import RestoreGuard
 from bot.store import Store, Transaction
@@ -107,15 +108,12 @@ class Startup:
         tx.facts.set(STARTS, [one for one in tx.facts.get(STARTS) or () if one != self._me])
 
     def _heed_policy(self, tx: Transaction) -> None:
-        """Void what was agreed to under another policy: it would send something else now."""
+        """Let what was agreed to under another policy mean what it means under this one."""
         for broadcast in tx.broadcasts.everywhere(Status.REVIEW):
-            if broadcast.agreed and not self._lifecycle.is_unchanged(broadcast):
-                tx.broadcasts.void_approvals(broadcast)
-                tx.outbox.redraw_card(broadcast.id, at=self._clock())
-                self._lifecycle.note(tx, broadcast, HERALD, "approvals void", CHANGED)
+            heed_policy(tx, self._lifecycle, broadcast)
         for broadcast in tx.broadcasts.everywhere(Status.APPROVED):
-            if not self._lifecycle.is_unchanged(broadcast):
-                self._lifecycle.advance(tx, broadcast, Step.HOLD, detail=CHANGED)
+            if lapsed := lapse(self._lifecycle, broadcast):
+                self._lifecycle.advance(tx, broadcast, Step.HOLD, detail=lapsed)
 
     def _keep_scopes(self, tx: Transaction) -> None:
         """Keep how the policy defines each audience, so that a fingerprint can always be computed again."""

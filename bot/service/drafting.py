@@ -6,6 +6,7 @@ from bot.broadcast import Approval, Broadcast, Step
 from bot.errors import NotReady
 from bot.notification import Notification
 from bot.permissions import Action, Actor, approvers
+from bot.quorum import missing
 from bot.sentences import listed
 from bot.service import lending
 from bot.service.gate import Gate, limit
@@ -134,14 +135,14 @@ def submit(
         fingerprint=gate.lifecycle.fingerprint(server, before.audience, before.notification),
         review_expires_at=now + server.rules.review_expires,
     )
-    return lending.lend(tx, gate.lifecycle, submitted, lenders, at=now)
+    return lending.lend(tx, gate.lifecycle, submitted, lenders)
 
 
 def _refuse_unreachable(gate: Gate, broadcast: Broadcast, members: Sequence[Actor] | None) -> None:
     if members is None:
         return
     server = gate.lifecycle.server_of(broadcast)
-    needed = server.quorum(broadcast.audience) - broadcast.agreed
+    needed = missing(server, broadcast)
     able = approvers(gate.policy, broadcast, members)
     if len(able) < needed:
         holders = listed((f"<@&{role}>" for role in server.roles.approve), between=" or ")

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from bot.broadcast import TRANSITIONS, Broadcast
+from bot.broadcast import TRANSITIONS, Broadcast, Status
 from bot.characters import is_blank, is_storable
 from bot.clock import Clock
 from bot.errors import Conflict, NotAllowed, NotFound, NotReady
@@ -34,6 +34,10 @@ class Gate:
         self.decide(actor, action, broadcast)
         if action.step not in TRANSITIONS[broadcast.status]:
             raise Conflict(describe_state(broadcast))
+        if broadcast.is_overdue(self.clock()) and action.step not in TRANSITIONS[Status.DRAFT]:
+            raise Conflict(
+                f"The review of #{broadcast.id} has ended, since nobody decided in time: it is a draft again."
+            )
         refuse_old_card(broadcast, revision)
         return broadcast
 

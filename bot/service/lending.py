@@ -1,14 +1,15 @@
 """What a template lends to a broadcast that is made of it: the approval it was given beforehand."""
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import NamedTuple
 
+from bot.approvals import complete
 from bot.audit.chain import HERALD
-from bot.broadcast import Approval, Broadcast, Step, template_number
+from bot.broadcast import Approval, Broadcast, template_number
 from bot.lifecycle import Lifecycle
 from bot.notification import proof_code
 from bot.policy.model import Server, Template
+from bot.quorum import missing
 from bot.sentences import listed
 from bot.store import Transaction
 from bot.template import fits
@@ -69,7 +70,10 @@ def lenders(tx: Transaction, lifecycle: Lifecycle, broadcast: Broadcast) -> tupl
     wrote = {broadcast.author.id, *broadcast.editors}
     for standing in standing_of(tx, lifecycle, server):
         if standing.template.name in made_of and standing.is_approved:
-            return tuple(one for one in standing.approvals if one.approver.id not in wrote)
+            # One that was approved before it counted as large is another template by its fingerprint.
+            named = {"named": server.is_large(broadcast.audience)}
+            given = (one for one in standing.approvals if one.approver.id not in wrote)
+            return tuple(one.model_copy(update=named) for one in given)
     return ()
 
 
@@ -78,8 +82,6 @@ def lend(
     lifecycle: Lifecycle,
     submitted: Broadcast,
     approvals: Sequence[Approval],
-    *,
-    at: datetime,
 ) -> Broadcast:
     """Let what was approved beforehand count as one approval, which may be the last one needed."""
     if not approvals:
@@ -89,14 +91,4 @@ def lend(
     said = f"“{approvals[0].template}”, approved beforehand by {names}, counts as one approval"
     lifecycle.note(tx, submitted, HERALD, "template", said)
     server = lifecycle.server_of(lent)
-    if lent.agreed < server.quorum(lent.audience):
-        return lent
-    return lifecycle.advance(
-        tx,
-        lent,
-        Step.QUORUM,
-        detail="enough approvals",
-        reason="",
-        due_at=at + server.rules.undo_window,
-        review_expires_at=None,
-    )
+    return lent if missing(server, lent) else complete(tx, lifecycle, lent)

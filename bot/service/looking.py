@@ -11,6 +11,7 @@ from bot.freeze import first_over
 from bot.lifecycle import describe_state
 from bot.permissions import Action, Actor, approvers, decide
 from bot.policy.model import Policy
+from bot.quorum import missing
 from bot.service.gate import LISTED, PAGE, Gate
 from bot.store import Beyond, Transaction
 from bot.summary import TOLD, Course
@@ -107,8 +108,8 @@ def who(
     broadcast = _visible(tx, gate, actor, broadcast_id)
     if broadcast.status not in {Status.DRAFT, Status.REVIEW}:
         raise Conflict(describe_state(broadcast))
-    quorum = gate.lifecycle.server_of(broadcast).quorum(broadcast.audience)
-    return broadcast, quorum - broadcast.agreed, approvers(gate.policy, broadcast, members)
+    needed = missing(gate.lifecycle.server_of(broadcast), broadcast)
+    return broadcast, needed, approvers(gate.policy, broadcast, members)
 
 
 def recorded_audiences(tx: Transaction, gate: Gate, actor: Actor) -> list[str]:

@@ -1,11 +1,13 @@
 """What becomes of a broadcast before it is sent."""
 
+from bot import approvals
 from bot.audit.chain import HERALD
-from bot.broadcast import TRANSITIONS, Broadcast, Status, Step
+from bot.broadcast import TRANSITIONS, Approval, Broadcast, Status, Step
 from bot.characters import is_blank
 from bot.errors import Conflict, NotReady
 from bot.lifecycle import describe_state
 from bot.permissions import Action, Actor
+from bot.quorum import counting, missing
 from bot.service.gate import Gate, limit, refuse_old_card, require, require_name
 from bot.store import Transaction
 
@@ -19,36 +21,35 @@ def approve(
     """
     before = gate.admit(tx, actor, Action.APPROVE, broadcast_id, revision)
     gate.meet(tx, actor)
-    if any(approval.approver.id == actor.id for approval in before.approvals):
-        raise Conflict("You have approved this already.")
     server = gate.lifecycle.server_of(before)
+    if any(one.approver.id == actor.id for one in counting(server, before).approvals):
+        raise Conflict("You have approved this already.")
     if not gate.lifecycle.is_unchanged(before):
         raise Conflict(
             "What this would send has changed in the policy since it was submitted:"
             " its author has to withdraw it and ask for approval again."
         )
     said = require_name(server, before.audience, typed)
-    if any(one.approver.id == actor.id for one in before.lent):
-        # Their own yes takes the place of what they have lent.
+    if any(one.approver.id == actor.id for one in (*before.approvals, *before.lent)):
+        # Their own yes takes the place of what they have lent, or of one that no longer counts.
         before = tx.broadcasts.retract(before, actor.id) or before
-    agreed = tx.broadcasts.approve(before, approver=actor.person, at=gate.clock())
-    if agreed.agreed < server.quorum(before.audience):
+    given = Approval(approver=actor.person, at=gate.clock(), named=server.is_large(before.audience))
+    agreed = tx.broadcasts.approve(before, given)
+    if missing(server, agreed):
         return gate.lifecycle.advance(
             tx, agreed, Step.APPROVE, actor=actor.person, detail=said, reason=before.reason
         )
-    after = gate.lifecycle.advance(
+    after = approvals.complete(
         tx,
+        gate.lifecycle,
         agreed,
-        Step.QUORUM,
         actor=actor.person,
         action=Action.APPROVE.value,
         detail=said,
         # What only the record needs is no reason for the broadcast's state.
         reason=before.reason,
-        due_at=gate.clock() + server.rules.undo_window,
-        review_expires_at=None,
     )
-    gate.lifecycle.note(tx, after, HERALD, Step.QUORUM.value, "enough approvals")
+    gate.lifecycle.note(tx, after, HERALD, Step.QUORUM.value, approvals.ENOUGH)
     return after
 
 

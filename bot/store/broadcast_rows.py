@@ -32,7 +32,7 @@ CARD: Final = (
 NONE: Final[Mapping[int, Sequence[RowMapping]]] = MappingProxyType({})
 GIVEN: Final = tuple(
     approvals.c[name].label(f"given_{name}")
-    for name in ("approver_id", "approver_name", "revision", "fingerprint", "at", "template")
+    for name in ("approver_id", "approver_name", "revision", "fingerprint", "at", "template", "named")
 )
 JOINED: Final = select(broadcasts, EDITORS, CARD, *GIVEN).outerjoin_from(broadcasts, approvals)
 # Every use case begins with it: building it anew would cost more than asking.
@@ -64,6 +64,7 @@ def assembled(row: RowMapping, given: Iterable[RowMapping]) -> Broadcast:
                 approver=Person(one["given_approver_id"], one["given_approver_name"]),
                 at=one["given_at"],
                 template=one["given_template"],
+                named=one["given_named"],
             )
             for one in given
             # An approval counts only for the very revision and fingerprint it was given to.

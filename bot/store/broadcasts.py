@@ -197,11 +197,9 @@ class Broadcasts:
         update = {"status": status, "updated_at": at, **changes}
         return {one.id: _changed(one, update) for one in before if one.id in changed}
 
-    def approve(
-        self, broadcast: Broadcast, *, approver: Person, at: datetime, template: str | None = None
-    ) -> Broadcast:
+    def approve(self, broadcast: Broadcast, given: Approval) -> Broadcast:
         """Add an approval of what stands there now, or one that a template lends it; return it with that."""
-        return self.approve_all(broadcast, [Approval(approver=approver, at=at, template=template)])
+        return self.approve_all(broadcast, [given])
 
     def approve_all(self, broadcast: Broadcast, given: Sequence[Approval]) -> Broadcast:
         """Add approvals of what stands there now; return it with them."""
@@ -216,6 +214,7 @@ class Broadcasts:
                     "fingerprint": broadcast.fingerprint,
                     "at": one.at,
                     "template": one.template,
+                    "named": one.named,
                 }
                 for one in given
             ],

@@ -21,6 +21,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    false,
     text,
 )
 from sqlalchemy.engine import Dialect
@@ -118,6 +119,8 @@ approvals: Final = Table(
     Column("at", UtcDateTime, nullable=False),
     # Given to the template of that name, which lends it.
     Column("template", String(100)),
+    # Whoever gave it typed the audience's name, since it counted as large.
+    Column("named", Boolean, nullable=False, server_default=false()),
     ForeignKeyConstraint(["broadcast_id", "revision"], ["revisions.broadcast_id", "revisions.revision"]),
     # Nothing that was approved can change while the approval stands.
     ForeignKeyConstraint(

@@ -52,6 +52,8 @@ TESTS: Final[Mapping[str, Sequence[str]]] = MappingProxyType(
             "tests/test_freeze.py",
             "tests/test_unicode.py",
         ),
+        "bot/approvals.py": ("tests/test_approvals.py", "tests/test_startup.py"),
+        "bot/quorum.py": ("tests/test_approvals.py",),
         "bot/permissions.py": ("tests/test_approvers.py", "tests/test_permissions.py"),
         "bot/service/gate.py": (*_DOORS, "tests/test_statements.py"),
         "bot/service/review.py": (
@@ -96,8 +98,8 @@ EQUIVALENT: Final[Mapping[str, str]] = MappingProxyType(
             "a fact that was not loaded is asked for: it saves a statement, which test_statements.py counts"
         ),
         "bot/sending/roles.py RoleCheck.doubt: server is None or"
-        " len(broadcast.approvals) >= server.quorum(broadcast.audience)"
-        " -> ((len(broadcast.approvals) >= server.quorum(broadcast.audience)))": (
+        " not missing(server, broadcast.model_copy(update={'lent': ()}))"
+        " -> ((not missing(server, broadcast.model_copy(update={'lent': ()}))))": (
             "where the policy lost the server, its author may not write: that is said before"
         ),
         "bot/sending/dispatcher.py module: FRESH_SECONDS: Final = 25.0 -> FRESH_SECONDS: Final = 25.0 + 1": (

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from bot.audit.search import Search
-from bot.broadcast import Broadcast, Status
+from bot.broadcast import Approval, Broadcast, Status
 from bot.freeze import Freeze
 from bot.notification import Notification, Text
 from bot.permissions import Action, Actor
@@ -57,7 +57,7 @@ async def _own_approval(service: Service, actor: Actor, it: Broadcast) -> None:
     given = {one.approver.id for one in it.approvals}
     if it.status is Status.REVIEW and actor.id not in {*given, it.author.id, *it.editors}:
         with service.store.begin() as tx:
-            tx.broadcasts.approve(it, approver=actor.person, at=it.updated_at)
+            tx.broadcasts.approve(it, Approval(approver=actor.person, at=it.updated_at))
 
 
 def _template(service: Service) -> int:

@@ -1,0 +1,87 @@
+"""What approvals lead to: a broadcast that may go out, or one whose approvals count no more."""
+
+from collections.abc import Iterable
+from typing import Final
+
+from bot.audit.chain import HERALD
+from bot.broadcast import Approval, Broadcast, Step
+from bot.lifecycle import CHANGED, Lifecycle
+from bot.quorum import counting, missing
+from bot.store import Transaction
+from bot.value import Person
+
+FEWER: Final = "it has fewer approvals than the policy asks for now"
+GROWN: Final = "its audience counts as large now, and it was approved without typing the name"
+ENOUGH: Final = "enough approvals"
+
+
+def lapse(lifecycle: Lifecycle, broadcast: Broadcast) -> str:
+    """Return why it is no longer approved by the policy of this moment, or nothing."""
+    server = lifecycle.policy.server(broadcast.guild_id)
+    if server is None or not lifecycle.is_unchanged(broadcast):
+        return CHANGED
+    if not missing(server, broadcast):
+        return ""
+    return FEWER if broadcast.agreed < server.quorum(broadcast.audience) else GROWN
+
+
+def complete(
+    tx: Transaction,
+    lifecycle: Lifecycle,
+    agreed: Broadcast,
+    *,
+    actor: Person = HERALD,
+    action: str | None = None,
+    detail: str = ENOUGH,
+    reason: str = "",
+) -> Broadcast:
+    """Let what has all the approvals it needs go out once its undo window has passed."""
+    return lifecycle.advance(
+        tx,
+        agreed,
+        Step.QUORUM,
+        actor=actor,
+        action=action,
+        detail=detail,
+        reason=reason,
+        due_at=lifecycle.clock() + lifecycle.server_of(agreed).rules.undo_window,
+        review_expires_at=None,
+    )
+
+
+def void(tx: Transaction, lifecycle: Lifecycle, broadcast: Broadcast, why: str) -> Broadcast:
+    """Drop all approvals of what is under review, and say why."""
+    return _drop(tx, lifecycle, broadcast, (*broadcast.approvals, *broadcast.lent), why)
+
+
+def heed_policy(tx: Transaction, lifecycle: Lifecycle, broadcast: Broadcast) -> None:
+    """Let the approvals of what is under review mean what they mean by the policy of this moment.
+
+    What was agreed to under another one is void if it would send something else now; what has enough of
+    them goes on, and those who could stop it are called.
+    """
+    if not broadcast.agreed or broadcast.is_overdue(lifecycle.clock()):
+        return
+    why = lapse(lifecycle, broadcast)
+    if why == CHANGED:
+        void(tx, lifecycle, broadcast, CHANGED)
+    elif not why:
+        lifecycle.call(tx, complete(tx, lifecycle, broadcast, detail=f"{ENOUGH} by the policy of now"))
+    else:
+        kept = counting(lifecycle.server_of(broadcast), broadcast)
+        counted = {one.approver.id for one in (*kept.approvals, *kept.lent)}
+        given = (*broadcast.approvals, *broadcast.lent)
+        lost = [one for one in given if one.approver.id not in counted]
+        if lost:
+            lifecycle.call(tx, _drop(tx, lifecycle, broadcast, lost, GROWN))
+
+
+def _drop(
+    tx: Transaction, lifecycle: Lifecycle, broadcast: Broadcast, lost: Iterable[Approval], why: str
+) -> Broadcast:
+    left = broadcast
+    for one in lost:
+        left = tx.broadcasts.retract(left, one.approver.id) or left
+    tx.outbox.redraw_card(broadcast.id, at=lifecycle.clock())
+    lifecycle.note(tx, broadcast, HERALD, "approvals void", why)
+    return left

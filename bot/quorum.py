@@ -1,0 +1,21 @@
+"""Which approvals of a broadcast count by the rules of this moment, and how many are missing. Pure."""
+
+from bot.broadcast import Broadcast
+from bot.policy.model import Server
+
+
+def counting(server: Server, broadcast: Broadcast) -> Broadcast:
+    """Return it with those approvals alone that count: for a large audience, those that typed its name."""
+    if not server.is_large(broadcast.audience):
+        return broadcast
+    return broadcast.model_copy(
+        update={
+            "approvals": tuple(one for one in broadcast.approvals if one.named),
+            "lent": tuple(one for one in broadcast.lent if one.named),
+        }
+    )
+
+
+def missing(server: Server, broadcast: Broadcast) -> int:
+    """Return how many more approvals it needs."""
+    return max(0, server.quorum(broadcast.audience) - counting(server, broadcast).agreed)
