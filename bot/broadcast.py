@@ -131,6 +131,10 @@ BEFORE_SENDING: Final = frozenset({Status.DRAFT, Status.REVIEW, Status.APPROVED,
 ENDED: Final = frozenset(status for status, steps in TRANSITIONS.items() if not steps)
 
 
+# From these steps on people decide anew, and no card from before counts.
+DECIDED_ANEW: Final = frozenset({Step.EDIT, Step.SUBMIT, Step.RELEASE})
+
+
 class Approval(Value):
     """One approver's yes to one fingerprint, or to the template of that name.
 
@@ -164,7 +168,7 @@ class Broadcast(Value):
 
     `repeats` is the number of a broadcast that may have reached customers, and that this one sends again.
     Those who approved the template that it is made of have `lent` it one approval. `card` is where its newest
-    card stands, once it does.
+    card stands, once it does. The `nonce` is drawn at random whenever people are to decide anew.
     """
 
     id: int
@@ -185,6 +189,7 @@ class Broadcast(Value):
     review_expires_at: datetime | None = None
     remind_at: datetime | None = None
     repeats: int | None = None
+    nonce: str = ""
     card: Place | None = None
     approvals: tuple[Approval, ...] = ()
     lent: tuple[Approval, ...] = ()
@@ -208,8 +213,3 @@ class Broadcast(Value):
     def title(self) -> str:
         """Return the subject by which people recognise it."""
         return self.notification.texts()[0][1].subject
-
-
-def template_number(fingerprint: str) -> int:
-    """Return what stands for a template's fingerprint where only a number fits."""
-    return int(fingerprint[:12], 16)

@@ -4,7 +4,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, Unpack
 
 from bot.audit.chain import HERALD, SKIPPED, Event, NewEvent
-from bot.broadcast import ECHOED, EXPLAINED, TRANSITIONS, TWICE, Broadcast, Status, Step
+from bot.broadcast import (
+    DECIDED_ANEW,
+    ECHOED,
+    EXPLAINED,
+    TRANSITIONS,
+    TWICE,
+    Broadcast,
+    Status,
+    Step,
+)
 from bot.characters import storable
 from bot.clock import Clock
 from bot.errors import Conflict, Refused
@@ -16,6 +25,7 @@ from bot.refusals import AGAIN, Streak
 from bot.reminders import DECIDED_BY_PEOPLE, first_reminder
 from bot.sentences import listed, shortened
 from bot.store import Changes, Transaction
+from bot.store.broadcasts import new_nonce
 from bot.store.conditions import Deadlines
 from bot.store.facts import STARTS
 from bot.store.outbox import PostKind
@@ -82,9 +92,9 @@ class Lifecycle:
             yield from (self._scope(server, one) for one in server.audiences)
 
     def _scope(self, server: Server, named: Audience | None) -> Mapping[str, object]:
-        return {"audience": named.definition() if named else {}, **self._way(server)}
+        return {"audience": named.definition() if named else {}, **self.way(server)}
 
-    def _way(self, server: Server) -> Mapping[str, str]:
+    def way(self, server: Server) -> Mapping[str, str]:
         """Return by which way it would go, so that what was approved for one never takes another."""
         account = self.account_of(server)
         way = {"generation": account.gateway.generation, "destination": account.origin}
@@ -101,7 +111,7 @@ class Lifecycle:
             "audience": named.definition() if named else {},
             "large": server.is_large(template.audience),
         }
-        return fingerprint_of(printed(skeleton(template), {"audience": audience, **self._way(server)}))
+        return fingerprint_of(printed(skeleton(template), {"audience": audience, **self.way(server)}))
 
     def advance(
         self,
@@ -138,6 +148,8 @@ class Lifecycle:
             raise Conflict(describe_state(before[0]))
         if detail:
             changes.setdefault("reason", detail)
+        if step in DECIDED_ANEW:
+            changes["nonce"] = new_nonce()
         now = self.clock()
         moved = status is not before[0].status
         if moved:

@@ -24,6 +24,8 @@ class Actor:
     bot: bool = False
     # Discord's id of what they did, which counts once; none for what is done past Discord.
     interaction: int | None = None
+    # What the card or form is sealed with on which they did it; none for what is done without one.
+    seen: str | None = None
 
     @property
     def person(self) -> Person:

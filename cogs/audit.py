@@ -11,6 +11,7 @@ from bot.audit.search import Search
 from bot.broadcast import Status
 from bot.chat.answers import answering
 from bot.chat.client import HeraldBot, Interaction
+from bot.chat.custom_ids import PAGE_OF_RECORD
 from bot.chat.members import actor_of
 from bot.service import LISTED
 from cogs.embeds import DESCRIPTION_LIMIT, EMBED_LIMIT, size_of, words_of
@@ -26,8 +27,7 @@ _WORDS: Final = 3000
 
 class PageButton(
     discord.ui.DynamicItem[discord.ui.Button[Any]],
-    template=r"record:(?P<before>[0-9]{1,15}):(?P<person>[0-9]{0,19}):(?P<since>[0-9-]{0,10})"
-    r":(?P<proof>[0-9A-F]{0,8}):(?P<broadcast>[0-9]{0,18}):(?P<audience>[0-9a-f]{0,8})",
+    template=PAGE_OF_RECORD,
 ):
     """The lines of a search with numbers below `before`, or its newest for 0.
 

@@ -8,8 +8,8 @@ from typing import Any, Final, NamedTuple, Self
 import discord
 from typing_extensions import override
 
-from bot.broadcast import Broadcast
 from bot.chat.answers import answering
+from bot.chat.custom_ids import BUTTON, Subject, button_id
 from bot.permissions import Action
 
 
@@ -61,21 +61,21 @@ LOOKS: Final[Mapping[str, Look]] = MappingProxyType(
 
 class ActionButton(
     discord.ui.DynamicItem[discord.ui.Button[Any]],
-    template=r"herald:(?P<action>[a-z_]+):(?P<number>[0-9]{1,18}):(?P<revision>[0-9]{1,9})",
+    template=BUTTON,
 ):
-    """One action on one revision of one broadcast.
+    """One action on what stands on a card.
 
-    The custom_id carries no authority: each press loads the broadcast and decides anew.
+    The custom_id carries no authority: each press loads it and decides anew, and counts only if it is still
+    what was shown.
     """
 
-    def __init__(self, action: str, number: int, revision: int, *, label: str | None = None) -> None:
+    def __init__(self, action: str, subject: Subject, *, label: str | None = None) -> None:
         look = LOOKS.get(action)
         self.action = action
-        self.number = number
-        self.revision = revision
-        label = label or (look.label.format(number=number) if look else "?")
+        self.subject = subject
+        label = label or (look.label.format(number=subject.number) if look else "?")
         style = look.style if look else discord.ButtonStyle.secondary
-        custom_id = f"herald:{action}:{number}:{revision}"
+        custom_id = button_id(action, subject)
         super().__init__(discord.ui.Button(label=label, style=style, custom_id=custom_id))
 
     @classmethod
@@ -85,16 +85,18 @@ class ActionButton(
     ) -> Self:
         """Build the button that was pressed from its custom_id."""
         _ = interaction, item
-        return cls(match["action"], int(match["number"]), int(match["revision"]))
+        subject = Subject(int(match["number"]), int(match["revision"]), match["seal"] or "")
+        return cls(match["action"], subject)
 
     @override
     async def callback(self, interaction: discord.Interaction[Any]) -> None:
         """Do what the button says; discord.py would swallow an error here, so it is answered."""
         async with answering(interaction):
-            await interaction.client.press(interaction, self.action, self.number, self.revision)
+            number, revision, _ = self.subject
+            await interaction.client.press(interaction, self.action, number, revision)
 
 
-def buttons(actions: Iterable[str], broadcast: Broadcast) -> discord.ui.View:
+def buttons(actions: Iterable[str], subject: Subject) -> discord.ui.View:
     """Return a row of buttons.
 
     Only such buttons may be in it: an ordinary item in the same view would make discord.py forget
@@ -102,5 +104,5 @@ def buttons(actions: Iterable[str], broadcast: Broadcast) -> discord.ui.View:
     """
     view = discord.ui.View(timeout=None)
     for action in actions:
-        view.add_item(ActionButton(str(action), broadcast.id, broadcast.revision))
+        view.add_item(ActionButton(str(action), subject))
     return view

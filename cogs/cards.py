@@ -6,11 +6,13 @@ from typing import Final
 
 import discord
 
+from bot import seal
 from bot.audit.chain import Event
 from bot.audit.mirror import Condition
 from bot.broadcast import OPEN, Approval, Broadcast, Place, Status, Step
 from bot.characters import HIDDEN
 from bot.chat.client import HeraldBot
+from bot.chat.custom_ids import Subject
 from bot.chat.rendering import Rendered
 from bot.delivery import Delivery
 from bot.freeze import Freeze, describe, lifted_on_host
@@ -100,14 +102,20 @@ class Cards:
             details.add_field(name="What becomes of it", value=place, inline=False)
         as_submitted = broadcast.model_copy(update={"lent": tuple(lent)})
         self._add_approvals(details, as_submitted)
-        view = buttons([Action.EDIT], broadcast)
+        subject = self.subject(broadcast)
+        view = buttons([Action.EDIT], subject)
         if not lacking:
             label = None if self.asks(as_submitted) else SEND
-            view.add_item(ActionButton(Action.SUBMIT, broadcast.id, broadcast.revision, label=label))
+            view.add_item(ActionButton(Action.SUBMIT, subject, label=label))
         if broadcast.notification.all is None:
-            view.add_item(ActionButton(EDIT_PHONE, broadcast.id, broadcast.revision))
-        view.add_item(ActionButton(Action.CANCEL, broadcast.id, broadcast.revision))
+            view.add_item(ActionButton(EDIT_PHONE, subject))
+        view.add_item(ActionButton(Action.CANCEL, subject))
         return Rendered(embeds=fitted(head, broadcast.notification, details), view=view)
+
+    def subject(self, broadcast: Broadcast) -> Subject:
+        """Return what the buttons on a card of the broadcast are about."""
+        sealed = seal.of_broadcast(self._lifecycle, broadcast)
+        return Subject(broadcast.id, broadcast.revision, sealed)
 
     def asks(self, as_submitted: Broadcast) -> bool:
         """Tell whether somebody has to approve it yet before it goes out."""
@@ -167,7 +175,7 @@ class Cards:
             content=f"{called.text}{asks_for_approval(broadcast)}" if called.text else "",
             mentions=called.mentions,
             embeds=fitted(head, broadcast.notification, details),
-            view=buttons(offered(broadcast, deliveries, checkable=checkable), broadcast),
+            view=buttons(offered(broadcast, deliveries, checkable=checkable), self.subject(broadcast)),
         )
 
     def remember(self, broadcast: Broadcast) -> None:
@@ -215,7 +223,7 @@ class Cards:
         lines = first_of(due, room, most=PAGE)
         below = [more] if len(due) > len(lines) else []
         view = discord.ui.View(timeout=None)
-        view.add_item(ActionButton(Action.UNFREEZE, 0, 0))
+        view.add_item(ActionButton(Action.UNFREEZE, Subject(0, 0, seal.of_freeze(freeze, waiting))))
         return Rendered(content="\n".join([*above, *lines, *below]), view=view)
 
     def echo(self, broadcast: Broadcast, step: Step) -> Rendered:

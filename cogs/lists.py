@@ -9,6 +9,7 @@ from typing_extensions import override
 
 from bot.chat.answers import answering
 from bot.chat.client import HeraldBot, Interaction
+from bot.chat.custom_ids import PAGE_OF_LIST, Subject
 from bot.chat.members import actor_of
 from bot.freeze import describe
 from bot.service import PAGE, Beyond
@@ -36,7 +37,7 @@ LISTS: Final[Mapping[str, Listing]] = {
 
 class ListButton(
     discord.ui.DynamicItem[discord.ui.Button[Any]],
-    template=rf"list:(?P<name>{'|'.join(LISTS)}):(?P<newer>n?)(?P<beyond>[0-9]{{1,18}})",
+    template=PAGE_OF_LIST,
 ):
     """The broadcasts of a list next to the number `beyond`, older or newer, or its newest for 0.
 
@@ -90,7 +91,8 @@ async def show_list(interaction: Interaction, name: str, **beyond: Unpack[Beyond
             # They came from the one next to the page before, and are read from the newest.
             lines, shown = lines[::-1], shown[::-1]
         for one in shown:
-            view.add_item(ActionButton(OPEN, one.id, one.revision))
+            # It shows what stands there now, whatever that is.
+            view.add_item(ActionButton(OPEN, Subject(one.id, one.revision, "")))
         if "after" in beyond or is_more:
             view.add_item(ListButton(name, shown[-1].id))
         if "before" in beyond or ("after" in beyond and is_more):

@@ -13,6 +13,7 @@ from bot.broadcast import Broadcast, Status
 from bot.chat.answers import fail, typed_in
 from bot.chat.channels import why_unseen
 from bot.chat.client import HeraldBot
+from bot.chat.custom_ids import FORM, form_id, seen
 from bot.chat.members import actor_of
 from bot.errors import NotReady
 from bot.permissions import Action
@@ -31,7 +32,8 @@ class HeraldModal(ui.Modal):
     def __init__(self, interaction: discord.Interaction[Any], title: str) -> None:
         # Its own id for each opening, so that two people's modals never cross; with the session in it, one
         # that outlived its process is recognised when it is submitted.
-        custom_id = f"herald:{interaction.client.session}:{interaction.id}"
+        # And with the seal of the card that it was opened on, so that it counts no longer than that card.
+        custom_id = form_id(interaction.client.session, interaction.id, seen(interaction) or "")
         super().__init__(title=shorten(title, 45), timeout=TIMEOUT_SECONDS, custom_id=custom_id)
 
     def typed(self) -> str:
@@ -238,7 +240,7 @@ async def give_back(interaction: discord.Interaction[Any]) -> None:
     await fail(interaction, dead, typed="\n\n".join(typed_in(data)))
 
 
-_OPENED: Final = re.compile(r"herald:(?P<session>[0-9a-f]{1,32}):(?P<opening>[0-9]{1,20})")
+_OPENED: Final = re.compile(FORM)
 
 
 async def setup(bot: HeraldBot) -> None:

@@ -3,6 +3,7 @@
 import discord
 
 from bot.chat.client import Interaction
+from bot.chat.custom_ids import Subject
 from bot.permissions import Action
 from bot.service import Standing
 from bot.template import BLANK_LIMIT, skeleton
@@ -27,7 +28,7 @@ def draw_template(standing: Standing) -> tuple[list[discord.Embed], discord.ui.V
     )
     view = discord.ui.View(timeout=None)
     for action in (USE_TEMPLATE, Action.APPROVE_TEMPLATE, Action.RETRACT_TEMPLATE):
-        view.add_item(ActionButton(action, standing.number, 0))
+        view.add_item(ActionButton(action, Subject(standing.number, 0, standing.seal)))
     return fitted(head, skeleton(template), details), view
 
 

@@ -16,6 +16,7 @@ from pydantic import SecretStr
 from bot.audit.chain import Event, NewEvent, chain
 from bot.audit.words import SPOKEN
 from bot.broadcast import ECHOED, Approval, Broadcast, Status, Step
+from bot.chat.custom_ids import Subject, button_id
 from bot.chat.rendering import Rendered
 from bot.delivery import Delivery, DeliveryStatus, Request
 from bot.freeze import Freeze
@@ -33,6 +34,7 @@ from bot.origin import PRODUCTION
 from bot.permissions import PERMISSIONS, Action
 from bot.policy.loading import parse_policy
 from bot.policy.model import ACCOUNT, Policy, Template
+from bot.seal import LENGTH
 from bot.service import REASON_LIMIT, Standing
 from bot.value import Person
 from bot.whop import Account, gateway_for
@@ -54,7 +56,13 @@ GUILD = 10490000000000000001 // 10
 FILLERS = {"escaped": "*", "astral": "🎉", "plain": "a"}
 # What a modal takes from the interaction that opens it.
 OPENED = cast(
-    "discord.Interaction[Any]", SimpleNamespace(id=10**18, client=SimpleNamespace(session="f" * 16))
+    "discord.Interaction[Any]",
+    SimpleNamespace(
+        id=10**18,
+        client=SimpleNamespace(session="f" * 16),
+        type=discord.InteractionType.component,
+        data={"custom_id": button_id("approve_template", Subject(10**18 - 1, 10**9 - 1, "f" * LENGTH))},
+    ),
 )
 # Belongs to the character before it, and counts as two in UTF-16.
 COMBINING = "\U000e0100"
@@ -685,7 +693,7 @@ def test_a_single_request_has_no_bar(scene: Scene) -> None:
 
 def test_every_view_has_only_buttons_that_outlive_a_restart(scene: Scene) -> None:
     """An ordinary item in the same view would make discord.py forget the class, on every card."""
-    views = [buttons(list(Action), scene.broadcast())]
+    views = [buttons(list(Action), scene.cards.subject(scene.broadcast()))]
     views += [
         cast("discord.ui.View", scene.cards.review(scene.broadcast(status), [], current=current).view)
         for status in Status
@@ -704,10 +712,11 @@ def test_every_view_has_only_buttons_that_outlive_a_restart(scene: Scene) -> Non
 def test_a_button_knows_itself_from_its_custom_id() -> None:
     template = ActionButton.__discord_ui_compiled_template__
     for action in LOOKS:
-        button = ActionButton(action, 10**17, 10**8)
-        match = template.fullmatch(button.item.custom_id or "")
+        subject = Subject(10**17, 10**8, "f" * LENGTH)
+        match = template.fullmatch(ActionButton(action, subject).item.custom_id or "")
         assert match is not None
-        assert (match["action"], match["number"], match["revision"]) == (action, str(10**17), str(10**8))
+        known = (match["action"], match["number"], match["revision"], match["seal"])
+        assert known == (action, *map(str, subject))
 
 
 def test_every_status_has_a_headline_a_colour_and_a_situation(scene: Scene) -> None:

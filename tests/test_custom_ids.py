@@ -11,6 +11,7 @@ import simcord
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bot.chat.custom_ids import Subject
 from bot.permissions import Action
 from bot.sandbox.discord import PEOPLE
 from bot.sandbox.sandbox import Sandbox, answer, response
@@ -19,6 +20,7 @@ from cogs.audit import PageButton
 from cogs.buttons import LOOKS, ActionButton
 from cogs.lists import ListButton
 from tests.conftest import OpenSandbox
+from tests.harness.cards import subject_of
 from tests.harness.found import last
 
 BUTTON = ActionButton.__discord_ui_compiled_template__
@@ -78,7 +80,7 @@ async def test_a_stranger_who_forges_a_button_changes_nothing_and_learns_nothing
     before = await everything(v5)
     for action in (*LOOKS, "__class__", "policy", "compose", "freeze", "act_with_reason"):
         for number in (1, 2, 10**17):
-            said = await press(v5, "Sam", ActionButton(action, number, 1))
+            said = await press(v5, "Sam", ActionButton(action, Subject(number, 1, "")))
             assert said.modal is None, action
             assert response(said).flags.ephemeral, action
             assert "Words of the team" not in answer(said), action
@@ -102,9 +104,9 @@ async def test_another_revision_than_the_present_one_is_refused_to_whoever_could
     before = await everything(v5)
     for action, name in ABLE.items():
         for revision in (0, 2, 10**9 - 1):
-            said = await press(v5, name, ActionButton(action, 1, revision))
+            said = await press(v5, name, ActionButton(action, subject_of(v5)._replace(revision=revision)))
             assert said.modal is None, action
-            assert "This card is out of date: the words have changed since" in answer(said), action
+            assert "This card is out of date: what it shows has changed since" in answer(said), action
             assert await everything(v5) == before, action
 
 
@@ -112,7 +114,7 @@ async def test_another_revision_than_the_present_one_is_refused_to_whoever_could
 async def test_what_belongs_to_a_draft_is_refused_once_it_is_under_review(v5: Sandbox, action: str) -> None:
     await v5.submit(await v5.compose())
     before = await everything(v5)
-    said = await press(v5, "Maya", ActionButton(action, 1, 1))
+    said = await press(v5, "Maya", ActionButton(action, Subject(1, 1, "")))
     assert said.modal is None
     assert answer(said) == (
         "Someone was faster, or this card is old: #1 has moved on, and it is under review."
@@ -130,7 +132,7 @@ async def test_in_another_server_a_button_does_nothing_for_the_very_same_person(
     channel, role = elsewhere.create_text_channel("general"), elsewhere.create_role("Approvers")
     omar = elsewhere.add_member(v5.person("Omar").user, roles=[role])
     for action in LOOKS:
-        forged = await forge(v5, ActionButton(action, 1, 1), channel=channel.id)
+        forged = await forge(v5, ActionButton(action, Subject(1, 1, "")), channel=channel.id)
         said = await omar.click(forged, custom_id=f"herald:{action}:1:1")
         assert said.modal is None, action
         assert "Words of the team" not in answer(said), action

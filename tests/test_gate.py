@@ -11,6 +11,7 @@ from simcord.backend.models import Overwrite
 from simcord.enums import OverwriteType
 
 from bot.broadcast import Status
+from bot.chat.custom_ids import Subject
 from bot.errors import Conflict, NotAllowed
 from bot.sandbox.sandbox import UNDONE, Sandbox, answer, readable, response
 from bot.store import Access
@@ -255,6 +256,8 @@ async def test_a_changed_audience_definition_cannot_be_approved(open_sandbox: Op
     async with open_sandbox("v5") as sandbox:
         await submitted(sandbox)
         await sandbox.restart(edit_policy=lambda text: text.replace('"prod_gold"', '"prod_other"'))
+        await sandbox.herald.startup.begin()
+        assert "This card is out of date" in answer(await sandbox.press("Omar", "Approve"))
         assert "has changed in the policy" in answer(await sandbox.press("Omar", "Approve"))
 
 
@@ -329,7 +332,7 @@ async def test_a_sent_broadcast_cannot_be_cancelled(sandbox: Sandbox) -> None:
 async def test_a_forged_button_has_no_authority(v5: Sandbox, action: str, number: int, said: str) -> None:
     await v5.compose(subject="Maya's own")
     view = discord.ui.View(timeout=None)
-    view.add_item(ActionButton(action, number, 1))
+    view.add_item(ActionButton(action, Subject(number, 1, "")))
     channel = v5.herald.client.get_partial_messageable(v5.channel("review").id)
     forged = await channel.send("forged", view=view)
 

@@ -189,6 +189,36 @@ async def test_an_old_card_acts_on_nothing(tmp_path: Path, status: Status) -> No
         assert fixture.rows() == fixture.untouched
 
 
+def is_pressed(way: Way) -> bool:
+    """Tell whether it is done on a card or a form that shows something already."""
+    return any(one.startswith("button ") or "Modal" in one for one in way.surfaces) and not (
+        TABLE[way.what].looks or way.surfaces == ("ComposeModal",)
+    )
+
+
+@pytest.mark.parametrize("seen", ["", "f" * 32], ids=["of an earlier Herald", "of something else"])
+@pytest.mark.parametrize("status", BY_CARD)
+async def test_no_button_and_no_form_acts_on_anything_but_what_it_showed(
+    tmp_path: Path, status: Status, seen: str
+) -> None:
+    async with Fixture.open(tmp_path, status) as fixture:
+        for way in filter(is_pressed, WAYS):
+            row = TABLE[way.what]
+            able = next((who for who in Who if row.mark(who, status) is Mark.ALLOWED), None)
+            if able is None:
+                continue
+            actor = replace(PEOPLE[able], seen=seen)
+            if way.first:
+                await way.first(fixture.service, actor, fixture.it)
+            before, length = fixture.rows(), fixture.length()
+            said, _ = await tried(fixture, way, actor)
+            assert said == OLD_CARD, way.surfaces
+            line = only(fixture.lines_after(length))
+            assert (line.actor, line.action) == (actor.id, f"refused {row.record}"), way.surfaces
+            assert fixture.rows() == before, way.surfaces
+            fixture.reset()
+
+
 # Whoever may, of those who wrote none of it, and where.
 REASONED: Final = {
     Action.REQUEST_CHANGES: (Who.APPROVER, Status.REVIEW),

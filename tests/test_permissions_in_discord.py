@@ -10,6 +10,7 @@ import simcord
 from bot.audit.chain import Event
 from bot.audit.search import EVERYTHING
 from bot.broadcast import Broadcast, Status
+from bot.chat.custom_ids import Subject, button_id
 from bot.sandbox.discord import PEOPLE
 from bot.sandbox.sandbox import UNDONE, Sandbox, answer
 from bot.sandbox.whop import Fault
@@ -17,6 +18,7 @@ from bot.store import Access
 from cogs.audit import PageButton
 from cogs.buttons import LOOKS, ActionButton
 from cogs.lists import LISTS, ListButton
+from tests.harness.cards import subject_of
 from tests.harness.found import only
 from tests.permissions.table import DOOR, NO_SUCH, OLD_CARD, TABLE
 from tests.permissions.ways import WAYS
@@ -57,11 +59,11 @@ async def each_forged(sandbox: Sandbox, where: Any = None) -> dict[str, discord.
     return found
 
 
-def ids(number: int = 1, revision: int = 1) -> list[str]:
+def ids() -> list[str]:
     """Return the custom_ids of all buttons that there are."""
     page = PageButton.of(EVERYTHING, before=0).item.custom_id or ""
     pages = [*(ListButton(name, 7).item.custom_id or "" for name in LISTS), page]
-    return [*(ActionButton(action, number, revision).item.custom_id or "" for action in LOOKS), *pages]
+    return [*(ActionButton(action, Subject(1, 1, "")).item.custom_id or "" for action in LOOKS), *pages]
 
 
 def row_of(custom_id: str) -> Any:
@@ -272,11 +274,11 @@ async def opened(sandbox: Sandbox, form: str) -> simcord.InteractionResult:
         return await sandbox.person(name).slash(
             sandbox.channel("moderators"), surface[1:], **OPTIONS[surface]
         )
-    number = 1
+    subject = subject_of(sandbox)
     if "template" in surface:
         standing = only(await sandbox.herald.service.templates(sandbox.actor(name)))
-        number = standing.number
-    custom_id = f"herald:{surface.removeprefix('button ')}:{number}:1"
+        subject = Subject(standing.number, 0, standing.seal)
+    custom_id = button_id(surface.removeprefix("button "), subject)
     return await sandbox.person(name).click(await forged(sandbox, custom_id), custom_id=custom_id)
 
 

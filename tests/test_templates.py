@@ -11,10 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.broadcast import Broadcast, Status
+from bot.chat.custom_ids import Subject
 from bot.errors import NotFound, NotReady
 from bot.policy.model import Template
 from bot.sandbox.sandbox import UNDONE, Sandbox, answer, readable, response
 from bot.sandbox.whop import Fault
+from bot.seal import LENGTH
 from bot.store import Access
 from bot.template import (
     BLANK_LIMIT,
@@ -186,7 +188,7 @@ async def test_a_template_that_says_something_else_has_to_be_approved_anew(v5: S
     await v5.restart(edit_policy=changed)
     assert "Approvals 0 of 1" in answer(await card(v5, "Maya"))
     refused = answer(await v5.person("Lena").click(old, label="Approve the template"))
-    assert refused.startswith("This template says something else by now")
+    assert refused.startswith("This card is out of date: its template says something else by now")
     await submitted(v5)
     assert (await get(v5)).status is Status.REVIEW
 
@@ -473,4 +475,6 @@ def test_text_that_is_made_to_take_for_ever_to_compare_does_not_fit() -> None:
 
 
 def test_template_buttons_survive_a_restart_as_all_others() -> None:
-    assert isinstance(ActionButton("use_template", 2**48 - 1, 0).item, discord.ui.Button)
+    assert isinstance(
+        ActionButton("use_template", Subject(2**48 - 1, 0, "f" * LENGTH)).item, discord.ui.Button
+    )

@@ -11,6 +11,7 @@ from pydantic import SecretStr
 
 from bot.characters import storable
 from bot.chat.connection import bounded, is_out_of_reach, log_in
+from bot.chat.custom_ids import seen
 from bot.clock import Steady
 from bot.errors import REFUSED_BY_DISCORD, Unreachable
 from bot.permissions import Actor
@@ -169,7 +170,7 @@ def _explained() -> Generator[None, None, None]:
 
 
 def actor_of(interaction: discord.Interaction[Any]) -> Actor:
-    """Return who acts, with the roles that Discord says they hold at this moment."""
+    """Return who acts, with the roles that Discord says they hold at this moment, and what they saw."""
     user = interaction.user
     # As they came with the interaction: `roles` lacks those that the library's cache does not know, which are
     # all of them while the server is unavailable.
@@ -181,4 +182,5 @@ def actor_of(interaction: discord.Interaction[Any]) -> Actor:
         roles=frozenset(roles),
         bot=user.bot,
         interaction=interaction.id,
+        seen=seen(interaction),
     )

@@ -11,9 +11,10 @@ from typing import Final
 
 import structlog
 
+from bot import seal
 from bot.approvals import heed_policy, lapse
 from bot.audit.chain import HERALD
-from bot.broadcast import Status, Step, template_number
+from bot.broadcast import Status, Step
 from bot.clock import Clock
 from bot.errors import Conflict, HeraldError, StoreError
 from bot.freeze import Freeze
@@ -21,7 +22,7 @@ from bot.lifecycle import Lifecycle
 from bot.notification import canonical
 from bot.sending.restore_guard import RestoreGuard
 from bot.store import Store, Transaction
-from bot.store.facts import RUN, STARTS, Run, Start, scope_of, template_asked
+from bot.store.facts import RUN, STARTS, Run, Start, cards_of, scope_of, template_asked
 from bot.store.history import Mark
 from bot.store.outbox import PostKind
 
@@ -83,6 +84,7 @@ class Startup:
         self._heed_policy(tx)
         self._keep_scopes(tx)
         self._ask_for_templates(tx)
+        self._redraw_cards(tx)
         return self._restore_guard.advance(tx)
 
     def _succeed(self, tx: Transaction) -> None:
@@ -128,7 +130,10 @@ class Startup:
         """Put each template that is new, or says something else now, before its approvers once."""
         for server in self._lifecycle.policy.servers:
             for template in server.templates:
-                number = template_number(self._lifecycle.template_fingerprint(server, template))
+                number = seal.number_of_template(
+                    self._lifecycle.template_fingerprint(server, template),
+                    needed=server.quorum(template.audience),
+                )
                 asked = template_asked(number, server.guild)
                 if tx.facts.get(asked) is None:
                     tx.facts.set(asked, self._clock())
@@ -139,6 +144,18 @@ class Startup:
                         step=str(number),
                         at=self._clock(),
                     )
+
+    def _redraw_cards(self, tx: Transaction) -> None:
+        """Let what waits be shown anew where its cards were drawn by another policy, or by an earlier Herald.
+
+        Their buttons say that they are out of date until then.
+        """
+        for server in self._lifecycle.policy.servers:
+            drawn = cards_of(server.guild)
+            digest = seal.of_server(self._lifecycle, server)
+            if tx.facts.get(drawn) != digest:
+                tx.facts.set(drawn, digest)
+                tx.outbox.redraw_open_cards(server.guild, at=self._clock())
 
     def _freeze(self, tx: Transaction, reason: str) -> None:
         log.error("sending is frozen", reason=reason)

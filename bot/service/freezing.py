@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 
+from bot import seal
 from bot.broadcast import Broadcast, Status
 from bot.errors import Conflict, NotAllowed
 from bot.freeze import Freeze, lifted_on_host
 from bot.permissions import Action, Actor
+from bot.policy.model import Server
 from bot.sentences import listed
 from bot.service.gate import PAGE, Gate
 from bot.store import Transaction
@@ -26,8 +28,11 @@ def frozen(tx: Transaction, gate: Gate, actor: Actor) -> tuple[Freeze | None, li
     """
     gate.decide(actor, Action.LIST)
     server = gate.server(actor)
-    waiting = tx.broadcasts.in_status(server.guild, [Status.APPROVED, Status.SENDING], limit=PAGE + 1)
-    return tx.freezes.over(server.guild, server.account), waiting
+    return tx.freezes.over(server.guild, server.account), _behind(tx, server)
+
+
+def _behind(tx: Transaction, server: Server) -> list[Broadcast]:
+    return tx.broadcasts.in_status(server.guild, [Status.APPROVED, Status.SENDING], limit=PAGE + 1)
 
 
 def unfreeze(tx: Transaction, gate: Gate, actor: Actor, *, elsewhere: Sequence[Actor] = ()) -> None:
@@ -50,4 +55,5 @@ def unfreeze(tx: Transaction, gate: Gate, actor: Actor, *, elsewhere: Sequence[A
             f"It halts {listed(others, between=' and ')} too, so it takes somebody who may lift it there"
             f" as well{lifted_on_host(standing)}."
         )
+    gate.compare(actor, seal.of_freeze(standing, _behind(tx, server)))
     gate.lifecycle.unfreeze(tx, standing, actor.person)

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from bot import seal
 from bot.broadcast import TRANSITIONS, Broadcast, Status
 from bot.characters import is_blank, is_storable
 from bot.clock import Clock
@@ -12,6 +13,7 @@ from bot.policy.model import Server
 from bot.sentences import listed
 from bot.store import Transaction
 
+OLD_CARD: Final = "This card is out of date: what it shows has changed since. Use the newest card."
 # So many choices Discord offers while somebody types, and so many lines of the record are a page of it.
 LISTED: Final = 25
 # So many broadcasts are a page of a list, each with its button; one more is read, to know of another page.
@@ -38,8 +40,20 @@ class Gate:
             raise Conflict(
                 f"The review of #{broadcast.id} has ended, since nobody decided in time: it is a draft again."
             )
-        refuse_old_card(broadcast, revision)
+        self.refuse_old_card(actor, broadcast, revision)
         return broadcast
+
+    def refuse_old_card(self, actor: Actor, broadcast: Broadcast, revision: int | None) -> None:
+        """Raise Conflict if what the actor saw of it is not what stands there now."""
+        if revision is not None and revision != broadcast.revision:
+            raise Conflict(OLD_CARD)
+        self.compare(actor, seal.of_broadcast(self.lifecycle, broadcast))
+
+    @staticmethod
+    def compare(actor: Actor, sealed: str) -> None:
+        """Raise Conflict if the actor acts on a card or a form that is sealed with anything else."""
+        if actor.seen is not None and actor.seen != sealed:
+            raise Conflict(OLD_CARD)
 
     def find(self, tx: Transaction, actor: Actor, action: Action, broadcast_id: int) -> Broadcast:
         """Return a broadcast of the actor's server; raise NotFound."""
@@ -98,12 +112,6 @@ def ask(
 ) -> Broadcast:
     """Return the broadcast if the actor could do this now; raise Refused before anything is typed."""
     return gate.admit(tx, actor, action, broadcast_id, revision)
-
-
-def refuse_old_card(broadcast: Broadcast, revision: int | None) -> None:
-    """Raise Conflict if the words have changed since the card was drawn."""
-    if revision is not None and revision != broadcast.revision:
-        raise Conflict("This card is out of date: the words have changed since. Use the newest card.")
 
 
 def require(reason: str) -> None:

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from bot import seal
 from bot.approvals import complete
 from bot.audit.chain import HERALD
-from bot.broadcast import Approval, Broadcast, template_number
+from bot.broadcast import Approval, Broadcast
 from bot.lifecycle import Lifecycle
 from bot.notification import proof_code
 from bot.policy.model import Server, Template
@@ -35,8 +36,13 @@ class Standing(NamedTuple):
 
     @property
     def number(self) -> int:
-        """Return what stands for it where only a number fits: another one once it says something else."""
-        return template_number(self.fingerprint)
+        """Return what stands for it where only a number fits: another one once its card shows another."""
+        return seal.number_of_template(self.fingerprint, needed=self.needed)
+
+    @property
+    def seal(self) -> str:
+        """Return what seals its cards and forms."""
+        return seal.of_template(self.fingerprint, needed=self.needed)
 
 
 def standing_of(tx: Transaction, lifecycle: Lifecycle, server: Server) -> list[Standing]:

@@ -10,7 +10,7 @@ from bot.delivery import Delivery, DeliveryStatus, NoAnswer, Request, Response, 
 from bot.errors import Conflict, NotReady
 from bot.lifecycle import describe_state
 from bot.permissions import Action, Actor
-from bot.service.gate import Gate, refuse_old_card
+from bot.service.gate import Gate
 from bot.service.unknowns import refuse_while_checking
 from bot.store import Transaction
 from bot.whop.api_log import ApiLog, Page, Row
@@ -165,7 +165,7 @@ def _admit(tx: Transaction, gate: Gate, actor: Actor, broadcast_id: int, revisio
     gate.decide(actor, Action.LOOK_UP, broadcast)
     if broadcast.status is not Status.UNKNOWN:
         raise Conflict(describe_state(broadcast))
-    refuse_old_card(broadcast, revision)
+    gate.refuse_old_card(actor, broadcast, revision)
     return broadcast
 
 

@@ -8,7 +8,7 @@ from bot.errors import Conflict, NotReady
 from bot.lifecycle import describe_state
 from bot.permissions import Action, Actor
 from bot.quorum import counting, missing
-from bot.service.gate import Gate, limit, refuse_old_card, require, require_name
+from bot.service.gate import Gate, limit, require, require_name
 from bot.store import Transaction
 
 
@@ -88,7 +88,7 @@ def explain_stop(
     """Say why one has just stopped it, for its author and the record; nothing need be said."""
     stopped = gate.find(tx, actor, Action.STOP, broadcast_id)
     gate.decide(actor, Action.STOP, stopped)
-    refuse_old_card(stopped, revision)
+    gate.refuse_old_card(actor, stopped, revision)
     if stopped.status is not Status.DRAFT or stopped.reason != _stopped_by(actor):
         raise Conflict(describe_state(stopped))
     limit(reason)

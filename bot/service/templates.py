@@ -64,7 +64,11 @@ def retract_template(tx: Transaction, gate: Gate, actor: Actor, number: int) -> 
 def _known(tx: Transaction, gate: Gate, actor: Actor, number: int) -> Standing:
     standing = lending.find_template(tx, gate.lifecycle, gate.server(actor).guild, number)
     if standing is None:
-        raise NotFound("This template says something else by now, or is gone: see `/notify template`.")
+        raise NotFound(
+            "This card is out of date: its template says something else by now, or is gone. See"
+            " `/notify template`."
+        )
+    gate.compare(actor, standing.seal)
     return standing
 
 

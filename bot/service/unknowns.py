@@ -9,7 +9,7 @@ from bot.freeze import describe
 from bot.key_trust import recall
 from bot.lifecycle import describe_state
 from bot.permissions import Action, Actor
-from bot.service.gate import Gate, limit, refuse_old_card, require
+from bot.service.gate import Gate, limit, require
 from bot.store import Transaction
 
 
@@ -92,7 +92,7 @@ def send_again(
     gate.decide(actor, Action.SEND_AGAIN, broadcast)
     if broadcast.status is not Status.UNKNOWN:
         raise Conflict(describe_state(broadcast))
-    refuse_old_card(broadcast, revision)
+    gate.refuse_old_card(actor, broadcast, revision)
     gate.meet(tx, actor)
     server = gate.server(actor)
     draft = tx.broadcasts.add(

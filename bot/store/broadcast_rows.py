@@ -112,4 +112,5 @@ _PLAIN = (
     "updated_at",
     "remind_at",
     "repeats",
+    "nonce",
 )

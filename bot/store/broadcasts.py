@@ -1,5 +1,6 @@
 """Broadcasts, their revisions and approvals."""
 
+import secrets
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
@@ -56,6 +57,7 @@ class Changes(TypedDict, total=False):
     due_at: datetime | None
     review_expires_at: datetime | None
     remind_at: datetime | None
+    nonce: str
 
 
 class Beyond(TypedDict, total=False):
@@ -63,6 +65,11 @@ class Beyond(TypedDict, total=False):
 
     before: int
     after: int
+
+
+def new_nonce() -> str:
+    """Return a random number that nobody guesses and no two share."""
+    return secrets.token_hex(16)
 
 
 class Broadcasts:
@@ -96,6 +103,7 @@ class Broadcasts:
             "created_at": at.astimezone(UTC),
             "updated_at": at.astimezone(UTC),
             "repeats": repeats,
+            "nonce": new_nonce(),
         }
         words = notification.model_dump_json()
         if self._connection.dialect.name == "sqlite":

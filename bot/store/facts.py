@@ -161,6 +161,11 @@ def pace_of(boot: str) -> Fact[Pace]:
     return Fact(f"clocks of {boot}", _read_pace, json.dumps)
 
 
+def cards_of(guild_id: int) -> Fact[str]:
+    """Return the fact of the digest of all that a server's cards show beside their broadcasts."""
+    return _words(f"cards of {guild_id}")
+
+
 def template_asked(number: int, guild_id: int) -> Fact[datetime]:
     """Return the fact of when a template's approvers were asked."""
     return _moment(f"template {number} of {guild_id} was asked for")

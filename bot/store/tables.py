@@ -77,6 +77,8 @@ broadcasts: Final = Table(
     Column("updated_at", UtcDateTime, nullable=False),
     # The broadcast of which nobody knows whether it went out, and which this one would send again.
     Column("repeats", BigInteger),
+    # Drawn at random whenever people are to decide anew: no copy of the database could repeat it.
+    Column("nonce", String(32), nullable=False, server_default=""),
     # When those for whom it waits are to be reminded of it the next time.
     Column("remind_at", UtcDateTime, index=True),
     Index(None, "status", "due_at"),

@@ -2,13 +2,23 @@
 
 import discord
 
+from bot import seal
+from bot.chat.custom_ids import Subject
 from bot.chat.rendering import Rendered
 from bot.policy.model import ACCOUNT
+from bot.sandbox.sandbox import Sandbox
 from bot.store import Access
 from cogs.buttons import ActionButton
 from cogs.cards import Cards
 from tests.harness.policy import GUILD
 from tests.harness.process import Process
+
+
+def subject_of(sandbox: Sandbox, number: int = 1) -> Subject:
+    """Return what the buttons on a card of the broadcast are about, as it stands now."""
+    with sandbox.herald.store.begin(Access.READ) as tx:
+        broadcast = tx.broadcasts.get(number)
+    return Subject(number, broadcast.revision, seal.of_broadcast(sandbox.herald.service.lifecycle, broadcast))
 
 
 async def review_card(process: Process, number: int = 1) -> Rendered:

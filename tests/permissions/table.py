@@ -93,7 +93,7 @@ def _own(doing: str) -> str:
 DOOR: Final = "Herald works only for members of a server that its policy names."
 NO_SUCH: Final = "There is no broadcast #{number} here that you can see."
 DRAFT_OF_ANOTHER: Final = "#{number} is a draft, and only its author can see it."
-OLD_CARD: Final = "This card is out of date: the words have changed since. Use the newest card."
+OLD_CARD: Final = "This card is out of date: what it shows has changed since. Use the newest card."
 MOVED_ON: Final = "Someone was faster, or this card is old: #{number} has moved on, and "
 STATES: Final[Mapping[Status, str]] = MappingProxyType(
     {

@@ -9,6 +9,7 @@ from bot.broadcast import Approval, Broadcast, Status
 from bot.freeze import Freeze
 from bot.notification import Notification, Text
 from bot.permissions import Action, Actor
+from bot.seal import number_of_template
 from bot.service import Service
 from tests.permissions.people import GUILD, KIM, OTHER_GUILD
 
@@ -63,7 +64,9 @@ async def _own_approval(service: Service, actor: Actor, it: Broadcast) -> None:
 def _template(service: Service) -> int:
     """Return the number of the one template, which says the same in both servers."""
     server = service.policy.servers[0]
-    return int(service.lifecycle.template_fingerprint(server, server.templates[0])[:12], 16)
+    template = server.templates[0]
+    printed = service.lifecycle.template_fingerprint(server, template)
+    return number_of_template(printed, needed=server.quorum(template.audience))
 
 
 async def _template_approved(service: Service, actor: Actor, it: Broadcast) -> None:

@@ -1,0 +1,71 @@
+"""What a card or a form is sealed with: a press counts only while what stands there is what was shown.
+
+A seal is a hash over all that a person decides about. Words and rules alone could come again, in a copy of
+the database or under a number that is given out anew: so a random number is part of it, which every draft,
+every edit and every submission draws for itself.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from bot.broadcast import Broadcast
+from bot.freeze import Freeze
+from bot.lifecycle import Lifecycle
+from bot.notification import fingerprint_of
+from bot.policy.model import Server
+
+# So many characters of the hash, which nobody guesses and no two share, fit where Discord takes a hundred.
+LENGTH: Final = 32
+# Another one wherever cards, or what their buttons carry, are no longer as with the Herald before.
+LAYOUT: Final = 1
+
+
+def of_broadcast(lifecycle: Lifecycle, broadcast: Broadcast) -> str:
+    """Return what seals the cards and forms of a broadcast now, under today's policy."""
+    server = lifecycle.policy.server(broadcast.guild_id)
+    return _seal(
+        {
+            "number": broadcast.id,
+            "revision": broadcast.revision,
+            "nonce": broadcast.nonce,
+            "fingerprint": broadcast.fingerprint,
+            "now": _now(lifecycle, server, broadcast) if server else {},
+        }
+    )
+
+
+def _now(lifecycle: Lifecycle, server: Server, broadcast: Broadcast) -> Mapping[str, object]:
+    """Return what would go out today, and what that asks of approvers."""
+    named = server.audience(broadcast.audience)
+    return {
+        "fingerprint": lifecycle.fingerprint(server, broadcast.audience, broadcast.notification),
+        "reach": named.reach() if named else None,
+        "large": server.is_large(broadcast.audience),
+        "approvals": server.quorum(broadcast.audience),
+    }
+
+
+def of_template(printed: str, *, needed: int) -> str:
+    """Return what seals the cards and forms of a template with that fingerprint."""
+    return _seal({"template": printed, "approvals": needed})
+
+
+def number_of_template(printed: str, *, needed: int) -> int:
+    """Return what stands for a template where only a number fits: another one once its card shows another."""
+    return int(of_template(printed, needed=needed)[:12], 16)
+
+
+def of_freeze(freeze: Freeze, waiting: Sequence[Broadcast]) -> str:
+    """Return what seals the question whether to lift a freeze, and to let go out what waits behind it."""
+    listed = [(one.id, one.revision, one.nonce) for one in waiting]
+    return _seal({"freeze": freeze.model_dump(mode="json"), "waiting": listed})
+
+
+def of_server(lifecycle: Lifecycle, server: Server) -> str:
+    """Return what changes whenever cards that stand in a server would be drawn otherwise today."""
+    shown = {"server": server.model_dump(mode="json"), "way": lifecycle.way(server), "layout": LAYOUT}
+    return _seal(shown)
+
+
+def _seal(parts: Mapping[str, object]) -> str:
+    return fingerprint_of(parts)[:LENGTH]
