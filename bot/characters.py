@@ -55,7 +55,12 @@ MARKS_LIMIT: Final = 4
 _MARK: Final = r"[\p{Mn}\p{Me}]"
 _PILED: Final = regex.compile(rf"(?<=(?:{_MARK}\p{{Cf}}*){{{MARKS_LIMIT}}}){_MARK}")
 _SEEN: Final = regex.compile(rf"(?V1)[[^\p{{White_Space}}\p{{M}}\p{{Cf}}\p{{Cc}}]--{_UNSEEN}]|\p{{PCM}}")
-_FROM_THE_RIGHT: Final = regex.compile(r"[\p{bc=R}\p{bc=AL}\p{bc=AN}]")
+# How an emoji is drawn, which a keyboard decides, and what is put around a name where it is shown.
+_PRESENTATION: Final = regex.compile(rf"[\ufe0e\ufe0f{FIRST_STRONG_ISOLATE}{POP_ISOLATE}]")
+_RIGHT: Final = r"[\p{bc=R}\p{bc=AL}\p{bc=AN}]"
+_FROM_THE_RIGHT: Final = regex.compile(_RIGHT)
+# Up to the name of the next value in a line of the log.
+_RUN: Final = regex.compile(rf"{_RIGHT}(?:[^=\n\x1b]*{_RIGHT})?")
 
 
 def reveal(text: str) -> str:
@@ -77,9 +82,19 @@ def is_piled(text: str) -> bool:
     return _PILED.search(unicodedata.normalize("NFD", text)) is not None
 
 
+def spelling(text: str) -> str:
+    """Return what of a typed name is compared: all but how it is composed, drawn, and spaces around it."""
+    return _PRESENTATION.sub("", unicodedata.normalize("NFC", text)).strip()
+
+
 def isolated(text: str) -> str:
     """Return the text, with what is written from the right kept from turning the line around it."""
     return f"{FIRST_STRONG_ISOLATE}{text}{POP_ISOLATE}" if _FROM_THE_RIGHT.search(text) else text
+
+
+def isolated_within(line: str) -> str:
+    """Return the line, in which what is written from the right turns nothing around it."""
+    return _RUN.sub(lambda match: isolated(match[0]), line)
 
 
 def is_storable(text: str) -> bool:

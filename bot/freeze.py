@@ -1,6 +1,6 @@
 """A freeze: while it stands, nothing new is sent. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -46,9 +46,9 @@ def lifted_on_host(freeze: Freeze) -> str:
     return "" if freeze.by == HOST else ", or `herald unfreeze` on the host"
 
 
-def describe(freeze: Freeze) -> str:
-    """Return the sentence that stands wherever a send is spoken of."""
+def describe(freeze: Freeze, *, spoken: Callable[[str], str] = str) -> str:
+    """Return the sentence that stands wherever a send is spoken of; `spoken` shows what was typed."""
     return (
-        f"Sending {freeze.place} is frozen by {freeze.by.name}: {freeze.reason.rstrip('.')}."
+        f"Sending {freeze.place} is frozen by {spoken(freeze.by.name)}: {spoken(freeze.reason.rstrip('.'))}."
         " What is under way is finished; nothing new starts."
     )

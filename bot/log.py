@@ -12,6 +12,7 @@ import structlog
 from structlog.typing import Processor
 from typing_extensions import override
 
+from bot.characters import isolated_within
 from bot.redaction import Redaction
 
 
@@ -53,6 +54,10 @@ def _on_one_line(_logger: object, _method: str, event: MutableMapping[str, Any])
     }
 
 
+def _from_the_left(_logger: object, _method: str, line: Any) -> Any:
+    return isolated_within(line)
+
+
 def _printable(text: str) -> str:
     if text.isprintable():
         return text
@@ -88,7 +93,7 @@ def configure(*, level: str, style: str, secrets: Sequence[str], stream: TextIO 
     render: list[Processor] = (
         [structlog.processors.JSONRenderer()]
         if style == "json"
-        else [_on_one_line, structlog.dev.ConsoleRenderer(colors=shown_on.isatty())]
+        else [_on_one_line, structlog.dev.ConsoleRenderer(colors=shown_on.isatty()), _from_the_left]
     )
     remove = structlog.stdlib.ProcessorFormatter.remove_processors_meta
     redaction = Redaction(secrets)

@@ -9,7 +9,7 @@ from bot.broadcast import Broadcast, Status
 from bot.permissions import Actor, approvers
 from bot.policy.model import Policy, Server
 from cogs.situation import moment
-from cogs.text import inline, numbered, plain, shorten
+from cogs.text import inline, numbered, shorten
 
 # Where no more than so many could approve it, they are called instead of all who hold the role.
 FEW: Final = 3
@@ -52,7 +52,7 @@ def asks_for_approval(broadcast: Broadcast) -> str:
 def reminds(broadcast: Broadcast, server: Server | None) -> str:
     """Return what is said to those for whom a broadcast waits."""
     which = f"**{numbered(broadcast)}** for **{inline(broadcast.audience)}**"
-    reason = plain(shorten(broadcast.reason, 600)).rstrip(".")
+    reason = inline(shorten(broadcast.reason, 600).rstrip("."))
     ends = broadcast.review_expires_at
     match broadcast.status:
         case Status.REVIEW if ends is not None and server is not None:

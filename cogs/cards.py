@@ -159,7 +159,7 @@ class Cards:
                 "It does **not** go out while sending is frozen; **Stop** takes it back to draft."
             )
         if freeze is not None and broadcast.status in OPEN:
-            head.add_field(name="❄️ Frozen", value=field_value(plain(describe(freeze))), inline=False)
+            head.add_field(name="❄️ Frozen", value=field_value(describe(freeze, spoken=inline)), inline=False)
         if mirror is not None and broadcast.status in OPEN and (trouble := trouble_of(mirror)):
             name, value = trouble
             head.add_field(name=name, value=field_value(value), inline=False)
@@ -194,7 +194,7 @@ class Cards:
             return Rendered(content="☀️ The freeze is lifted: what is approved goes out again.")
         called = call_operators(self._lifecycle.policy.server(guild_id))
         return Rendered(
-            content=f"{called.text}❄️ **{inline(describe(freeze))}**\n"
+            content=f"{called.text}❄️ **{describe(freeze, spoken=inline)}**\n"
             f"{self._lifted_by(freeze)} can lift it: `/notify unfreeze` shows what would go out.",
             mentions=called.mentions,
         )
@@ -216,7 +216,8 @@ class Cards:
 
     def thaw(self, freeze: Freeze, waiting: Sequence[Broadcast]) -> Rendered:
         """Ask whether to lift a freeze, and show what would go out then."""
-        above = [clip(f"❄️ {inline(describe(freeze))}", FIELD_LIMIT), "**What goes out once it is lifted:**"]
+        frozen = clip(f"❄️ {describe(freeze, spoken=inline)}", FIELD_LIMIT)
+        above = [frozen, "**What goes out once it is lifted:**"]
         more = "-# … and older ones: `/notify queue` lists them all"
         room = CONTENT_LIMIT - sum(units(line) + 1 for line in (*above, more))
         due = [f"{self.brief(one)} · due {moment(one.due_at, 'T')}" for one in waiting] or ["nothing"]
@@ -260,11 +261,11 @@ class Cards:
 
     def brief(self, broadcast: Broadcast) -> str:
         """Return one line for a list."""
-        title, when = plain(shorten(broadcast.title, 60)), moment(broadcast.updated_at, "R")
+        title, when = inline(shorten(broadcast.title, 60)), moment(broadcast.updated_at, "R")
         people = f"{inline(broadcast.audience)} · {inline(broadcast.author.name)}"
         headline = HEADLINES[broadcast.status]
         if broadcast.status is Status.DRAFT and broadcast.reason.strip():
-            headline = f"↩️ Came back ({plain(shorten(broadcast.reason, 40))})"
+            headline = f"↩️ Came back ({inline(shorten(broadcast.reason, 40))})"
         return f"**{numbered(broadcast)}** {headline} · {title} · {people} · {when}"
 
     def confirmation(self, broadcast: Broadcast) -> str:
@@ -286,7 +287,7 @@ class Cards:
             else ""
         )
         return (
-            f"**{plain(shorten(broadcast.title, 100))}**\n"
+            f"**{inline(shorten(broadcast.title, 100))}**\n"
             f"to **{inline(broadcast.audience)}**, {self._size(broadcast)}: {reach}\n"
             f"It goes to **{self._account(broadcast).environment}** {when}."
             f" Once Whop has it, nobody can call it back.{lent}{again}\nProof code **{broadcast.proof}**"

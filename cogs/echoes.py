@@ -9,7 +9,7 @@ import discord
 from bot.broadcast import Broadcast, Status, Step
 from bot.chat.rendering import Rendered
 from bot.policy.model import Server
-from cogs.text import inline, numbered, plain, shorten
+from cogs.text import inline, numbered, shorten
 
 SAID: Final[Mapping[Step, str]] = MappingProxyType(
     {
@@ -35,7 +35,7 @@ def echo(broadcast: Broadcast, step: Step, *, place: str, server: Server | None)
     which = f"**{numbered(broadcast)}** for **{inline(broadcast.audience)}**"
     line = f"<@{broadcast.author.id}> {which} {SAID[step]}."
     if broadcast.reason and step is not Step.EXPIRE:
-        line += f"\n> {plain(shorten(broadcast.reason, 600))}"
+        line += f"\n> {inline(shorten(broadcast.reason, 600))}"
     return _to_author(broadcast, f"{line}\n-# proof {broadcast.proof}{place}", server)
 
 
@@ -43,7 +43,7 @@ def explanation(broadcast: Broadcast, *, server: Server | None) -> Rendered | No
     """Tell the author why it was stopped, of which they know already; None if it has gone on since."""
     if broadcast.status is not Status.DRAFT or not broadcast.reason:
         return None
-    why = plain(shorten(broadcast.reason, 600))
+    why = inline(shorten(broadcast.reason, 600))
     said = f"<@{broadcast.author.id}> Why **{numbered(broadcast)}** was stopped:\n> {why}"
     return _to_author(broadcast, said, server)
 

@@ -53,7 +53,7 @@ def _body(event: Event, role_name: RoleName, places: Mapping[int, Place]) -> str
         line += f" · proof {entry.proof}"
     if entry.detail:
         detail = _ROLE.sub(lambda match: role_name(int(match[1])), entry.detail)
-        line += f"\n> {clip(plain(shorten(detail, 600)), DETAIL_LIMIT)}"
+        line += f"\n> {clip(inline(shorten(detail, 600)), DETAIL_LIMIT)}"
     return line
 
 

@@ -79,7 +79,7 @@ async def show_list(interaction: Interaction, name: str, **beyond: Unpack[Beyond
     listing, service, actor = LISTS[name], interaction.client.service, actor_of(interaction)
     found = await service.page_of(name, actor, **beyond)
     freeze = (await service.frozen(actor))[0] if name == "queue" else None
-    above = [clip(f"❄️ {inline(describe(freeze))}", FIELD_LIMIT)] if freeze else []
+    above = [clip(f"❄️ {describe(freeze, spoken=inline)}", FIELD_LIMIT)] if freeze else []
     lines = [f"Nothing {'newer' if 'after' in beyond else 'older'} is there." if beyond else listing.empty]
     view = discord.ui.View(timeout=None)
     if found:

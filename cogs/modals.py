@@ -20,7 +20,7 @@ from bot.permissions import Action
 from bot.policy.fields import NAME_LIMIT
 from bot.service import REASON_LIMIT
 from cogs.situation import moment
-from cogs.text import inline, numbered, shorten, units
+from cogs.text import inline, label, numbered, shorten, units
 
 # A dismissed modal tells nobody: without an end it would stay in memory for ever.
 TIMEOUT_SECONDS: Final = 900
@@ -112,7 +112,7 @@ class NameModal(HeraldModal):
         audience: str,
         then: Callable[[discord.Interaction[Any], str], Awaitable[None]],
     ) -> None:
-        super().__init__(interaction, f"Approve {what} for a large audience?")
+        super().__init__(interaction, f"Approve {label(what)} for a large audience?")
         self._then = then
         self.name = line_input("audience", "", limit=NAME_LIMIT)
         said = f"{inline(what)} goes to **{inline(audience)}**. Type that name to approve it."

@@ -1,24 +1,22 @@
 """The slash commands: /notify."""
 
 import re
-from collections.abc import Iterable
 
 import discord
 from discord import app_commands
 from discord.ext import commands
 
-from bot.characters import reveal
 from bot.chat.client import HeraldBot, Interaction
 from bot.chat.members import actor_of
 from bot.errors import Unreachable
 from bot.freeze import describe
-from bot.permissions import Action
-from bot.service import LISTED, Standing
+from bot.permissions import Action, Actor
 from cogs.audit import show_record
+from cogs.choices import Option, meant, named, of_broadcast, of_template, offered
 from cogs.lists import show_list
 from cogs.showing import cards_of, show
 from cogs.template import show_template
-from cogs.text import fitting, inline, numbered, plain, shorten
+from cogs.text import fitting, inline, label, numbered, shorten
 from cogs.writing import ComposeModal
 
 Choice = app_commands.Choice[str]
@@ -38,22 +36,29 @@ class Notify(
     async def compose(self, interaction: Interaction, audience: str, topic: str) -> None:
         """Write a notification for an audience; teammates approve it before it goes out."""
         actor = actor_of(interaction)
+        audience, topic = meant(audience, self._audiences(actor)), meant(topic, self._topics(actor))
         await self._service.may_compose(actor, audience=audience, topic=topic)
         form = self._service.form(actor)
-        title = f"Notify {audience}"
+        title = f"Notify {label(audience)}"
         await interaction.response.send_modal(
             ComposeModal(interaction, form, audience=audience, topic=topic, title=title)
         )
 
     @compose.autocomplete("audience")
-    async def _audiences(self, interaction: Interaction, typed: str) -> list[Choice]:
-        audiences, _ = self._service.choices(actor_of(interaction), Action.COMPOSE)
-        return _matching(typed, ((one.name, one.name) for one in audiences))
+    async def _offer_audiences(self, interaction: Interaction, typed: str) -> list[Choice]:
+        return offered(typed, self._audiences(actor_of(interaction)))
 
     @compose.autocomplete("topic")
-    async def _topics(self, interaction: Interaction, typed: str) -> list[Choice]:
-        _, topics = self._service.choices(actor_of(interaction), Action.COMPOSE)
-        return _matching(typed, ((one.name, one.id) for one in topics))
+    async def _offer_topics(self, interaction: Interaction, typed: str) -> list[Choice]:
+        return offered(typed, self._topics(actor_of(interaction)))
+
+    def _audiences(self, actor: Actor) -> list[Option]:
+        audiences, _ = self._service.choices(actor, Action.COMPOSE)
+        return [named(one.name) for one in audiences]
+
+    def _topics(self, actor: Actor) -> list[Option]:
+        _, topics = self._service.choices(actor, Action.COMPOSE)
+        return [named(one.name, one.id) for one in topics]
 
     @app_commands.command()
     async def drafts(self, interaction: Interaction) -> None:
@@ -102,12 +107,13 @@ class Notify(
         """Open words for an emergency: approve them beforehand, or use them."""
         await interaction.response.defer(ephemeral=True, thinking=True)
         standings = await self._service.templates(actor_of(interaction))
-        found = next((one for one in standings if one.template.name == name), None)
+        chosen = meant(name, map(of_template, standings))
+        found = next((one for one in standings if one.template.name == chosen), None)
         if found is None:
             known = fitting(
                 [inline(one.template.name) for one in standings] or ["none yet"], 1000, between=", "
             )
-            said = f"There is no template “{plain(shorten(name, 100))}”: choose one from the list ({known})."
+            said = f"There is no template “{inline(shorten(name, 100))}”: choose one from the list ({known})."
             await interaction.edit_original_response(content=said)
             return
         await show_template(interaction, found)
@@ -118,8 +124,7 @@ class Notify(
         if not self._service.permits(actor, Action.LIST):
             return []
         standings = await self._service.templates(actor)
-        named = ((f"{one.template.name} · {_spoken(one)}", one.template.name) for one in standings)
-        return _matching(typed, named)
+        return offered(typed, map(of_template, standings))
 
     @app_commands.command()
     @app_commands.describe(broadcast="Its number, such as 12")
@@ -154,7 +159,7 @@ class Notify(
         """Halt all sending at once; lifting it takes somebody else."""
         await interaction.response.defer(ephemeral=True, thinking=True)
         freeze = await self._service.freeze(actor_of(interaction), reason)
-        await interaction.edit_original_response(content=inline(describe(freeze)))
+        await interaction.edit_original_response(content=describe(freeze, spoken=inline))
 
     @app_commands.command()
     async def unfreeze(self, interaction: Interaction) -> None:
@@ -195,7 +200,7 @@ class Notify(
     @audit.autocomplete("audience")
     async def _recorded(self, interaction: Interaction, typed: str) -> list[Choice]:
         names = await self._service.recorded_audiences(actor_of(interaction))
-        return _matching(typed, ((name, name) for name in names))
+        return offered(typed, map(named, names))
 
     @show.autocomplete("broadcast")
     @who.autocomplete("broadcast")
@@ -203,29 +208,18 @@ class Notify(
     async def _broadcasts(self, interaction: Interaction, typed: str) -> list[Choice]:
         # Autocomplete runs without a command's checks: those who may see nothing are offered nothing.
         found = await self._service.suggestions(actor_of(interaction))
-        named = ((f"#{one.id} {one.status} · {one.title} · {one.audience}", str(one.id)) for one in found)
-        return _matching(typed, named)
-
-
-def _spoken(standing: Standing) -> str:
-    return "approved" if standing.is_approved else f"{len(standing.approvals)} of {standing.needed} approvals"
-
-
-def _matching(typed: str, named: Iterable[tuple[str, str]]) -> list[Choice]:
-    wanted = typed.casefold().strip()
-    found = ((name, value) for name, value in named if wanted in name.casefold())
-    choices = (Choice(name=shorten(reveal(name), 100), value=value) for name, value in found)
-    return [choice for choice, _ in zip(choices, range(LISTED), strict=False)]
+        return offered(typed, map(of_broadcast, found))
 
 
 def _number(typed: str) -> int | None:
-    match = re.fullmatch(r"\s*#?([0-9]{1,18})\s*", typed)
-    return int(match[1]) if match else None
+    # Also where the whole of what was offered is typed.
+    match = re.fullmatch(r"\s*(?:#?([0-9]{1,18})\s*|#([0-9]{1,18}) [a-z]+ · .*)", typed, re.DOTALL)
+    return int(match[1] or match[2]) if match else None
 
 
 async def _refuse_number(interaction: Interaction, typed: str) -> None:
     await interaction.response.send_message(
-        f"“{plain(shorten(typed, 60))}” is not a broadcast's number: choose one from the list, or type a"
+        f"“{inline(shorten(typed, 60))}” is not a broadcast's number: choose one from the list, or type a"
         " number such as 12.",
         ephemeral=True,
     )

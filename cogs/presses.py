@@ -18,7 +18,7 @@ from cogs.modals import REASONED, ConfirmModal, NameModal, ReasonModal
 from cogs.showing import cards_of, show, show_draft, told_in
 from cogs.situation import moment
 from cogs.template import show_template
-from cogs.text import inline, numbered, plain, shorten
+from cogs.text import inline, numbered, shorten
 from cogs.writing import BlanksModal, ComposeModal, PhoneModal, compose_from
 
 
@@ -133,7 +133,7 @@ async def _send_again(interaction: Interaction, number: int, revision: int) -> N
 async def _look_up(interaction: Interaction, number: int, revision: int) -> None:
     await interaction.response.defer(ephemeral=True, thinking=True)
     after, said = await interaction.client.service.look_up(actor_of(interaction), number, revision=revision)
-    await interaction.edit_original_response(content=f"{numbered(after)}: {plain(shorten(said, 1800))}")
+    await interaction.edit_original_response(content=f"{numbered(after)}: {inline(shorten(said, 1800))}")
 
 
 async def _elsewhere(client: HeraldBot, actor: Actor) -> list[Actor]:

@@ -10,7 +10,7 @@ import discord
 from bot.broadcast import Broadcast, Status
 from bot.delivery import Delivery, DeliveryStatus
 from bot.permissions import Action
-from cogs.text import plain, shorten
+from cogs.text import inline, shorten
 
 # How many pieces a progress bar has.
 BAR: Final = 12
@@ -37,9 +37,10 @@ def situation(
 
     Where it is not `redrawn` it counts no time down: it would go on counting when that has passed.
     """
-    reason = plain(shorten(broadcast.reason, 700))
+    said = shorten(broadcast.reason, 700)
+    reason = inline(said)
     # Where it ends a sentence of ours, a full stop of its own would be one too many.
-    because = reason.rstrip(".")
+    because = inline(said.rstrip("."))
     match broadcast.status:
         case Status.DRAFT:
             return f"It is a draft again{f'; {because}' if because else ''}."
@@ -62,7 +63,7 @@ def situation(
             return _unknown(deliveries, because, checkable=checkable)
         case Status.SENDING:
             troubles = dict.fromkeys(one.detail.rstrip(".") for one in deliveries if one.detail)
-            again = f"Trying again: {plain(shorten('; '.join(troubles), 700))}." if troubles else ""
+            again = f"Trying again: {inline(shorten('; '.join(troubles), 700))}." if troubles else ""
             parts = (_progress(deliveries), _sum(deliveries), again)
         case Status.SENT | Status.PARTIAL | Status.FAILED:
             parts = (_sum(deliveries), reason)

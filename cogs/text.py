@@ -5,7 +5,14 @@ from collections.abc import Sequence
 from typing import Final
 
 from bot.broadcast import Broadcast, Place
-from bot.characters import reveal, units, visible_length
+from bot.characters import (
+    FIRST_STRONG_ISOLATE,
+    POP_ISOLATE,
+    isolated,
+    reveal,
+    units,
+    visible_length,
+)
 from bot.notification import PHONE_CONTENT, PHONE_SUBJECT, SUBJECT_LIMIT, Text, content_limit
 
 # All that the standard calls a line break, whether or not today's clients do.
@@ -27,7 +34,12 @@ def plain(text: str) -> str:
 
 def inline(text: str) -> str:
     """Return Markdown that shows a name or a sentence where a line of its own would be taken for ours."""
-    return plain(" ".join(text.split()))
+    return isolated(plain(" ".join(text.split())))
+
+
+def label(text: str) -> str:
+    """Return a name or a sentence as it stands beside others where Markdown means nothing."""
+    return isolated(reveal(" ".join(text.split())))
 
 
 def numbered(broadcast: Broadcast) -> str:
@@ -79,7 +91,10 @@ def first_of(lines: Sequence[str], limit: int, *, most: int) -> list[str]:
 
 
 def _first(text: str, limit: int) -> str:
-    return text.encode("utf-16-le", "surrogatepass")[: 2 * limit].decode("utf-16-le", "ignore")
+    first = text.encode("utf-16-le", "surrogatepass")[: 2 * limit].decode("utf-16-le", "ignore")
+    # What is cut open would take in whatever follows.
+    is_open = first.count(FIRST_STRONG_ISOLATE) > first.count(POP_ISOLATE)
+    return first[:-1].rstrip("\\") + POP_ISOLATE if is_open else first
 
 
 def length_note(field: str, text: Text) -> str:

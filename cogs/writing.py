@@ -25,6 +25,7 @@ from bot.template import BLANK_LIMIT
 from bot.whop import Form
 from cogs.modals import HeraldModal, line_input, paragraph_input
 from cogs.showing import show_draft, told_in
+from cogs.text import label
 
 SAME: Final = "same"
 SPLIT: Final = "split"
@@ -75,7 +76,7 @@ class ComposeModal(HeraldModal):
             form,
             audience=broadcast.audience,
             topic=broadcast.notification.topic,
-            title=f"Edit #{broadcast.id} for {broadcast.audience}",
+            title=f"Edit #{broadcast.id} for {label(broadcast.audience)}",
             broadcast=broadcast,
         )
 
@@ -158,7 +159,7 @@ class BlanksModal(HeraldModal):
     """The blanks of a template, one line each."""
 
     def __init__(self, interaction: discord.Interaction[Any], standing: Standing) -> None:
-        super().__init__(interaction, f"Fill in “{standing.template.name}”")
+        super().__init__(interaction, f"Fill in “{label(standing.template.name)}”")
         self._number = standing.number
         self.blanks = {name: line_input(name, "", limit=BLANK_LIMIT) for name in standing.template.blanks()}
         for name, field in self.blanks.items():

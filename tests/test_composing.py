@@ -17,6 +17,7 @@ from bot.notification import Notification, Text
 from bot.permissions import Actor
 from bot.sandbox.sandbox import UNDONE, Sandbox, answer, button_labels, readable, response
 from bot.service import LISTED, PAGE
+from bot.store import Access
 from tests.conftest import OpenSandbox
 from tests.harness.found import only
 
@@ -171,6 +172,24 @@ async def test_autocomplete_offers_what_the_policy_names(sandbox: Sandbox) -> No
     assert "Gold members" in [choice["name"] for choice in offered]
     topics = await maya.autocomplete(channel, "notify compose", "topic", "out")
     assert topics == [{"name": "Outages", "value": "outages"}]
+
+
+async def test_what_is_read_in_the_list_may_be_typed(v5: Sandbox) -> None:
+    await v5.compose(audience=" Gold members ", topic="Announcements ")
+    await v5.compose(topic="outages")
+    with v5.herald.store.begin(Access.READ) as tx:
+        drafts = [tx.broadcasts.get(number) for number in (1, 2)]
+    assert [one.notification.topic for one in drafts] == ["announcements", "outages"]
+    assert [one.audience for one in drafts] == ["Gold members", "Gold members"]
+    maya, channel = v5.person("Maya"), v5.channel("moderators")
+    for command, option in {"notify show": "broadcast", "notify template": "name"}.items():
+        (offered, *_) = await maya.autocomplete(channel, command, option, "")
+        chosen, read = [
+            readable(response(await maya.slash(channel, command, **{option: typed})))
+            for typed in (offered["value"], offered["name"])
+        ]
+        assert read == chosen
+        assert "There is no" not in read
 
 
 async def test_v1_asks_for_no_split_and_v5_for_no_subtitle(open_sandbox: OpenSandbox) -> None:

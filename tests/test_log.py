@@ -172,6 +172,12 @@ def test_values_cannot_forge_a_line_of_the_console() -> None:
     assert "\x1b" not in output.getvalue()
 
 
+def test_what_is_written_from_the_right_does_not_turn_a_line_of_the_console() -> None:
+    output = configured("console")
+    structlog.get_logger().info("sent", server="משה 5 דוד", person="א", broadcast=7)
+    assert "broadcast=7 person=\u2068א\u2069 server='\u2068משה 5 דוד\u2069'" in output.getvalue()
+
+
 def test_the_level_counts_for_herald_and_the_frames_of_libraries_are_never_logged() -> None:
     output = configured("json", level="info")
     structlog.get_logger().debug("too much")

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from bot.audit import broadcast_export
 from bot.audit.chain import HERALD, Event
 from bot.broadcast import Approval, Broadcast, Status, Step
 from bot.delivery import Delivery, DeliveryStatus, Request
@@ -236,6 +237,11 @@ def test_what_people_typed_is_made_harmless_everywhere() -> None:
         assert not any(
             typed in said for typed in ("Maya", "Omar", "Lena", "Gold", "Too long", "We are down", "typo")
         )
+
+
+def test_a_name_from_the_right_keeps_its_direction_to_itself_on_the_host() -> None:
+    one = course(Status.DRAFT, writers=(Person(1, "משה"),))
+    assert "written by \u2068משה\u2069, a draft" in broadcast_export.told(one)
 
 
 def test_a_long_reason_is_cut() -> None:

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import discord
 import pytest
+import regex
 from hypothesis import HealthCheck, example, given
 from hypothesis import strategies as st
 
@@ -25,7 +26,7 @@ from bot.notification import Notification, Text, problems
 from bot.sandbox.sandbox import UNDONE, Sandbox, answer, response
 from bot.store import Access, Store
 from bot.value import Person
-from cogs.text import units
+from cogs.text import clip, inline, label, shorten, units
 from tests.harness.found import only
 from tests.properties import examples
 from tests.test_audit import make_entry
@@ -240,6 +241,13 @@ def every_view(scene: Scene, name: str, reason: str) -> list[Rendered]:
     ]
 
 
+def closed(text: str) -> str:
+    """Return the text without what keeps a name's direction to itself; fail where one is left open."""
+    bare = re.sub("\u2068([^\u2068\u2069]*)\u2069", r"\1", text)
+    assert not re.search("[\u2068\u2069]", bare), ascii(text)
+    return bare
+
+
 def called_roles(rendered: Rendered) -> set[int]:
     """Return the roles that a message may ping."""
     roles = rendered.mentions.roles
@@ -268,10 +276,38 @@ def test_no_name_and_no_reason_forges_a_line_pings_or_hides(name: str, reason: s
         assert called_roles(rendered) <= OWN_ROLES
         for embed in rendered.embeds:
             for text in (embed.description, *(field.value for field in embed.fields)):
-                assert reveal(text or "") == (text or "")
+                assert reveal(closed(text or "")) == closed(text or "")
                 bare = ESCAPE.sub("x", re.sub(r"<t:\d+:\w>", "", text or ""))
                 assert not re.search(r"[<\[\]@`]|://", bare), text
-        assert reveal(rendered.content) == rendered.content
+        assert reveal(closed(rendered.content)) == closed(rendered.content)
+
+
+FROM_THE_RIGHT: Final = regex.compile(r"[\p{bc=R}\p{bc=AL}\p{bc=AN}]")
+RIGHT: Final = st.text("אבגدهو١٢٣ab1\u05b0\u0651*(.\u202e", min_size=1, max_size=90)
+
+
+@CARDS
+@given(RIGHT)
+@example("משה (5) 12")
+@example("م" * 100)
+def test_what_is_written_from_the_right_never_turns_the_line_around_it(name: str) -> None:
+    for rendered in every_view(SCENE, f"{name}א", f"x {name}"):
+        parts = [rendered.content]
+        for embed in rendered.embeds:
+            parts += [embed.title or "", embed.description or ""]
+            parts += [field.value or "" for field in embed.fields]
+        for part in parts:
+            outside = re.sub("\u2068[^\u2068\u2069]*\u2069", "", part)
+            assert not FROM_THE_RIGHT.search(outside), ascii(part)
+            assert not re.search("[\u2068\u2069]", outside), ascii(part)
+
+
+@CARDS
+@given(RIGHT, st.integers(3, 120))
+def test_what_is_cut_leaves_no_direction_open(text: str, limit: int) -> None:
+    for line in (shorten(label(text), limit), clip(f"{inline(text)} and {inline(text)}", limit)):
+        assert units(line) <= limit
+        assert line.count("\u2068") <= line.count("\u2069")
 
 
 @CARDS

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from bot.broadcast import Approval, Broadcast, Revision
-from bot.characters import reveal
+from bot.characters import isolated, reveal
 from bot.delivery import Delivery
 from bot.notification import fingerprint_of, printed
 from bot.summary import Course, summary
@@ -36,7 +36,7 @@ def told(course: Course) -> str:
     """Return the answer in one sentence, for a terminal or a file."""
     return summary(
         course,
-        spoken=lambda typed: reveal(" ".join(typed.split())),
+        spoken=lambda typed: isolated(reveal(" ".join(typed.split()))),
         moment=lambda at: f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC",
     )
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import Any, Final
 
-from bot.characters import storable
+from bot.characters import spelling, storable
 from bot.errors import NotReady
 from bot.sentences import listed
 from bot.value import Value
@@ -52,6 +52,8 @@ def read_search(
             if value is None:
                 raise NotReady(f"{name}: “{text.strip()[:60]}” is not understood: {mend}.")
             values[field] = value
+    if (wanted := values.get("audience")) is not None:
+        values["audience"] = next((name for name in audiences if spelling(name) == spelling(wanted)), wanted)
     search = Search(**values)
     if search.audience is not None and search.audience not in audiences:
         names = listed(f"“{name}”" for name in sorted(audiences)) or "there is none yet"

@@ -13,7 +13,7 @@ import discord
 import structlog
 from discord import app_commands
 
-from bot.characters import reveal
+from bot.characters import isolated, reveal
 from bot.errors import CommitUnknown, Refused, StoreError
 
 log = structlog.get_logger()
@@ -23,6 +23,7 @@ SENTENCE_LIMIT: Final = 1800
 ATTACHED_BYTES: Final = 128 * 1024
 # Unknown interaction, unknown webhook, invalid webhook token.
 _TOO_LATE: Final = frozenset({10062, 10015, 50027})
+_QUOTED: Final = re.compile("“([^”]*)”")
 _NOT_A_ROLE: Final = re.compile(r"<(?!@&\d+>)")
 
 
@@ -81,6 +82,7 @@ def _sentence(error: BaseException) -> str:
     if isinstance(error, Refused):
         # What people typed or are called may stand in it; only the mention of a role is meant as one.
         shown = discord.utils.escape_markdown(reveal(str(error)))
+        shown = _QUOTED.sub(lambda match: f"“{isolated(match[1])}”", shown)
         return _NOT_A_ROLE.sub(r"\<", shown)[:SENTENCE_LIMIT]
     if isinstance(error, CommitUnknown):
         log.error("whether what a person did was written is not known", error=str(error))

@@ -14,7 +14,7 @@ from bot.audit.chain import Anchor, Verifier
 from bot.audit.export import FORMATS, Chapter, Format, Header, written_whole
 from bot.audit.search import Search, read_search
 from bot.audit.verify_mirror import Comparison, MirrorReader
-from bot.characters import reveal
+from bot.characters import isolated, reveal
 from bot.cli.files import load
 from bot.cli.host import lifecycle_of
 from bot.cli.loop import complete
@@ -97,7 +97,7 @@ def show(env_file: Path, number: int) -> None:
             # Further in than what Herald says, so that nothing typed can pass for that.
             lines = (f"    {line}" for line in reveal(typed).splitlines())
             out.print("\n".join([f"{name}:", *lines]), markup=False)
-    out.print(f"{_name(policy, broadcast.guild_id)}, proof code {broadcast.proof}", markup=False)
+    out.print(f"{isolated(_name(policy, broadcast.guild_id))}, proof code {broadcast.proof}", markup=False)
 
 
 @contextmanager

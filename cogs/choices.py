@@ -1,0 +1,64 @@
+"""What is offered while somebody types an option, and what they mean by what they typed."""
+
+from collections.abc import Iterable
+from typing import Final, NamedTuple
+
+from discord import app_commands
+
+from bot.broadcast import Broadcast
+from bot.characters import spelling
+from bot.service import LISTED, Standing
+from cogs.text import label, shorten
+
+# As many characters of a choice are shown.
+LABEL_LIMIT: Final = 100
+
+
+class Option(NamedTuple):
+    """What can be chosen: as people read it, and as it is called within."""
+
+    label: str
+    value: str
+
+    @property
+    def shown(self) -> str:
+        """Return the label as Discord offers it."""
+        return shorten(self.label, LABEL_LIMIT)
+
+
+def named(name: str, value: str | None = None) -> Option:
+    """Return the option of that name, which is its value as well if no other is given."""
+    return Option(label(name), name if value is None else value)
+
+
+def of_broadcast(broadcast: Broadcast) -> Option:
+    """Return the option for a broadcast's number."""
+    title, audience = label(broadcast.title), label(broadcast.audience)
+    return Option(f"#{broadcast.id} {broadcast.status} · {title} · {audience}", str(broadcast.id))
+
+
+def of_template(standing: Standing) -> Option:
+    """Return the option for a template, with how it stands."""
+    count = f"{len(standing.approvals)} of {standing.needed} approvals"
+    name = standing.template.name
+    return Option(f"{label(name)} · {'approved' if standing.is_approved else count}", name)
+
+
+def offered(typed: str, options: Iterable[Option]) -> list[app_commands.Choice[str]]:
+    """Return those of the options in which there is what was typed so far."""
+    wanted = typed.casefold().strip()
+    found = (one for one in options if wanted in one.label.casefold())
+    return [
+        app_commands.Choice(name=one.shown, value=one.value)
+        for one, _ in zip(found, range(LISTED), strict=False)
+    ]
+
+
+def meant(typed: str, options: Iterable[Option]) -> str:
+    """Return the value of the option that was typed, by its value or its label; what is none, as it is."""
+    known, wanted = list(options), spelling(typed)
+    for part in ("value", "label", "shown"):
+        for one in known:
+            if spelling(getattr(one, part)) == wanted:
+                return one.value
+    return typed
