@@ -2,8 +2,12 @@
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Final, NamedTuple
+
+_BOOT: Final = Path("/proc/sys/kernel/random/boot_id")
 
 Clock = Callable[[], datetime]
 # Seconds since some moment, which nobody can set.
@@ -22,6 +26,16 @@ LONGEST_DOUBT: Final = timedelta(minutes=5)
 def utc_now() -> datetime:
     """Return the wall clock in UTC."""
     return datetime.now(UTC)
+
+
+def boot_id() -> str:
+    """Return what tells this run of the machine from others, or nothing where it does not say.
+
+    Only within one run is the steady clock the same, and only a machine that fails loses what was written.
+    """
+    with suppress(OSError):
+        return _BOOT.read_text(encoding="utf-8").strip()
+    return ""
 
 
 def steady_now() -> float:

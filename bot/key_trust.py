@@ -117,6 +117,8 @@ def weigh(tx: Transaction, account: Account, delivery: Delivery, answer: Respons
     before = {
         (delivery.id, number) for number, one in enumerate(delivery.past[:-1], start=1) if one.was_given_up
     }
+    if not before:
+        return Finding()
     trusted = _trusted(tx, account)
     if not before.difference(trusted.never_left if trusted else ()):
         return Finding()

@@ -104,14 +104,14 @@ def test_after_the_machine_was_restarted_the_notes_tell_nothing(
     noted(tmp_path, "one", (7, 1))
     restarted = tmp_path / "boot_id"
     restarted.write_text("another start\n", encoding="utf-8")
-    monkeypatch.setattr("bot.sending.first_bytes._BOOT", restarted)
+    monkeypatch.setattr("bot.clock._BOOT", restarted)
     assert FirstBytes(tmp_path, owner="other", clock=utc_now).begun_by("one") is None
 
 
 def test_where_a_machine_does_not_say_when_it_was_started_nothing_is_noted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bot.sending.first_bytes._BOOT", tmp_path / "nothing")
+    monkeypatch.setattr("bot.clock._BOOT", tmp_path / "nothing")
     noted(tmp_path, "one", (7, 1))
     assert FirstBytes(tmp_path, owner="other", clock=utc_now).begun_by("one") is None
     assert [*tmp_path.iterdir()] == []

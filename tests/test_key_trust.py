@@ -17,7 +17,7 @@ from typing_extensions import override
 from bot.audit.broadcast_export import told
 from bot.broadcast import TWICE, Status
 from bot.clock import utc_now
-from bot.delivery import Attempt, NoAnswer, Response
+from bot.delivery import Attempt, NoAnswer, Request, Response
 from bot.key_trust import (
     CLOCK_SLACK,
     KEY_LIFE,
@@ -383,6 +383,37 @@ async def test_what_a_crash_leaves_is_repeated_by_so_few_at_once_as_a_stale_proo
     for _ in range(3):
         await process.tick(timedelta(minutes=3))
     assert len(cluster.whop.pushes) == len(numbers) + REFUTED_BY + 1
+
+
+async def test_processes_together_repeat_no_more_at_once_than_a_stale_proof_may_cost(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = await proven_process(cluster), await cluster.join()
+    numbers = [(await one.approved()).id for _ in range(REFUTED_BY + 3)]
+    cluster.clock.advance(UNDONE)
+    cluster.whop.fail_next(Fault.DROP_AFTER_ACCEPT, times=len(numbers))
+    await one.tick()
+    cluster.clock.advance(timedelta(minutes=3))
+    held: list[Request] = []
+    all_held, go_on = asyncio.Event(), asyncio.Event()
+    send = one.wire.send
+
+    async def slowly(request: Request, **more: Any) -> Response | NoAnswer:
+        held.append(request)
+        if len(held) == REFUTED_BY:
+            all_held.set()
+        await go_on.wait()
+        return await send(request, **more)
+
+    monkeypatch.setattr(one.wire, "send", slowly)
+    ticking = asyncio.create_task(one.tick())
+    await all_held.wait()
+    await two.tick()
+    assert len(cluster.whop.exchanges) == len(numbers), "the other one waits for those that are under way"
+    go_on.set()
+    await ticking
+    await two.tick()
+    assert len(cluster.whop.exchanges) == len(numbers) + 2 * REFUTED_BY
 
 
 async def test_without_the_trust_nothing_is_repeated_until_the_keys_are_proven_again(

@@ -312,6 +312,18 @@ async def test_a_pause_ends_at_its_very_moment_for_one_and_for_all_once_that_was
     assert await limited.room() == ROOM - 1
 
 
+async def test_no_other_answer_shortens_the_pause_that_whop_asked_for(limited: Limited) -> None:
+    await limited.heed(RetryAt(NOW + timedelta(minutes=3), "x", Trouble.OVERLOAD), 429)
+    await limited.heed(Unknown("x", Trouble.OVERLOAD), 503)
+    assert await limited.pause() == timedelta(minutes=3)
+
+
+async def test_a_pause_that_a_wrong_clock_wrote_gives_way_to_the_next(limited: Limited) -> None:
+    await limited.heed(RetryAt(NOW + timedelta(days=3), "x", Trouble.OVERLOAD), 429)
+    await limited.heed(Unknown("x", Trouble.OVERLOAD), 503)
+    assert await limited.pause() == PAUSE
+
+
 async def test_what_was_under_way_when_a_pause_began_does_not_keep_the_one_that_asks(
     limited: Limited,
 ) -> None:

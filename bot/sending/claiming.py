@@ -87,7 +87,6 @@ class Claiming:
         `flying` is what is under way here.
         """
         under_way = Counter(one.account for one in flying)
-        repeats = Counter(one.account for one in flying if in_doubt(one.past[:-1]))
         now, self._looked = self._clock(), self._steady()
         # Two that count at the same time would each find the same room.
         tx.claim_alone()
@@ -105,7 +104,9 @@ class Claiming:
                 now, account=account, guild_ids=guild_ids, limit=room or JUDGED, tried=None if room else True
             )
             chosen = in_turns(found, room or JUDGED)
-            if room and (again := REPEATS - repeats[account]) < sum(in_doubt(one.past) for one in chosen):
+            doubtful = sum(in_doubt(one.past) for one in chosen)
+            # Those of all processes together.
+            if room and doubtful and (again := REPEATS - tx.deliveries.repeating(account)) < doubtful:
                 others = [one for one in chosen if not in_doubt(one.past)]
                 others += self._untried(tx, account, guild_ids, room)
                 fewer = {one.id: one for one in (*_first_repeats(chosen, again), *others)}

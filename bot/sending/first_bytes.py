@@ -20,14 +20,12 @@ from typing import Final
 
 import structlog
 
-from bot.clock import Clock
+from bot.clock import Clock, boot_id
 
 log = structlog.get_logger()
 
 _PREFIX: Final = "begun-"
 _ATTEMPT: Final = struct.Struct("<QQ")
-# Names the time since the machine was started; there is none but on Linux, and then nothing is noted.
-_BOOT: Final = Path("/proc/sys/kernel/random/boot_id")
 # Longer than any key lives: then nothing of what it tells about is repeated any more.
 KEPT: Final = timedelta(days=2)
 
@@ -39,7 +37,8 @@ class FirstBytes:
         self._clock = clock
         self._folder = folder
         self._file = folder / f"{_PREFIX}{owner}"
-        self._boot = _boot()
+        # Where a machine does not say it, nothing is noted.
+        self._boot = boot_id().encode()
         self._notes: int | None = None
         self._is_closed = not self._boot
 
@@ -100,10 +99,3 @@ class FirstBytes:
         whole = (len(kept) - len(self._boot)) // _ATTEMPT.size * _ATTEMPT.size
         noted = kept[len(self._boot) : len(self._boot) + whole]
         return {(delivery_id, attempt) for delivery_id, attempt in _ATTEMPT.iter_unpack(noted)}
-
-
-def _boot() -> bytes:
-    try:
-        return _BOOT.read_bytes()
-    except OSError:
-        return b""

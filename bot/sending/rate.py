@@ -131,7 +131,11 @@ class RateLimit:
         trouble = None if isinstance(outcome, Accepted) else outcome.trouble
         if trouble in _PAUSING:
             again = outcome.at if isinstance(outcome, RetryAt) else self._clock() + PAUSE
-            tx.facts.set(self._not_before, again)
+            standing = tx.facts.get(self._not_before)
+            # Another answer that asks for less takes nothing back; what lies too far ahead was written by a
+            # clock that has been set back.
+            if standing is None or not again < standing <= self._clock() + LONGEST_WAIT:
+                tx.facts.set(self._not_before, again)
         elif isinstance(answer, Response) and self._is_over(tx.facts.get(self._not_before)):
             # What was under way when the pause began says nothing about its end.
             tx.facts.set(self._not_before, None)

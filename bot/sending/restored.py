@@ -39,20 +39,26 @@ def hold_everything(
     `given` are the highest numbers that anybody has seen.
     """
     log.error("sending is frozen", reason=doubt)
-    _skip_numbers(tx, lifecycle, given)
+    # Nobody else's before cards and the record are, as everywhere: else two would wait for each other.
+    approved, reviewed, sending = (
+        tx.broadcasts.everywhere(one) for one in (Status.APPROVED, Status.REVIEW, Status.SENDING)
+    )
     # Conflict: it is frozen already, which is all that is wanted.
     with suppress(Conflict):
         lifecycle.freeze(tx, Freeze(guild_id=None, by=HERALD, at=at, reason=doubt))
-    for broadcast in tx.broadcasts.everywhere(Status.APPROVED):
+    for broadcast in approved:
         lifecycle.advance(tx, broadcast, Step.HOLD, detail=RESTORED)
-    for broadcast in tx.broadcasts.everywhere(Status.REVIEW):
+    for broadcast in reviewed:
         if broadcast.agreed:
             void(tx, lifecycle, broadcast, RESTORED)
-    for broadcast in tx.broadcasts.everywhere(Status.SENDING):
+    for broadcast in sending:
         for delivery in tx.deliveries.of(broadcast.id):
             if delivery.status in {DeliveryStatus.PENDING, DeliveryStatus.IN_FLIGHT}:
                 tx.deliveries.settle(delivery, status=DeliveryStatus.UNKNOWN, detail=RESTORED, at=at)
         lifecycle.advance(tx, broadcast, Step.UNANSWERED, detail=RESTORED)
+    tx.outbox.redraw()
+    # In the record it stands before all that was only noted so far.
+    _skip_numbers(tx, lifecycle, given)
 
 
 def _skip_numbers(tx: Transaction, lifecycle: Lifecycle, given: Numbers) -> None:

@@ -2,13 +2,12 @@
 
 from contextlib import suppress
 from datetime import timedelta
-from pathlib import Path
 from typing import Final
 
 import structlog
 
 from bot.audit.chain import HERALD
-from bot.clock import Clock, Pace, Steady, Watch
+from bot.clock import Clock, Pace, Steady, Watch, boot_id
 from bot.errors import Conflict
 from bot.freeze import Freeze
 from bot.key_trust import remember_highest
@@ -40,7 +39,7 @@ class Timekeeping:
         self._clock = clock
         self._steady = steady
         self._watch = watch
-        self._pace = pace_of(_boot_id())
+        self._pace = pace_of(boot_id() or "this machine")
         self._is_resumed = False
         self._kept: Pace | None = None
         self._moved = timedelta()
@@ -85,7 +84,7 @@ class Timekeeping:
     def _shorten_waits(self, tx: Transaction) -> None:
         """Let nothing wait for longer than the policy says, or for what was to be tried again by now."""
         now = self._clock()
-        tx.waits.end(now)
+        # What belongs to a broadcast after it, as everywhere: else two would wait for each other.
         for server in self._lifecycle.policy.servers:
             tx.waits.shorten(
                 server.guild,
@@ -93,6 +92,8 @@ class Timekeeping:
                 undo_window=server.rules.undo_window,
                 review=server.rules.review_expires,
             )
+        tx.waits.end(now)
+        for server in self._lifecycle.policy.servers:
             # They say when.
             tx.outbox.redraw_open_cards(server.guild, at=now)
 
@@ -104,10 +105,3 @@ class Timekeeping:
         # Conflict: it is frozen already, which is all that is wanted.
         with suppress(Conflict):
             self._lifecycle.freeze(tx, Freeze(guild_id=None, by=HERALD, at=self._clock(), reason=UNRULY))
-
-
-def _boot_id() -> str:
-    """Return what tells this run of the machine from others: only within one is the steady clock the same."""
-    with suppress(OSError):
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    return "this machine"

@@ -30,6 +30,7 @@ from bot.store.delivery_rows import (
     CLAIM,
     END,
     END_LATE,
+    REPEATING,
     SETTLE,
     STATE,
     Result,
@@ -256,6 +257,10 @@ class Deliveries:
             .where(attempts.c.finished_at.is_(None), deliveries.c.account == account)
         )
         return {(row.delivery_id, row.number): row.started_at for row in rows}
+
+    def repeating(self, account: str) -> int:
+        """Return how many requests of an account are under way that repeat what was in doubt."""
+        return self._connection.scalar(REPEATING, {"account": account}) or 0
 
     def claim(self, wanted: Sequence[Delivery], *, owner: str, at: datetime) -> list[Delivery]:
         """Take those that are still pending and write their attempts down; return them as they are then."""

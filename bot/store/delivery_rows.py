@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import Integer, RowMapping, bindparam, func, select, tuple_, update
+from sqlalchemy import Integer, RowMapping, and_, bindparam, exists, func, or_, select, tuple_, update
 
-from bot.delivery import Attempt, Delivery, DeliveryStatus, Request
+from bot.delivery import NOT_BEGUN, Attempt, Delivery, DeliveryStatus, Request
 from bot.store.tables import UtcDateTime, attempts, deliveries
 
 CLAIM: Final = (
@@ -47,6 +47,23 @@ _ENDED: Final = (
 )
 END: Final = _ENDED.where(attempts.c.finished_at.is_(None))
 END_LATE: Final = _ENDED.where(attempts.c.outcome.is_not(None))
+# What is under way of an account and was in doubt before, as `Attempt.in_doubt` has it.
+REPEATING: Final = (
+    select(func.count())
+    .select_from(deliveries)
+    .where(
+        deliveries.c.status == DeliveryStatus.IN_FLIGHT,
+        deliveries.c.account == bindparam("account"),
+        exists().where(
+            attempts.c.delivery_id == deliveries.c.id,
+            attempts.c.number < deliveries.c.attempts,
+            or_(
+                and_(attempts.c.http_status.is_(None), attempts.c.bytes_left.is_not(False)),
+                attempts.c.http_status.not_in(sorted(NOT_BEGUN)),
+            ),
+        ),
+    )
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
