@@ -43,6 +43,8 @@ def hold_everything(
     approved, reviewed, sending = (
         tx.broadcasts.everywhere(one) for one in (Status.APPROVED, Status.REVIEW, Status.SENDING)
     )
+    # Before the first post that tells of it.
+    tx.outbox.skip_numbers(POSTS_SKIPPED)
     # Conflict: it is frozen already, which is all that is wanted.
     with suppress(Conflict):
         lifecycle.freeze(tx, Freeze(guild_id=None, by=HERALD, at=at, reason=doubt))
@@ -64,7 +66,6 @@ def hold_everything(
 def _skip_numbers(tx: Transaction, lifecycle: Lifecycle, given: Numbers) -> None:
     guilds = [server.guild for server in lifecycle.policy.servers]
     highest = tx.history.numbers(guilds).above(given)
-    tx.outbox.skip_numbers(POSTS_SKIPPED)
     broadcasts = highest.broadcasts + BROADCASTS_SKIPPED
     tx.broadcasts.number_above(broadcasts)
     tx.facts.set(BROADCASTS_ABOVE, broadcasts)
