@@ -54,6 +54,11 @@ def void(tx: Transaction, lifecycle: Lifecycle, broadcast: Broadcast, why: str) 
     return _drop(tx, lifecycle, broadcast, (*broadcast.approvals, *broadcast.lent), why)
 
 
+def void_lent(tx: Transaction, lifecycle: Lifecycle, broadcast: Broadcast, why: str) -> Broadcast:
+    """Drop what a template has lent to what is under review, and say why."""
+    return _drop(tx, lifecycle, broadcast, broadcast.lent, why)
+
+
 def heed_policy(tx: Transaction, lifecycle: Lifecycle, broadcast: Broadcast) -> None:
     """Let the approvals of what is under review mean what they mean by the policy of this moment.
 

@@ -106,11 +106,14 @@ class Lifecycle:
         named = server.audience(template.audience)
         # No broadcast has such an audience, so that neither can pass for the other. What has grown large
         # since has to be approved as such.
-        audience: Mapping[str, object] = {
+        audience: dict[str, object] = {
             "template": template.name,
             "audience": named.definition() if named else {},
             "large": server.is_large(template.audience),
         }
+        if template.limited:
+            # Whoever approves the words approves what may stand in them.
+            audience |= {"choices": {one.name: one.choices for one in template.limited}}
         return fingerprint_of(printed(skeleton(template), {"audience": audience, **self.way(server)}))
 
     def advance(

@@ -1,6 +1,7 @@
 """Sentences for people stay short: lists that say how many more there are, and words that are cut. Pure."""
 
 from collections.abc import Iterable
+from datetime import timedelta
 from typing import Final
 
 # So many names are told of a list; whoever needs all of them looks where they stand.
@@ -17,3 +18,17 @@ def listed(names: Iterable[str], *, between: str = ", ") -> str:
 def shortened(words: str, limit: int) -> str:
     """Return at most `limit` characters, with an ellipsis where something is cut."""
     return words if len(words) <= limit else words[: limit - 1].rstrip() + "…"
+
+
+def spoken_span(span: timedelta) -> str:
+    """Return a duration in its largest unit of which it has at least two."""
+    seconds = max(0, int(span.total_seconds()))
+    for unit, size in (("day", 86400), ("hour", 3600), ("minute", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds // size} {unit}s"
+    return "1 second" if seconds == 1 else f"{seconds} seconds"
+
+
+def times(number: int) -> str:
+    """Return how often."""
+    return {1: "once", 2: "twice"}.get(number, f"{number:,} times")

@@ -34,6 +34,13 @@ def call_approvers(policy: Policy, broadcast: Broadcast, members: Sequence[Actor
         able = approvers(policy, broadcast, members)
         if len(able) <= FEW:
             return _people(one.id for one in able)
+    return call_holders(server)
+
+
+def call_holders(server: Server) -> Called:
+    """Mention the roles of those who may approve, whoever of them has given a yes already."""
+    if server.notify.review is False:
+        return NOBODY
     return _roles(server.roles.approve if server.notify.review is True else server.notify.review)
 
 
@@ -47,6 +54,16 @@ def call_operators(server: Server | None) -> Called:
 def asks_for_approval(broadcast: Broadcast) -> str:
     """Return what a review card says first: on a phone it is all that the notification shows."""
     return f"**{numbered(broadcast)}** for **{inline(broadcast.audience)}** waits for your approval."
+
+
+def tells_of_loan(broadcast: Broadcast) -> str:
+    """Return what the card of a broadcast says first for which nobody was asked."""
+    name = inline(broadcast.lent[0].template or "")
+    return (
+        f"**{numbered(broadcast)}** for **{inline(broadcast.audience)}** goes out"
+        f" {moment(broadcast.due_at, 'R')} on the approval that the template “{name}” lends it: read it now."
+        " **Stop** takes it back."
+    )
 
 
 def reminds(broadcast: Broadcast, server: Server | None) -> str:

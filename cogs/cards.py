@@ -9,7 +9,7 @@ import discord
 from bot import seal
 from bot.audit.chain import Event
 from bot.audit.mirror import Condition
-from bot.broadcast import OPEN, Approval, Broadcast, Place, Status, Step
+from bot.broadcast import OPEN, Broadcast, Place, Status, Step
 from bot.characters import HIDDEN
 from bot.chat.client import HeraldBot
 from bot.chat.custom_ids import Subject
@@ -19,10 +19,18 @@ from bot.freeze import Freeze, describe, lifted_on_host
 from bot.lifecycle import Lifecycle
 from bot.permissions import Action, Actor, approvers
 from bot.policy.model import Policy
-from bot.service import PAGE, Standing
+from bot.service import NOTHING, PAGE, Offer, Standing
 from bot.whop import Account
 from cogs.buttons import EDIT_PHONE, SEND, ActionButton, buttons
-from cogs.calls import NOBODY, asks_for_approval, call_approvers, call_operators, reminds
+from cogs.calls import (
+    NOBODY,
+    asks_for_approval,
+    call_approvers,
+    call_holders,
+    call_operators,
+    reminds,
+    tells_of_loan,
+)
 from cogs.echoes import echo, explanation
 from cogs.embeds import CONTENT_LIMIT, FIELD_LIMIT, FIELD_NAMES, KEPT, field_value, fitted
 from cogs.lines import NOWHERE, line_of, trouble_of
@@ -79,11 +87,11 @@ class Cards:
         self._audiences: dict[int, str] = {}
 
     def draft(
-        self, broadcast: Broadcast, *, lent: Sequence[Approval] = (), elsewhere: int | None = None
+        self, broadcast: Broadcast, *, offer: Offer = NOTHING, elsewhere: int | None = None
     ) -> Rendered:
         """Draw the author's own card: what it says, what it lacks, what comes next.
 
-        `lent` is what a template would lend it when it is submitted; `elsewhere` is the channel in which its
+        `offer` is what a template would lend it when it is submitted; `elsewhere` is the channel in which its
         author is told what becomes of it, where Herald may not post.
         """
         lacking = self._lifecycle.shortcomings(broadcast)
@@ -100,8 +108,10 @@ class Cards:
         if elsewhere is not None:
             place = f"Herald may not post here: you will read it in <#{elsewhere}>."
             details.add_field(name="What becomes of it", value=place, inline=False)
-        as_submitted = broadcast.model_copy(update={"lent": tuple(lent)})
+        as_submitted = broadcast.model_copy(update={"lent": offer.approvals})
         self._add_approvals(details, as_submitted)
+        if offer.why_not:
+            details.add_field(name="📄 Template", value=field_value(inline(offer.why_not)), inline=False)
         subject = self.subject(broadcast)
         view = buttons([Action.EDIT], subject)
         if not lacking:
@@ -168,11 +178,15 @@ class Cards:
         if broadcast.status is not Status.DRAFT:
             self._add_approvals(details, broadcast, members)
         called = NOBODY
+        says = asks_for_approval(broadcast)
         if broadcast.status is Status.REVIEW:
             self.remember(broadcast)
             called = call_approvers(self._lifecycle.policy, broadcast, members)
+        elif broadcast.status is Status.APPROVED and broadcast.lent:
+            called = call_holders(self._lifecycle.server_of(broadcast))
+            says = tells_of_loan(broadcast)
         return Rendered(
-            content=f"{called.text}{asks_for_approval(broadcast)}" if called.text else "",
+            content=f"{called.text}{says}" if called.text else "",
             mentions=called.mentions,
             embeds=fitted(head, broadcast.notification, details),
             view=buttons(offered(broadcast, deliveries, checkable=checkable), self.subject(broadcast)),
@@ -236,8 +250,11 @@ class Cards:
         """Tell the author why it was stopped, of which they know already; None if it has gone on since."""
         return explanation(broadcast, server=self._lifecycle.policy.server(broadcast.guild_id))
 
-    def template(self, standing: Standing | None) -> Rendered:
-        """Ask approvers to approve a template beforehand; None if it says something else by now."""
+    def template(self, standing: Standing | None, *, ended: Broadcast | None = None) -> Rendered:
+        """Ask approvers to approve a template beforehand; None if it says something else by now.
+
+        They are asked again once somebody `ended` a broadcast that it had lent its approval to.
+        """
         if standing is None:
             return Rendered(
                 content="A template waited here that says something else by now: see `/notify template`."
@@ -247,6 +264,11 @@ class Cards:
             "📄 These words wait to be **approved beforehand**, for an emergency: a broadcast of them, with"
             " its blanks filled, then needs one approval less."
         )
+        if ended is not None:
+            again = (
+                f"⛔ {numbered(ended)}, made of these words, was stopped or sent back: they lend nothing now."
+            )
+            asks = f"{again}\n{asks}"
         return Rendered(content="" if standing.is_approved else asks, embeds=embeds, view=view)
 
     def audit(
@@ -268,12 +290,12 @@ class Cards:
             headline = f"↩️ Came back ({inline(shorten(broadcast.reason, 40))})"
         return f"**{numbered(broadcast)}** {headline} · {title} · {people} · {when}"
 
-    def confirmation(self, broadcast: Broadcast) -> str:
-        """Say once more, before submitting, what approval would set off."""
+    def confirmation(self, broadcast: Broadcast, *, why_not: str = "") -> str:
+        """Say once more, before submitting, what approval would set off; `why_not` is why nothing is lent."""
         server = self._lifecycle.server_of(broadcast)
         needed = server.quorum(broadcast.audience) - broadcast.agreed
         undo = _span(server.rules.undo_window.total_seconds())
-        lent = f"\n{_lent(broadcast)}." if broadcast.lent else ""
+        lent = f"\n{_lent(broadcast)}." if broadcast.lent else f"\n📄 {inline(why_not)}" if why_not else ""
         when = (
             f"once {_people(needed)} of your team approved it and {undo} have passed in which it can be"
             " stopped"

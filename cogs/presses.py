@@ -39,9 +39,9 @@ async def _edit_phone(interaction: Interaction, number: int, revision: int) -> N
 async def _submit(interaction: Interaction, number: int, revision: int) -> None:
     client = interaction.client
     service = client.service
-    broadcast, lent = await service.submittable(actor_of(interaction), number, revision=revision)
-    as_submitted = broadcast.model_copy(update={"lent": lent})
-    summary = cards_of(client).confirmation(as_submitted)
+    broadcast, offer = await service.submittable(actor_of(interaction), number, revision=revision)
+    as_submitted = broadcast.model_copy(update={"lent": offer.approvals})
+    summary = cards_of(client).confirmation(as_submitted, why_not=offer.why_not)
     asks = cards_of(client).asks(as_submitted)
     await interaction.response.send_modal(ConfirmModal(interaction, broadcast, summary, asks=asks))
 

@@ -47,10 +47,10 @@ def told_in(interaction: Interaction) -> int:
 
 async def show_draft(interaction: Interaction, draft: Broadcast, *, said: str | None = None) -> None:
     """Put the draft card where the deferred answer stands; only its author sees it."""
-    lent = await interaction.client.service.lent_to(draft)
+    offer = await interaction.client.service.offer_of(draft)
     elsewhere = None
     if not may_post_here(interaction):
         here = draft.origin_channel_id == interaction.channel_id
         elsewhere = told_in(interaction) if here else draft.origin_channel_id
-    shown = cards_of(interaction.client).draft(draft, lent=lent, elsewhere=elsewhere)
+    shown = cards_of(interaction.client).draft(draft, offer=offer, elsewhere=elsewhere)
     await interaction.edit_original_response(content=said, embeds=shown.embeds, view=shown.view)

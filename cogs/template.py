@@ -8,7 +8,7 @@ from bot.permissions import Action
 from bot.service import Standing
 from bot.template import BLANK_LIMIT, skeleton
 from cogs.buttons import USE_TEMPLATE, ActionButton
-from cogs.embeds import FIELD_LIMIT, fitted
+from cogs.embeds import FIELD_LIMIT, KEPT, fitted
 from cogs.situation import moment
 from cogs.text import fitting, inline
 
@@ -33,8 +33,19 @@ def draw_template(standing: Standing) -> tuple[list[discord.Embed], discord.ui.V
 
 
 def _blanks(standing: Standing) -> str:
-    names = ", ".join(f"**{inline(name)}**" for name in standing.template.blanks())
-    return f"{names}: at most {BLANK_LIMIT} characters each, no address" if names else "none"
+    template = standing.template
+    names = [name for name in template.blanks() if not template.choices(name)]
+    lines = [
+        f"**{name}**: {fitting([f'“{inline(one)}”' for one in template.choices(name)], KEPT, between=' or ')}"
+        for name in template.blanks()
+        if template.choices(name)
+    ]
+    if names:
+        typed = ", ".join(f"**{name}**" for name in names)
+        lines.append(
+            f"{typed}: words of letters and digits, at most {BLANK_LIMIT} characters each, no address"
+        )
+    return "\n".join(lines) or "none"
 
 
 def _approvals(standing: Standing) -> str:

@@ -1,6 +1,6 @@
 """The modals in which words are written: a draft, its words for the phone, a template's blanks."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, Self
 
 import discord
@@ -161,15 +161,25 @@ class BlanksModal(HeraldModal):
     def __init__(self, interaction: discord.Interaction[Any], standing: Standing) -> None:
         super().__init__(interaction, f"Fill in “{label(standing.template.name)}”")
         self._number = standing.number
-        self.blanks = {name: line_input(name, "", limit=BLANK_LIMIT) for name in standing.template.blanks()}
+        template = standing.template
+        self.blanks = {name: _blank(name, template.choices(name)) for name in template.blanks()}
         for name, field in self.blanks.items():
             self.add_item(ui.Label(text=name, component=field))
 
     @override
     async def on_submit(self, interaction: discord.Interaction[Any]) -> None:
         """Store the draft that they make."""
-        values = {name: field.value for name, field in self.blanks.items()}
+        values = {
+            name: field.value if isinstance(field, ui.TextInput) else "".join(field.values)
+            for name, field in self.blanks.items()
+        }
         await compose_from(interaction, self._number, values)
+
+
+def _blank(name: str, choices: Sequence[str]) -> ui.TextInput[Any] | ui.Select[Any]:
+    if not choices:
+        return line_input(name, "", limit=BLANK_LIMIT)
+    return ui.Select(custom_id=name, options=[discord.SelectOption(label=one) for one in choices])
 
 
 def _where(*, split: bool) -> ui.RadioGroup[Any]:

@@ -252,6 +252,7 @@ AWAITED: Final[Mapping[str, str]] = MappingProxyType(
 PAST: Final = frozenset(
     {
         "approvals.at",
+        "loans.at",
         "attempts.started_at",
         "attempts.finished_at",
         "audit_events.at",

@@ -277,6 +277,38 @@ WRONG = [
         f'{TEMPLATE.replace("Sorry {a}", " ")}[[server.audience]]\nname = "Gold"',
         f"{S}, template “Down”: content: write what customers are to read, in quotes.",
     ),
+    *(
+        (
+            '[[server.audience]]\nname = "Gold"',
+            f'{TEMPLATE}[[server.template.blank]]\n{blank}\n[[server.audience]]\nname = "Gold"',
+            f"{S}, template “Down”{sentence}",
+        )
+        for blank, sentence in (
+            ('name = "a"\nchoices = []', f", blank “a”: choices: {ENTRY}"),
+            ('name = "a"\nchoices = ["x", "x"]', f", blank “a”: choices: {TWICE}"),
+            ('name = "a"\nchoices = ["x", "y\\nz"]', f", blank “a”: choices.2: {TEXT}"),
+            ('name = "a"\nchoice = ["x"]', f", blank “a”: choice: {meant('choices')}"),
+            (
+                f'name = "a"\nchoices = {[str(number) for number in range(26)]}',
+                ", blank “a”: choices: it has 26 choices, and a form takes 25: have fewer.",
+            ),
+            (
+                'name = "b"\nchoices = ["x"]',
+                ": blank “b”: no {b} stands in subject or content: correct the name, or remove the blank.",
+            ),
+        )
+    ),
+    # how often templates lend
+    *(
+        (
+            "[server.rules]",
+            f"[server.rules]\n{key} = {wrong}",
+            f'{S}: rules.{key}: write how often in which time, such as "1 in 24h": 0 to 100, in "1s" to'
+            ' "30d".',
+        )
+        for key in ("lent_by_template", "lent_to_person")
+        for wrong in ("5", '"1"', '"once a day"', '"101 in 24h"', '"-1 in 24h"', '"1 in 31d"', '"1 in 0s"')
+    ),
     # targets
     (
         'targets.products = ["prod_gold", "prod_old"]\n',
@@ -437,6 +469,9 @@ def test_rules_that_are_left_out_are_the_careful_ones() -> None:
         "review_expires": timedelta(hours=24),
         "missed_after": timedelta(minutes=15),
         "large_above": 1000,
+        "repeat_window": timedelta(hours=24),
+        "lent_by_template": (1, timedelta(hours=24)),
+        "lent_to_person": (2, timedelta(hours=24)),
     }
 
 

@@ -32,7 +32,7 @@ MOST_ROWS: Final = ROWS // 20
 # What grows with each broadcast, press and post.
 GROWING: Final = (
     "broadcasts", "revisions", "approvals", "deliveries", "attempts", "audit_events", "cards", "posts",
-    "interactions",
+    "interactions", "loans",
 )  # fmt: skip
 # The indexes of what waits are small, however much there ever was: they may be read as a whole.
 SMALL: Final = ("USING INDEX ix_cards_unshown", "USING INDEX ix_cards_of_channel")
@@ -96,6 +96,8 @@ ASKED: Final[dict[str, Callable[[Transaction], object]]] = {
     "what a broadcast's summary tells": lambda tx: tx.audit.told([7], ["stop", "accepted"]),
     "broadcasts to export": lambda tx: tx.audit.broadcasts(Search(guild_id=GUILD), after=7, limit=100),
     "deliveries to export": lambda tx: tx.deliveries.of_all([7, 8]),
+    "what templates have lent lately": lambda tx: tx.loans.since(GUILD, LATER),
+    "what broadcasts were lent": lambda tx: tx.loans.of([7, 8]),
     "revisions to export": lambda tx: tx.revisions.of([7, 8]),
     "the newest events": events(),
     "events of a person": events(person=7),

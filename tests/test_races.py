@@ -25,7 +25,7 @@ from bot.whop.transport import Transport
 from tests.harness.clock import NOW, ManualClock
 from tests.harness.deliveries import may_go
 from tests.harness.people import Members, approved, member, submitted
-from tests.harness.policy import APPROVE, COMPOSE, GUILD, ONE, audience, parsed, server
+from tests.harness.policy import APPROVE, COMPOSE, GUILD, ONE, audience, parsed, rules, server
 from tests.harness.process import settings_of
 
 NAME: Final = Fact("name", str, str)
@@ -33,7 +33,20 @@ NAME: Final = Fact("name", str, str)
 
 # What goes wrong only sometimes has to be tried more than once.
 TIMES: Final = 5
-POLICY: Final = server(ONE, audience("Two", "exp_gold", "exp_silver", more="approvals = 2\n"))
+DOWN: Final = """
+[[server.template]]
+name = "Down"
+audience = "One"
+topic = "news"
+subject = "Down"
+content = "{service} is down."
+"""
+POLICY: Final = server(
+    ONE,
+    audience("Two", "exp_gold", "exp_silver", more="approvals = 2\n"),
+    DOWN,
+    rules=rules(more='lent_by_template = "1 in 4s"\nlent_to_person = "9 in 1m"\n'),
+)
 MAYA = member(101, "Maya", COMPOSE)
 OMAR = member(102, "Omar", APPROVE)
 LENA = member(103, "Lena", APPROVE)
@@ -152,6 +165,48 @@ async def test_one_who_approves_twice_at_once_counts_once(two: Two) -> None:
         after = await two.now(waiting)
         assert refusals(results) == 1
         assert (after.status, len(after.approvals)) == (Status.REVIEW, 1)
+    assert await two.is_whole()
+
+
+async def test_of_two_submitted_at_once_a_template_lends_its_approval_to_one(two: Two) -> None:
+    down = (await two.one.service.templates(MAYA))[0]
+    await two.one.service.approve_template(OMAR, down.number)
+    for number in range(TIMES):
+        drafts = [
+            await two.one.service.compose_from(
+                MAYA, down.number, {"service": f"{name} {number}"}, channel_id=13
+            )
+            for name in ("Chat", "Shop")
+        ]
+        await at_once(
+            two.one.service.submit(MAYA, drafts[0].id, revision=1),
+            two.other.service.submit(MAYA, drafts[1].id, revision=1),
+        )
+        stand = [(await two.now(one)).status for one in drafts]
+        assert sorted(stand) == [Status.APPROVED, Status.REVIEW]
+        two.clock.advance(timedelta(minutes=2))
+    assert await two.is_whole()
+
+
+async def test_what_is_lent_while_somebody_stops_another_does_not_go_out_by_that(two: Two) -> None:
+    down = (await two.one.service.templates(MAYA))[0]
+    for number in range(TIMES):
+        await two.one.service.approve_template(OMAR, down.number)
+        first, second = [
+            await two.one.service.compose_from(
+                MAYA, down.number, {"service": f"{name} {number}"}, channel_id=13
+            )
+            for name in ("Chat", "Shop")
+        ]
+        await two.one.service.submit(MAYA, first.id, revision=1)
+        # The template may lend again, while what it has lent waits yet.
+        two.clock.advance(timedelta(seconds=5))
+        await at_once(
+            two.one.service.stop(LENA, first.id, revision=1),
+            two.other.service.submit(MAYA, second.id, revision=1),
+        )
+        assert (await two.now(second)).status in {Status.REVIEW, Status.HELD}
+        two.clock.advance(timedelta(minutes=2))
     assert await two.is_whole()
 
 

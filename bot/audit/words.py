@@ -40,6 +40,7 @@ SPOKEN: Final[Mapping[str, str]] = MappingProxyType(
         "approve_template": "approved a template",
         "retract_template": "withdrew the approval of a template",
         "template": "approved beforehand",
+        "not lent": "lent no approval",
         EXPLAINED: "said why",
         "news given up": "gave up telling its author",
         AGAIN: "was refused again",

@@ -183,9 +183,9 @@ class Messages:
                 told = {one.broadcast_id for one in (event, about) if one and one.broadcast_id}
                 return cards.audit(event, about=about, places=tx.outbox.places(told))
             case PostKind.TEMPLATE:
-                return cards.template(
-                    lending.find_template(tx, self._service.lifecycle, post.guild_id, int(post.step))
-                )
+                found = lending.find_template(tx, self._service.lifecycle, post.guild_id, int(post.step))
+                ended = tx.broadcasts.find(post.broadcast_id) if post.broadcast_id else None
+                return cards.template(found, ended=ended)
             case PostKind.FREEZE:
                 return cards.freeze(self._freeze_over(tx, post.guild_id), guild_id=post.guild_id)
             case PostKind.ECHO:

@@ -68,7 +68,7 @@ class Cards(Protocol):
         """Draw what the author is told once whoever stopped it has said why; None if it has gone on."""
         ...
 
-    def template(self, standing: Standing | None) -> Rendered:
+    def template(self, standing: Standing | None, *, ended: Broadcast | None = None) -> Rendered:
         """Draw a template that waits for approval; None if it says something else by now."""
         ...
 

@@ -4,7 +4,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Annotated, Final, Literal, TypeVar, cast
+from typing import Annotated, Final, Literal, NamedTuple, TypeVar, cast
 
 from pydantic import AfterValidator, BeforeValidator
 
@@ -46,6 +46,39 @@ def duration(least: str, most: str) -> BeforeValidator:
                 f'write a duration from "{least}" to "{most}", such as "60s", "15m", "24h" or "7d"'
             )
         return span
+
+    return BeforeValidator(check)
+
+
+class Allowance(NamedTuple):
+    """How often something may be done in any such time."""
+
+    uses: int
+    within: timedelta
+
+
+def allowance(most_uses: int, least: str, most: str) -> BeforeValidator:
+    """Return what takes a number in a duration between the two, such as "1 in 24h", and refuses all else."""
+    low, high = _span(least), _span(most)
+
+    def check(value: object) -> object:
+        if isinstance(value, Allowance):
+            return value
+        uses, _, within = value.partition(" in ") if isinstance(value, str) else ("", "", "")
+        span = _span(within.strip())
+        if (
+            not re.fullmatch(r"[0-9]{1,3}", uses.strip())
+            or int(uses) > most_uses
+            or span is None
+            or low is None
+            or high is None
+            or not low <= span <= high
+        ):
+            raise ValueError(
+                'write how often in which time, such as "1 in 24h":'
+                f' 0 to {most_uses}, in "{least}" to "{most}"'
+            )
+        return Allowance(int(uses), span)
 
     return BeforeValidator(check)
 

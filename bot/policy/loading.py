@@ -15,6 +15,7 @@ from bot.policy.fields import read_name
 from bot.policy.model import (
     ActionRoles,
     Audience,
+    Blank,
     Channels,
     Policy,
     Rules,
@@ -70,11 +71,12 @@ _TABLES: Final[Mapping[str, type[Section]]] = MappingProxyType(
         "topic": Topic,
         "audience": Audience,
         "template": Template,
+        "blank": Blank,
         "targets": Targets,
         "users_in_experience": UsersInExperience,
     }
 )
-_REPEATED: Final = frozenset({"whop", "server", "topic", "audience", "template"})
+_REPEATED: Final = frozenset({"whop", "server", "topic", "audience", "template", "blank"})
 
 
 def describe_errors(error: ValidationError, document: Mapping[str, Any]) -> list[str]:

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 from bot.origin import PRODUCTION
 from bot.policy.fields import (
     AccountName,
+    Allowance,
     Approvals,
     CompanyId,
     ExperienceId,
@@ -28,12 +29,15 @@ from bot.policy.fields import (
     UserId,
     Variable,
     Words,
+    allowance,
     duration,
 )
 
 # A blank of a template, such as {service}; a form of Discord's takes five.
 BLANK: Final = re.compile(r"\{([a-z][a-z0-9_]{0,29})\}")
 MOST_BLANKS: Final = 5
+# A list in a form of Discord's takes as many.
+MOST_CHOICES: Final = 25
 # The name of the account whose key stands in .env.
 ACCOUNT: Final = "whop"
 
@@ -119,6 +123,20 @@ class Topic(Section):
     name: Name
 
 
+class Blank(Section):
+    """What may stand in a blank, where that is not left to its author."""
+
+    name: Name
+    choices: Several[Name]
+
+    @field_validator("choices")
+    @classmethod
+    def _fit_a_form(cls, choices: tuple[str, ...]) -> tuple[str, ...]:
+        if len(choices) > MOST_CHOICES:
+            raise ValueError(f"it has {len(choices)} choices, and a form takes {MOST_CHOICES}: have fewer")
+        return choices
+
+
 class Template(Section):
     """Words for an emergency, to be approved beforehand; each {name} in them is a blank."""
 
@@ -129,6 +147,11 @@ class Template(Section):
     content: Words
     subtitle: Words | None = None
     link: Words | None = None
+    limited: Annotated[tuple[Blank, ...], Field(alias="blank")] = ()
+
+    def choices(self, blank: str) -> tuple[str, ...]:
+        """Return what may stand in a blank; nothing where its author types it."""
+        return next((one.choices for one in self.limited if one.name == blank), ())
 
     def blanks(self) -> tuple[str, ...]:
         """Return the names of the blanks, each once, as they come."""
@@ -136,6 +159,13 @@ class Template(Section):
 
     @model_validator(mode="after")
     def _can_be_filled(self) -> Self:
+        _refuse_twins("blank", [one.name for one in self.limited])
+        for one in self.limited:
+            if one.name not in self.blanks():
+                raise ValueError(
+                    f"blank “{one.name}”: no {{{one.name}}} stands in subject or content:"
+                    " correct the name, or remove the blank"
+                )
         if len(self.blanks()) > MOST_BLANKS:
             raise ValueError(
                 f"it has {len(self.blanks())} blanks, and a form takes {MOST_BLANKS}: have fewer"
@@ -169,6 +199,9 @@ class Rules(Section):
     review_expires: Annotated[timedelta, duration("5m", "30d")] = timedelta(hours=24)
     missed_after: Annotated[timedelta, duration("1m", "20h")] = timedelta(minutes=15)
     large_above: People = 1000
+    repeat_window: Annotated[timedelta, duration("0s", "30d")] = timedelta(hours=24)
+    lent_by_template: Annotated[Allowance, allowance(100, "1s", "30d")] = Allowance(1, timedelta(hours=24))
+    lent_to_person: Annotated[Allowance, allowance(100, "1s", "30d")] = Allowance(2, timedelta(hours=24))
 
 
 class Notify(Section):

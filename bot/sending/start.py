@@ -84,11 +84,20 @@ class Start:
             now = tx.broadcasts.find_all([one.id for one in due])
             tx.members.saw_all(answers)
             freezes = tx.freezes.standing()
-            unchanged = [one for one in due if now.get(one.id) == one]
+            unchanged = self._hold_recalled(tx, [one for one in due if now.get(one.id) == one])
             judged = [self._start(tx, one, answers, freezes) for one in unchanged]
             if frozen := [one for one in judged if one]:
                 self._lifecycle.advance_all(tx, [one.broadcast for one in frozen], Step.START)
                 tx.deliveries.add_all(frozen, at=self._clock())
+
+    def _hold_recalled(self, tx: Transaction, due: Sequence[Broadcast]) -> list[Broadcast]:
+        """Hold what was lent an approval that no longer counts; return the others."""
+        lent = [one.id for one in due if one.lent]
+        void = {number for number, loan in tx.loans.of(lent).items() if loan.void} if lent else set[int]()
+        for one in due:
+            if one.id in void:
+                self.hold(tx, one, f"what “{one.lent[0].template}” has lent it no longer counts")
+        return [one for one in due if one.id not in void]
 
     def hold(self, tx: Transaction, broadcast: Broadcast, why: str) -> None:
         """Let a person look at a broadcast before it is sent; raise Conflict if someone already has."""

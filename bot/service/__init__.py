@@ -5,7 +5,7 @@ from typing import Unpack
 
 from bot.audit.chain import Event
 from bot.audit.search import Search, read_search
-from bot.broadcast import Approval, Broadcast, Place
+from bot.broadcast import Broadcast, Place
 from bot.clock import Clock
 from bot.errors import Refused
 from bot.lifecycle import REASON_LIMIT, Lifecycle
@@ -13,13 +13,13 @@ from bot.permissions import Action, Actor, decide
 from bot.policy.model import Audience, Policy, Topic
 from bot.service import drafting, freezing, gate, lending, looking, lookup, review, templates, unknowns
 from bot.service.gate import LISTED, PAGE, Gate
-from bot.service.lending import Standing
+from bot.service.lending import NOTHING, Offer, Standing
 from bot.service.lookup import LookedUp
 from bot.service.use_case import UseCase
 from bot.store import Beyond, Store
 from bot.whop import Form
 
-__all__ = ["LISTED", "PAGE", "REASON_LIMIT", "Beyond", "Gate", "Service", "Standing"]
+__all__ = ["LISTED", "NOTHING", "PAGE", "REASON_LIMIT", "Beyond", "Gate", "Offer", "Service", "Standing"]
 
 
 class Service:
@@ -118,9 +118,9 @@ class Service:
         lists = {"drafts": self.drafts, "queue": self.queue, "history": self.history}
         return await lists[name](actor, **beyond)
 
-    async def lent_to(self, broadcast: Broadcast) -> Sequence[Approval]:
-        """Return the approvals that submitting the draft would let count as one."""
-        return await self.store.read(lending.lenders, self.lifecycle, broadcast)
+    async def offer_of(self, broadcast: Broadcast) -> Offer:
+        """Return what a template would lend the draft if it was submitted now."""
+        return await self.store.read(lending.offer_of, self.lifecycle, broadcast)
 
     async def can_check(self, broadcast: Broadcast) -> bool:
         """Tell whether Whop can be asked again about an unknown broadcast without pushing twice."""

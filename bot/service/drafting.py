@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from bot.broadcast import Approval, Broadcast, Step
+from bot.broadcast import Broadcast, Step
 from bot.errors import NotReady
 from bot.notification import Notification
 from bot.permissions import Action, Actor, approvers
@@ -10,6 +10,7 @@ from bot.quorum import missing
 from bot.sentences import listed
 from bot.service import lending
 from bot.service.gate import Gate, limit
+from bot.service.lending import Offer
 from bot.store import Transaction
 from bot.store.facts import REVISIONS_ABOVE
 
@@ -28,10 +29,10 @@ def check_choice(gate: Gate, actor: Actor, *, audience: str, topic: str) -> None
 
 def submittable(
     tx: Transaction, gate: Gate, actor: Actor, broadcast_id: int, *, revision: int
-) -> tuple[Broadcast, tuple[Approval, ...]]:
-    """Return a draft that the actor could submit, and the approvals that would then count as one."""
+) -> tuple[Broadcast, Offer]:
+    """Return a draft that the actor could submit, and what a template would then lend it."""
     broadcast = gate.admit(tx, actor, Action.SUBMIT, broadcast_id, revision)
-    return broadcast, lending.lenders(tx, gate.lifecycle, broadcast)
+    return broadcast, lending.offer_of(tx, gate.lifecycle, broadcast)
 
 
 def editable(tx: Transaction, gate: Gate, actor: Actor, broadcast_id: int) -> Broadcast:
@@ -120,8 +121,8 @@ def submit(
     if lacking := gate.lifecycle.shortcomings(before):
         raise NotReady(lacking[0])
     server, now = gate.lifecycle.server_of(before), gate.clock()
-    lenders = lending.lenders(tx, gate.lifecycle, before)
-    _refuse_unreachable(gate, before.model_copy(update={"lent": lenders}), members)
+    offer = lending.offer_of(tx, gate.lifecycle, before)
+    _refuse_unreachable(gate, before.model_copy(update={"lent": offer.approvals}), members)
     tx.outbox.open_card(before.id, channel_id=server.channels.review, at=now)
     submitted = gate.lifecycle.advance(
         tx,
@@ -135,7 +136,7 @@ def submit(
         fingerprint=gate.lifecycle.fingerprint(server, before.audience, before.notification),
         review_expires_at=now + server.rules.review_expires,
     )
-    return lending.lend(tx, gate.lifecycle, submitted, lenders)
+    return lending.lend(tx, gate.lifecycle, submitted, offer)
 
 
 def _refuse_unreachable(gate: Gate, broadcast: Broadcast, members: Sequence[Actor] | None) -> None:

@@ -1,5 +1,9 @@
 """What becomes of a broadcast before it is sent."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
 from bot import approvals
 from bot.audit.chain import HERALD
 from bot.broadcast import TRANSITIONS, Approval, Broadcast, Status, Step
@@ -8,6 +12,7 @@ from bot.errors import Conflict, NotReady
 from bot.lifecycle import describe_state
 from bot.permissions import Action, Actor
 from bot.quorum import counting, missing
+from bot.service import lending
 from bot.service.gate import Gate, limit, require, require_name
 from bot.store import Transaction
 
@@ -184,9 +189,10 @@ def _leave(
     gate.meet(tx, actor)
     if did:
         require(reason)
+    was_lent = bool(before.lent)
     if TRANSITIONS[before.status][action.step] is Status.DRAFT:
         before = tx.broadcasts.void_approvals(before)
-    return gate.lifecycle.advance(
+    after = gate.lifecycle.advance(
         tx,
         before,
         action.step,
@@ -196,3 +202,19 @@ def _leave(
         due_at=None,
         review_expires_at=None,
     )
+    if was_lent and (action is Action.STOP or actor.id != before.author.id):
+        # What somebody had to stop shows what the template lets out: nobody lends it on without looking.
+        why = f"#{after.id} was {_DONE[action]} by {actor.name}"
+        lending.void(tx, gate.lifecycle, after, why=why)
+    return after
+
+
+_DONE: Final[Mapping[Action, str]] = MappingProxyType(
+    {
+        Action.STOP: "stopped",
+        Action.REQUEST_CHANGES: "sent back",
+        Action.REJECT: "rejected",
+        Action.RETURN: "taken back",
+        Action.CANCEL: "cancelled",
+    }
+)

@@ -58,7 +58,12 @@ def retract_template(tx: Transaction, gate: Gate, actor: Actor, number: int) -> 
     if not tx.templates.retract(server.guild, before.fingerprint, actor.id):
         raise Conflict("You have not approved this template, so there is nothing to withdraw.")
     _note(tx, gate, actor, Action.RETRACT_TEMPLATE, before, "")
-    return before._replace(approvals=tuple(one for one in before.approvals if one.approver.id != actor.id))
+    left = tuple(one for one in before.approvals if one.approver.id != actor.id)
+    after = before._replace(approvals=left)
+    if before.is_approved and not after.is_approved:
+        why = f"{actor.name} withdrew their approval of it"
+        lending.recall(tx, gate.lifecycle, server.guild, before.fingerprint, why=why)
+    return after
 
 
 def _known(tx: Transaction, gate: Gate, actor: Actor, number: int) -> Standing:

@@ -166,10 +166,14 @@ class Broadcasts:
             raise LookupError(f"no broadcast {broadcast_id}")
         return found
 
-    def find_all(self, broadcast_ids: Collection[int]) -> dict[int, Broadcast]:
-        """Return broadcasts by their numbers; nobody else changes or approves them meanwhile."""
+    def find_all(self, broadcast_ids: Collection[int], *, waiting: bool = True) -> dict[int, Broadcast]:
+        """Return broadcasts by their numbers; nobody else changes or approves them meanwhile.
+
+        Those that another transaction is changing are waited for, or left out.
+        """
         wanted = broadcasts.c.id.in_(sorted(broadcast_ids))
-        return {one.id: one for one in self._load(wanted, limit=None, oldest=True, locked=self._locking)}
+        found = self._load(wanted, limit=None, oldest=True, locked=self._locking, waiting=waiting)
+        return {one.id: one for one in found}
 
     def head(self, broadcast_id: int) -> Broadcast:
         """Return a broadcast without who approved it, for what only moves it on; nobody else changes it."""

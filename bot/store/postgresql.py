@@ -182,6 +182,12 @@ def lock_claiming(connection: Connection) -> None:
     connection.scalar(select(func.pg_advisory_xact_lock(_HERALD, _CLAIMING)))
 
 
+def lock_lending(connection: Connection, guild_id: int) -> None:
+    """Wait until no other transaction lends in the server; the lock goes with the transaction."""
+    # Of one number, as those of the records: a server's id has its highest bit to spare.
+    connection.scalar(select(func.pg_advisory_xact_lock(-guild_id)))
+
+
 def lock_guild(connection: Connection, guild_id: int) -> None:
     """Wait until no other transaction writes into the server's record; the lock goes with the transaction."""
     # One number instead of two: these never meet the locks above.

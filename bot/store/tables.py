@@ -81,6 +81,8 @@ broadcasts: Final = Table(
     Column("nonce", String(32), nullable=False, server_default=""),
     # When those for whom it waits are to be reminded of it the next time.
     Column("remind_at", UtcDateTime, index=True),
+    # Those with an equal fingerprint of which its approvers knew, by their numbers.
+    Column("confirmed", JSON, nullable=False, server_default="[]"),
     Index(None, "status", "due_at"),
     Index(None, "guild_id", "status", "id"),
     Index(None, "guild_id", "author_id", "status", "id"),
@@ -88,6 +90,9 @@ broadcasts: Final = Table(
     Index(None, "status", "review_expires_at"),
     # What an approval refers to.
     Index(None, "id", "revision", "fingerprint", unique=True),
+    Index(None, "fingerprint", "updated_at"),
+    # Only of those that repeat one, as 0017 says.
+    Index("ix_broadcasts_repeats", "repeats"),
 )
 
 # How many broadcasts of a server have ended in each way, counted by a trigger: they grow without end.
@@ -139,6 +144,21 @@ template_approvals: Final = Table(
     Column("approver_id", BigInteger, primary_key=True, autoincrement=False),
     Column("approver_name", String(100), nullable=False),
     Column("at", UtcDateTime, nullable=False),
+)
+
+# Which broadcasts a template has lent its approval to, by the fingerprints of both.
+loans: Final = Table(
+    "loans",
+    metadata,
+    Column("broadcast_id", RowId, ForeignKey("broadcasts.id"), primary_key=True, autoincrement=False),
+    Column("guild_id", BigInteger, nullable=False),
+    Column("template", String(64), nullable=False),
+    Column("fingerprint", String(64), nullable=False),
+    Column("person_id", BigInteger, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    # Whether it no longer counts: somebody stopped it, or another one that the template lent to.
+    Column("void", Boolean, nullable=False),
+    Index(None, "guild_id", "at"),
 )
 
 deliveries: Final = Table(

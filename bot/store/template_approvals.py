@@ -62,6 +62,14 @@ class TemplateApprovals:
         )
         return new is not None
 
+    def void(self, guild_id: int, fingerprint: str) -> None:
+        """Drop all approvals of a template."""
+        self._connection.execute(
+            delete(template_approvals).where(
+                template_approvals.c.guild_id == guild_id, template_approvals.c.fingerprint == fingerprint
+            )
+        )
+
     def retract(self, guild_id: int, fingerprint: str, approver_id: int) -> bool:
         """Drop one person's approval; return False if there is none."""
         done = self._connection.execute(

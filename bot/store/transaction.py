@@ -14,6 +14,7 @@ from bot.store.deliveries import Deliveries
 from bot.store.facts import Facts
 from bot.store.freezes import Freezes
 from bot.store.history import History
+from bot.store.loans import Loans
 from bot.store.members import Members, insert_of
 from bot.store.mirror_posts import MirrorPosts
 from bot.store.outbox import Outbox, PostKind
@@ -46,6 +47,7 @@ class Transaction:
         self.facts = Facts(connection, locking=writing)
         self.history = History(connection)
         self.templates = TemplateApprovals(connection)
+        self.loans = Loans(connection, locking=writing)
         self.waits = Waits(connection)
         self.mirror = MirrorPosts(connection, locking=writing)
 

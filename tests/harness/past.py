@@ -38,6 +38,8 @@ INSERT INTO posts (id, guild_id, channel_id, kind, broadcast_id, sequence, step,
   next_at)
   SELECT n, GUILD, 1, 'audit', n, n, '', n, CAST(1 AS BOOLEAN), 0, '2026-11-01 09:41:00' FROM numbers;
 INSERT INTO interactions (id, at) SELECT n, '2026-11-01 09:41:00' FROM numbers;
+INSERT INTO loans (broadcast_id, guild_id, template, fingerprint, person_id, at, void)
+  SELECT n, GUILD, 't' || (n % 3), 'f' || n, n % 50, '2026-11-01 09:41:00', CAST(0 AS BOOLEAN) FROM numbers;
 """
 _NUMBERS: Final = {
     "sqlite": "CREATE TEMP TABLE numbers AS WITH RECURSIVE s(n) AS"

@@ -64,7 +64,7 @@ TESTS: Final[Mapping[str, Sequence[str]]] = MappingProxyType(
         ),
         "bot/service/drafting.py": ("tests/test_review.py", *_DOORS, "tests/test_templates.py"),
         "bot/service/freezing.py": ("tests/test_freeze.py", "tests/test_permissions.py"),
-        "bot/service/lending.py": ("tests/test_templates.py",),
+        "bot/service/lending.py": ("tests/test_templates.py", "tests/test_lending.py"),
         "bot/service/looking.py": (*_DOORS, "tests/test_custom_ids.py"),
         "bot/service/templates.py": ("tests/test_templates.py", "tests/test_permissions.py"),
         "bot/service/unknowns.py": ("tests/test_unknown.py", "tests/test_permissions.py"),
@@ -108,11 +108,6 @@ EQUIVALENT: Final[Mapping[str, str]] = MappingProxyType(
         "bot/store/deliveries.py module: LEASE: Final = timedelta(seconds=60)"
         " -> LEASE: Final = timedelta(seconds=60 + 1)": (
             "a choice: test_leases.py holds it to be longer than a request may take"
-        ),
-        "bot/service/lending.py lenders: not made_of or broadcast.repeats is not None"
-        " or tx.outbox.has_card(broadcast.id)"
-        " -> ((broadcast.repeats is not None) or tx.outbox.has_card(broadcast.id))": (
-            "what is made of no template finds none: it saves statements"
         ),
         "cogs/cards.py module: REACH_LIMIT: Final = 800 -> REACH_LIMIT: Final = 800 + 1": (
             "a choice inside what Discord takes, which test_cards.py holds it to"
