@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 from bot.broadcast import Broadcast, Step
 from bot.policy.model import Policy
@@ -13,14 +14,22 @@ from bot.sentences import listed
 from bot.value import Person
 
 
+class Membership(NamedTuple):
+    """What Discord says of a member: the roles they hold, and until when they are in its time-out."""
+
+    roles: frozenset[int]
+    timed_out_until: datetime | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Actor:
-    """The person acting, with the roles they hold at this moment."""
+    """The person acting, with the roles they hold at this moment, and until when they are in time-out."""
 
     id: int
     name: str
     guild_id: int | None
     roles: frozenset[int]
+    timed_out_until: datetime | None = None
     bot: bool = False
     # Discord's id of what they did, which counts once; none for what is done past Discord.
     interaction: int | None = None
@@ -31,6 +40,10 @@ class Actor:
     def person(self) -> Person:
         """Return who this is, for the record."""
         return Person(self.id, self.name)
+
+    def is_timed_out(self, at: datetime) -> bool:
+        """Tell whether Discord has them in time-out."""
+        return self.timed_out_until is not None and self.timed_out_until > at
 
 
 class Action(StrEnum):
@@ -134,8 +147,8 @@ _SPOKEN: Final[Mapping[Action, str]] = MappingProxyType(
 )
 
 
-def approvers(policy: Policy, broadcast: Broadcast, members: Iterable[Actor]) -> list[Actor]:
-    """Return those of the members who may approve the broadcast now and have not yet."""
+def approvers(policy: Policy, broadcast: Broadcast, members: Iterable[Actor], *, at: datetime) -> list[Actor]:
+    """Return those of the members who may approve the broadcast at that moment and have not yet."""
     server = policy.server(broadcast.guild_id)
     now = counting(server, broadcast) if server else broadcast
     given = {approval.approver.id for approval in now.approvals}
@@ -145,15 +158,20 @@ def approvers(policy: Policy, broadcast: Broadcast, members: Iterable[Actor]) ->
     return [
         member
         for member in members
-        if member.id not in given and decide(policy, member, Action.APPROVE, broadcast) is None
+        if member.id not in given and decide(policy, member, Action.APPROVE, broadcast, at=at) is None
     ]
 
 
-def decide(policy: Policy, actor: Actor, action: Action, broadcast: Broadcast | None = None) -> str | None:
-    """Return None if the actor may do it now, else the sentence that says who could."""
+def decide(
+    policy: Policy, actor: Actor, action: Action, broadcast: Broadcast | None = None, *, at: datetime
+) -> str | None:
+    """Return None if the actor may do it at that moment, else the sentence that says who could."""
     server = policy.server(actor.guild_id)
     if actor.bot or server is None or (broadcast is not None and broadcast.guild_id != actor.guild_id):
         return "Herald works only for members of a server that its policy names."
+    if actor.timed_out_until is not None and actor.is_timed_out(at):
+        until = f"{actor.timed_out_until.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+        return f"You are in Discord's time-out until {until}: before that you can do nothing here."
     rule, doing = PERMISSIONS[action], _SPOKEN[action]
     wrote = broadcast is not None and (actor.id == broadcast.author.id or actor.id in broadcast.editors)
     if rule.author == "never" and wrote:

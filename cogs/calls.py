@@ -1,6 +1,7 @@
 """Who is mentioned, so that whoever has to act learns of it: those whose turn it is, as the policy says."""
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Final, NamedTuple
 
 import discord
@@ -25,13 +26,15 @@ class Called(NamedTuple):
 NOBODY: Final = Called("", discord.AllowedMentions.none())
 
 
-def call_approvers(policy: Policy, broadcast: Broadcast, members: Sequence[Actor] | None) -> Called:
+def call_approvers(
+    policy: Policy, broadcast: Broadcast, members: Sequence[Actor] | None, *, at: datetime
+) -> Called:
     """Mention those who could approve it now: these people if they are few and known, else the roles."""
     server = policy.server(broadcast.guild_id)
     if server is None or server.notify.review is False:
         return NOBODY
     if server.notify.review is True and members is not None:
-        able = approvers(policy, broadcast, members)
+        able = approvers(policy, broadcast, members, at=at)
         if len(able) <= FEW:
             return _people(one.id for one in able)
     return call_holders(server)

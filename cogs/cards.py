@@ -1,6 +1,7 @@
 """How broadcasts look: draft and review cards, echoes, lines of the record."""
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from types import MappingProxyType
 from typing import Final
 
@@ -181,7 +182,7 @@ class Cards:
         says = asks_for_approval(broadcast)
         if broadcast.status is Status.REVIEW:
             self.remember(broadcast)
-            called = call_approvers(self._lifecycle.policy, broadcast, members)
+            called = call_approvers(self._lifecycle.policy, broadcast, members, at=self._lifecycle.clock())
         elif broadcast.status is Status.APPROVED and broadcast.lent:
             called = call_holders(self._lifecycle.server_of(broadcast))
             says = tells_of_loan(broadcast)
@@ -225,7 +226,11 @@ class Cards:
         policy = self._lifecycle.policy
         server = policy.server(broadcast.guild_id)
         to_approvers = broadcast.status in {Status.REVIEW, Status.APPROVED}
-        called = call_approvers(policy, broadcast, members) if to_approvers else call_operators(server)
+        called = (
+            call_approvers(policy, broadcast, members, at=self._lifecycle.clock())
+            if to_approvers
+            else call_operators(server)
+        )
         return Rendered(content=f"{called.text}{reminds(broadcast, server)}", mentions=called.mentions)
 
     def thaw(self, freeze: Freeze, waiting: Sequence[Broadcast]) -> Rendered:
@@ -395,7 +400,8 @@ class Cards:
             )
             given.append(f"{missing} more needed, from {holders}; not from the author")
             if members is not None and broadcast.status is Status.REVIEW:
-                given.append(f"Could approve it now: {able(self._lifecycle.policy, broadcast, members)}")
+                names = able(self._lifecycle.policy, broadcast, members, at=self._lifecycle.clock())
+                given.append(f"Could approve it now: {names}")
         embed.add_field(
             name=f"Approvals {broadcast.agreed} of {needed}",
             value=fitting(given, FIELD_LIMIT, between="\n") or "none",
@@ -410,9 +416,9 @@ def _lent(broadcast: Broadcast) -> str:
     return f"📄 words of the template “{name}”, which {names} approved beforehand: counts as one approval"
 
 
-def able(policy: Policy, broadcast: Broadcast, members: Sequence[Actor]) -> str:
+def able(policy: Policy, broadcast: Broadcast, members: Sequence[Actor], *, at: datetime) -> str:
     """Name those who could approve it now."""
-    names = [inline(one.name) for one in approvers(policy, broadcast, members)]
+    names = [inline(one.name) for one in approvers(policy, broadcast, members, at=at)]
     return fitting(names, ABLE_LIMIT, between=", ") if names else "nobody"
 
 

@@ -144,9 +144,9 @@ async def _elsewhere(client: HeraldBot, actor: Actor) -> list[Actor]:
         # Where Discord does not say it, they are taken to be nobody.
         with suppress(Unreachable):
             if server.guild != actor.guild_id and (
-                roles := await client.members.roles_of(server.guild, actor.id)
+                there := await client.members.membership_of(server.guild, actor.id)
             ):
-                found.append(replace(actor, guild_id=server.guild, roles=roles, interaction=None))
+                found.append(replace(actor, guild_id=server.guild, interaction=None, **there._asdict()))
     return found
 
 

@@ -25,6 +25,7 @@ from bot.freeze import Freeze, describe
 from bot.key_trust import Verdict, keep, recall
 from bot.lifecycle import Lifecycle
 from bot.origin import PRODUCTION
+from bot.permissions import Membership
 from bot.policy.loading import load_policy
 from bot.policy.model import ACCOUNT
 from bot.preflight import check_whop
@@ -562,11 +563,11 @@ async def test_of_a_freeze_of_more_servers_discord_is_asked_who_somebody_is_ther
         assert (await lift()).startswith("It halts Moonlight too")
         asked: list[tuple[int, int]] = []
 
-        async def roles_of(guild_id: int, user_id: int) -> frozenset[int]:
+        async def membership_of(guild_id: int, user_id: int) -> Membership:
             asked.append((guild_id, user_id))
-            return frozenset([OPERATE])
+            return Membership(frozenset([OPERATE]))
 
-        monkeypatch.setattr(sandbox.herald.client.members, "roles_of", roles_of)
+        monkeypatch.setattr(sandbox.herald.client.members, "membership_of", membership_of)
         assert await lift() == "The freeze is lifted."
         assert asked == [(OTHER_GUILD, lena.id)]
 

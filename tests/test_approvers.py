@@ -50,9 +50,9 @@ CASES: Final[Mapping[str, tuple[dict[str, Any], tuple[Actor, ...]]]] = {
 @pytest.mark.parametrize("case", CASES)
 def test_those_who_could_still_approve_are_named_and_nobody_else(case: str) -> None:
     changes, expected = CASES[case]
-    assert approvers(parsed(), IT.model_copy(update=changes), ALL) == list(expected)
+    assert approvers(parsed(), IT.model_copy(update=changes), ALL, at=NOW) == list(expected)
 
 
 def test_a_broadcast_of_another_server_is_refused_to_whoever_may_do_all_here() -> None:
-    said = decide(parsed(), ABROAD, Action.APPROVE, IT)
+    said = decide(parsed(), ABROAD, Action.APPROVE, IT, at=NOW)
     assert said == "Herald works only for members of a server that its policy names."

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
+from datetime import datetime
 from typing import Any, cast
 
 import discord
@@ -13,6 +14,7 @@ from bot.broadcast import Status
 from bot.chat.client import RESTARTING, HeraldBot
 from bot.chat.members import ASK_SECONDS, REFUSED_SECONDS, RestRoles, ask_members
 from bot.errors import ConfigurationError, Unreachable
+from bot.permissions import Membership
 from bot.sandbox.sandbox import Sandbox, answer, response
 from bot.store import Access
 from tests.conftest import OpenSandbox
@@ -217,25 +219,25 @@ async def test_where_nothing_is_under_way_the_end_is_at_once(v5: Sandbox) -> Non
 async def test_it_tells_the_roles_that_someone_holds_now_and_who_has_left(v5: Sandbox) -> None:
     client, guild, omar = v5.herald.client, v5.world.guild, v5.person("Omar")
     held = {v5.world.roles["compose"].id, v5.world.roles["approve"].id}
-    assert await client.members.roles_of(guild.id, omar.id) == held
+    assert await client.members.membership_of(guild.id, omar.id) == Membership(frozenset(held))
     guild.remove_member(omar)
-    assert await client.members.roles_of(guild.id, omar.id) is None
+    assert await client.members.membership_of(guild.id, omar.id) is None
 
 
 async def test_a_server_that_herald_is_not_in_says_nothing_about_its_members(v5: Sandbox) -> None:
     with pytest.raises(Unreachable):
-        await v5.herald.client.members.roles_of(GUILD, v5.person("Omar").id)
+        await v5.herald.client.members.membership_of(GUILD, v5.person("Omar").id)
 
 
 async def test_a_discord_that_does_not_answer_says_nothing_about_roles(v5: Sandbox) -> None:
     v5.world.env.inject_error("GET", "/guilds/*/members/*", status=403)
     with pytest.raises(Unreachable, match="Forbidden"):
-        await v5.herald.client.members.roles_of(v5.world.guild.id, v5.person("Omar").id)
+        await v5.herald.client.members.membership_of(v5.world.guild.id, v5.person("Omar").id)
 
 
 async def test_before_the_login_nobody_can_be_asked(v5: Sandbox) -> None:
     with pytest.raises(Unreachable, match="not logged in"):
-        await fresh(v5).members.roles_of(GUILD, MAYA)
+        await fresh(v5).members.membership_of(GUILD, MAYA)
 
 
 def client_at(sandbox: Sandbox, now: list[float]) -> HeraldBot:
@@ -304,9 +306,12 @@ async def role_source() -> AsyncGenerator[RestRoles]:
 async def test_without_a_gateway_roles_are_asked_for_and_the_login_is_made_once(
     fake: LoopbackDiscord, role_source: RestRoles
 ) -> None:
-    fake.faults.answer(MEMBER, 200, {"user": USER, "roles": [str(MODERATORS)]})
-    both = await asyncio.gather(role_source.roles_of(GUILD, MAYA), role_source.roles_of(GUILD, MAYA))
-    assert both == [{MODERATORS}, {MODERATORS}]
+    until = "2026-11-23T10:41:00.250000+00:00"
+    told = {"user": USER, "roles": [str(MODERATORS)], "communication_disabled_until": until}
+    fake.faults.answer(MEMBER, 200, told)
+    asked = role_source.membership_of
+    both = await asyncio.gather(asked(GUILD, MAYA), asked(GUILD, MAYA))
+    assert both == [Membership(frozenset({MODERATORS}), datetime.fromisoformat(until))] * 2
     assert fake.asked.count("GET /users/@me") == 1
     assert fake.gateway.knocks == 0
 
@@ -320,29 +325,29 @@ async def test_without_a_gateway_only_an_unknown_member_is_no_member(
     fake: LoopbackDiscord, role_source: RestRoles, status: int, code: int
 ) -> None:
     fake.faults.answer(MEMBER, 404, {"message": "Unknown Member", "code": 10007})
-    assert await role_source.roles_of(GUILD, MAYA) is None
+    assert await role_source.membership_of(GUILD, MAYA) is None
     fake.faults.answer(MEMBER, status, {"message": "No", "code": code})
     with pytest.raises(Unreachable):
-        await role_source.roles_of(GUILD, MAYA)
+        await role_source.membership_of(GUILD, MAYA)
 
 
 async def test_without_a_gateway_a_login_that_failed_is_made_at_the_next_question(
     somewhere: int, role_source: RestRoles
 ) -> None:
     with pytest.raises(Unreachable, match="Connect"):
-        await role_source.roles_of(GUILD, MAYA)
+        await role_source.membership_of(GUILD, MAYA)
     async with LoopbackDiscord.open(port=somewhere) as discord:
         discord.faults.answer(MEMBER, 200, {"user": USER, "roles": []})
         discord.faults.answer("GET /oauth2/applications/@me", 400, times=1)
         with pytest.raises(Unreachable, match="HTTPException"):
-            await role_source.roles_of(GUILD, MAYA)
-        assert await role_source.roles_of(GUILD, MAYA) == frozenset()
+            await role_source.membership_of(GUILD, MAYA)
+        assert await role_source.membership_of(GUILD, MAYA) == Membership(frozenset())
 
 
 async def test_without_a_gateway_a_refused_token_is_named_and_not_shown(fake: LoopbackDiscord) -> None:
     async with RestRoles(SecretStr("another-fake-token")) as role_source:
         with pytest.raises(Unreachable, match="DISCORD_TOKEN: Discord does not accept it") as raised:
-            await role_source.roles_of(GUILD, MAYA)
+            await role_source.membership_of(GUILD, MAYA)
         assert "another-fake-token" not in f"{raised.value!r} {role_source!r}"
 
 
@@ -352,20 +357,20 @@ async def test_without_a_gateway_a_silent_discord_is_waited_for_only_so_long(
     monkeypatch.setattr("bot.chat.members.ASK_SECONDS", 0.05)
     fake.faults.silence()
     with pytest.raises(Unreachable, match="TimeoutError"):
-        await role_source.roles_of(GUILD, MAYA)
+        await role_source.membership_of(GUILD, MAYA)
 
 
 async def test_a_question_given_up_in_a_global_rate_limit_shuts_nobody_out(
     fake: LoopbackDiscord, role_source: RestRoles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fake.faults.answer(MEMBER, 200, {"user": USER, "roles": []})
-    assert await role_source.roles_of(GUILD, MAYA) == frozenset()
+    assert await role_source.membership_of(GUILD, MAYA) == Membership(frozenset())
     fake.faults.limit(MEMBER, 0.3, everywhere=True)
     with monkeypatch.context() as patch:
         patch.setattr("bot.chat.members.ASK_SECONDS", 0.05)
         with pytest.raises(Unreachable, match="TimeoutError"):
-            await role_source.roles_of(GUILD, MAYA)
-    assert await role_source.roles_of(GUILD, MAYA) == frozenset()
+            await role_source.membership_of(GUILD, MAYA)
+    assert await role_source.membership_of(GUILD, MAYA) == Membership(frozenset())
 
 
 # --- what it is ------------------------------------------------------------------------------------

@@ -262,6 +262,8 @@ PAST: Final = frozenset(
         "freezes.at",
         "interactions.at",
         "members.at",
+        # Whoever asks compares it with now.
+        "members.timed_out_until",
         "refusals.since",
         "refusals.last",
         "revisions.at",

@@ -29,7 +29,7 @@ from bot.errors import Refused, Unreachable
 from bot.freeze import Freeze
 from bot.key_trust import Verdict, keep
 from bot.notification import Notification, Text
-from bot.permissions import Action, Actor
+from bot.permissions import Action, Actor, Membership
 from bot.policy.model import ACCOUNT, Policy
 from bot.refusals import AGAIN
 from bot.store import Access, Store
@@ -226,12 +226,13 @@ class Model:
         self.clock.jump(span)
         self.moved += span
 
-    async def roles_of(self, guild_id: int, user_id: int) -> frozenset[int] | None:
+    async def membership_of(self, guild_id: int, user_id: int) -> Membership | None:
         """Answer as Discord."""
         _ = guild_id
         if self.away:
             raise Unreachable("Discord does not answer")
-        return self.roles[user_id]
+        roles = self.roles[user_id]
+        return None if roles is None else Membership(roles)
 
     # --- Whop ------------------------------------------------------------------------------------
 

@@ -22,7 +22,7 @@ from tests.harness.found import only
 from tests.permissions.__main__ import PAGE
 from tests.permissions.fixture import Fixture, Line, Rows
 from tests.permissions.page import page
-from tests.permissions.people import GUILD, OTHER_GUILD, PEOPLE, POWERFUL, ROLES, Who
+from tests.permissions.people import ACCOUNT_GUILD, GUILD, OTHER_GUILD, PEOPLE, POWERFUL, ROLES, Who
 from tests.permissions.table import NO_SUCH, OLD_CARD, TABLE, Mark, Row, sentence
 from tests.permissions.ways import WAYS, Way
 
@@ -81,7 +81,7 @@ def of_guild(rows: Rows) -> Rows:
 def line_of_refusal(fixture: Fixture, row: Row, who: Who, said: str) -> list[Line]:
     """Return what the record has to say of a refusal: nothing where there is no record to write it into."""
     actor = PEOPLE[who]
-    if actor.guild_id not in {GUILD, OTHER_GUILD}:
+    if actor.guild_id not in {GUILD, OTHER_GUILD, ACCOUNT_GUILD}:
         return []
     known = row.names_it and actor.guild_id == fixture.it.guild_id
     number, proof = (fixture.it.id, fixture.it.proof) if known else (None, "")

@@ -1,7 +1,7 @@
 """When a send starts, those who wrote and approved it still have to be allowed to."""
 
 from collections.abc import AsyncGenerator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy import delete
 
 from bot.broadcast import Approval, Status
-from bot.permissions import Actor
-from bot.sandbox.sandbox import UNDONE, Sandbox, readable
+from bot.permissions import Actor, Membership
+from bot.sandbox.sandbox import UNDONE, Sandbox, answer, readable
 from bot.sending.roles import RoleCheck
 from bot.store import Access
 from bot.store.members import Answer
@@ -101,6 +101,62 @@ async def test_what_is_held_for_a_lost_role_goes_out_only_after_release_and_fres
     await process.service.approve(LENA, 1, revision=1)
     await process.tick(timedelta(seconds=11))
     assert await process.status() is Status.SENT
+
+
+@pytest.mark.parametrize("who", [MAYA, OMAR], ids=["author", "approver"])
+@pytest.mark.parametrize("away", [False, True], ids=["asked", "remembered"])
+async def test_what_was_written_or_approved_by_someone_in_time_out_is_held_and_says_who(
+    cluster: Cluster, who: Actor, *, away: bool
+) -> None:
+    process = await cluster.join()
+    await process.due()
+    until = cluster.clock() + A_BIT
+    cluster.members.timed_out_until[who.id] = until
+    if away:
+        cluster.members.away = True
+        with process.store.begin() as tx:
+            tx.members.saw(GUILD, who.id, who.roles, timed_out_until=until, at=cluster.clock())
+    await process.tick()
+    did = "wrote it" if who is MAYA else "approved it"
+    held = await process.get()
+    assert (held.status, held.reason) == (Status.HELD, f"{who.name}, who {did}, is in Discord's time-out")
+    assert cluster.whop.exchanges == []
+
+
+async def test_a_time_out_that_has_ended_by_the_moment_of_the_start_holds_nothing(cluster: Cluster) -> None:
+    process = await cluster.join()
+    await process.due()
+    for who in (MAYA, OMAR):
+        cluster.members.timed_out_until[who.id] = cluster.clock()
+    await process.tick()
+    assert await process.status() is Status.SENT
+
+
+async def test_until_when_somebody_is_in_time_out_is_remembered_and_forgotten(cluster: Cluster) -> None:
+    process = await cluster.join()
+
+    def remembered() -> datetime | None:
+        with process.store.begin(Access.READ) as tx:
+            return tx.members.of(GUILD, [OMAR.id])[OMAR.id].timed_out_until
+
+    for until in (cluster.clock() + MINUTE, None):
+        cluster.members.timed_out_until = {OMAR.id: until} if until else {}
+        await process.due()
+        await process.tick()
+        assert remembered() == until
+
+
+async def test_whoever_is_put_in_time_out_in_discord_neither_acts_nor_counts(v5: Sandbox) -> None:
+    await v5.approved()
+    until = v5.clock() + timedelta(hours=1)
+    v5.world.env.backend.edit_member(
+        v5.world.guild.id, v5.person("Omar").id, {"timed_out_until": until.isoformat()}
+    )
+    said = answer(await v5.press("Omar", "Stop"))
+    assert said.startswith("You are in Discord's time-out until ")
+    await v5.wait(UNDONE)
+    assert v5.whop.exchanges == []
+    assert "Omar, who approved it, is in Discord's time-out" in readable(v5.review_card())
 
 
 async def test_in_discord_the_card_says_who_lost_the_role_and_gives_it_back(v5: Sandbox) -> None:
@@ -198,13 +254,13 @@ async def test_discord_is_asked_outside_any_transaction(
     await process.due()
     pool = process.store._engines[Access.WRITE].pool  # pyright: ignore[reportPrivateUsage]
     open_meanwhile: list[str] = []
-    roles_of = cluster.members.roles_of
+    membership_of = cluster.members.membership_of
 
-    async def observed(guild_id: int, user_id: int) -> frozenset[int] | None:
+    async def observed(guild_id: int, user_id: int) -> Membership | None:
         open_meanwhile.append(pool.status().rpartition("connections: ")[2])
-        return await roles_of(guild_id, user_id)
+        return await membership_of(guild_id, user_id)
 
-    monkeypatch.setattr(cluster.members, "roles_of", observed)
+    monkeypatch.setattr(cluster.members, "membership_of", observed)
     cluster.members.away = True
     await process.tick()
     assert open_meanwhile == ["0", "0"]
@@ -254,7 +310,7 @@ LOST = frozenset({COMPOSE})
 
 
 def said_of(actor: Actor, roles: frozenset[int] | None, *, guild: int = GUILD) -> Answer:
-    return Answer(guild, actor.id, roles, NOW)
+    return Answer(guild, actor.id, roles, None, NOW)
 
 
 def by(actor: Actor, template: str | None = None) -> Approval:

@@ -205,7 +205,7 @@ CHANGES: Final[Mapping[str, tuple[Callable[[Transaction], object], set[Row]]]] =
         {("template_approvals", HOME, "b", LENA.id)},
     ),
     "roles seen": (
-        lambda tx: tx.members.saw_all([Answer(HOME, OMAR.id, frozenset({8}), LATER)]),
+        lambda tx: tx.members.saw_all([Answer(HOME, OMAR.id, frozenset({8}), LATER, LATER)]),
         {("members", HOME, OMAR.id)},
     ),
     "a server's freeze lifted": (

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any, Final, Self
 
 import aiohttp
@@ -14,7 +15,7 @@ from bot.chat.connection import bounded, is_out_of_reach, log_in
 from bot.chat.custom_ids import seen
 from bot.clock import Steady
 from bot.errors import REFUSED_BY_DISCORD, Unreachable
-from bot.permissions import Actor
+from bot.permissions import Actor, Membership
 
 # How old a list of all members may be, and how many Discord gives at once.
 MEMBERS_SECONDS: Final = 300.0
@@ -36,10 +37,10 @@ class Members:
         self._lists: dict[int, tuple[float, Sequence[Actor]]] = {}
         self._refused: dict[int, tuple[float, str]] = {}
 
-    async def roles_of(self, guild_id: int, user_id: int) -> frozenset[int] | None:
-        """Return the roles that someone holds now, or None if they are no member; raise Unreachable."""
+    async def membership_of(self, guild_id: int, user_id: int) -> Membership | None:
+        """Return what someone is in a server now, or None if they are no member; raise Unreachable."""
         self._check_logged_in()
-        return await ask_roles(self._client, guild_id, user_id)
+        return await ask_membership(self._client, guild_id, user_id)
 
     async def of(self, guild_id: int, *, max_age: float = MEMBERS_SECONDS) -> Sequence[Actor]:
         """Return all members with their roles, asked at most `max_age` seconds ago; raise Unreachable.
@@ -74,7 +75,7 @@ class Members:
 
         Whether they take it shows only when it is sent. Raises Unreachable.
         """
-        if await self.roles_of(guild_id, user_id) is None:
+        if await self.membership_of(guild_id, user_id) is None:
             return None
         with _explained():
             try:
@@ -104,18 +105,18 @@ class RestRoles:
     async def __aexit__(self, *_: object) -> None:
         await self._client.close()
 
-    async def roles_of(self, guild_id: int, user_id: int) -> frozenset[int] | None:
-        """Return the roles that someone holds now, or None if they are no member; raise Unreachable."""
+    async def membership_of(self, guild_id: int, user_id: int) -> Membership | None:
+        """Return what someone is in a server now, or None if they are no member; raise Unreachable."""
         with _explained():
             # A login may be called off: it has nothing yet that others share.
             async with asyncio.timeout(ASK_SECONDS), self._logging_in:
                 if self._client.application is None:
                     await log_in(self._client, self._token.get_secret_value())
-        return await ask_roles(self._client, guild_id, user_id)
+        return await ask_membership(self._client, guild_id, user_id)
 
 
-async def ask_roles(client: discord.Client, guild_id: int, user_id: int) -> frozenset[int] | None:
-    """Ask Discord for the roles that a member holds now; return None if they are no member any more.
+async def ask_membership(client: discord.Client, guild_id: int, user_id: int) -> Membership | None:
+    """Ask Discord for a member's roles and time-out; return None if they are no member any more.
 
     Raises Unreachable if Discord does not say so within a few seconds, or does not know the server.
     """
@@ -127,7 +128,7 @@ async def ask_roles(client: discord.Client, guild_id: int, user_id: int) -> froz
             if error.code == _UNKNOWN_MEMBER:
                 return None
             raise
-        return frozenset(int(role) for role in member["roles"])
+        return _membership(member)
 
 
 async def ask_members(client: discord.Client, guild_id: int) -> Sequence[Actor]:
@@ -149,9 +150,15 @@ def _member(guild_id: int, payload: Any) -> Actor:
         id=int(user["id"]),
         name=_name(payload.get("nick") or user.get("global_name") or user["username"]),
         guild_id=guild_id,
-        roles=frozenset(int(role) for role in payload["roles"]),
         bot=bool(user.get("bot")),
+        **_membership(payload)._asdict(),
     )
+
+
+def _membership(payload: Any) -> Membership:
+    until: str | None = payload.get("communication_disabled_until")
+    roles = frozenset(int(role) for role in payload["roles"])
+    return Membership(roles, datetime.fromisoformat(until) if until else None)
 
 
 def _name(shown: str) -> str:
@@ -175,11 +182,13 @@ def actor_of(interaction: discord.Interaction[Any]) -> Actor:
     # As they came with the interaction: `roles` lacks those that the library's cache does not know, which are
     # all of them while the server is unavailable.
     roles: Iterable[int] = user._roles if isinstance(user, discord.Member) else ()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+    until = user.timed_out_until if isinstance(user, discord.Member) else None
     return Actor(
         id=user.id,
         name=_name(user.display_name),
         guild_id=interaction.guild_id,
         roles=frozenset(roles),
+        timed_out_until=until,
         bot=user.bot,
         interaction=interaction.id,
         seen=seen(interaction),

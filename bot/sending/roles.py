@@ -8,7 +8,7 @@ from typing import Final, Protocol
 from bot.broadcast import Broadcast
 from bot.clock import Clock
 from bot.errors import Unreachable
-from bot.permissions import Action, Actor, decide
+from bot.permissions import Action, Actor, Membership, decide
 from bot.policy.model import Policy
 from bot.quorum import missing
 from bot.store import Transaction
@@ -22,8 +22,8 @@ OLDEST: Final = timedelta(hours=1)
 class RoleSource(Protocol):
     """Discord, as far as roles go."""
 
-    async def roles_of(self, guild_id: int, user_id: int) -> frozenset[int] | None:
-        """Return the roles that someone holds now, or None if they have left; raise Unreachable."""
+    async def membership_of(self, guild_id: int, user_id: int) -> Membership | None:
+        """Return what someone is in a server now, or None if they have left; raise Unreachable."""
         ...
 
 
@@ -50,17 +50,17 @@ class RoleCheck:
 
     async def _ask(self, guild_id: int, user_id: int) -> Answer | None:
         try:
-            roles = await self._role_source.roles_of(guild_id, user_id)
+            found = await self._role_source.membership_of(guild_id, user_id)
         except Unreachable:
             return None
-        return Answer(guild_id, user_id, roles, self._clock())
+        return Answer(guild_id, user_id, *(found or (None, None)), at=self._clock())
 
     def doubt(self, tx: Transaction, broadcast: Broadcast, answers: Sequence[Answer]) -> str:
         """Return who of them may not do any more what they did, or of whom that is not known; or nothing."""
         people = {person.id for person, _ in _concerned(broadcast)}
         people |= {one.approver.id for one in broadcast.lent}
         told = [one for one in answers if one.guild_id == broadcast.guild_id]
-        seen = {one.user_id: Seen(one.roles, one.at) for one in told}
+        seen = {one.user_id: Seen(one.roles, one.timed_out_until, one.at) for one in told}
         if unanswered := people - seen.keys():
             seen |= tx.members.of(broadcast.guild_id, unanswered)
         for person, action in _concerned(broadcast):
@@ -82,8 +82,16 @@ class RoleCheck:
             return f"Discord could not be asked which roles {person.name}, who {did}, holds now"
         if seen.roles is None:
             return f"{person.name}, who {did}, has left the server since"
-        now = Actor(id=person.id, name=person.name, guild_id=broadcast.guild_id, roles=seen.roles)
-        if decide(self._policy, now, action, broadcast):
+        now = Actor(
+            id=person.id,
+            name=person.name,
+            guild_id=broadcast.guild_id,
+            roles=seen.roles,
+            timed_out_until=seen.timed_out_until,
+        )
+        if now.is_timed_out(self._clock()):
+            return f"{person.name}, who {did}, is in Discord's time-out"
+        if decide(self._policy, now, action, broadcast, at=self._clock()):
             return f"{person.name}, who {did}, has lost the role for that since"
         return ""
 

@@ -9,7 +9,7 @@ from bot.broadcast import Broadcast, Place
 from bot.clock import Clock
 from bot.errors import Refused
 from bot.lifecycle import REASON_LIMIT, Lifecycle
-from bot.permissions import Action, Actor, decide
+from bot.permissions import Action, Actor
 from bot.policy.model import Audience, Policy, Topic
 from bot.service import drafting, freezing, gate, lending, looking, lookup, review, templates, unknowns
 from bot.service.gate import LISTED, PAGE, Gate
@@ -91,7 +91,7 @@ class Service:
 
     def permits(self, actor: Actor, action: Action) -> bool:
         """Tell whether the actor could do this at all, without recording the question."""
-        return decide(self.policy, actor, action) is None
+        return self.gate.may(actor, action)
 
     def choices(self, actor: Actor, action: Action) -> tuple[Sequence[Audience], Sequence[Topic]]:
         """Return the audiences and topics the actor may choose from; nothing for those who may not."""

@@ -144,7 +144,7 @@ def _refuse_unreachable(gate: Gate, broadcast: Broadcast, members: Sequence[Acto
         return
     server = gate.lifecycle.server_of(broadcast)
     needed = missing(server, broadcast)
-    able = approvers(gate.policy, broadcast, members)
+    able = approvers(gate.policy, broadcast, members, at=gate.clock())
     if len(able) < needed:
         holders = listed((f"<@&{role}>" for role in server.roles.approve), between=" or ")
         raise NotReady(

@@ -67,11 +67,11 @@ class Gate:
 
     def may(self, actor: Actor, action: Action) -> bool:
         """Tell whether the actor may do it, whatever it is about."""
-        return decide(self.policy, actor, action) is None
+        return decide(self.policy, actor, action, at=self.clock()) is None
 
     def decide(self, actor: Actor, action: Action, broadcast: Broadcast | None = None) -> None:
         """Raise NotAllowed with who could do it, unless the actor may."""
-        sentence = decide(self.policy, actor, action, broadcast)
+        sentence = decide(self.policy, actor, action, broadcast, at=self.clock())
         if sentence:
             raise NotAllowed(sentence)
 
@@ -81,7 +81,9 @@ class Gate:
         if actor.interaction is not None and not tx.use_interaction(actor.interaction, at=now):
             raise Conflict("This has been done already: Discord sent it twice.")
         if actor.guild_id is not None:
-            tx.members.saw(actor.guild_id, actor.id, actor.roles, at=now)
+            tx.members.saw(
+                actor.guild_id, actor.id, actor.roles, timed_out_until=actor.timed_out_until, at=now
+            )
 
     def server(self, actor: Actor) -> Server:
         """Return the actor's server; raise NotAllowed if the policy does not name it."""

@@ -9,7 +9,7 @@ from bot.broadcast import ENDED, OPEN, Broadcast, Place, Status
 from bot.errors import Conflict, NotFound
 from bot.freeze import first_over
 from bot.lifecycle import describe_state
-from bot.permissions import Action, Actor, approvers, decide
+from bot.permissions import Action, Actor, approvers
 from bot.policy.model import Policy
 from bot.quorum import missing
 from bot.service.gate import LISTED, PAGE, Gate
@@ -81,10 +81,10 @@ def suggestions(tx: Transaction, gate: Gate, actor: Actor) -> list[Broadcast]:
     """Return what the actor may mean by a number: what is under way, their drafts, and what ended."""
     server = gate.policy.server(actor.guild_id)
     # It is asked at every keystroke: no refusal is recorded.
-    if server is None or decide(gate.policy, actor, Action.LIST) is not None:
+    if server is None or not gate.may(actor, Action.LIST):
         return []
     found = tx.broadcasts.in_status(server.guild, sorted(OPEN), limit=LISTED)
-    if decide(gate.policy, actor, Action.COMPOSE) is None:
+    if gate.may(actor, Action.COMPOSE):
         found += tx.broadcasts.of_author(server.guild, actor.id, Status.DRAFT, limit=LISTED)
     return found + tx.broadcasts.in_status(server.guild, _HISTORY, limit=LISTED)
 
@@ -109,13 +109,13 @@ def who(
     if broadcast.status not in {Status.DRAFT, Status.REVIEW}:
         raise Conflict(describe_state(broadcast))
     needed = missing(gate.lifecycle.server_of(broadcast), broadcast)
-    return broadcast, needed, approvers(gate.policy, broadcast, members)
+    return broadcast, needed, approvers(gate.policy, broadcast, members, at=gate.clock())
 
 
 def recorded_audiences(tx: Transaction, gate: Gate, actor: Actor) -> list[str]:
     """Return the audiences by which the record can be searched; nothing for those who may not."""
     server = gate.policy.server(actor.guild_id)
-    if server is None or decide(gate.policy, actor, Action.AUDIT) is not None:
+    if server is None or not gate.may(actor, Action.AUDIT):
         return []
     recorded = tx.audit.audiences(server.guild)
     return list(dict.fromkeys([*(one.name for one in server.audiences), *recorded]))

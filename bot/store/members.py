@@ -1,4 +1,4 @@
-"""What Discord last said of people's roles."""
+"""What Discord last said of people: their roles, and until when they are in its time-out."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -22,18 +22,20 @@ def insert_of(connection: Connection) -> Any:
 
 
 class Answer(NamedTuple):
-    """What Discord said of someone's roles; None if they were no member of the server."""
+    """What Discord said of someone; their roles are None if they were no member of the server."""
 
     guild_id: int
     user_id: int
     roles: frozenset[int] | None
+    timed_out_until: datetime | None
     at: datetime
 
 
 class Seen(NamedTuple):
-    """The roles that someone held at a moment; None if they were no member of the server."""
+    """What someone was at a moment; their roles are None if they were no member of the server."""
 
     roles: frozenset[int] | None
+    timed_out_until: datetime | None
     at: datetime
 
 
@@ -43,9 +45,18 @@ class Members:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def saw(self, guild_id: int, user_id: int, roles: Iterable[int] | None, *, at: datetime) -> None:
+    def saw(
+        self,
+        guild_id: int,
+        user_id: int,
+        roles: Iterable[int] | None,
+        *,
+        timed_out_until: datetime | None = None,
+        at: datetime,
+    ) -> None:
         """Keep an answer in place of the one before."""
-        self.saw_all([Answer(guild_id, user_id, None if roles is None else frozenset(roles), at)])
+        held = None if roles is None else frozenset(roles)
+        self.saw_all([Answer(guild_id, user_id, held, timed_out_until, at)])
 
     def saw_all(self, answers: Sequence[Answer]) -> None:
         """Keep answers in place of those before."""
@@ -55,13 +66,18 @@ class Members:
         self._connection.execute(
             new.on_conflict_do_update(
                 index_elements=["guild_id", "user_id"],
-                set_={"roles": new.excluded.roles, "at": new.excluded.at},
+                set_={
+                    "roles": new.excluded.roles,
+                    "timed_out_until": new.excluded.timed_out_until,
+                    "at": new.excluded.at,
+                },
             ),
             [
                 {
                     "guild_id": one.guild_id,
                     "user_id": one.user_id,
                     "roles": None if one.roles is None else sorted(one.roles),
+                    "timed_out_until": one.timed_out_until,
                     "at": one.at,
                 }
                 # Two that keep the same answers do so in the same order.
@@ -77,6 +93,8 @@ class Members:
             )
         )
         return {
-            row["user_id"]: Seen(None if row["roles"] is None else frozenset(row["roles"]), row["at"])
+            row["user_id"]: Seen(
+                None if row["roles"] is None else frozenset(row["roles"]), row["timed_out_until"], row["at"]
+            )
             for row in rows.mappings()
         }

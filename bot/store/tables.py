@@ -291,6 +291,8 @@ members: Final = Table(
     Column("guild_id", BigInteger, primary_key=True, autoincrement=False),
     Column("user_id", BigInteger, primary_key=True, autoincrement=False),
     Column("roles", JSON(none_as_null=True)),
+    # Until when Discord keeps them from acting.
+    Column("timed_out_until", UtcDateTime),
     Column("at", UtcDateTime, nullable=False),
 )
 

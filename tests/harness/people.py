@@ -1,12 +1,13 @@
-"""People, the roles that Discord says they hold, and what they do until a broadcast is due."""
+"""People, the roles and time-outs that Discord says they have, and what they do until a broadcast is due."""
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Final
 
 from bot.broadcast import Broadcast
 from bot.errors import Unreachable
 from bot.notification import Notification, Text
-from bot.permissions import Actor
+from bot.permissions import Actor, Membership
 from bot.service import Service
 from tests.harness.policy import APPROVE, COMPOSE, GUILD, OPERATE
 
@@ -31,16 +32,18 @@ class Members:
     def __init__(self, people: Iterable[Actor] = (MAYA, OMAR, LENA, NOOR), *, away: bool = False) -> None:
         self._guilds = {one.id: one.guild_id for one in people}
         self.roles: dict[int, frozenset[int] | None] = {one.id: one.roles for one in people}
+        self.timed_out_until: dict[int, datetime] = {}
         self.away = away
         self.asked: list[int] = []
 
-    async def roles_of(self, guild_id: int, user_id: int) -> frozenset[int] | None:
+    async def membership_of(self, guild_id: int, user_id: int) -> Membership | None:
         """Answer as Discord does."""
         assert self._guilds[user_id] == guild_id
         self.asked.append(user_id)
         if self.away:
             raise Unreachable("Discord does not answer")
-        return self.roles[user_id]
+        roles = self.roles[user_id]
+        return None if roles is None else Membership(roles, self.timed_out_until.get(user_id))
 
 
 async def submitted(

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Self
 
+from pydantic import SecretStr
+
 from bot.app import Worker
 from bot.broadcast import Broadcast, Status, Step
 from bot.delivery import DeliveryStatus
@@ -14,6 +16,7 @@ from bot.key_trust import Verdict, keep
 from bot.notification import Notification, Text
 from bot.policy.model import ACCOUNT
 from bot.service import Service
+from bot.settings import Settings
 from bot.store import Access, Store, Transaction
 from bot.store.tables import metadata
 from tests.database import new_file
@@ -21,11 +24,11 @@ from tests.harness.clock import NOW
 from tests.harness.found import only
 from tests.harness.people import Members
 from tests.harness.policy import parsed
-from tests.harness.process import settings_of
 from tests.permissions.people import (
     AUDIENCE,
     GAINED_BEFORE,
     GUILD,
+    KEYS,
     KIM,
     LOST_BEFORE,
     PEOPLE,
@@ -36,7 +39,6 @@ from tests.permissions.people import (
 # Every private name in here belongs to the product.
 # pyright: reportPrivateUsage=false
 
-ORIGIN: Final = "https://sandbox-api.whop.com"
 CHANNEL: Final = 19
 Rows = dict[str, list[tuple[Any, ...]]]
 
@@ -128,7 +130,10 @@ async def _hurry(store: Store) -> None:
 
 @asynccontextmanager
 async def _service(store: Store, folder: Path) -> AsyncGenerator[Service, None]:
-    settings = settings_of("sqlite:///never opened", folder, origin=ORIGIN)
+    settings = Settings.model_validate(
+        {"discord_token": "fake", "herald_config": folder / "herald.toml"}
+        | {"database_url": "sqlite:///never opened", "herald_witness": folder / "herald.witness"}
+    ).with_keys({key: SecretStr(f"fake {key}") for key in KEYS.values()})
     async with Worker.open(
         settings, parsed(POLICY), store=store, role_source=Members(), clock=lambda: NOW
     ) as worker:

@@ -16,6 +16,7 @@ from tests.permissions.table import (
     OLD_CARD,
     STATES,
     TABLE,
+    TIMED_OUT,
     Leads,
     Mark,
     Row,
@@ -38,7 +39,10 @@ _SHORT: Final[Mapping[Who, str]] = MappingProxyType(
         Who.ADMINISTRATOR: "administrator",
         Who.OWNER: "owner",
         Who.STRANGER: "stranger",
+        Who.AUTHOR_TIMED_OUT: "timed out",
+        Who.TIMED_OUT: "timed out",
         Who.ELSEWHERE: "other server",
+        Who.OTHER_ACCOUNT: "other account",
         Who.UNNAMED: "outside",
         Who.BOT: "bot",
         Who.DIRECT: "direct message",
@@ -59,7 +63,7 @@ _FORMS: Final[Mapping[str, str]] = MappingProxyType(
 )
 _EXAMPLE: Final = {
     "number": 12,
-    "other": "Moonlight",
+    "other": "Moonlight and Starlight",
     **{role: f"@{role}" for role in ("compose", "approve", "operate", "audit")},
 }
 
@@ -184,6 +188,7 @@ def _others() -> str:
         *(f"- 🕒 in *{status}*: {sentence.format_map(_EXAMPLE)}" for status, sentence in STATES.items()),
         f"- 👻 {NO_SUCH.format_map(_EXAMPLE)}",
         f"- 👻 a draft of somebody else's: {DRAFT_OF_ANOTHER.format_map(_EXAMPLE)}",
+        f"- ⏳ {TIMED_OUT}",
         f"- 🚪 {DOOR}",
         f"- a button of an older card, for those who may: {OLD_CARD}",
     ]

@@ -1,22 +1,32 @@
 """The columns of the table: everyone who could want something of one broadcast."""
 
 from collections.abc import Mapping
+from datetime import timedelta
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
 from bot.permissions import Actor
-from tests.harness.policy import GUILD, OTHER_GUILD, ROLES, audience, rules, server
+from bot.policy.model import ACCOUNT
+from tests.harness.clock import NOW
+from tests.harness.policy import GUILD, OTHER_GUILD, ROLES, account, audience, rules, server
 
 # Discord's ids are long, and the policy takes no others.
 _BASE: Final = 104900000000000000
+ORIGIN: Final = "https://sandbox-api.whop.com"
 UNNAMED_GUILD: Final = _BASE + 3
+ACCOUNT_GUILD: Final = _BASE + 4
 AUDIENCE: Final = "Gold members"
 
 # No role means anything in another server.
 OTHER_ROLES: Final[Mapping[str, int]] = MappingProxyType(
     {"compose": _BASE + 31, "approve": _BASE + 32, "operate": _BASE + 33, "audit": _BASE + 34}
 )
+ACCOUNT_ROLES: Final[Mapping[str, int]] = MappingProxyType(
+    {"compose": _BASE + 41, "approve": _BASE + 42, "operate": _BASE + 43, "audit": _BASE + 44}
+)
+# The account by which the first two servers send, and that of the third.
+KEYS: Final[Mapping[str, str]] = MappingProxyType({ACCOUNT: "WHOP_KEY", "star": "WHOP_KEY_STAR"})
 
 
 class Who(StrEnum):
@@ -35,7 +45,10 @@ class Who(StrEnum):
     ADMINISTRATOR = "an administrator of the Discord server without a role"
     OWNER = "the owner of the bot and of the Discord server without a role"
     STRANGER = "a member without a role"
+    AUTHOR_TIMED_OUT = "the author, holding every role, in Discord's time-out"
+    TIMED_OUT = "an approver and operator, holding every role, in Discord's time-out"
     ELSEWHERE = "a member of another server, holding every role there"
+    OTHER_ACCOUNT = "a member of a server of another Whop account, holding every role there"
     UNNAMED = "a member of a server that the policy does not name"
     BOT = "a bot, holding every role"
     DIRECT = "the author, in a direct message"
@@ -48,9 +61,13 @@ def _person(
     guild: int | None = GUILD,
     of: Mapping[str, int] = ROLES,
     bot: bool = False,
+    timed_out: bool = False,
 ) -> Actor:
     held = frozenset(of[role] for role in roles)
-    return Actor(id=_BASE + 100 + number, name=name, guild_id=guild, roles=held, bot=bot)
+    until = NOW + timedelta(hours=1) if timed_out else None
+    return Actor(
+        id=_BASE + 100 + number, name=name, guild_id=guild, roles=held, bot=bot, timed_out_until=until
+    )
 
 
 _ALL: Final = ("compose", "approve", "operate", "audit")
@@ -70,7 +87,10 @@ PEOPLE: Final[Mapping[Who, Actor]] = MappingProxyType(
         Who.ADMINISTRATOR: _person(9, "Adam"),
         Who.OWNER: _person(10, "Olga"),
         Who.STRANGER: _person(11, "Sam"),
+        Who.AUTHOR_TIMED_OUT: _person(1, "Maya", *_ALL, timed_out=True),
+        Who.TIMED_OUT: _person(16, "Tom", *_ALL, timed_out=True),
         Who.ELSEWHERE: _person(12, "Elsa", *_ALL, guild=OTHER_GUILD, of=OTHER_ROLES),
+        Who.OTHER_ACCOUNT: _person(17, "Otto", *_ALL, guild=ACCOUNT_GUILD, of=ACCOUNT_ROLES),
         Who.UNNAMED: _person(13, "Una", *_ALL, guild=UNNAMED_GUILD),
         Who.BOT: _person(14, "Robot", *_ALL, bot=True),
         Who.DIRECT: _person(1, "Maya", guild=None),
@@ -97,6 +117,27 @@ content = "Since {{since}}"
 
 
 _PARTS: Final = (_TEMPLATE, audience(AUDIENCE, "exp_gold"))
-POLICY: Final = server(*_PARTS, guild=GUILD, roles=ROLES, rules=rules(2)) + server(
-    *_PARTS, name="Moonlight", guild=OTHER_GUILD, roles=OTHER_ROLES, review=_BASE + 13, rules=rules(2)
+POLICY: Final = "".join(
+    [
+        *(account(name, "v1", key, origin=ORIGIN) for name, key in KEYS.items()),
+        server(*_PARTS, guild=GUILD, roles=ROLES, rules=rules(2), whop=ACCOUNT),
+        server(
+            *_PARTS,
+            name="Moonlight",
+            guild=OTHER_GUILD,
+            roles=OTHER_ROLES,
+            review=_BASE + 13,
+            rules=rules(2),
+            whop=ACCOUNT,
+        ),
+        server(
+            *_PARTS,
+            name="Starlight",
+            guild=ACCOUNT_GUILD,
+            roles=ACCOUNT_ROLES,
+            review=_BASE + 15,
+            rules=rules(2),
+            whop="star",
+        ),
+    ]
 )

@@ -28,6 +28,7 @@ class Mark(Enum):
     AUTHOR = ("a", "👤", "refused: only its author can")
     STATE = ("s", "🕒", "refused: not in this state")
     GHOST = ("g", "👻", "refused: they are not told whether there is such a broadcast, or what it says")
+    TIMED_OUT = ("t", "⏳", "refused: Discord has them in time-out")
     DOOR = ("d", "🚪", "refused: Herald does not work for them")
 
     def __init__(self, letter: str, sign: str, meaning: str) -> None:
@@ -91,6 +92,9 @@ def _own(doing: str) -> str:
 
 
 DOOR: Final = "Herald works only for members of a server that its policy names."
+TIMED_OUT: Final = (
+    "You are in Discord's time-out until 2026-11-23 10:41 UTC: before that you can do nothing here."
+)
 NO_SUCH: Final = "There is no broadcast #{number} here that you can see."
 DRAFT_OF_ANOTHER: Final = "#{number} is a draft, and only its author can see it."
 OLD_CARD: Final = "This card is out of date: what it shows has changed since. Use the newest card."
@@ -120,105 +124,113 @@ _TO_EDIT: Final = "You cannot edit this broadcast: it takes the role {compose}."
 # fmt: off
 _ROWS: Final = (
     #                                 author all lost editor | composer approver gained operator auditor
-    #                                 | lost admin owner stranger | elsewhere unnamed bot direct
-    Row(what="write a new broadcast", marks="++r+ +rrrr rrrr hddd", record="compose", names_it=False,
+    #                                 | lost admin owner stranger author-timed-out timed-out
+    #                                 | elsewhere other-account unnamed bot direct
+    Row(what="write a new broadcast", marks="++r+ +rrrr rrrrtt hhddd", record="compose", names_it=False,
         done="composed", role=_TO_COMPOSE),
-    Row(what="list one's own drafts", marks="++r+ +rrrr rrrr hddd", record="compose", names_it=False,
+    Row(what="list one's own drafts", marks="++r+ +rrrr rrrrtt hhddd", record="compose", names_it=False,
         looks=True, lists={Status.DRAFT}, of_ones_own=True, role=_TO_COMPOSE),
-    Row(what="list what is under way", marks="++r+ +++++ rrrr hddd", record="list", names_it=False,
+    Row(what="list what is under way", marks="++r+ +++++ rrrrtt hhddd", record="list", names_it=False,
         looks=True, lists=_UNDER_WAY, role=_TO_SEE),
-    Row(what="list what has ended", marks="++r+ +++++ rrrr hddd", record="list", names_it=False,
+    Row(what="list what has ended", marks="++r+ +++++ rrrrtt hhddd", record="list", names_it=False,
         looks=True, lists=_ENDED, role=_TO_SEE),
-    Row(what="see a broadcast", marks="++r+ +++++ rrrr gddd", draft_marks="++rg ggggg rrrr gddd",
+    Row(what="see a broadcast", marks="++r+ +++++ rrrrtt ggddd", draft_marks="++rg ggggg rrrrtt ggddd",
         record="list", looks=True, role=_TO_SEE),
-    Row(what="ask who could approve it", marks="++r+ +++++ rrrr gddd", draft_marks="++rg ggggg rrrr gddd",
-        record="list", looks=True, role=_TO_SEE,
+    Row(what="ask who could approve it", marks="++r+ +++++ rrrrtt ggddd",
+        draft_marks="++rg ggggg rrrrtt ggddd", record="list", looks=True, role=_TO_SEE,
         leads={Status.DRAFT: Status.DRAFT, Status.REVIEW: Status.REVIEW}),
-    Row(what="search the record", marks="r+r+ rrrr+ rrrr hddd", record="audit", names_it=False,
+    Row(what="search the record", marks="r+r+ rrrr+ rrrrtt hhddd", record="audit", names_it=False,
         looks=True, role="You cannot search the record: it takes the role {audit}."),
 
-    Row(what="see a template", marks="++r+ +++++ rrrr hddd", record="list", names_it=False, looks=True,
+    Row(what="see a template", marks="++r+ +++++ rrrrtt hhddd", record="list", names_it=False, looks=True,
         role=_TO_SEE),
-    Row(what="write a new broadcast from a template", marks="++r+ +rrrr rrrr hddd", record="compose",
+    Row(what="write a new broadcast from a template", marks="++r+ +rrrr rrrrtt hhddd", record="compose",
         names_it=False, done="composed", role=_TO_COMPOSE),
-    Row(what="approve a template beforehand", marks="r+r+ r++rr rrrr hddd", record="approve_template",
+    Row(what="approve a template beforehand", marks="r+r+ r++rr rrrrtt hhddd", record="approve_template",
         names_it=False, role="You cannot approve this template: it takes the role {approve}."),
-    Row(what="withdraw one's approval of a template", marks="r+r+ r++rr rrrr hddd",
+    Row(what="withdraw one's approval of a template", marks="r+r+ r++rr rrrrtt hhddd",
         record="retract_template", names_it=False,
         role="You cannot withdraw an approval of this template: it takes the role {approve}."),
 
-    Row(what="edit it", marks="++ra arrrr rrrr gddd", record="edit",
+    Row(what="edit it", marks="++ra arrrr rrrrtt ggddd", record="edit",
         leads=_only(Status.DRAFT, Status.DRAFT), role=_TO_EDIT,
         author="You cannot edit this broadcast: only its author, Maya, can."),
-    Row(what="ask for its approval", marks="++ra arrrr rrrr gddd", record="submit",
+    Row(what="ask for its approval", marks="++ra arrrr rrrrtt ggddd", record="submit",
         leads=_only(Status.DRAFT, Status.REVIEW),
         role="You cannot ask for approval of this broadcast: it takes the role {compose}.",
         author="You cannot ask for approval of this broadcast: only its author, Maya, can."),
-    Row(what="withdraw it", marks="++ra arrrr rrrr gddd", record="withdraw",
+    Row(what="withdraw it", marks="++ra arrrr rrrrtt ggddd", record="withdraw",
         leads=_only(Status.REVIEW, Status.DRAFT),
         role="You cannot withdraw this broadcast: it takes the role {compose}.",
         author="You cannot withdraw this broadcast: only its author, Maya, can."),
-    Row(what="cancel it", marks="++++ rrr+r rrrr gddd", record="cancel",
+    Row(what="cancel it", marks="++++ rrr+r rrrrtt ggddd", record="cancel",
         leads=dict.fromkeys((Status.DRAFT, Status.REVIEW, Status.APPROVED, Status.HELD), Status.CANCELLED),
         role="You cannot cancel this broadcast: it takes its author or the role {operate}."),
 
     # One approval stands already and two are needed.
-    Row(what="approve it", marks="wwww r++rr rrrr gddd", record="approve",
+    Row(what="approve it", marks="wwww r++rr rrrrtt ggddd", record="approve",
         leads=_only(Status.REVIEW, Status.APPROVED), own=_own("approve this broadcast"),
         role="You cannot approve this broadcast: it takes the role {approve}."),
-    Row(what="withdraw one's approval", marks="wwww r++rr rrrr gddd", record="retract",
+    Row(what="withdraw one's approval", marks="wwww r++rr rrrrtt ggddd", record="retract",
         leads=_only(Status.REVIEW, Status.REVIEW), own=_own("withdraw an approval of this broadcast"),
         role="You cannot withdraw an approval of this broadcast: it takes the role {approve}."),
-    Row(what="ask for changes", marks="wwww r++rr rrrr gddd", record="request_changes",
+    Row(what="ask for changes", marks="wwww r++rr rrrrtt ggddd", record="request_changes",
         leads=_only(Status.REVIEW, Status.DRAFT), own=_own("ask for changes"),
         role="You cannot ask for changes: it takes the role {approve}."),
-    Row(what="reject it", marks="wwww r++rr rrrr gddd", record="reject",
+    Row(what="reject it", marks="wwww r++rr rrrrtt ggddd", record="reject",
         leads=_only(Status.REVIEW, Status.CANCELLED), own=_own("reject this broadcast"),
         role="You cannot reject this broadcast: it takes the role {approve}."),
 
-    Row(what="stop it", marks="++++ r+++r rrrr gddd", record="stop",
+    Row(what="stop it", marks="++++ r+++r rrrrtt ggddd", record="stop",
         leads=_only(Status.APPROVED, Status.DRAFT),
         role="You cannot stop this broadcast: it takes its author or the role {approve} or {operate}."),
-    Row(what="release it for a new review", marks="r+r+ r+++r rrrr gddd", record="release",
+    Row(what="release it for a new review", marks="r+r+ r+++r rrrrtt ggddd", record="release",
         leads=_only(Status.HELD, Status.REVIEW),
         role="You cannot release this broadcast: it takes the role {approve} or {operate}."),
-    Row(what="take it back to draft", marks="++++ r+++r rrrr gddd", record="return",
+    Row(what="take it back to draft", marks="++++ r+++r rrrrtt ggddd", record="return",
         leads=_only(Status.HELD, Status.DRAFT),
         role="You cannot take this broadcast back to draft: it takes its author or the role {approve} or"
              " {operate}."),
 
-    Row(what="look it up at Whop", marks="wwww rrr+r rrrr gddd", record="look_up",
+    Row(what="look it up at Whop", marks="wwww rrr+r rrrrtt ggddd", record="look_up",
         leads=_only(Status.UNKNOWN, Status.UNKNOWN), own=_own("look this broadcast up at Whop"),
         role="You cannot look this broadcast up at Whop: it takes the role {operate}."),
-    Row(what="ask Whop again", marks="wwww rrr+r rrrr gddd", record="check",
+    Row(what="ask Whop again", marks="wwww rrr+r rrrrtt ggddd", record="check",
         leads=_only(Status.UNKNOWN, Status.UNKNOWN), own=_own("ask Whop again about this broadcast"),
         role="You cannot ask Whop again about this broadcast: it takes the role {operate}."),
-    Row(what="say that it went out", marks="wwww rrr+r rrrr gddd", record="confirm",
+    Row(what="say that it went out", marks="wwww rrr+r rrrrtt ggddd", record="confirm",
         leads=_only(Status.UNKNOWN, Status.SENT), own=_own("say that this broadcast went out"),
         role="You cannot say that this broadcast went out: it takes the role {operate}."),
-    Row(what="say that it did not", marks="wwww rrr+r rrrr gddd", record="deny",
+    Row(what="say that it did not", marks="wwww rrr+r rrrrtt ggddd", record="deny",
         leads=_only(Status.UNKNOWN, Status.FAILED), own=_own("say that this broadcast did not go out"),
         role="You cannot say that this broadcast did not go out: it takes the role {operate}."),
-    Row(what="compose it again", marks="++r+ +rrrr rrrr gddd", record="send_again", done="composed",
+    Row(what="compose it again", marks="++r+ +rrrr rrrrtt ggddd", record="send_again", done="composed",
         leads=_only(Status.UNKNOWN, Status.UNKNOWN),
         role="You cannot compose this broadcast again: it takes the role {compose}."),
 
-    Row(what="freeze all sending", marks="r+r+ r+++r rrrr hddd", record="freeze", names_it=False,
+    Row(what="freeze all sending", marks="r+r+ r+++r rrrrtt hhddd", record="freeze", names_it=False,
         role="You cannot freeze sending: it takes the role {approve} or {operate}."),
-    Row(what="see what a freeze keeps back", marks="++r+ +++++ rrrr hddd", record="list", names_it=False,
+    Row(what="see what a freeze keeps back", marks="++r+ +++++ rrrrtt hhddd", record="list", names_it=False,
         looks=True, lists={Status.APPROVED, Status.SENDING}, role=_TO_SEE),
-    Row(what="lift somebody else's freeze", marks="r+r+ r+++r rrrr hddd", record="unfreeze",
+    Row(what="lift somebody else's freeze", marks="r+r+ r+++r rrrrtt hhddd", record="unfreeze",
         names_it=False, role="You cannot lift the freeze: it takes the role {approve} or {operate}."),
-    Row(what="lift one's own freeze", marks="rwrw rwwwr rrrr wddd", record="unfreeze",
+    Row(what="lift one's own freeze", marks="rwrw rwwwr rrrrtt wwddd", record="unfreeze",
         names_it=False, role="You cannot lift the freeze: it takes the role {approve} or {operate}.",
         own="You froze it, so somebody else has to lift the freeze."),
-    Row(what="lift a freeze of more servers", marks="rbrb rbbbr rrrr bddd", record="unfreeze",
+    Row(what="lift a freeze of more servers", marks="rbrb rbbbr rrrrtt bbddd", record="unfreeze",
         names_it=False, role="You cannot lift the freeze: it takes the role {approve} or {operate}.",
         beyond="It halts {other} too, so it takes somebody who may lift it there as well, or"
         " `herald unfreeze` on the host."),
 )
 # fmt: on
 TABLE: Final[Mapping[str, Row]] = MappingProxyType({row.what: row for row in _ROWS})
+# Those of other servers, and which ones a freeze of all of them halts beside theirs.
+BEYOND: Final[Mapping[Who, str]] = MappingProxyType(
+    {
+        Who.ELSEWHERE: "Sunrise Trading and Starlight",
+        Who.OTHER_ACCOUNT: "Sunrise Trading and Moonlight",
+    }
+)
 
 
 def sentence(row: Row, mark: Mark, status: Status, who: Who) -> str:
@@ -229,13 +241,15 @@ def sentence(row: Row, mark: Mark, status: Status, who: Who) -> str:
         case Mark.OWN:
             return row.own
         case Mark.BEYOND:
-            return row.beyond.replace("{other}", "Sunrise Trading" if who is Who.ELSEWHERE else "Moonlight")
+            return row.beyond.replace("{other}", BEYOND.get(who, "Moonlight and Starlight"))
         case Mark.AUTHOR:
             return row.author
         case Mark.STATE:
             return STATES[status]
         case Mark.GHOST:
-            return NO_SUCH if who is Who.ELSEWHERE else DRAFT_OF_ANOTHER
+            return NO_SUCH if who in BEYOND else DRAFT_OF_ANOTHER
+        case Mark.TIMED_OUT:
+            return TIMED_OUT
         case Mark.DOOR:
             return DOOR
         case Mark.ALLOWED | Mark.HOME:

@@ -11,7 +11,7 @@ from bot.notification import Notification, Text
 from bot.permissions import Action, Actor
 from bot.seal import number_of_template
 from bot.service import Service
-from tests.permissions.people import GUILD, KIM, OTHER_GUILD
+from tests.permissions.people import ACCOUNT_GUILD, GUILD, KIM, OTHER_GUILD
 
 # Every private name in here belongs to the product.
 # pyright: reportPrivateUsage=false
@@ -61,9 +61,9 @@ async def _own_approval(service: Service, actor: Actor, it: Broadcast) -> None:
             tx.broadcasts.approve(it, Approval(approver=actor.person, at=it.updated_at))
 
 
-def _template(service: Service) -> int:
-    """Return the number of the one template, which says the same in both servers."""
-    server = service.policy.servers[0]
+def _template(service: Service, actor: Actor) -> int:
+    """Return the number of the one template of the actor's server, or of any, which says the same in each."""
+    server = service.policy.server(actor.guild_id) or service.policy.servers[0]
     template = server.templates[0]
     printed = service.lifecycle.template_fingerprint(server, template)
     return number_of_template(printed, needed=server.quorum(template.audience))
@@ -92,7 +92,7 @@ async def _search_on(service: Service, actor: Actor, it: Broadcast) -> Any:
 def _frozen_by(someone: Actor | None) -> Do:
     async def freeze(service: Service, actor: Actor, it: Broadcast) -> None:
         with service.store.begin() as tx:
-            for guild in (GUILD, OTHER_GUILD):
+            for guild in (GUILD, OTHER_GUILD, ACCOUNT_GUILD):
                 by = (someone or actor).person
                 tx.freezes.add(Freeze(guild_id=guild, by=by, at=it.updated_at, reason=REASON))
 
@@ -126,18 +126,18 @@ WAYS: Final = (
     Way(what="see a template", surfaces=("/notify template",),
         do=lambda service, actor, _: service.templates(actor)),
     Way(what="write a new broadcast from a template", surfaces=("button use_template",), asks=True,
-        do=lambda service, actor, _: service.ask_template(actor, Action.COMPOSE, _template(service))),
+        do=lambda service, actor, _: service.ask_template(actor, Action.COMPOSE, _template(service, actor))),
     Way(what="write a new broadcast from a template", surfaces=("BlanksModal",),
         do=lambda service, actor, _: service.compose_from(
-            actor, _template(service), {"since": "noon"}, channel_id=CHANNEL)),
+            actor, _template(service, actor), {"since": "noon"}, channel_id=CHANNEL)),
     Way(what="approve a template beforehand", surfaces=("button approve_template",),
-        do=lambda service, actor, _: service.approve_template(actor, _template(service))),
+        do=lambda service, actor, _: service.approve_template(actor, _template(service, actor))),
     Way(what="approve a template beforehand", surfaces=("NameModal of a template",),
         do=lambda service, actor, it: service.approve_template(
-            actor, _template(service), typed=it.audience)),
+            actor, _template(service, actor), typed=it.audience)),
     Way(what="withdraw one's approval of a template", surfaces=("button retract_template",),
         first=_template_approved, do=lambda service, actor, _: service.retract_template(
-            actor, _template(service))),
+            actor, _template(service, actor))),
 
     Way(what="edit it", surfaces=("button edit", "button edit_phone"), asks=True,
         do=lambda service, actor, it: service.editable(actor, it.id)),
