@@ -25,6 +25,7 @@ from benchmarks import (
     start,
     throughput,
     use_cases,
+    workers,
 )
 from benchmarks.databases import Databases
 from benchmarks.figures import Row
@@ -85,6 +86,10 @@ def _sections(stock: Databases, options: argparse.Namespace) -> dict[str, tuple[
             "Speed; ratio to aiohttp alone",
             lambda: throughput.measure(stock, posts=40 if quick else 100, rounds=2 if quick else 3),
         ),
+        "workers": (
+            "Several workers, with no limit to their rate; ratio to one",
+            lambda: workers.measure(stock, posts=500 if quick else 2000, rounds=1 if quick else 3),
+        ),
         "latency": (
             "Approval to first byte; ratio to aiohttp alone",
             lambda: latency.measure(stock, sends=20 if quick else 100, windows=3 if quick else 15),
@@ -122,6 +127,11 @@ def _sections(stock: Databases, options: argparse.Namespace) -> dict[str, tuple[
                 f"Share of {api}'s rate, on PostgreSQL; ratio to the documented rate",
                 partial(rate.measure, stock, api=api, windows=windows),
             )
+    if options.v1_windows:
+        sections["large"] = (
+            "One audience of 100,000 named users on v1, on SQLite; ratio to what the rate allows",
+            lambda: rate.measure_large(stock),
+        )
     return sections
 
 

@@ -3,17 +3,25 @@
 import asyncio
 import sys
 from asyncio.subprocess import Process
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from statistics import median
 from typing import Final
 
 import psutil
 
-from benchmarks import herald
+from benchmarks import herald, workload
 from benchmarks.databases import Databases, Kind
 from benchmarks.figures import Row, row
 from benchmarks.whop import opened
+from bot.audit.chain import HERALD
+from bot.clock import utc_now
+from bot.freeze import Freeze
+from bot.policy.model import ACCOUNT
+from bot.store import Transaction
+from bot.store.facts import not_before
+from bot.whop import gateway_for
+from bot.whop.gateway import LONGEST_WAIT
 
 SAMPLES: Final = 3
 WARM_SECONDS: Final = 4.0
@@ -23,6 +31,19 @@ COMMANDS: Final[Sequence[tuple[str, Kind]]] = (
     ("worker", "PostgreSQL"),
     ("run", "SQLite"),
 )
+# So many broadcasts wait where nothing may go.
+WAITING: Final = 100
+
+
+def _freeze(tx: Transaction) -> None:
+    tx.freezes.add(Freeze(guild_id=None, by=HERALD, at=utc_now(), reason="a benchmark"))
+
+
+def _pause(tx: Transaction) -> None:
+    tx.facts.set(not_before(ACCOUNT), utc_now() + LONGEST_WAIT)
+
+
+HALTS: Final[Mapping[str, Callable[[Transaction], None]]] = {"frozen": _freeze, "pausing": _pause}
 
 
 async def measure(databases: Databases, *, seconds: float) -> list[Row]:
@@ -38,6 +59,16 @@ async def measure(databases: Databases, *, seconds: float) -> list[Row]:
             processes[f"herald {command} on {kind}"] = await stack.enter_async_context(
                 herald.process(command, database_url=url, folder=folder, api="v1", origin=whop.origin)
             )
+        for why, halt in HALTS.items():
+            url, folder = databases.new("SQLite")
+            async with workload.opened(
+                url, folder, gateway_for("v1", origin=whop.origin), origin=whop.origin
+            ) as work:
+                await work.approved(WAITING)
+                await work.service.store.write(halt)
+            started = herald.process("worker", database_url=url, folder=folder, api="v1", origin=whop.origin)
+            what = f"herald worker on SQLite, {why}, {WAITING} waiting"
+            processes[what] = await stack.enter_async_context(started)
         await asyncio.sleep(WARM_SECONDS)
         watched = {what: psutil.Process(process.pid) for what, process in processes.items()}
         shares = await _shares(watched, seconds / SAMPLES)

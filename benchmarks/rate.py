@@ -1,4 +1,4 @@
-"""How much of the rate that Whop allows is reached, by one process and by three, and never exceeded."""
+"""How much of the rate that Whop allows is reached, by one process and by several, and never exceeded."""
 
 import asyncio
 from bisect import bisect_left
@@ -15,7 +15,9 @@ from benchmarks.whop import opened
 from benchmarks.workload import ONE, TEN
 from bot.whop import gateway_for
 
-WORKERS: Final = (1, 3)
+WORKERS: Final = (1, 2, 4)
+MANY: Final = 100_000
+USERS_A_REQUEST: Final = 100
 SPARE_SECONDS: Final = 30.0
 
 
@@ -58,6 +60,27 @@ async def _send(databases: Databases, limit: Documented, workers: int, windows: 
                 herald.process("worker", database_url=url, folder=beside, api=limit.api, origin=whop.origin)
             )
         return await whop.wait_for(count, seconds=limit.seconds * windows + SPARE_SECONDS)
+
+
+async def measure_large(databases: Databases) -> list[Row]:
+    """Return the line for one broadcast to 100,000 named users: a thousand requests."""
+    limit, requests = LIMITS["v1"], MANY // USERS_A_REQUEST
+    url, folder = databases.new("SQLite")
+    users = ", ".join(f'"user_{number:06}"' for number in range(MANY))
+    named = f'targets.users_in_experience = {{ experience = "exp_gold", users = [{users}] }}\n'
+    told = workload.policy() + f'[[server.audience]]\nname = "Many"\nsize = {MANY}\n{named}'
+    async with opened() as whop:
+        gateway = gateway_for(limit.api, origin=whop.origin)
+        async with workload.opened(url, folder, gateway, origin=whop.origin, told=told) as work:
+            await work.approved(1, audience="Many")
+        async with herald.process(
+            "worker", database_url=url, folder=folder, api=limit.api, origin=whop.origin, told=told
+        ):
+            moments = await whop.wait_for(requests, seconds=requests / limit.requests * limit.seconds * 2)
+    # The first ones leave at once, and the last of all when the documentation allows it.
+    allowed = (-(-requests // limit.requests) - 1) * limit.seconds
+    took = moments[-1] - moments[0]
+    return [row(f"{requests} requests, {allowed} s at the earliest", [took], "s", ratios=[took / allowed])]
 
 
 def _line(limit: Documented, workers: int, moments: Sequence[float]) -> Row:

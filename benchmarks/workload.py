@@ -52,7 +52,7 @@ class Workload:
     async def approved(self, count: int, *, audience: str = ONE) -> None:
         """Store broadcasts that are approved and wait to be sent."""
         for broadcast in await self.under_review(count, audience=audience):
-            await self.service.approve(OMAR, broadcast.id, revision=1)
+            await self.service.approve(OMAR, broadcast.id, revision=1, typed=audience)
 
 
 def subject(number: int) -> str:
@@ -71,9 +71,9 @@ def policy(*, undo: int = 0) -> str:
 
 @asynccontextmanager
 async def opened(
-    database_url: str, folder: Path, gateway: WhopGateway, *, origin: str, undo: int = 0
+    database_url: str, folder: Path, gateway: WhopGateway, *, origin: str, undo: int = 0, told: str = ""
 ) -> AsyncGenerator[Workload, None]:
-    """Open a Herald on the database."""
+    """Open a Herald on the database, by the policy that is `told` or by that of every workload."""
     settings = settings_of(database_url, folder, origin=origin, generation=gateway.generation)
     async with AsyncExitStack() as stack:
         wire = await stack.enter_async_context(Wire())
@@ -82,7 +82,7 @@ async def opened(
             worker = await stack.enter_async_context(
                 Worker.open(
                     settings,
-                    parsed(policy(undo=undo)),
+                    parsed(told or policy(undo=undo)),
                     transport=wire,
                     accounts=[Keyed(Account.of(gateway, origin=origin, api_key=KEY), KEY)],
                     role_source=Members((MAYA, OMAR)),
