@@ -7,6 +7,8 @@ from urllib.parse import urlsplit
 
 WHOP_HOSTS: Final = frozenset({"api.whop.com", "sandbox-api.whop.com"})
 PRODUCTION: Final = "https://api.whop.com"
+# What people call it.
+LIVE: Final = "Whop production"
 
 
 def read_origin(value: str) -> str:
@@ -44,4 +46,4 @@ def environment_of(origin: str) -> str:
     host = urlsplit(origin).hostname or ""
     if is_loopback(host):
         return "simulated Whop"
-    return "Whop sandbox" if host.startswith("sandbox") else "Whop production"
+    return "Whop sandbox" if host.startswith("sandbox") else LIVE

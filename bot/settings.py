@@ -24,11 +24,15 @@ if TYPE_CHECKING:
 _FILE: Final = "sqlite:///"
 # The variable that holds the key of the one account of .env.
 API_KEY: Final = "WHOP_API_KEY"
+# Far less than any token of Discord or key of Whop has.
+SECRET_LENGTH: Final = 10
 
 
 def _secret(value: SecretStr) -> SecretStr:
     if not re.fullmatch(r"[!#-&(-~]+", value.get_secret_value()):
         raise ValueError("it has spaces, quotes or foreign letters in it: paste the value again without them")
+    if len(value.get_secret_value()) < SECRET_LENGTH:
+        raise ValueError("it is too short to be one: paste the whole value again")
     return value
 
 

@@ -58,7 +58,7 @@ from tests.harness.process import UNDONE
 
 GOLD_KEY: Final = "fake-key-of-gold"
 SILVER_KEY: Final = "fake-key-of-silver"
-ENV: Final = {"DISCORD_TOKEN": "fake", "WHOP_KEY_GOLD": GOLD_KEY, "WHOP_KEY_SILVER": SILVER_KEY}
+ENV: Final = {"DISCORD_TOKEN": "fake-token", "WHOP_KEY_GOLD": GOLD_KEY, "WHOP_KEY_SILVER": SILVER_KEY}
 GOLD: Final = account("gold", "v1", "WHOP_KEY_GOLD")
 SILVER: Final = account("silver", "v5", "WHOP_KEY_SILVER")
 EXPERIENCE: Final = audience("One", "exp_gold")
@@ -121,7 +121,7 @@ def test_each_account_has_its_generation_its_address_and_its_key() -> None:
 
 @pytest.mark.usefixtures("folder")
 def test_one_account_in_env_needs_no_table_and_its_name_is_told_to_nobody() -> None:
-    write(POLICY, {"DISCORD_TOKEN": "fake", "WHOP_API_KEY": GOLD_KEY, "WHOP_API": "v1"})
+    write(POLICY, {"DISCORD_TOKEN": "fake-token", "WHOP_API_KEY": GOLD_KEY, "WHOP_API": "v1"})
     (found,) = read().values()
     assert (found.name, found.environment) == (ACCOUNT, "Whop production")
 
@@ -137,7 +137,8 @@ def test_the_only_account_is_that_of_a_server_which_names_none() -> None:
 @pytest.mark.usefixtures("folder")
 def test_a_key_may_stay_in_the_variable_of_the_one_account() -> None:
     write(
-        account(ACCOUNT, "v1", "WHOP_API_KEY") + POLICY, {"DISCORD_TOKEN": "fake", "WHOP_API_KEY": GOLD_KEY}
+        account(ACCOUNT, "v1", "WHOP_API_KEY") + POLICY,
+        {"DISCORD_TOKEN": "fake-token", "WHOP_API_KEY": GOLD_KEY},
     )
     assert set(read()) == {ACCOUNT}
 
@@ -146,7 +147,7 @@ def test_a_key_may_stay_in_the_variable_of_the_one_account() -> None:
 def test_the_environment_wins_over_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
     write(RIGHT, ENV)
     before = read()["gold"].digest
-    monkeypatch.setenv("WHOP_KEY_GOLD", "another")
+    monkeypatch.setenv("WHOP_KEY_GOLD", "another-key")
     assert read()["gold"].digest != before
 
 
@@ -203,7 +204,7 @@ WITHOUT_GOLD: Final = {name: value for name, value in ENV.items() if name != "WH
         ),
         (
             two_servers(second=None),
-            {"DISCORD_TOKEN": "fake", "WHOP_API_KEY": GOLD_KEY, "WHOP_API": "v1"},
+            {"DISCORD_TOKEN": "fake-token", "WHOP_API_KEY": GOLD_KEY, "WHOP_API": "v1"},
             "herald.toml: server “Sunrise Trading”: whop: no table [[whop]] has the name “gold”: add one, or"
             " remove the line.",
         ),
@@ -227,7 +228,7 @@ WITHOUT_GOLD: Final = {name: value for name, value in ENV.items() if name != "WH
         ),
         (
             RIGHT,
-            ENV | {"WHOP_API_KEY": "another"},
+            ENV | {"WHOP_API_KEY": "another-key"},
             "herald.toml: it has tables [[whop]], and WHOP_API_KEY is set, which none of them names: write"
             ' key = "WHOP_API_KEY" in one of them, or remove it from .env.',
         ),
@@ -359,7 +360,7 @@ async def two(tmp_path: Path, sqlite_url: str) -> AsyncGenerator[Two, None]:
         )
         settings = Settings.model_validate(
             {
-                "discord_token": "fake",
+                "discord_token": "fake-token",
                 "database_url": sqlite_url,
                 "herald_config": tmp_path / "herald.toml",
                 "herald_witness": tmp_path / "herald.witness",

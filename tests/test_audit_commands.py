@@ -34,7 +34,7 @@ def herald(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
     monkeypatch.chdir(tmp_path)
     example = (ROOT / "herald.example.toml").read_text(encoding="utf-8")
     Path("herald.toml").write_text(example, encoding="utf-8")
-    Path(".env").write_text("DISCORD_TOKEN=fake\nWHOP_API_KEY=fake\nWHOP_API=v1\n")
+    Path(".env").write_text("DISCORD_TOKEN=fake-token\nWHOP_API_KEY=fake-whop-key\nWHOP_API=v1\n")
     asyncio.run(_fill("sqlite:///data/herald.db"))
 
     def run(*arguments: str) -> tuple[int, str, str]:

@@ -30,7 +30,7 @@ def herald(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
     """Run a command of the host beside the Herald that runs."""
     monkeypatch.chdir(sandbox.settings.herald_config.parent)
     settings = {
-        "DISCORD_TOKEN": "fake", "WHOP_API_KEY": "fake", "WHOP_API": sandbox.settings.whop_api,
+        "DISCORD_TOKEN": "fake-token", "WHOP_API_KEY": "fake-whop-key", "WHOP_API": sandbox.settings.whop_api,
         "WHOP_BASE_URL": sandbox.settings.whop_base_url, "HERALD_CONFIG": sandbox.settings.herald_config,
         "DATABASE_URL": sandbox.settings.database_url.get_secret_value(),
     }  # fmt: skip

@@ -30,7 +30,11 @@ def herald(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str
     )
 
 
-def write_files(*, env: str = ENV, policy: str = EXAMPLE) -> None:
+# The example as whoever fills it in leaves it.
+FILLED_IN = EXAMPLE.replace("1000000000000000", "1049000000000000").replace("_Example", "_Our")
+
+
+def write_files(*, env: str = ENV, policy: str = FILLED_IN) -> None:
     Path(".env").write_text(env, encoding="utf-8")
     Path("herald.toml").write_text(policy, encoding="utf-8")
 
@@ -45,7 +49,7 @@ def test_a_start_without_settings_ends_with_one_sentence_and_status_2() -> None:
 
 
 def test_a_start_with_a_wrong_policy_ends_with_its_sentence_and_makes_no_database() -> None:
-    write_files(policy=EXAMPLE.replace('"exp_ExampleGold"]', '"ExampleGold"]'))
+    write_files(policy=FILLED_IN.replace('"exp_OurGold"]', '"OurGold"]'))
     done = herald("run")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == (
@@ -62,6 +66,24 @@ def test_a_start_with_an_audience_that_the_generation_cannot_reach_ends_with_sta
     assert "targets.team: v5 cannot reach that" in done.stderr
     assert "Traceback" not in done.stderr
     assert not Path("data").exists()
+
+
+def test_ids_of_the_example_are_refused_where_sends_go_to_production_and_nowhere_else() -> None:
+    write_files(policy=EXAMPLE)
+    for command in (("check", "--offline"), ("run",)):
+        done = herald(*command)
+        assert done.returncode == 2
+        assert done.stderr.startswith(
+            "herald.toml: server “Sunrise Trading”: 100000000000000001, 100000000000000011, "
+        )
+        assert done.stderr.endswith(
+            " made up, from herald.example.toml, and sends go to production: write your own.\n"
+        )
+    write_files(policy=FILLED_IN.replace("exp_OurSilver", "exp_ExampleSilver"))
+    refused = herald("check", "--offline").stderr
+    assert refused.startswith("herald.toml: server “Sunrise Trading”: exp_ExampleSilver: made up")
+    write_files(env=f"{ENV}WHOP_BASE_URL=https://sandbox-api.whop.com\n", policy=EXAMPLE)
+    assert herald("check", "--offline").returncode == 0
 
 
 def test_check_offline_accepts_the_examples_and_says_where_sends_would_go() -> None:

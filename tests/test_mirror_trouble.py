@@ -188,7 +188,7 @@ def test_herald_check_says_what_waits_and_leaves_its_status_to_what_has_to_be_me
 
     monkeypatch.chdir(tmp_path)
     Path("herald.toml").write_text(server(audience("Gold", "prod_gold"), name="Sunrise"), encoding="utf-8")
-    Path(".env").write_text("DISCORD_TOKEN=fake\nWHOP_API_KEY=fake\nWHOP_API=v5\n")
+    Path(".env").write_text("DISCORD_TOKEN=fake-token\nWHOP_API_KEY=fake-whop-key\nWHOP_API=v5\n")
     monkeypatch.setattr(sys, "argv", ["herald", "check"])
     monkeypatch.setattr("bot.log.configure", no_log)
     monkeypatch.setattr("bot.cli.checks._ask", agree)

@@ -15,6 +15,7 @@ import pytest
 from bot.errors import ConfigurationError
 from bot.policy.loading import load_policy, parse_policy
 from bot.policy.model import ACCOUNT, Policy, Rules
+from bot.policy.names import refuse_alike
 from bot.whop import gateway_for
 from bot.whop.gateway import check_policy
 from tests.harness.found import only
@@ -66,6 +67,7 @@ content = "Sorry {a}"
 S, GOLD, ALL = "server “Sunrise”", "server “Sunrise”, audience “Gold”", "server “Sunrise”, audience “All”"
 TOPIC = "server “Sunrise”, topic “Announcements”"
 SNOWFLAKE = "write a Discord id, the long number that “Copy ID” gives, such as 104900000000000000."
+PILED = "G\u0336\u0336\u0336\u0336⟨U+0336⟩old"
 TEXT = "write 1 to 100 characters in quotes, on one line."
 WHOLE = "write a whole number from 1 to 20, without quotes."
 PEOPLE = "write a whole number from 0 to 1000000000, without quotes."
@@ -80,6 +82,10 @@ SOMEBODY = "name at least one target: users, products, companies, experiences, t
 
 def meant(key: str) -> str:
     return f"there is no such key (did you mean {key}?): correct the spelling or remove it."
+
+
+def unseen(shown: str) -> str:
+    return f"there is what nobody would see, or tell apart, in “{shown}”: type the name anew."
 
 
 def begins(kind: str) -> str:
@@ -212,7 +218,7 @@ WRONG = [
     (
         "[[server.topic]]",
         '[[server.topic]]\nid = "other"\nname = "announcements"\n[[server.topic]]',
-        f"{S}: topic “Announcements” is there already, as “announcements”: rename or remove one.",
+        f"{S}: topic “announcements” is there already, as “announcements”: rename or remove one.",
     ),
     # audiences
     (
@@ -234,6 +240,29 @@ WRONG = [
     ('name = "Gold"', "name = true", f"{S}: audience.1.name: {TEXT}"),
     ('"Gold"', '"all"', f"{S}: audience “All” is there already, as “all”: rename or remove one."),
     ('"Gold"', '"Ａll"', f"{S}: audience “All” is there already, as “Ａll”: rename or remove one."),
+    # Another letter, space, digit or nothing at all: whoever chooses one could take it for the other.
+    ('"Gold"', '"Аll"', f"{S}: audience “All” looks like “Аll”: rename or remove one."),
+    ('"Gold"', '"A11"', f"{S}: audience “All” looks like “A11”: rename or remove one."),
+    ('"Gold"', '"AIl"', f"{S}: audience “All” looks like “AIl”: rename or remove one."),
+    ('"Gold"', '"A\u200bll"', f"{S}: audience.1.name: {unseen('A⟨U+200B⟩ll')}"),
+    ('"Gold"', '"\ufe0f"', f"{S}: audience.1.name: {TEXT}"),
+    ('"Gold"', '"G\u0336\u0336\u0336\u0336\u0336old"', f"{S}: audience.1.name: {unseen(PILED)}"),
+    (
+        "[[server.topic]]",
+        '[[server.topic]]\nid = "other"\nname = "Announcernents"\n[[server.topic]]',
+        f"{S}: topic “announcements” looks like “Announcernents”: rename or remove one.",
+    ),
+    (
+        "audit = 104900000000000012",
+        "audit = 104900000000000011",
+        f"{S}: channels: review and audit are both 104900000000000011: name another channel for the record,"
+        " in which nobody but Herald may write.",
+    ),
+    (
+        RIGHT,
+        RIGHT + RIGHT.replace("Sunrise", "Sunrisе").replace("104900000000000001", "104900000000000002"),
+        "server “Sunrisе” looks like “Sunrise”: rename or remove one.",
+    ),
     ("approvals = 3", "approvals = 3\nsize = -1", f"{ALL}: size: {PEOPLE}"),
     ("approvals = 3", 'approvals = 3\nsize = "many"', f"{ALL}: size: {PEOPLE}"),
     ("approvals = 2\n", "approvals = 2\nlarge_above = 1.5\n", f"{S}: rules.large_above: {PEOPLE}"),
@@ -475,6 +504,31 @@ def test_rules_that_are_left_out_are_the_careful_ones() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("VIP", "VIP+"), ("C++", "C#"), ("Gold 🥇", "Gold 🥈"), ("हिन्दी", "हन्द"), ("กา", "กำ"),
+        ("Café", "Cafe"),
+    ],
+)  # fmt: skip
+def test_names_that_people_tell_apart_may_stand_side_by_side(names: tuple[str, str]) -> None:
+    refuse_alike("audience", [[name] for name in names])
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("Gold members", "Gold  members"), ("Gold members", "Gold\u00a0members"), ("Gold", "Gоld"),
+        ("☀ Sun", "☀️ Sun"),
+        ("paypal", "раураl"), ("ΑΒΓ", "АВГ"), ("Gold 0", "Gold O"), ("Modem", "Modern"), ("Gold l", "GOLD I"),
+        ("Straße", "STRASSE"),
+    ],
+)  # fmt: skip
+def test_names_that_look_alike_are_refused(names: tuple[str, str]) -> None:
+    with pytest.raises(ValueError, match="rename or remove one"):
+        refuse_alike("audience", [[name] for name in names])
+
+
 def test_several_mistakes_get_one_sentence_each() -> None:
     text = edited("review =", "reviews =").replace("prod_gold", "gold").replace('"60s"', "60")
     assert len(refusals(text)) == 3
@@ -521,7 +575,7 @@ def test_an_audience_may_be_stricter_than_its_server() -> None:
 
 def audiences_refused(policy: Policy, generation: str) -> list[str]:
     try:
-        gateway = gateway_for(generation, origin="https://api.whop.com")
+        gateway = gateway_for(generation, origin="https://sandbox-api.whop.com")
         check_policy(policy, {ACCOUNT: gateway}, file="herald.toml")
     except ConfigurationError as error:
         return str(error).splitlines()

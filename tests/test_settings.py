@@ -23,6 +23,7 @@ JARGON = re.compile(
 )
 
 UNTIDY = "it has spaces, quotes or foreign letters in it: paste the value again without them."
+TOO_SHORT = "it is too short to be one: paste the whole value again."
 ONLY_HOST = "write https:// and the host, nothing after it, such as https://api.whop.com."
 WHOSE_HOST = "write https:// and one of Whop's hosts: api.whop.com or sandbox-api.whop.com."
 NO_GENERATION = "write v1 (what Whop documents today) or v5 (the older app API); there is no default."
@@ -40,6 +41,8 @@ WRONG = [
     ("DISCORD_TOKEN", f"Bot {TOKEN}", UNTIDY),
     ("DISCORD_TOKEN", f"“{TOKEN}”", UNTIDY),
     ("DISCORD_TOKEN", f"x'{TOKEN}'", UNTIDY),
+    ("DISCORD_TOKEN", "x", TOO_SHORT),
+    ("WHOP_API_KEY", KEY[:9], TOO_SHORT),
     ("WHOP_API_KEY", None, "it is missing: add your Whop app's API key."),
     ("WHOP_API_KEY", "", "it is missing: add your Whop app's API key."),
     ("WHOP_API_KEY", f"Bearer {KEY}", UNTIDY),

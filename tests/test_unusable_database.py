@@ -108,7 +108,7 @@ def test_herald_check_ends_with_status_1_if_the_database_cannot_be_used(
     example = (Path(__file__).parents[1] / "herald.example.toml").read_text("utf-8")
     (tmp_path / "herald.toml").write_text(example, encoding="utf-8")
     url = f"postgresql+psycopg://herald:fake-password@127.0.0.1:{refused_port()}/herald"
-    lines = ("DISCORD_TOKEN=fake", "WHOP_API_KEY=fake", "WHOP_API=v1", f"DATABASE_URL={url}")
+    lines = ("DISCORD_TOKEN=fake-token", "WHOP_API_KEY=fake-whop-key", "WHOP_API=v1", f"DATABASE_URL={url}")
     (tmp_path / ".env").write_text("\n".join(lines), encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.argv", ["herald", "check"])

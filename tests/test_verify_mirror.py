@@ -213,7 +213,7 @@ async def test_the_command_ends_with_0_1_or_2_and_says_which_line_differs(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["herald", "audit", "verify", "--mirror"])
-    (tmp_path / ".env").write_text(f"DISCORD_TOKEN={TOKEN}\nWHOP_API_KEY=fake\nWHOP_API=v5\n")
+    (tmp_path / ".env").write_text(f"DISCORD_TOKEN={TOKEN}\nWHOP_API_KEY=fake-whop-key\nWHOP_API=v5\n")
     policy = server(audience("Gold", "prod_gold"), name="Sunrise")
     (tmp_path / "herald.toml").write_text(policy, encoding="utf-8")
     async with Store.open(f"sqlite:///{tmp_path}/data/herald.db") as store:

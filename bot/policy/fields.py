@@ -8,7 +8,7 @@ from typing import Annotated, Final, Literal, NamedTuple, TypeVar, cast
 
 from pydantic import AfterValidator, BeforeValidator
 
-from bot.characters import is_blank
+from bot.characters import is_blank, reveal
 from bot.origin import read_origin
 
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
@@ -97,8 +97,11 @@ def read_name(value: object) -> object:
     text = value.strip() if isinstance(value, str) else ""
     # Discord counts some emoji as two.
     units = len(text.encode("utf-16-le", "surrogatepass")) // 2
-    if not 0 < units <= NAME_LIMIT or any(unicodedata.category(ch) in {"Cc", "Zl", "Zp"} for ch in text):
+    is_line = not any(unicodedata.category(ch) in {"Cc", "Zl", "Zp"} for ch in text)
+    if not 0 < units <= NAME_LIMIT or is_blank(text) or not is_line:
         raise ValueError(f"write 1 to {NAME_LIMIT} characters in quotes, on one line")
+    if (shown := reveal(text)) != text:
+        raise ValueError(f"there is what nobody would see, or tell apart, in “{shown}”: type the name anew")
     return text
 
 

@@ -1,13 +1,13 @@
 """The policy: servers, roles, rules, topics and named audiences, and what each may say."""
 
 import re
-import unicodedata
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Annotated, Final, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
+from bot.characters import spelling
 from bot.origin import PRODUCTION
 from bot.policy.fields import (
     AccountName,
@@ -32,6 +32,7 @@ from bot.policy.fields import (
     allowance,
     duration,
 )
+from bot.policy.names import refuse_alike
 
 # A blank of a template, such as {service}; a form of Discord's takes five.
 BLANK: Final = re.compile(r"\{([a-z][a-z0-9_]{0,29})\}")
@@ -102,18 +103,12 @@ class Audience(Section):
         return named if {*self.targets.kinds()} <= {"users", "users_in_experience"} else None
 
     def is_named(self, typed: str) -> bool:
-        """Tell whether its name was typed: letters and digits count, as phones capitalise and space."""
-        return _letters(typed) == _letters(self.name)
+        """Tell whether exactly its name was typed: another may differ by one sign, or by a capital."""
+        return spelling(typed) == spelling(self.name)
 
     def definition(self) -> Mapping[str, object]:
         """Return what is fingerprinted: the name people approve, and whom it reaches."""
         return {"name": self.name, "targets": self.targets.model_dump(mode="json")}
-
-
-def _letters(name: str) -> str:
-    folded = unicodedata.normalize("NFKC", name).casefold()
-    # A name of emoji only has nothing else to be told by.
-    return "".join(ch for ch in folded if ch.isalnum()) or folded.strip()
 
 
 class Topic(Section):
@@ -159,7 +154,7 @@ class Template(Section):
 
     @model_validator(mode="after")
     def _can_be_filled(self) -> Self:
-        _refuse_twins("blank", [one.name for one in self.limited])
+        refuse_alike("blank", [[one.name] for one in self.limited])
         for one in self.limited:
             if one.name not in self.blanks():
                 raise ValueError(
@@ -180,6 +175,15 @@ class Channels(Section):
 
     review: Snowflake
     audit: Snowflake
+
+    @model_validator(mode="after")
+    def _apart(self) -> Self:
+        if self.review == self.audit:
+            raise ValueError(
+                f"review and audit are both {self.audit}: name another channel for the record, in which"
+                " nobody but Herald may write"
+            )
+        return self
 
 
 class ActionRoles(Section):
@@ -265,10 +269,10 @@ class Server(Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        _refuse_twins("audience", [audience.name for audience in self.audiences])
-        _refuse_twins("topic", [topic.id for topic in self.topics])
-        _refuse_twins("topic", [topic.name for topic in self.topics])
-        _refuse_twins("template", [template.name for template in self.templates])
+        refuse_alike("audience", [[audience.name] for audience in self.audiences])
+        # Either may be typed.
+        refuse_alike("topic", [[topic.id, topic.name] for topic in self.topics])
+        refuse_alike("template", [[template.name] for template in self.templates])
         for template in self.templates:
             for kind, named in (("audience", self.audience), ("topic", self.topic)):
                 if named(getattr(template, kind)) is None:
@@ -291,16 +295,6 @@ class Server(Section):
                     f" rules: write at least {self.rules.approvals}, or remove the line"
                 )
         return self
-
-
-def _refuse_twins(what: str, values: Sequence[str]) -> None:
-    seen: dict[str, str] = {}
-    for value in values:
-        # People would not tell apart what differs in case or in composition only.
-        key = unicodedata.normalize("NFKC", value).casefold()
-        if key in seen:
-            raise ValueError(f"{what} “{value}” is there already, as “{seen[key]}”: rename or remove one")
-        seen[key] = value
 
 
 class Policy(Section):
@@ -339,7 +333,7 @@ class Policy(Section):
 
     @model_validator(mode="after")
     def _known_accounts(self) -> Self:
-        _refuse_twins("whop", [account.name for account in self.accounts])
+        refuse_alike("whop", [[account.name] for account in self.accounts])
         names = self.account_names
         holders: dict[str, str] = {}
         for account in self.accounts:
@@ -363,6 +357,11 @@ class Policy(Section):
                 raise ValueError(
                     f"server “{server.name}”: whop: no table [[whop]] has the name “{server.whop}”: {mend}"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _distinct_names(self) -> Self:
+        refuse_alike("server", [[server.name] for server in self.servers])
         return self
 
     @model_validator(mode="after")

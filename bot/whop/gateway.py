@@ -23,7 +23,10 @@ from bot.delivery import (
 )
 from bot.errors import ConfigurationError
 from bot.notification import Notification, problems
+from bot.origin import LIVE, environment_of
+from bot.policy.example import made_up_ids
 from bot.policy.model import Policy, Targets
+from bot.sentences import listed
 from bot.template import skeleton
 from bot.whop.answers import is_about_credential, is_acceptance, is_page, names_in, wait_of, words_of
 from bot.whop.api_log import ApiLog
@@ -276,6 +279,12 @@ def check_policy(policy: Policy, gateways: Mapping[str, WhopGateway], *, file: s
             *problems(skeleton(template)),
             *gateways[server.account].refuse_notification(skeleton(template)),
         )
+    ]
+    found += [
+        f"{file}: server “{server.name}”: {listed(ids)}: made up, from herald.example.toml, and sends go to"
+        " production: write your own."
+        for server in policy.servers
+        if environment_of(gateways[server.account].base) == LIVE and (ids := made_up_ids(server))
     ]
     if found:
         raise ConfigurationError("\n".join(found))
