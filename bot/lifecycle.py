@@ -58,6 +58,7 @@ class Lifecycle:
         found = [
             *problems(broadcast.notification),
             *self.account_of(server).gateway.refuse_notification(broadcast.notification),
+            *server.refuse_link(broadcast.notification.link),
         ]
         if server.audience(broadcast.audience) is None:
             found.append(f"The audience “{broadcast.audience}” is no longer in the policy: compose anew.")

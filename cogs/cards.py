@@ -18,6 +18,8 @@ from bot.chat.rendering import Rendered
 from bot.delivery import Delivery
 from bot.freeze import Freeze, describe, lifted_on_host
 from bot.lifecycle import Lifecycle
+from bot.link import host_of
+from bot.notification import leftovers
 from bot.permissions import Action, Actor, approvers
 from bot.policy.model import Policy
 from bot.service import NOTHING, PAGE, Offer, Standing
@@ -71,6 +73,7 @@ HEADLINES: Final[Mapping[Status, str]] = MappingProxyType(
 
 REACH_LIMIT: Final = 800
 ABLE_LIMIT: Final = 400
+LEFTOVERS_LIMIT: Final = 300
 # Of so many cards it is remembered whom they are for.
 REMEMBERED: Final = 1000
 
@@ -337,6 +340,13 @@ class Cards:
                 value="They stand in the words below as ⟨U+…⟩; customers would not see them.",
                 inline=False,
             )
+        if blanks := leftovers(broadcast.notification):
+            said = fitting([inline(shorten(one, KEPT)) for one in blanks], LEFTOVERS_LIMIT, between=", ")
+            head.add_field(
+                name="⚠️ Looks like a blank that nobody filled",
+                value=f"{said}: customers would read it as it is.",
+                inline=False,
+            )
         if broadcast.repeats is not None:
             head.add_field(
                 name="⚠️ May be a second push",
@@ -347,6 +357,8 @@ class Cards:
         details = discord.Embed(colour=head.colour)
         details.add_field(name="Topic", value=inline(topic.name if topic else broadcast.notification.topic))
         details.add_field(name="Author", value=inline(broadcast.author.name))
+        if host := host_of(broadcast.notification.link or ""):
+            details.add_field(name="A tap leads to", value=f"**{inline(host)}**", inline=False)
         account = self._account(broadcast)
         details.set_footer(
             text=f"proof {broadcast.proof} · revision {broadcast.revision} · {account.environment}"

@@ -73,17 +73,22 @@ def longest(filler: str, limit: int) -> str:
     return filler * (limit // units(filler))
 
 
+def longest_link(filler: str, generation: str) -> str:
+    """Return the longest legal link; no letter but ASCII stands in one."""
+    first = "https://whop.com/" if generation == "v5" else "/"
+    return first + longest(filler if filler.isascii() else "a", EXTRA_LIMIT - len(first))
+
+
 def longest_notification(filler: str, *, split: bool, generation: str) -> Notification:
     subject = longest(filler, SUBJECT_LIMIT)
     long = Text(subject=subject, content=longest(filler, CONTENT_LIMIT))
     short = Text(subject=subject, content=longest(filler, SPLIT_CONTENT_LIMIT))
-    link = longest(filler, EXTRA_LIMIT)
     return Notification(
         topic="t" * 100,
         all=None if split else long,
         in_app=short if split else None,
         mobile=short if split else None,
-        link=link if generation == "v5" else f"/{link[1:]}",
+        link=longest_link(filler, generation),
         subtitle=longest(filler, EXTRA_LIMIT) if generation == "v1" else None,
     )
 
@@ -176,7 +181,7 @@ def longest_template(scene: Scene) -> Standing:
         subject=longest(scene.filler, SUBJECT_LIMIT),
         content=f"{blanks}{longest(scene.filler, CONTENT_LIMIT - len(blanks))}",
         subtitle=longest(scene.filler, EXTRA_LIMIT),
-        link=longest(scene.filler, EXTRA_LIMIT),
+        link=longest_link(scene.filler, scene.generation),
     )
     approvals = [Approval(approver=Person(number, scene.filler * 100), at=NOW) for number in range(20)]
     return Standing(template, "f" * 64, tuple(approvals), 20)

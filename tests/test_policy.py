@@ -69,6 +69,7 @@ TOPIC = "server “Sunrise”, topic “Announcements”"
 SNOWFLAKE = "write a Discord id, the long number that “Copy ID” gives, such as 104900000000000000."
 PILED = "G\u0336\u0336\u0336\u0336⟨U+0336⟩old"
 TEXT = "write 1 to 100 characters in quotes, on one line."
+HOST = 'write the name of a host in small letters and quotes, such as "whop.com".'
 WHOLE = "write a whole number from 1 to 20, without quotes."
 PEOPLE = "write a whole number from 0 to 1000000000, without quotes."
 TOPIC_ID = "write 1 to 100 letters, digits, dots, dashes or underscores, in quotes."
@@ -263,6 +264,15 @@ WRONG = [
         RIGHT + RIGHT.replace("Sunrise", "Sunrisе").replace("104900000000000001", "104900000000000002"),
         "server “Sunrisе” looks like “Sunrise”: rename or remove one.",
     ),
+    # links and blanks
+    (
+        'name = "Sunrise"\n',
+        'name = "Sunrise"\nlink_hosts = ["https://whop.com"]\n',
+        f"{S}: link_hosts.1: {HOST}",
+    ),
+    ('name = "Sunrise"\n', 'name = "Sunrise"\nlink_hosts = ["whop"]\n', f"{S}: link_hosts.1: {HOST}"),
+    ('name = "Sunrise"\n', 'name = "Sunrise"\nlink_hosts = ["Whop.com"]\n', f"{S}: link_hosts.1: {HOST}"),
+    ('name = "Sunrise"\n', 'name = "Sunrise"\nlink_hosts = ["a.io", "a.io"]\n', f"{S}: link_hosts: {TWICE}"),
     ("approvals = 3", "approvals = 3\nsize = -1", f"{ALL}: size: {PEOPLE}"),
     ("approvals = 3", 'approvals = 3\nsize = "many"', f"{ALL}: size: {PEOPLE}"),
     ("approvals = 2\n", "approvals = 2\nlarge_above = 1.5\n", f"{S}: rules.large_above: {PEOPLE}"),
@@ -502,6 +512,18 @@ def test_rules_that_are_left_out_are_the_careful_ones() -> None:
         "lent_by_template": (1, timedelta(hours=24)),
         "lent_to_person": (2, timedelta(hours=24)),
     }
+
+
+@pytest.mark.parametrize(
+    "wrong", ["{Since when}", "{Since}", "{ since }", "{since", "since}", "{{a}}", "{}", "｛a｝", "{ä}"]
+)
+@pytest.mark.parametrize("part", ["subject", "content", "subtitle", "link"])
+def test_a_brace_that_belongs_to_no_blank_is_refused_in_a_template(wrong: str, part: str) -> None:
+    words = {"subject": "Down", "content": "Sorry {a}", part: f"Since {wrong} {{a}}"}
+    lines = "".join(f'{name} = "{text}"\n' for name, text in words.items())
+    text = RIGHT + f'[[server.template]]\nname = "Down"\naudience = "Gold"\ntopic = "announcements"\n{lines}'
+    sentence = only(refusals(text))
+    assert sentence.startswith(f"herald.toml: {S}, template “Down”: {part}: customers would read the braces")
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.notification import HIDDEN_LIMIT, Notification, Text, problems
-from bot.sandbox.sandbox import UNDONE, Sandbox, readable
+from bot.notification import HIDDEN_LIMIT, Notification, Text, leftovers, problems
+from bot.sandbox.sandbox import UNDONE, Sandbox, readable, response
 from cogs.text import plain, reveal
 from tests.harness.found import only
 
@@ -113,3 +113,32 @@ async def test_whop_gets_exactly_what_was_typed_though_the_card_names_it(sandbox
     assert "Invisible characters" in card
     await sandbox.wait(UNDONE)
     assert "50\u202e% off\u202c now" in only(sandbox.whop.exchanges).body
+
+
+LEFT = {
+    "Since {since}, sorry": ["{since}"], "Hi {{name}}!": ["{{name}}"],
+    "See [LINK] or [your link]": ["[LINK]", "[your link]"],
+    "Dear <name>": ["<name>"], "Dear <<Name>>": ["<<Name>>"],
+    "{since": ["{since"], "since}": ["}"], "%name% is up": ["%name%"],
+    "｛name｝ ＜name＞": ["{name}", "<name>"], "{} ${x} {Since when}": ["{}", "{x}", "{Since when}"],
+    "I <3 you, 5 < 6 > 2, [1], [12:30], 50 % off, a & b": [], "Grüße 🎉 (now)": [],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("words", LEFT)
+def test_a_blank_that_nobody_filled_is_found(words: str) -> None:
+    assert leftovers(Notification(topic="t", all=Text(subject="Hi", content=words))) == LEFT[words]
+
+
+@given(st.text(), st.sampled_from(["{a}", "{{a}}", "[LINK]", "<name>"]))
+def test_a_blank_is_found_whatever_stands_before_it(words: str, blank: str) -> None:
+    found = leftovers(Notification(topic="t", in_app=Text(subject="Hi", content=f"{words}\n{blank}")))
+    assert blank in found
+
+
+async def test_a_blank_that_nobody_filled_is_named_on_draft_and_card(v5: Sandbox) -> None:
+    draft = await v5.compose(subject="Since {since}", content="Look at [LINK], <name>!")
+    said = "Looks like a blank that nobody filled: {since}, [LINK], <name>: customers would read it as it is."
+    assert said in readable(response(draft)).replace("\\", "")
+    await v5.submit(draft)
+    assert said in readable(v5.review_card()).replace("\\", "")

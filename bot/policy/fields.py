@@ -9,6 +9,7 @@ from typing import Annotated, Final, Literal, NamedTuple, TypeVar, cast
 from pydantic import AfterValidator, BeforeValidator
 
 from bot.characters import is_blank, reveal
+from bot.link import is_host
 from bot.origin import read_origin
 
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
@@ -160,13 +161,20 @@ def _words(value: object) -> object:
     return value
 
 
+def _host(value: object) -> object:
+    if not isinstance(value, str) or not is_host(value):
+        raise ValueError('write the name of a host in small letters and quotes, such as "whop.com"')
+    return value
+
+
 def _some(values: tuple[T, ...]) -> tuple[T, ...]:
     if not values:
         raise ValueError("write at least one entry")
     return values
 
 
-def _distinct(values: tuple[T, ...]) -> tuple[T, ...]:
+def distinct(values: tuple[T, ...]) -> tuple[T, ...]:
+    """Return the values; raise ValueError if one is there twice."""
     if len(set(values)) != len(values):
         raise ValueError("the same value stands in it twice: remove one")
     return values
@@ -196,8 +204,10 @@ Origin = Annotated[str, BeforeValidator(_origin)]
 TopicId = Annotated[str, BeforeValidator(_topic_id)]
 Words = Annotated[str, BeforeValidator(_words)]
 
+Host = Annotated[str, BeforeValidator(_host)]
+
 Tables = Annotated[tuple[T, ...], AfterValidator(_some)]
-Several = Annotated[Tables[T], AfterValidator(_distinct)]
+Several = Annotated[Tables[T], AfterValidator(distinct)]
 Roles = Several[Snowflake]
 # True for those whose turn it is, false for nobody.
 Mentions = Annotated[bool | tuple[int, ...], BeforeValidator(_mentions)]

@@ -1,13 +1,23 @@
 """The policy: servers, roles, rules, topics and named audiences, and what each may say."""
 
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Annotated, Final, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from bot.characters import spelling
+from bot.link import host_of
 from bot.origin import PRODUCTION
 from bot.policy.fields import (
     AccountName,
@@ -16,6 +26,7 @@ from bot.policy.fields import (
     CompanyId,
     ExperienceId,
     Generation,
+    Host,
     Mentions,
     Name,
     Origin,
@@ -30,9 +41,11 @@ from bot.policy.fields import (
     Variable,
     Words,
     allowance,
+    distinct,
     duration,
 )
 from bot.policy.names import refuse_alike
+from bot.sentences import listed
 
 # A blank of a template, such as {service}; a form of Discord's takes five.
 BLANK: Final = re.compile(r"\{([a-z][a-z0-9_]{0,29})\}")
@@ -167,6 +180,15 @@ class Template(Section):
             )
         if re.search(rf"{BLANK.pattern}{BLANK.pattern}", f"{self.subject}\n{self.content}"):
             raise ValueError("two blanks touch, so nobody could tell them apart: put words between them")
+        for part in ("subject", "content", "subtitle", "link"):
+            words = getattr(self, part) or ""
+            rest = BLANK.sub("", words) if part in {"subject", "content"} else words
+            # A wide brace is taken for a brace by whoever reads it.
+            if not {"{", "}"}.isdisjoint(unicodedata.normalize("NFKC", rest)):
+                raise ValueError(
+                    f"{part}: customers would read the braces of what is no blank: write a blank as {{since}}"
+                    " in subject or content, of small letters, digits and _, or remove the braces"
+                )
         return self
 
 
@@ -235,6 +257,7 @@ class Server(Section):
     name: Name
     guild: Snowflake
     whop: AccountName | None = None
+    link_hosts: Annotated[tuple[Host, ...], AfterValidator(distinct)] = ("whop.com",)
     channels: Channels
     roles: ActionRoles
     rules: Rules = Rules()
@@ -260,6 +283,14 @@ class Server(Section):
         """Return how many approvals a broadcast to that audience needs."""
         named = self.audience(audience)
         return (named.approvals if named else None) or self.rules.approvals
+
+    def refuse_link(self, link: str | None) -> list[str]:
+        """Return a sentence if a link leads to a host that is not listed here."""
+        host = host_of(link) if link else None
+        if host is None or host in self.link_hosts:
+            return []
+        known = listed(self.link_hosts) or "none yet"
+        return [f"The link leads to {host}, which link_hosts in herald.toml does not list ({known})."]
 
     def is_large(self, audience: str) -> bool:
         """Tell whether whoever approves has to type the audience's name: also if its size is unknown."""

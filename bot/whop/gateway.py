@@ -278,6 +278,7 @@ def check_policy(policy: Policy, gateways: Mapping[str, WhopGateway], *, file: s
         for problem in (
             *problems(skeleton(template)),
             *gateways[server.account].refuse_notification(skeleton(template)),
+            *server.refuse_link(template.link),
         )
     ]
     found += [

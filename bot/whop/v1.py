@@ -6,6 +6,7 @@ from typing import Any, Final
 from urllib.parse import urlencode
 
 from bot.delivery import Attempt, NoAnswer, Outcome, Request, Response
+from bot.link import is_path
 from bot.notification import Notification
 from bot.policy.model import Policy, Targets
 from bot.whop.answers import decode, rows_of, words_of
@@ -62,6 +63,11 @@ class V1:
             refused.append("Different words for feed and phone: Whop's v1 has one text; edit it to one.")
         if notification.link and not notification.link.startswith("/"):
             refused.append("Path in the app: begin it with a slash, such as /posts/5.")
+        elif notification.link and not is_path(notification.link):
+            refused.append(
+                "Path in the app: it has to stay in the app: begin it with one slash, and write only what"
+                " stands in addresses, such as /posts/5."
+            )
         return refused
 
     def describe(self, targets: Targets) -> list[str]:

@@ -6,6 +6,7 @@ from typing import Final
 from urllib.parse import urlencode
 
 from bot.delivery import Attempt, NoAnswer, Outcome, Request, Response
+from bot.link import host_of
 from bot.notification import Notification
 from bot.policy.model import Policy, Targets
 from bot.whop.answers import as_object, decode, rows_of, words_of
@@ -36,7 +37,7 @@ class V5:
         splits_feed_and_phone=True,
         has_subtitle=False,
         link="Deep link",
-        link_hint="Where a tap leads: an address. May stay empty.",
+        link_hint="Where a tap leads: an address, https:// and all. May stay empty.",
     )
 
     def __init__(self, origin: str) -> None:
@@ -51,7 +52,13 @@ class V5:
 
     def refuse_notification(self, notification: Notification) -> list[str]:
         """Refuse the fields that only v1 has."""
-        return ["Subtitle: Whop's v5 has none; clear it."] if notification.subtitle else []
+        refused = ["Subtitle: Whop's v5 has none; clear it."] if notification.subtitle else []
+        if notification.link and host_of(notification.link) is None:
+            refused.append(
+                "Deep link: write a whole address that begins with https:// and a host, such as"
+                " https://whop.com/gold."
+            )
+        return refused
 
     def describe(self, targets: Targets) -> list[str]:
         """Return one line, for the one request that carries all targets."""
