@@ -18,7 +18,8 @@ LEADS = {
 LEADS_NOWHERE = [
     "whop dot com", "whop.com/x", "htps://whop.com", "http://whop.com", "https:whop.com", "https:/whop.com",
     "https:///whop.com", "https://", "https://whop", "javascript:alert(1)", "JaVaScRiPt://whop.com/%0aalert(1)",
-    "data:text/html,x", "tel:+19005550129", "whop://x", "//whop.com/x", "https://whop .com", "https://whop.com/a b",
+    "data:text/html,x", "tel:+19005550129", "whop://x", "//whop.com/x", "https://whop .com",
+    "https://whop.com/a b",
     " https://whop.com", "https://whop.com ", "https://whop.com\n", "https://whop.com\\@evil.example",
     "https://whop.com@evil.example", "https://whop.com:443@evil.example", "https://u:p@whop.com",
     "https://whop.com:8443/",
