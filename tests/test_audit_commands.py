@@ -5,12 +5,15 @@ import csv
 import sqlite3
 import sys
 from contextlib import closing
+from datetime import datetime
 from io import StringIO
 from pathlib import Path
 from typing import Protocol
 
 import pytest
 
+from bot.audit.chain import NewEvent, chain
+from bot.audit.export import from_json, to_json
 from bot.audit.words import spoken
 from bot.cli.commands import main
 from bot.notification import Notification, Text
@@ -104,6 +107,30 @@ def test_the_anchors_it_prints_find_what_was_cut_off_in_any_server(herald: Heral
     assert f"No line that holds is {anchors[3].split()[0]}: the record was cut off before it" in said
 
 
+def test_a_record_that_was_emptied_beside_what_it_should_tell_ends_with_status_1(herald: Herald) -> None:
+    spoil("DELETE FROM audit_events")
+    status, said, _ = herald("verify")
+    assert (status, said) == (1, "✗ Sunrise Trading: no line tells what happened last to #1.\n")
+    spoil("DELETE FROM revisions")
+    spoil("DELETE FROM broadcasts")
+    status, said, _ = herald("verify")
+    assert (status, said.splitlines()[0]) == (0, "- There is no line to verify.")
+
+
+def test_an_excerpt_with_a_digest_that_was_computed_anew_is_never_called_whole(herald: Herald) -> None:
+    herald("export", "--output", "some.jsonl", "--person", "8")
+    header, line = Path("some.jsonl").read_text("ascii").splitlines()
+    written = from_json(line)
+    values = {name: value for name, value in written._asdict().items() if name in NewEvent.model_fields}
+    actor, at = Person(written.actor_id, "Lena"), datetime.fromisoformat(written.at)
+    forged = chain(NewEvent(**values | {"actor": actor, "at": at}), previous=None, above=written.sequence - 1)
+    Path("some.jsonl").write_text(f"{header}\n{to_json(forged.stored)}\n", "ascii")
+    status, said, _ = herald("verify", "--file", "some.jsonl")
+    assert status == 3
+    assert "Whoever can write the file can change a line and compute its digest anew" in said
+    assert "none changed" not in said
+
+
 def test_an_export_is_verified_without_the_database(herald: Herald) -> None:
     assert herald("export", "--output", "all.jsonl") == (0, "", "✓ 4 line(s) written to all.jsonl.\n")
     spoil("DELETE FROM audit_events")
@@ -151,8 +178,9 @@ def test_filters_choose_the_lines_and_an_excerpt_says_that_it_is_one(
     assert {row["what"] for row in rows} <= {spoken(make_entry().action)}
     herald("export", "--output", "some.jsonl", *filters)
     status, said, _ = herald("verify", "--file", "some.jsonl")
-    assert status == 0
-    assert ("is an excerpt" in said) == ("--server" not in filters)
+    excerpt = "--server" not in filters
+    assert status == (3 if excerpt else 0)
+    assert ("is an excerpt" in said, "none changed" in said) == (excerpt, not excerpt)
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,8 @@ def verify(
 ) -> None:
     """Find the first line of each server's record that was changed, removed, put in or moved.
 
-    Ends with status 0 if all is whole, 1 if something is not. A running Herald is not disturbed.
+    What else the database knows is compared too. Ends with status 0 if all is whole, 1 if something is not,
+    and 3 if nothing is wrong with an excerpt, which cannot show more. A running Herald is not disturbed.
     """
     from bot.cli import verdict
 
@@ -47,14 +48,15 @@ def verify(
         from bot.cli import record
 
         whole = record.verify(env_file, server, anchors, mirror=mirror)
+        found = verdict.Verdict.WHOLE if whole else verdict.Verdict.BROKEN
     elif mirror:
         raise ConfigurationError("--mirror: an export has no channel: leave out --mirror or --file.")
     elif server is not None:
         raise ConfigurationError("--server: an export is checked as it is: leave out --server or --file.")
     else:
-        whole = verdict.verify_file(file, anchors)
-    if not whole:
-        raise typer.Exit(1)
+        found = verdict.verify_file(file, anchors)
+    if found is not verdict.Verdict.WHOLE:
+        raise typer.Exit(found)
     if not anchors:
         verdict.advise_anchors()
 

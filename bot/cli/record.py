@@ -120,7 +120,11 @@ def _verify_database(settings: Settings, policy: Policy, server: str | None, anc
                 for line in lines:
                     verifier.read(line)
                 bar.advance(task, len(lines))
-    return tell(verifier, lambda guild_id: _name(policy, guild_id))
+        contradictions = tx.testimony.against(search.guild_id)
+    whole = tell(verifier, lambda guild_id: _name(policy, guild_id), told=bool(contradictions))
+    for guild_id, what in contradictions:
+        out.print(f"[red]✗[/] {escape(_name(policy, guild_id))}: {escape(what)}.")
+    return whole and not contradictions
 
 
 async def _verify_mirror(settings: Settings, policy: Policy, server: str | None) -> bool:

@@ -1,6 +1,7 @@
 """What a verifier found, told on the command line; and an export, which is verified without a database."""
 
 from collections.abc import Callable
+from enum import IntEnum
 from pathlib import Path
 from typing import Final
 
@@ -21,8 +22,17 @@ _TO_KEEP: Final = (
 )
 
 
-def verify_file(file: Path, anchors: list[Anchor]) -> bool:
-    """Verify an export, say what was found, and return whether it is whole."""
+class Verdict(IntEnum):
+    """What was found, as the status with which the command ends."""
+
+    WHOLE = 0
+    BROKEN = 1
+    # Nothing is wrong with it, and that says little.
+    EXCERPT = 3
+
+
+def verify_file(file: Path, anchors: list[Anchor]) -> Verdict:
+    """Verify an export, and say what was found."""
     export = Export(file, anchors=anchors)
     with progress() as bar:
         task = bar.add_task("Verifying", total=file.stat().st_size)
@@ -32,25 +42,30 @@ def verify_file(file: Path, anchors: list[Anchor]) -> bool:
         named = ", ".join(f"{name} {value}" for name, value in export.header.filters.items())
         out.print(
             f"- {file} is an excerpt ({named}) and not a whole chain: each line is checked by itself, and"
-            " none can be missed.",
+            " none can be missed. Whoever can write the file can change a line and compute its digest anew:"
+            " only a whole export, or the database, shows that.",
             markup=False,
         )
     whole = tell(export.verifier, export.header.name, told=export.unreadable is not None)
     if export.unreadable is None:
-        return whole
+        if not whole:
+            return Verdict.BROKEN
+        return Verdict.EXCERPT if export.header.filters else Verdict.WHOLE
     out.print(
         f"[red]✗[/] {escape(str(file))}, line {export.unreadable} of the file: it was changed, Herald does"
         " not write it so. What follows was not read."
     )
-    return False
+    return Verdict.BROKEN
 
 
 def tell(verifier: Verifier, name: Callable[[int], str], *, told: bool = False) -> bool:
     """Say of each server whether its chain holds; return whether everything does."""
     for guild_id, chain in verifier.chains.items():
         if chain.breach is None:
-            words = f"{chain.lines} line(s), none changed" + (
-                "" if not chain.whole else ", removed, put in or moved"
+            words = f"{chain.lines} line(s), " + (
+                "none changed, removed, put in or moved"
+                if chain.whole
+                else "each with the digest that its words have"
             )
             out.print(f"[green]✓[/] {escape(name(guild_id))}: {words}. The last is {chain.head}.")
         else:

@@ -22,6 +22,7 @@ from bot.store.refusals import Refusals
 from bot.store.revisions import Revisions
 from bot.store.tables import interactions
 from bot.store.template_approvals import TemplateApprovals
+from bot.store.testimony import Testimony
 from bot.store.waits import Waits
 
 # Of what is no longer needed: far more than come in the hour between two times.
@@ -39,6 +40,7 @@ class Transaction:
         self.broadcasts = Broadcasts(connection, locking=writing)
         self.deliveries = Deliveries(connection)
         self.audit = AuditLog(connection)
+        self.testimony = Testimony(connection)
         self.outbox = Outbox(connection)
         self.freezes = Freezes(connection)
         self.members = Members(connection)
