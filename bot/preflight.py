@@ -13,6 +13,7 @@ from bot.chat.commands import differing, wanted_commands
 from bot.chat.members import ask_members
 from bot.delivery import NoAnswer
 from bot.errors import REFUSED_BY_DISCORD, HeraldError, Unreachable
+from bot.file_rights import open_to_others, with_companions
 from bot.key_trust import nothing_to_prove, recall
 from bot.policy.model import Policy, Server
 from bot.settings import Settings
@@ -57,6 +58,16 @@ def look_at_database(settings: Settings) -> list[str]:
     except HeraldError as error:
         return [str(error)]
     return []
+
+
+def look_at_files(settings: Settings) -> list[str]:
+    """Return a sentence for each file of Herald's that others on this machine can use."""
+    database = with_companions(settings.database_file) if settings.has_database_file else []
+    return [
+        f"{one} can be used by others on this machine: it has all words, names and approvals, so let nobody"
+        f" but Herald's own user at it (chmod 600 {one})."
+        for one in open_to_others([*database, settings.witness_file])
+    ]
 
 
 async def look_up_proof(settings: Settings, account: Account) -> str:

@@ -5,14 +5,13 @@ import csv
 import sqlite3
 import sys
 from contextlib import closing
-from datetime import datetime
 from io import StringIO
 from pathlib import Path
 from typing import Protocol
 
 import pytest
 
-from bot.audit.chain import NewEvent, chain
+from bot.audit.chain import chain
 from bot.audit.export import from_json, to_json
 from bot.audit.words import spoken
 from bot.cli.commands import main
@@ -120,10 +119,9 @@ def test_a_record_that_was_emptied_beside_what_it_should_tell_ends_with_status_1
 def test_an_excerpt_with_a_digest_that_was_computed_anew_is_never_called_whole(herald: Herald) -> None:
     herald("export", "--output", "some.jsonl", "--person", "8")
     header, line = Path("some.jsonl").read_text("ascii").splitlines()
-    written = from_json(line)
-    values = {name: value for name, value in written._asdict().items() if name in NewEvent.model_fields}
-    actor, at = Person(written.actor_id, "Lena"), datetime.fromisoformat(written.at)
-    forged = chain(NewEvent(**values | {"actor": actor, "at": at}), previous=None, above=written.sequence - 1)
+    old = from_json(line)
+    new = make_entry(1, guild_id=old.guild_id, actor=Person(old.actor_id, "Lena"), broadcast_id=1)
+    forged = chain(new, previous=None, above=old.sequence - 1)
     Path("some.jsonl").write_text(f"{header}\n{to_json(forged.stored)}\n", "ascii")
     status, said, _ = herald("verify", "--file", "some.jsonl")
     assert status == 3

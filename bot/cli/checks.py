@@ -16,6 +16,7 @@ from bot.preflight import (
     ask_discord,
     check_whop,
     look_at_database,
+    look_at_files,
     look_at_mirror,
     look_up_proof,
 )
@@ -40,7 +41,7 @@ def agree(
             name = f"{one.account.name}: " if len(keyed) > 1 else ""
             out.print(_shown(f"- {name}{complete(look_up_proof(settings, one.account))}"))
     # What waits is no mistake in the files: it does not keep a script from starting what would post it.
-    for sentence in look_at_mirror(settings, policy, now=utc_now()):
+    for sentence in (*look_at_files(settings), *look_at_mirror(settings, policy, now=utc_now())):
         out.print(f"[yellow]![/] {_shown(sentence)}")
     at_whop, at_discord = complete(_ask(settings, policy, keyed))
     for sentence in at_discord.notes:

@@ -22,6 +22,7 @@ from uuid import uuid4
 
 from bot.clock import Clock
 from bot.errors import StoreError
+from bot.file_rights import make_private
 from bot.lifecycle import Lifecycle
 from bot.sending.restored import hold_everything
 from bot.store import Transaction
@@ -140,6 +141,7 @@ class RestoreGuard:
         }
         try:
             self.file.parent.mkdir(parents=True, exist_ok=True)
+            make_private(new)
             new.write_text(json.dumps(kept), encoding="utf-8")
             new.replace(self.file)
         except OSError as error:

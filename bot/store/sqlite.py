@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Callable, Generator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,6 +12,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from bot.errors import ConfigurationError, StoreError, Superseded
+from bot.file_rights import make_private, narrow, with_companions
 from bot.store import write_ahead
 
 BUSY_SECONDS: Final = 15
@@ -32,6 +33,11 @@ def opened(
         # Before the first connection, which would take what lies beside it.
         if alone or not _is_used(file):
             write_ahead.refuse_foreign(file)
+        if not alone and not to_read:
+            # OSError: opening it says why.
+            with suppress(OSError):
+                make_private(file)
+        narrow(with_companions(file))
         engine = _create_engine(url, to_read=to_read)
         try:
             yield engine, hold
@@ -60,7 +66,7 @@ def writable(url: URL) -> URL:
 
 
 def _lock(file: Path) -> FileLock:
-    return FileLock(file.with_name(f"{file.name}.lock"), thread_local=False)
+    return FileLock(file.with_name(f"{file.name}.lock"), thread_local=False, mode=0o600)
 
 
 def _is_used(file: Path) -> bool:
@@ -83,6 +89,7 @@ def _sole_use(file: Path) -> Generator[Callable[[], bool], None, None]:
         file.parent.mkdir(parents=True, exist_ok=True)
         lock.take()
         # SQLite would open a file that it cannot write, and fail only at the first change.
+        make_private(file)
         file.open("ab").close()
     except LockTimeout:
         raise ConfigurationError(
