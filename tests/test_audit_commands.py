@@ -21,7 +21,7 @@ from bot.value import Person
 from tests.test_audit import NOW, make_entry
 
 ROOT = Path(__file__).parents[1]
-GUILD = 104900000000000001
+GUILD = 100000000000000001
 OTHER = 104900000000000777
 
 
