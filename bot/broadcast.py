@@ -162,11 +162,16 @@ class Place(NamedTuple):
     channel_id: int
     message_id: int
 
+    def url(self, guild_id: int) -> str:
+        """Return the link that leads there."""
+        return f"https://discord.com/channels/{guild_id}/{self.channel_id}/{self.message_id}"
+
 
 class Broadcast(Value):
     """One notification for one audience, with where it stands.
 
-    `repeats` is the number of a broadcast that may have reached customers, and that this one sends again.
+    `repeats` is the number of a broadcast that may have reached customers, and that this one sends again;
+    `confirmed` are those with an equal proof code beside which its approvers want it to go out all the same.
     Those who approved the template that it is made of have `lent` it one approval. `card` is where its newest
     card stands, once it does. The `nonce` is drawn at random whenever people are to decide anew.
     """
@@ -189,6 +194,7 @@ class Broadcast(Value):
     review_expires_at: datetime | None = None
     remind_at: datetime | None = None
     repeats: int | None = None
+    confirmed: tuple[int, ...] = ()
     nonce: str = ""
     card: Place | None = None
     approvals: tuple[Approval, ...] = ()

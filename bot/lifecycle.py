@@ -1,10 +1,11 @@
 """The life of a broadcast: each step is checked, stored, recorded and announced in one transaction."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, Unpack
 
 from bot.audit.chain import HERALD, SKIPPED, Event, NewEvent
 from bot.broadcast import (
+    BEFORE_SENDING,
     DECIDED_ANEW,
     ECHOED,
     EXPLAINED,
@@ -23,6 +24,7 @@ from bot.permissions import Action, Actor
 from bot.policy.model import ACCOUNT, Audience, Policy, Server, Template
 from bot.refusals import AGAIN, Streak
 from bot.reminders import DECIDED_BY_PEOPLE, first_reminder
+from bot.repeats import GOING_OUT, Beside
 from bot.sentences import listed, shortened
 from bot.store import Changes, Transaction
 from bot.store.broadcasts import new_nonce
@@ -167,6 +169,10 @@ class Lifecycle:
             self._show(tx, after[one.id], actor, action or step.value, detail, echo=echo)
             if moved and status in DECIDED_BY_PEOPLE:
                 self.call(tx, after[one.id])
+            if moved and one.status is Status.UNKNOWN:
+                # Cards of what sends it again say how it stands.
+                for copy in tx.broadcasts.copies(one.id):
+                    tx.outbox.redraw_card(copy.id, at=now)
         return [*after.values()]
 
     def explain(
@@ -240,6 +246,33 @@ class Lifecycle:
             server is not None
             and self.fingerprint(server, broadcast.audience, broadcast.notification) == broadcast.fingerprint
         )
+
+    def alike(self, tx: Transaction, broadcast: Broadcast) -> list[Broadcast]:
+        """Return what says the same and waits for its approval, goes out or did lately, newest first."""
+        server = self.policy.server(broadcast.guild_id)
+        if server is None or not server.rules.repeat_window:
+            return []
+        found = tx.broadcasts.alike(
+            [self.fingerprint(server, broadcast.audience, broadcast.notification)],
+            statuses=GOING_OUT | {Status.REVIEW},
+            since=self.clock() - server.rules.repeat_window,
+        )
+        return [one for one in found if one.id != broadcast.id and one.guild_id == broadcast.guild_id]
+
+    def beside(self, tx: Transaction, broadcast: Broadcast) -> Beside:
+        """Return what customers may get twice because of the broadcast."""
+        alike = self.alike(tx, broadcast) if broadcast.status in BEFORE_SENDING else []
+        going_out = [one for one in alike if one.status in GOING_OUT]
+        if broadcast.repeats is None:
+            return Beside(going_out)
+        copies = [one for one in tx.broadcasts.copies(broadcast.repeats) if one.id != broadcast.id]
+        return Beside(going_out, tx.broadcasts.find(broadcast.repeats), copies)
+
+    def redraw_alike(self, tx: Transaction, alike: Iterable[Broadcast]) -> None:
+        """Let what waits for its approval show that the same goes out."""
+        for one in alike:
+            if one.status is Status.REVIEW:
+                tx.outbox.redraw_card(one.id, at=self.clock())
 
     def freeze(self, tx: Transaction, wanted: Freeze) -> Freeze:
         """Halt sending from this transaction on, and tell everyone whom it concerns.

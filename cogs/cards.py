@@ -10,7 +10,7 @@ import discord
 from bot import seal
 from bot.audit.chain import Event
 from bot.audit.mirror import Condition
-from bot.broadcast import OPEN, Broadcast, Place, Status, Step
+from bot.broadcast import BEFORE_SENDING, OPEN, Broadcast, Place, Status, Step
 from bot.characters import HIDDEN
 from bot.chat.client import HeraldBot
 from bot.chat.custom_ids import Subject
@@ -22,6 +22,7 @@ from bot.link import host_of
 from bot.notification import leftovers
 from bot.permissions import Action, Actor, approvers
 from bot.policy.model import Policy
+from bot.repeats import ALONE, Beside
 from bot.service import NOTHING, PAGE, Offer, Standing
 from bot.whop import Account
 from cogs.buttons import EDIT_PHONE, SEND, ActionButton, buttons
@@ -37,7 +38,8 @@ from cogs.calls import (
 from cogs.echoes import echo, explanation
 from cogs.embeds import CONTENT_LIMIT, FIELD_LIMIT, FIELD_NAMES, KEPT, field_value, fitted
 from cogs.lines import NOWHERE, line_of, trouble_of
-from cogs.situation import moment, offered, situation
+from cogs.repeats import warn_of_alike, warn_of_repeat
+from cogs.situation import HEADLINES, moment, offered, situation
 from cogs.template import draw_template
 from cogs.text import clip, first_of, fitting, inline, length_note, numbered, plain, shorten, units
 
@@ -53,21 +55,6 @@ COLOURS: Final[Mapping[Status, discord.Colour]] = MappingProxyType(
         Status.UNKNOWN: discord.Colour.orange(),
         Status.FAILED: discord.Colour.red(),
         Status.CANCELLED: discord.Colour.dark_grey(),
-    }
-)
-
-HEADLINES: Final[Mapping[Status, str]] = MappingProxyType(
-    {
-        Status.DRAFT: "Draft",
-        Status.REVIEW: "Waits for approval",
-        Status.APPROVED: "Approved",
-        Status.HELD: "Held",
-        Status.SENDING: "Being sent",
-        Status.SENT: "Accepted by Whop",
-        Status.PARTIAL: "Partly accepted by Whop",
-        Status.FAILED: "Not accepted by Whop",
-        Status.UNKNOWN: "Answer unknown",
-        Status.CANCELLED: "Cancelled",
     }
 )
 
@@ -91,15 +78,20 @@ class Cards:
         self._audiences: dict[int, str] = {}
 
     def draft(
-        self, broadcast: Broadcast, *, offer: Offer = NOTHING, elsewhere: int | None = None
+        self,
+        broadcast: Broadcast,
+        *,
+        offer: Offer = NOTHING,
+        beside: Beside = ALONE,
+        elsewhere: int | None = None,
     ) -> Rendered:
         """Draw the author's own card: what it says, what it lacks, what comes next.
 
-        `offer` is what a template would lend it when it is submitted; `elsewhere` is the channel in which its
-        author is told what becomes of it, where Herald may not post.
+        `offer` is what a template would lend it when it is submitted, `beside` what customers may get twice;
+        `elsewhere` is the channel in which its author is told what becomes of it, where Herald may not post.
         """
         lacking = self._lifecycle.shortcomings(broadcast)
-        head, details = self._frame(broadcast, f"Draft #{broadcast.id}")
+        head, details = self._frame(broadcast, f"Draft #{broadcast.id}", beside)
         if broadcast.reason.strip():
             head.add_field(name="Came back", value=field_value(plain(broadcast.reason)), inline=False)
         for field, text in broadcast.notification.texts():
@@ -146,6 +138,7 @@ class Cards:
         checkable: bool = False,
         members: Sequence[Actor] | None = None,
         mirror: Condition | None = None,
+        beside: Beside = ALONE,
         redrawn: bool = True,
     ) -> Rendered:
         """Draw the card for approvers; what is not `redrawn` names no time that it would have to count down.
@@ -160,7 +153,7 @@ class Cards:
                 colour=discord.Colour.dark_grey(),
             )
             return Rendered(embeds=[embed], view=discord.ui.View(timeout=None))
-        head, details = self._frame(broadcast, f"#{broadcast.id} · {HEADLINES[broadcast.status]}")
+        head, details = self._frame(broadcast, f"#{broadcast.id} · {HEADLINES[broadcast.status]}", beside)
         head.description = situation(
             broadcast,
             deliveries,
@@ -184,7 +177,7 @@ class Cards:
         called = NOBODY
         says = asks_for_approval(broadcast)
         if broadcast.status is Status.REVIEW:
-            self.remember(broadcast)
+            self.remember(broadcast, beside)
             called = call_approvers(self._lifecycle.policy, broadcast, members, at=self._lifecycle.clock())
         elif broadcast.status is Status.APPROVED and broadcast.lent:
             called = call_holders(self._lifecycle.server_of(broadcast))
@@ -196,11 +189,18 @@ class Cards:
             view=buttons(offered(broadcast, deliveries, checkable=checkable), self.subject(broadcast)),
         )
 
-    def remember(self, broadcast: Broadcast) -> None:
-        """Note whom a broadcast is for, which never changes."""
+    def remember(self, broadcast: Broadcast, beside: Beside = ALONE) -> None:
+        """Note whom a broadcast is for, which never changes, unless approving it asks for the name."""
+        if beside.alike:
+            self.forget(broadcast.id)
+            return
         self._audiences[broadcast.id] = broadcast.audience
         if len(self._audiences) > REMEMBERED:
             del self._audiences[next(iter(self._audiences))]
+
+    def forget(self, number: int) -> None:
+        """Let the database be asked of a broadcast before it is approved."""
+        self._audiences.pop(number, None)
 
     def audience_of(self, number: int) -> str | None:
         """Return whom a broadcast is for, asking no database; None if its card was not drawn here."""
@@ -298,7 +298,7 @@ class Cards:
             headline = f"↩️ Came back ({inline(shorten(broadcast.reason, 40))})"
         return f"**{numbered(broadcast)}** {headline} · {title} · {people} · {when}"
 
-    def confirmation(self, broadcast: Broadcast, *, why_not: str = "") -> str:
+    def confirmation(self, broadcast: Broadcast, *, why_not: str = "", beside: Beside = ALONE) -> str:
         """Say once more, before submitting, what approval would set off; `why_not` is why nothing is lent."""
         server = self._lifecycle.server_of(broadcast)
         needed = server.quorum(broadcast.audience) - broadcast.agreed
@@ -311,11 +311,9 @@ class Cards:
             else f"**{undo} after you confirm it here**, in which it can be stopped"
         )
         reach = fitting(self._reach(broadcast), REACH_LIMIT, between="; ")
-        again = (
-            f"\n⚠️ It **may be a second push**: nobody knew whether customers got #{broadcast.repeats}."
-            if broadcast.repeats is not None
-            else ""
-        )
+        repeat, alike = warn_of_repeat(broadcast, beside), warn_of_alike(beside)
+        again = f"\n⚠️ It **may be a second push**: {repeat}" if repeat else ""
+        again += f"\n{alike}" if alike else ""
         return (
             f"**{inline(shorten(broadcast.title, 100))}**\n"
             f"to **{inline(broadcast.audience)}**, {self._size(broadcast)}: {reach}\n"
@@ -323,7 +321,7 @@ class Cards:
             f" Once Whop has it, nobody can call it back.{lent}{again}\nProof code **{broadcast.proof}**"
         )
 
-    def _frame(self, broadcast: Broadcast, title: str) -> tuple[discord.Embed, discord.Embed]:
+    def _frame(self, broadcast: Broadcast, title: str, beside: Beside) -> tuple[discord.Embed, discord.Embed]:
         """Return what stands above the words, and what stands below them."""
         server = self._lifecycle.server_of(broadcast)
         topic = server.topic(broadcast.notification.topic)
@@ -347,13 +345,12 @@ class Cards:
                 value=f"{said}: customers would read it as it is.",
                 inline=False,
             )
-        if broadcast.repeats is not None:
-            head.add_field(
-                name="⚠️ May be a second push",
-                value=f"It sends #{broadcast.repeats} again, of which nobody knew whether customers got it:"
-                " whoever did gets it twice.",
-                inline=False,
-            )
+        if repeat := warn_of_repeat(broadcast, beside):
+            value = f"It sends #{broadcast.repeats} again, and {repeat}"
+            head.add_field(name="⚠️ May be a second push", value=field_value(value), inline=False)
+        if broadcast.status in BEFORE_SENDING and (alike := warn_of_alike(beside)):
+            value = f"{alike}\nApproving it asks for the audience's name."
+            head.add_field(name="The same words for the same people", value=value, inline=False)
         details = discord.Embed(colour=head.colour)
         details.add_field(name="Topic", value=inline(topic.name if topic else broadcast.notification.topic))
         details.add_field(name="Author", value=inline(broadcast.author.name))

@@ -103,7 +103,7 @@ class ConfirmModal(HeraldModal):
 
 
 class NameModal(HeraldModal):
-    """A moment's thought before something for a large audience is approved: its name has to be typed."""
+    """A moment's thought before something large, or the same again, is approved: a name has to be typed."""
 
     def __init__(
         self,
@@ -111,12 +111,15 @@ class NameModal(HeraldModal):
         what: str,
         audience: str,
         then: Callable[[discord.Interaction[Any], str], Awaitable[None]],
+        *,
+        warning: str = "",
     ) -> None:
-        super().__init__(interaction, f"Approve {label(what)} for a large audience?")
+        why = "which says the same again" if warning else "for a large audience"
+        super().__init__(interaction, f"Approve {label(what)} {why}?")
         self._then = then
         self.name = line_input("audience", "", limit=NAME_LIMIT)
         said = f"{inline(what)} goes to **{inline(audience)}**. Type that name to approve it."
-        self.add_item(ui.TextDisplay(said))
+        self.add_item(ui.TextDisplay(f"{warning}\n{said}" if warning else said))
         self.add_item(ui.Label(text="The audience's name", component=self.name))
 
     @override

@@ -10,11 +10,12 @@ from bot.broadcast import Status
 from bot.chat.channels import why_unseen
 from bot.chat.client import HeraldBot, Interaction, Press
 from bot.chat.members import actor_of
-from bot.errors import Unreachable
+from bot.errors import NotReady, Unreachable
 from bot.permissions import Action, Actor
 from bot.quorum import missing
 from cogs.buttons import EDIT_PHONE, OPEN, USE_TEMPLATE, ActionButton
 from cogs.modals import REASONED, ConfirmModal, NameModal, ReasonModal
+from cogs.repeats import warn_of_alike
 from cogs.showing import cards_of, show, show_draft, told_in
 from cogs.situation import moment
 from cogs.template import show_template
@@ -39,9 +40,9 @@ async def _edit_phone(interaction: Interaction, number: int, revision: int) -> N
 async def _submit(interaction: Interaction, number: int, revision: int) -> None:
     client = interaction.client
     service = client.service
-    broadcast, offer = await service.submittable(actor_of(interaction), number, revision=revision)
+    broadcast, offer, beside = await service.submittable(actor_of(interaction), number, revision=revision)
     as_submitted = broadcast.model_copy(update={"lent": offer.approvals})
-    summary = cards_of(client).confirmation(as_submitted, why_not=offer.why_not)
+    summary = cards_of(client).confirmation(as_submitted, why_not=offer.why_not, beside=beside)
     asks = cards_of(client).asks(as_submitted)
     await interaction.response.send_modal(ConfirmModal(interaction, broadcast, summary, asks=asks))
 
@@ -54,7 +55,12 @@ async def _open(interaction: Interaction, number: int, revision: int) -> None:
 async def _approve(interaction: Interaction, number: int, revision: int) -> None:
     async def approve(answered: Interaction, typed: str) -> None:
         await answered.response.defer(ephemeral=True, thinking=True)
-        after = await service.approve(actor_of(answered), number, revision=revision, typed=typed)
+        try:
+            after = await service.approve(actor_of(answered), number, revision=revision, typed=typed)
+        except NotReady:
+            # It may ask for a name by now: the next press opens the form for it.
+            cards.forget(number)
+            raise
         if after.status is Status.APPROVED:
             due = moment(after.due_at, "T")
             which = numbered(after)
@@ -64,14 +70,14 @@ async def _approve(interaction: Interaction, number: int, revision: int) -> None
             said = f"Your approval of {numbered(after)} counts. It needs {needed} more."
         await answered.edit_original_response(content=f"{said}\n-# proof {after.proof}")
 
-    service = interaction.client.service
+    service, cards = interaction.client.service, cards_of(interaction.client)
     # Discord is answered before anything is asked, wherever no name has to be typed: what may be approved the
     # service decides all the same.
-    audience = cards_of(interaction.client).audience_of(number)
+    audience, warning = cards.audience_of(number), ""
     if audience is None or _is_large(interaction, audience):
-        asked = await service.ask(actor_of(interaction), Action.APPROVE, number, revision=revision)
-        audience = asked.audience
-    await _named(interaction, audience, f"#{number}", approve)
+        asked, beside = await service.approvable(actor_of(interaction), number, revision=revision)
+        audience, warning = asked.audience, warn_of_alike(beside)
+    await _named(interaction, audience, f"#{number}", approve, warning=warning)
 
 
 async def _named(
@@ -79,10 +85,13 @@ async def _named(
     audience: str,
     what: str,
     approve: Callable[[Interaction, str], Awaitable[None]],
+    *,
+    warning: str = "",
 ) -> None:
-    """Ask for a large audience's name before going on."""
-    if _is_large(interaction, audience):
-        await interaction.response.send_modal(NameModal(interaction, what, audience, approve))
+    """Ask for the name of a large audience, or of one that gets the same again, before going on."""
+    if warning or _is_large(interaction, audience):
+        form = NameModal(interaction, what, audience, approve, warning=warning)
+        await interaction.response.send_modal(form)
     else:
         await approve(interaction, "")
 

@@ -32,6 +32,7 @@ async def show(interaction: Interaction, number: int) -> None:
         freeze=freeze,
         checkable=checkable,
         members=members,
+        beside=await interaction.client.service.beside(broadcast),
         redrawn=False,
     )
     await interaction.edit_original_response(content=said, embeds=shown.embeds, view=shown.view)
@@ -52,5 +53,6 @@ async def show_draft(interaction: Interaction, draft: Broadcast, *, said: str | 
     if not may_post_here(interaction):
         here = draft.origin_channel_id == interaction.channel_id
         elsewhere = told_in(interaction) if here else draft.origin_channel_id
-    shown = cards_of(interaction.client).draft(draft, offer=offer, elsewhere=elsewhere)
+    beside = await interaction.client.service.beside(draft)
+    shown = cards_of(interaction.client).draft(draft, offer=offer, beside=beside, elsewhere=elsewhere)
     await interaction.edit_original_response(content=said, embeds=shown.embeds, view=shown.view)

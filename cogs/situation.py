@@ -15,6 +15,21 @@ from cogs.text import inline, shorten
 # How many pieces a progress bar has.
 BAR: Final = 12
 
+HEADLINES: Final[Mapping[Status, str]] = MappingProxyType(
+    {
+        Status.DRAFT: "Draft",
+        Status.REVIEW: "Waits for approval",
+        Status.APPROVED: "Approved",
+        Status.HELD: "Held",
+        Status.SENDING: "Being sent",
+        Status.SENT: "Accepted by Whop",
+        Status.PARTIAL: "Partly accepted by Whop",
+        Status.FAILED: "Not accepted by Whop",
+        Status.UNKNOWN: "Answer unknown",
+        Status.CANCELLED: "Cancelled",
+    }
+)
+
 _STATUS_BUTTONS: Final[Mapping[Status, Sequence[Action]]] = MappingProxyType(
     {
         Status.REVIEW: (Action.APPROVE, Action.REQUEST_CHANGES, Action.REJECT, Action.WITHDRAW),

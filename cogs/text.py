@@ -51,8 +51,7 @@ def linked(number: int, guild_id: int, card: Place | None) -> str:
     """Return the number of a broadcast in that server, as a link to its card if that stands somewhere."""
     if card is None:
         return f"#{number}"
-    channel, message = card
-    return f"[#{number}](https://discord.com/channels/{guild_id}/{channel}/{message})"
+    return f"[#{number}]({card.url(guild_id)})"
 
 
 def shorten(text: str, limit: int) -> str:

@@ -189,6 +189,16 @@ def make_settings(tmp_path: Path) -> MakeSettings:
     return lambda **changed: Settings.model_validate(complete | changed)
 
 
+def no_repeats(policy: str) -> str:
+    """Let the same words be approved again and again: most tests are about something else."""
+    return policy.replace('repeat_window = "24h"', 'repeat_window = "0s"')
+
+
+def as_it_is(policy: str) -> str:
+    """Leave the rules of a policy as they are."""
+    return policy
+
+
 class OpenSandbox(Protocol):
     """Open a sandbox; keyword arguments go to Sandbox.open."""
 
@@ -200,6 +210,7 @@ def open_sandbox(tmp_path: Path, sqlite_url: str) -> OpenSandbox:
     @asynccontextmanager
     async def open_(generation: str = "v5", **options: Any) -> AsyncGenerator[Sandbox]:
         options.setdefault("database_url", sqlite_url)
+        options.setdefault("rules", no_repeats)
         async with Sandbox.open(generation, data=tmp_path, **options) as opened:
             yield opened
             # The simulated Discord takes what the real one would refuse.

@@ -670,9 +670,9 @@ def test_what_may_be_a_second_push_says_so_wherever_it_is_decided_on(scene: Scen
         [warning] = [
             field.value or "" for field in shown.embeds[0].fields if "second push" in (field.name or "")
         ]
-        assert warning.startswith("It sends #12 again, of which nobody knew whether customers got it")
+        assert warning.startswith("It sends #12 again, and nobody knew whether customers got #12")
         assert_fits(shown)
-    assert "It **may be a second push**: nobody knew whether customers got #12." in (
+    assert "It **may be a second push**: nobody knew whether customers got #12: whoever" in (
         scene.cards.confirmation(again)
     )
     assert "second push" not in scene.cards.confirmation(scene.broadcast(Status.DRAFT))

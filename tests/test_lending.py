@@ -20,11 +20,8 @@ POLLS: Mapping[str, str] = {"service": "Polls", "since": "noon"}
 DAY = timedelta(hours=24)
 
 
-def allowing(by_template: str, to_person: str = "9 in 24h", *, repeats: str = "24h") -> str:
-    return (
-        f'[server.rules]\nlent_by_template = "{by_template}"\nlent_to_person = "{to_person}"\n'
-        f'repeat_window = "{repeats}"\n'
-    )
+def allowing(by_template: str, to_person: str = "9 in 24h") -> str:
+    return f'[server.rules]\nlent_by_template = "{by_template}"\nlent_to_person = "{to_person}"\n'
 
 
 def generous(text: str) -> str:

@@ -97,6 +97,9 @@ def between(least: str, most: str) -> str:
     return f'write a duration from "{least}" to "{most}", such as "60s", "15m", "24h" or "7d".'
 
 
+NO_LONGER = between("0s", "30d")
+
+
 def quoted(*values: str) -> list[str]:
     return [f'"{value}"' for value in values]
 
@@ -336,6 +339,14 @@ WRONG = [
                 ": blank “b”: no {b} stands in subject or content: correct the name, or remove the blank.",
             ),
         )
+    ),
+    *(
+        (
+            "[server.rules]",
+            f"[server.rules]\nrepeat_window = {wrong}",
+            f"{S}: rules.repeat_window: {NO_LONGER}",
+        )
+        for wrong in ("24", '"31d"', '"-1h"', '"a day"')
     ),
     # how often templates lend
     *(

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Engine, event
 from bot.audit.search import Search
 from bot.broadcast import OPEN, Status
 from bot.policy.model import ACCOUNT
+from bot.repeats import GOING_OUT, GONE_OUT
 from bot.store import Store, Transaction
 from bot.store.conditions import Deadlines
 from tests.harness.past import lay_past
@@ -96,6 +97,11 @@ ASKED: Final[dict[str, Callable[[Transaction], object]]] = {
     "what a broadcast's summary tells": lambda tx: tx.audit.told([7], ["stop", "accepted"]),
     "broadcasts to export": lambda tx: tx.audit.broadcasts(Search(guild_id=GUILD), after=7, limit=100),
     "deliveries to export": lambda tx: tx.deliveries.of_all([7, 8]),
+    "what says the same": lambda tx: tx.broadcasts.alike(["f7"], statuses=GOING_OUT, since=BEGIN),
+    "what says the same as what is due": lambda tx: tx.broadcasts.alike(
+        [f"f{number}" for number in range(100)], statuses=GONE_OUT, since=BEGIN
+    ),
+    "what sends a broadcast again": lambda tx: tx.broadcasts.copies(7),
     "what templates have lent lately": lambda tx: tx.loans.since(GUILD, LATER),
     "what broadcasts were lent": lambda tx: tx.loans.of([7, 8]),
     "revisions to export": lambda tx: tx.revisions.of([7, 8]),

@@ -401,7 +401,9 @@ async def test_all_who_see_it_are_warned_of_a_second_push(cluster: Cluster) -> N
     cards = Cards(process.service.lifecycle, role_name=lambda _, role: f"@{role}")
     warning = "⚠️ May be a second push: It sends #1 again"
     assert warning in words(cards.draft(draft))
-    assert "It **may be a second push**: nobody knew whether customers got #1." in cards.confirmation(draft)
+    assert "It **may be a second push**: nobody knew whether customers got #1: whoever" in cards.confirmation(
+        draft
+    )
     await process.service.submit(NOOR, draft.id, revision=1)
     assert warning in words(await review_card(process, draft.id))
     await process.service.approve(OMAR, draft.id, revision=1)

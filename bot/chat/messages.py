@@ -88,6 +88,7 @@ class Messages:
             checkable=facts.checkable,
             members=await self._could_approve(facts.broadcast.guild_id, facts.broadcast.status),
             mirror=facts.mirror,
+            beside=facts.beside,
         )
         channel = self._client.get_partial_messageable(card.channel_id)
         message_id = card.message_id or await self._posted_already(card, facts.broadcast, channel)
@@ -165,6 +166,7 @@ class Messages:
             self._freeze_over(tx, broadcast.guild_id),
             tx.mirror.condition(broadcast.guild_id),
             unknowns.can_check(tx, self._service.gate, broadcast),
+            self._service.lifecycle.beside(tx, broadcast),
         )
 
     def _freeze_over(self, tx: Transaction, guild_id: int) -> Freeze | None:

@@ -12,6 +12,7 @@ from bot.broadcast import Broadcast, Place, Step
 from bot.delivery import Delivery
 from bot.freeze import Freeze
 from bot.permissions import Actor
+from bot.repeats import Beside
 from bot.service import Standing
 
 
@@ -33,6 +34,7 @@ class OnCard(NamedTuple):
     freeze: Freeze | None
     mirror: Condition
     checkable: bool
+    beside: Beside
 
 
 class Cards(Protocol):
@@ -48,6 +50,7 @@ class Cards(Protocol):
         checkable: bool = False,
         members: Sequence[Actor] | None = None,
         mirror: Condition | None = None,
+        beside: Beside = ...,
     ) -> Rendered:
         """Draw the card for approvers."""
         ...

@@ -97,6 +97,7 @@ approvals = 1
 undo_window = "10s"
 review_expires = "24h"
 missed_after = "15m"
+repeat_window = "24h"
 
 [[server.topic]]
 id = "announcements"

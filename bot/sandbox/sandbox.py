@@ -1,5 +1,6 @@
 """A whole Herald between a simulated Discord and a simulated Whop, for the sandbox and the tests."""
 
+import re
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -65,6 +66,7 @@ class Sandbox:
     steady: Steady
     herald: Herald
     _stack: AsyncExitStack = field(repr=False)
+    _rules: Edit = _as_it_is
 
     @classmethod
     @asynccontextmanager
@@ -78,13 +80,15 @@ class Sandbox:
         tolerant: bool = False,
         steady: Steady | None = None,
         edit_policy: Edit = _as_it_is,
+        rules: Edit = _as_it_is,
         **whop_options: Any,
     ) -> AsyncGenerator[Self, None]:
         """Build the world, a Whop and a Herald that is connected to both.
 
         Without a clock of its own, Herald goes by SimCord's, which moves only when told; `steady` is the one
         that nobody can set, and that the other is compared with. `edit_policy`
-        changes the text of herald.toml before it is read. The database is a file in `data` unless named.
+        changes the text of herald.toml before it is read, and so do `rules` at each restart too. The
+        database is a file in `data` unless named.
         """
         async with SimulatedDiscord.open(tolerant=tolerant) as world, AsyncExitStack() as stack:
             now = clock or world.env.now
@@ -95,11 +99,11 @@ class Sandbox:
             settings = sandbox_settings(
                 generation=generation, origin=whop.origin, data=data, database_url=database_url
             )
-            policy = _write_policy(settings, edit_policy(world.policy(generation)))
+            policy = _write_policy(settings, edit_policy(rules(world.policy(generation))))
             inner = await stack.enter_async_context(AsyncExitStack())
             herald = await inner.enter_async_context(Herald.open(settings, policy, clock=now, steady=even))
             await world.attach(herald.client)
-            yield cls(world, whop, settings, policy, now, even, herald, inner)
+            yield cls(world, whop, settings, policy, now, even, herald, inner, rules)
 
     @property
     def generation(self) -> str:
@@ -112,7 +116,7 @@ class Sandbox:
         await self._stack.aclose()
         generation = generation or self.generation
         self.settings = self.settings.model_copy(update={"whop_api": generation})
-        self.policy = _write_policy(self.settings, edit_policy(self.world.policy(generation)))
+        self.policy = _write_policy(self.settings, edit_policy(self._rules(self.world.policy(generation))))
         self.herald = await self._stack.enter_async_context(
             Herald.open(self.settings, self.policy, clock=self.clock, steady=self.steady)
         )
@@ -181,7 +185,7 @@ class Sandbox:
         await self.press("Omar", "Approve")
 
     async def press(
-        self, name: str, label: str, *, reason: str | None = None, audience: str = "Everyone"
+        self, name: str, label: str, *, reason: str | None = None, audience: str | None = None
     ) -> simcord.InteractionResult:
         """Press a button of the newest review card, answering what it asks for."""
         person, card = self.person(name), self.review_card()
@@ -189,7 +193,8 @@ class Sandbox:
             raise LookupError(f"no button {label!r}, but {button_labels(card)} stand on: {readable(card)}")
         shown = await person.click(card, label=label)
         if shown.modal is not None:
-            asked = {"audience": audience} if label == "Approve" else {"reason": reason} if reason else {}
+            named = {"audience": _audience_on(card) if audience is None else audience}
+            asked = named if label == "Approve" else {"reason": reason} if reason else {}
             shown = await person.submit_modal(shown, asked)
         await self.settle()
         return shown
@@ -225,6 +230,12 @@ class Sandbox:
 def _write_policy(settings: Settings, text: str) -> Policy:
     settings.herald_config.write_text(text, encoding="utf-8")
     return parse_policy(text, name=str(settings.herald_config))
+
+
+def _audience_on(card: discord.Message) -> str:
+    """Return the name of the audience that stands on a card."""
+    lines = (one.value or "" for embed in card.embeds for one in embed.fields if one.name == "Audience")
+    return re.sub(r"\\(.)", r"\1", next(lines).splitlines()[0].strip("*"))
 
 
 def response(result: simcord.InteractionResult) -> discord.Message:

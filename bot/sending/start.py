@@ -9,7 +9,9 @@ from bot.broadcast import Broadcast, Step
 from bot.clock import Clock
 from bot.freeze import Freeze, first_over
 from bot.lifecycle import Lifecycle
+from bot.policy.model import Server
 from bot.reminders import next_reminder
+from bot.repeats import GONE_OUT
 from bot.sending.restore_guard import RestoreGuard
 from bot.sending.roles import RoleCheck
 from bot.store import Transaction
@@ -85,7 +87,8 @@ class Start:
             tx.members.saw_all(answers)
             freezes = tx.freezes.standing()
             unchanged = self._hold_recalled(tx, [one for one in due if now.get(one.id) == one])
-            judged = [self._start(tx, one, answers, freezes) for one in unchanged]
+            gone_out = self._alike(tx, unchanged)
+            judged = [self._start(tx, one, answers, freezes, gone_out) for one in unchanged]
             if frozen := [one for one in judged if one]:
                 self._lifecycle.advance_all(tx, [one.broadcast for one in frozen], Step.START)
                 tx.deliveries.add_all(frozen, at=self._clock())
@@ -99,12 +102,35 @@ class Start:
                 self.hold(tx, one, f"what “{one.lent[0].template}” has lent it no longer counts")
         return [one for one in due if one.id not in void]
 
+    def _alike(self, tx: Transaction, due: Sequence[Broadcast]) -> list[Broadcast]:
+        """Return what went out lately with the fingerprints of these."""
+        longest = max(one.rules.repeat_window for one in self._lifecycle.policy.servers)
+        printed = {one.fingerprint for one in due}
+        if not printed or not longest:
+            return []
+        return tx.broadcasts.alike(printed, statuses=GONE_OUT, since=self._clock() - longest)
+
+    def _repeated(self, broadcast: Broadcast, server: Server, gone_out: Sequence[Broadcast]) -> str:
+        """Return why it would repeat what nobody said may go out twice, or nothing."""
+        since = self._clock() - server.rules.repeat_window
+        for one in gone_out:
+            same = (one.guild_id, one.fingerprint) == (broadcast.guild_id, broadcast.fingerprint)
+            known = one.id in broadcast.confirmed or broadcast.id in one.confirmed
+            if same and not known and one.id != broadcast.id and one.updated_at > since:
+                return f"the same went out as #{one.id}, and nobody confirmed that it is to go out twice"
+        return ""
+
     def hold(self, tx: Transaction, broadcast: Broadcast, why: str) -> None:
         """Let a person look at a broadcast before it is sent; raise Conflict if someone already has."""
         self._lifecycle.advance(tx, broadcast, Step.HOLD, detail=why)
 
     def _start(
-        self, tx: Transaction, broadcast: Broadcast, answers: Sequence[Answer], freezes: Sequence[Freeze]
+        self,
+        tx: Transaction,
+        broadcast: Broadcast,
+        answers: Sequence[Answer],
+        freezes: Sequence[Freeze],
+        gone_out: list[Broadcast],
     ) -> Frozen | None:
         server = self._lifecycle.policy.server(broadcast.guild_id)
         audience = server.audience(broadcast.audience) if server else None
@@ -113,12 +139,15 @@ class Start:
             return None
         if first_over(freezes, server.guild, server.account):
             return None
-        if doubt := self._role_check.doubt(tx, broadcast, answers):
+        doubt = self._role_check.doubt(tx, broadcast, answers)
+        if doubt := doubt or self._repeated(broadcast, server, gone_out):
             self._lifecycle.advance(tx, broadcast, Step.HOLD, detail=doubt)
             return None
         requests = self._lifecycle.account_of(server).gateway.build(
             broadcast.notification, audience.targets, new_key=self._new_key, number=broadcast.id
         )
+        # The next of this round may say the same.
+        gone_out.append(broadcast)
         return Frozen(broadcast, requests, server.account)
 
     def doubt(self, broadcast: Broadcast) -> str:

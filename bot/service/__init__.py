@@ -11,6 +11,7 @@ from bot.errors import Refused
 from bot.lifecycle import REASON_LIMIT, Lifecycle
 from bot.permissions import Action, Actor
 from bot.policy.model import Audience, Policy, Topic
+from bot.repeats import Beside
 from bot.service import drafting, freezing, gate, lending, looking, lookup, review, templates, unknowns
 from bot.service.gate import LISTED, PAGE, Gate
 from bot.service.lending import NOTHING, Offer, Standing
@@ -33,6 +34,7 @@ class Service:
     submit = UseCase(drafting.submit, Action.SUBMIT)
 
     ask = UseCase(gate.ask, writes=False)
+    approvable = UseCase(review.approvable, Action.APPROVE, writes=False)
     approve = UseCase(review.approve, Action.APPROVE)
     retract = UseCase(review.retract, Action.RETRACT)
     withdraw = UseCase(review.withdraw, Action.WITHDRAW)
@@ -121,6 +123,10 @@ class Service:
     async def offer_of(self, broadcast: Broadcast) -> Offer:
         """Return what a template would lend the draft if it was submitted now."""
         return await self.store.read(lending.offer_of, self.lifecycle, broadcast)
+
+    async def beside(self, broadcast: Broadcast) -> Beside:
+        """Return what customers may get twice because of the broadcast."""
+        return await self.store.read(self.lifecycle.beside, broadcast)
 
     async def can_check(self, broadcast: Broadcast) -> bool:
         """Tell whether Whop can be asked again about an unknown broadcast without pushing twice."""

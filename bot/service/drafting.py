@@ -7,6 +7,7 @@ from bot.errors import NotReady
 from bot.notification import Notification
 from bot.permissions import Action, Actor, approvers
 from bot.quorum import missing
+from bot.repeats import Beside
 from bot.sentences import listed
 from bot.service import lending
 from bot.service.gate import Gate, limit
@@ -29,10 +30,11 @@ def check_choice(gate: Gate, actor: Actor, *, audience: str, topic: str) -> None
 
 def submittable(
     tx: Transaction, gate: Gate, actor: Actor, broadcast_id: int, *, revision: int
-) -> tuple[Broadcast, Offer]:
-    """Return a draft that the actor could submit, and what a template would then lend it."""
+) -> tuple[Broadcast, Offer, Beside]:
+    """Return a draft that the actor could submit, what a template would lend it, and what it may repeat."""
     broadcast = gate.admit(tx, actor, Action.SUBMIT, broadcast_id, revision)
-    return broadcast, lending.offer_of(tx, gate.lifecycle, broadcast)
+    offer = lending.offer_of(tx, gate.lifecycle, broadcast)
+    return broadcast, offer, gate.lifecycle.beside(tx, broadcast)
 
 
 def editable(tx: Transaction, gate: Gate, actor: Actor, broadcast_id: int) -> Broadcast:
@@ -132,6 +134,7 @@ def submit(
         detail=note,
         note=note,
         reason="",
+        confirmed=(),
         # The policy may have changed since the words were typed.
         fingerprint=gate.lifecycle.fingerprint(server, before.audience, before.notification),
         review_expires_at=now + server.rules.review_expires,

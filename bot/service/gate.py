@@ -20,6 +20,10 @@ LISTED: Final = 25
 PAGE: Final = 10
 
 
+# What the record notes where an audience's name had to be typed.
+TYPED: Final = "typed the audience's name"
+
+
 class Gate:
     """What all use cases share: the rules, and who may pass."""
 
@@ -130,14 +134,19 @@ def limit(words: str) -> None:
         raise NotReady("It has characters that cannot be stored: retype it.")
 
 
-def require_name(server: Server, audience: str, typed: str) -> str:
-    """Return what the record notes of a large audience; raise NotReady if its name was not typed."""
-    if not server.is_large(audience):
+def require_name(server: Server, audience: str, typed: str, *, warning: str = "") -> str:
+    """Return what the record notes of a large audience; raise NotReady if its name was not typed.
+
+    So has the name of any audience where there is a `warning`.
+    """
+    if not server.is_large(audience) and not warning:
         return ""
     named = server.audience(audience)
     if named is None or not named.is_named(typed):
+        why = warning or "This reaches a large audience, or one of unknown size"
+        whose = "the audience's" if warning else "its"
         raise NotReady(
-            f"This reaches a large audience, or one of unknown size: type its name, “{audience}”,"
+            f"{why}: type {whose} name, “{audience}”,"
             + (f" and not “{typed[:100]}”." if typed.strip() else " to approve.")
         )
-    return "typed the audience's name"
+    return f"{TYPED}; {warning[0].lower()}{warning[1:]}" if warning else TYPED

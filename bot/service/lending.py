@@ -12,6 +12,7 @@ from bot.lifecycle import Lifecycle
 from bot.notification import proof_code
 from bot.policy.model import Server, Template
 from bot.quorum import missing
+from bot.repeats import GOING_OUT, tell_all_alike
 from bot.sentences import listed, spoken_span, times
 from bot.store import Transaction
 from bot.store.loans import Loan
@@ -140,6 +141,8 @@ def _used_up(
     printed = lifecycle.fingerprint(server, broadcast.audience, broadcast.notification)
     if same := [one for one in loans if one.fingerprint == printed]:
         yield f"the same was lent it as {_numbers(same)}"
+    if same := [one for one in lifecycle.alike(tx, broadcast) if one.status in GOING_OUT]:
+        yield tell_all_alike(same, now)
     by_template = [one for one in loans if one.template == standing.fingerprint and not one.void]
     to_person = [one for one in loans if one.person_id == broadcast.author.id]
     for who, lent, allowed in (
@@ -181,8 +184,10 @@ def lend(tx: Transaction, lifecycle: Lifecycle, submitted: Broadcast, offer: Off
     names = listed((one.approver.name for one in offer.approvals), between=" and ")
     said = f"“{offer.approvals[0].template}”, approved beforehand by {names}, counts as one approval"
     lifecycle.note(tx, submitted, HERALD, "template", said)
-    server = lifecycle.server_of(lent)
-    return lent if missing(server, lent) else complete(tx, lifecycle, lent)
+    if missing(lifecycle.server_of(lent), lent):
+        return lent
+    lifecycle.redraw_alike(tx, lifecycle.alike(tx, lent))
+    return complete(tx, lifecycle, lent)
 
 
 def void(tx: Transaction, lifecycle: Lifecycle, ended: Broadcast, *, why: str) -> None:

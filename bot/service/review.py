@@ -12,6 +12,7 @@ from bot.errors import Conflict, NotReady
 from bot.lifecycle import describe_state
 from bot.permissions import Action, Actor
 from bot.quorum import counting, missing
+from bot.repeats import GOING_OUT, Beside, tell_all_alike
 from bot.service import lending
 from bot.service.gate import Gate, limit, require, require_name
 from bot.store import Transaction
@@ -22,7 +23,7 @@ def approve(
 ) -> Broadcast:
     """Count the actor's yes; the last one needed starts the undo window.
 
-    For a large audience its name has to be `typed`.
+    For a large audience, or where the same goes out or did lately, its name has to be `typed`.
     """
     before = gate.admit(tx, actor, Action.APPROVE, broadcast_id, revision)
     gate.meet(tx, actor)
@@ -34,7 +35,14 @@ def approve(
             "What this would send has changed in the policy since it was submitted:"
             " its author has to withdraw it and ask for approval again."
         )
-    said = require_name(server, before.audience, typed)
+    alike = gate.lifecycle.alike(tx, before)
+    going_out = [one for one in alike if one.status in GOING_OUT]
+    warning = tell_all_alike(going_out, gate.clock())
+    said = require_name(server, before.audience, typed, warning=warning)
+    if going_out:
+        confirmed = tuple(sorted({*before.confirmed, *(one.id for one in going_out)}))
+        now = gate.clock()
+        before = tx.broadcasts.change(before, status=before.status, at=now, confirmed=confirmed) or before
     if any(one.approver.id == actor.id for one in (*before.approvals, *before.lent)):
         # Their own yes takes the place of what they have lent, or of one that no longer counts.
         before = tx.broadcasts.retract(before, actor.id) or before
@@ -55,7 +63,16 @@ def approve(
         reason=before.reason,
     )
     gate.lifecycle.note(tx, after, HERALD, Step.QUORUM.value, approvals.ENOUGH)
+    gate.lifecycle.redraw_alike(tx, alike)
     return after
+
+
+def approvable(
+    tx: Transaction, gate: Gate, actor: Actor, broadcast_id: int, *, revision: int
+) -> tuple[Broadcast, Beside]:
+    """Return a broadcast that the actor could approve now, and what customers may get twice by that."""
+    broadcast = gate.admit(tx, actor, Action.APPROVE, broadcast_id, revision)
+    return broadcast, gate.lifecycle.beside(tx, broadcast)
 
 
 def retract(tx: Transaction, gate: Gate, actor: Actor, broadcast_id: int, *, revision: int) -> Broadcast:
@@ -147,6 +164,7 @@ def release(
         actor=actor.person,
         reason="",
         due_at=None,
+        confirmed=(),
         fingerprint=gate.lifecycle.fingerprint(server, before.audience, before.notification),
         review_expires_at=now + server.rules.review_expires,
     )

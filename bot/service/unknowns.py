@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from bot.broadcast import Broadcast, Status, Step
+from bot.broadcast import ENDED, Broadcast, Status, Step
 from bot.delivery import Delivery, DeliveryStatus, conclude
 from bot.errors import Conflict, NotReady
 from bot.freeze import describe
@@ -93,6 +93,9 @@ def send_again(
     if broadcast.status is not Status.UNKNOWN:
         raise Conflict(describe_state(broadcast))
     gate.refuse_old_card(actor, broadcast, revision)
+    for copy in tx.broadcasts.copies(broadcast.id):
+        if copy.status not in ENDED:
+            raise Conflict(_sent_again_by(copy))
     gate.meet(tx, actor)
     server = gate.server(actor)
     draft = tx.broadcasts.add(
@@ -109,6 +112,22 @@ def send_again(
     said = f"for {draft.audience}, again after #{broadcast.id}: it may be a second push"
     gate.lifecycle.note(tx, draft, actor.person, "composed", said)
     return draft
+
+
+def _sent_again_by(copy: Broadcast) -> str:
+    where = {
+        Status.DRAFT: f"is a draft of {copy.author.name}'s",
+        Status.REVIEW: "waits for its approvals",
+        Status.APPROVED: "is approved",
+        Status.HELD: "is held",
+        Status.SENDING: "is being sent",
+        Status.UNKNOWN: "has no known answer either",
+    }[copy.status]
+    place = f": {copy.card.url(copy.guild_id)}" if copy.card else ""
+    return (
+        f"#{copy.id} sends #{copy.repeats} again already, and {where}. Go on with that one, or cancel it"
+        f" first{place or '.'}"
+    )
 
 
 def _may_check(tx: Transaction, gate: Gate, deliveries: Sequence[Delivery]) -> bool:

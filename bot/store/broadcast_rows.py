@@ -52,6 +52,7 @@ def assembled(row: RowMapping, given: Iterable[RowMapping]) -> Broadcast:
     broadcast = Broadcast(
         **{name: row[name] for name in _PLAIN},
         status=Status(row["status"]),
+        confirmed=tuple(row["confirmed"]),
         author=Person(row["author_id"], row["author_name"]),
         editors=tuple(sorted({int(editor) for editor in (row["editors"] or "").split(",") if editor})),
         notification=Notification.model_validate_json(row["notification"]),

@@ -57,6 +57,7 @@ class Changes(TypedDict, total=False):
     due_at: datetime | None
     review_expires_at: datetime | None
     remind_at: datetime | None
+    confirmed: tuple[int, ...]
     nonce: str
 
 
@@ -251,6 +252,24 @@ class Broadcasts:
             return broadcast
         self._connection.execute(delete(approvals).where(approvals.c.broadcast_id == broadcast.id))
         return with_approvals(broadcast, ())
+
+    def alike(
+        self, fingerprints: Collection[str], *, statuses: Collection[Status], since: datetime
+    ) -> list[Broadcast]:
+        """Return broadcasts of these fingerprints that changed after that moment, newest first.
+
+        Without who approved them.
+        """
+        # By the one index that is certainly narrow: SQLite's planner would rather go by the status.
+        ids = select(broadcasts.c.id).where(
+            broadcasts.c.fingerprint.in_(sorted(fingerprints)), broadcasts.c.updated_at > since
+        )
+        found = self._load(broadcasts.c.id.in_(ids), limit=None, approved=False)
+        return [one for one in found if one.status in statuses]
+
+    def copies(self, repeated: int) -> list[Broadcast]:
+        """Return those that send a broadcast again, newest first, without who approved them."""
+        return self._load(broadcasts.c.repeats == repeated, limit=None, approved=False)
 
     def of_author(
         self, guild_id: int, author_id: int, status: Status, *, limit: int, **beyond: Unpack[Beyond]

@@ -22,12 +22,18 @@ _KINDS: Final = MappingProxyType(
 
 
 def rules(
-    approvals: int = 1, *, undo: str = "10s", expires: str = "24h", missed: str = "15m", more: str = ""
+    approvals: int = 1,
+    *,
+    undo: str = "10s",
+    expires: str = "24h",
+    missed: str = "15m",
+    repeats: str = "0s",
+    more: str = "",
 ) -> str:
-    """Return a server's rules."""
+    """Return a server's rules; by them the same words may be approved again and again."""
     return (
         f'approvals = {approvals}\nundo_window = "{undo}"\nreview_expires = "{expires}"\n'
-        f'missed_after = "{missed}"\n{more}'
+        f'missed_after = "{missed}"\nrepeat_window = "{repeats}"\n{more}'
     )
 
 
@@ -66,7 +72,7 @@ def server(
 
 
 POLICY: Final = server(ONE, TWO) + server(
-    ONE, name="Moonlight", guild=OTHER_GUILD, review=REVIEW_CHANNEL + 2, rules=""
+    ONE, name="Moonlight", guild=OTHER_GUILD, review=REVIEW_CHANNEL + 2, rules='repeat_window = "0s"\n'
 )
 
 

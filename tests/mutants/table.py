@@ -11,7 +11,7 @@ _SHOWN: Final = ("tests/test_cards.py", "tests/test_progress.py", "tests/test_ga
 # The quickest first: the first that is red is enough.
 TESTS: Final[Mapping[str, Sequence[str]]] = MappingProxyType(
     {
-        "bot/sending/start.py": ("tests/test_start.py", "tests/test_roles.py"),
+        "bot/sending/start.py": ("tests/test_start.py", "tests/test_roles.py", "tests/test_repeats.py"),
         "bot/sending/settle.py": _OUTCOMES,
         "bot/sending/rate.py": ("tests/test_rate.py",),
         "bot/sending/roles.py": ("tests/test_roles.py",),
@@ -67,7 +67,11 @@ TESTS: Final[Mapping[str, Sequence[str]]] = MappingProxyType(
         "bot/service/lending.py": ("tests/test_templates.py", "tests/test_lending.py"),
         "bot/service/looking.py": (*_DOORS, "tests/test_custom_ids.py"),
         "bot/service/templates.py": ("tests/test_templates.py", "tests/test_permissions.py"),
-        "bot/service/unknowns.py": ("tests/test_unknown.py", "tests/test_permissions.py"),
+        "bot/service/unknowns.py": (
+            "tests/test_unknown.py",
+            "tests/test_repeats.py",
+            "tests/test_permissions.py",
+        ),
         "bot/service/use_case.py": ("tests/test_review.py", *_DOORS, "tests/test_unknown.py"),
         "bot/chat/announcer.py": (
             "tests/test_announcer.py",
