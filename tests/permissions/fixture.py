@@ -131,7 +131,7 @@ async def _hurry(store: Store) -> None:
 @asynccontextmanager
 async def _service(store: Store, folder: Path) -> AsyncGenerator[Service, None]:
     settings = Settings.model_validate(
-        {"discord_token": "fake", "herald_config": folder / "herald.toml"}
+        {"discord_token": "fake-discord-token", "herald_config": folder / "herald.toml"}
         | {"database_url": "sqlite:///never opened", "herald_witness": folder / "herald.witness"}
     ).with_keys({key: SecretStr(f"fake {key}") for key in KEYS.values()})
     async with Worker.open(
