@@ -408,7 +408,8 @@ class Lifecycle:
 
     def _append(self, tx: Transaction, new: NewEvent) -> None:
         # What cannot be kept must not keep the rest from being recorded, a refusal least of all.
-        kept = new.model_copy(update={"detail": storable(new.detail)})
+        detail = storable(new.detail)
+        kept = new if detail == new.detail else new.model_copy(update={"detail": detail})
         tx.note(kept, channel_id=self._mirror_of(new.guild_id))
 
     def _mirror_of(self, guild_id: int) -> int | None:

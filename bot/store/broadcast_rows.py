@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from itertools import groupby
 from operator import itemgetter
 from types import MappingProxyType
@@ -49,39 +50,45 @@ def gathered(rows: Iterable[RowMapping]) -> list[Broadcast]:
 
 def assembled(row: RowMapping, given: Iterable[RowMapping]) -> Broadcast:
     """Return the broadcast of a row, with those of the approvals given to it that count."""
-    broadcast = Broadcast(
+    agreed = [
+        Approval(
+            approver=Person(one["given_approver_id"], one["given_approver_name"]),
+            at=one["given_at"],
+            template=one["given_template"],
+            named=one["given_named"],
+        )
+        for one in given
+        # An approval counts only for the very revision and fingerprint it was given to.
+        if (one["given_revision"], one["given_fingerprint"]) == (row["revision"], row["fingerprint"])
+    ]
+    return Broadcast(
         **{name: row[name] for name in _PLAIN},
         status=Status(row["status"]),
         confirmed=tuple(row["confirmed"]),
         author=Person(row["author_id"], row["author_name"]),
         editors=tuple(sorted({int(editor) for editor in (row["editors"] or "").split(",") if editor})),
-        notification=Notification.model_validate_json(row["notification"]),
+        notification=_notification(row["notification"]),
         card=Place(*map(int, row["card"].split(":"))) if row["card"] else None,
-    )
-    return with_approvals(
-        broadcast,
-        [
-            Approval(
-                approver=Person(one["given_approver_id"], one["given_approver_name"]),
-                at=one["given_at"],
-                template=one["given_template"],
-                named=one["given_named"],
-            )
-            for one in given
-            # An approval counts only for the very revision and fingerprint it was given to.
-            if (one["given_revision"], one["given_fingerprint"]) == (row["revision"], row["fingerprint"])
-        ],
+        approvals=_given(agreed, lent=False),
+        lent=_given(agreed, lent=True),
     )
 
 
 def with_approvals(broadcast: Broadcast, agreed: Sequence[Approval]) -> Broadcast:
     """Return it with these approvals alone, the lent ones apart."""
     return broadcast.model_copy(
-        update={
-            "approvals": tuple(one for one in agreed if one.template is None),
-            "lent": tuple(one for one in agreed if one.template is not None),
-        }
+        update={"approvals": _given(agreed, lent=False), "lent": _given(agreed, lent=True)}
     )
+
+
+def _given(agreed: Sequence[Approval], *, lent: bool) -> tuple[Approval, ...]:
+    return tuple(one for one in agreed if (one.template is not None) is lent)
+
+
+# The same broadcast is loaded again and again on its way.
+@lru_cache(maxsize=1024)
+def _notification(words: str) -> Notification:
+    return Notification.model_validate_json(words)
 
 
 def revision_row(
