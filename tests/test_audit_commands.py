@@ -18,9 +18,9 @@ from bot.cli.commands import main
 from bot.notification import Notification, Text
 from bot.store import Store
 from bot.value import Person
+from tests.harness.example import FILLED_IN
 from tests.test_audit import NOW, make_entry
 
-ROOT = Path(__file__).parents[1]
 GUILD = 100000000000000001
 OTHER = 104900000000000777
 
@@ -34,8 +34,7 @@ class Herald(Protocol):
 @pytest.fixture
 def herald(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Herald:
     monkeypatch.chdir(tmp_path)
-    example = (ROOT / "herald.example.toml").read_text(encoding="utf-8")
-    Path("herald.toml").write_text(example, encoding="utf-8")
+    Path("herald.toml").write_text(FILLED_IN, encoding="utf-8")
     Path(".env").write_text("DISCORD_TOKEN=fake-token\nWHOP_API_KEY=fake-whop-key\nWHOP_API=v1\n")
     asyncio.run(_fill("sqlite:///data/herald.db"))
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from tests.database import new_file
+from tests.harness.example import EXAMPLE, FILLED_IN
 
 ROOT = Path(__file__).parents[1]
 ENV = "DISCORD_TOKEN=fake-discord-token\nWHOP_API_KEY=fake-whop-key\nWHOP_API=v1\n"
-EXAMPLE = (ROOT / "herald.example.toml").read_text(encoding="utf-8")
 
 
 @pytest.fixture(autouse=True)
@@ -28,10 +28,6 @@ def herald(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str
         text=True,
         check=False,
     )
-
-
-# The example as whoever fills it in leaves it.
-FILLED_IN = EXAMPLE.replace("1000000000000000", "1049000000000000").replace("_Example", "_Our")
 
 
 def write_files(*, env: str = ENV, policy: str = FILLED_IN) -> None:

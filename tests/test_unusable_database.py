@@ -18,6 +18,7 @@ from bot.preflight import Answer, look_at_database
 from bot.settings import Settings
 from bot.store import Store, sqlite
 from tests.conftest import MakeSettings, Postgres
+from tests.harness.example import FILLED_IN
 
 
 def with_database(make_settings: MakeSettings, url: str) -> Settings:
@@ -105,8 +106,7 @@ def test_herald_check_ends_with_status_1_if_the_database_cannot_be_used(
     def no_log(**_: object) -> None:
         """Leave the log of the other tests as it is."""
 
-    example = (Path(__file__).parents[1] / "herald.example.toml").read_text("utf-8")
-    (tmp_path / "herald.toml").write_text(example, encoding="utf-8")
+    (tmp_path / "herald.toml").write_text(FILLED_IN, encoding="utf-8")
     url = f"postgresql+psycopg://herald:fake-password@127.0.0.1:{refused_port()}/herald"
     lines = ("DISCORD_TOKEN=fake-token", "WHOP_API_KEY=fake-whop-key", "WHOP_API=v1", f"DATABASE_URL={url}")
     (tmp_path / ".env").write_text("\n".join(lines), encoding="utf-8")
