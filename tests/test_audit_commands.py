@@ -21,7 +21,7 @@ from bot.value import Person
 from tests.harness.example import FILLED_IN
 from tests.test_audit import NOW, make_entry
 
-GUILD = 100000000000000001
+GUILD = 104900000000000001
 OTHER = 104900000000000777
 
 
