@@ -32,10 +32,12 @@ from bot.lifecycle import Lifecycle
 from bot.sending.rate import RateLimit
 from bot.store import Transaction
 from bot.store.delivery_rows import Result
-from bot.store.facts import Fact, begun, key_trust, not_before
+from bot.store.facts import Fact, begun, key_trust, not_before, unknown_cause, unknown_streak
 
 log = structlog.get_logger()
 
+# What the outcomes of an account change.
+_HEEDED: Final = (key_trust, not_before, unknown_streak, unknown_cause)
 _NEVER_BEGUN: Final = NoAnswer(reason="Herald never began with it", bytes_left=False)
 # So many are given up in one transaction: others in the next round.
 BATCH: Final = 100
@@ -149,10 +151,11 @@ class Settlement:
 
     def settle_orphan(self, tx: Transaction, orphan: Done, *, never_left: bool) -> None:
         """Write down what became of a claim that nobody carries, and whether nothing of it ever left."""
+        self.settle(tx, [orphan])
         account = self._lifecycle.accounts.get(orphan.claim.account)
+        # After the broadcast, as everywhere: else two would wait for each other.
         if never_left and account:
             excuse(tx, account, (orphan.claim.id, orphan.claim.attempts))
-        self.settle(tx, [orphan])
 
     # --- outcomes -----------------------------------------------------------------------------------
 
@@ -173,6 +176,8 @@ class Settlement:
         results = [self._result(one, broadcasts[one.claim.broadcast_id]) for one in known]
         written = tx.deliveries.settle_all(results, at=self._clock(), late=late)
         settled = [one for one in known if one.is_in(written)]
+        # All at once: whoever claims locks the same ones, and two orders would make each wait for the other.
+        tx.facts.load(*(fact(one.claim.account) for one in settled for fact in _HEEDED))
         for one in settled:
             if rate_limit := self.rate_limits.get(one.claim.account):
                 rate_limit.heed(tx, one.outcome, one.answer)
