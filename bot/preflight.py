@@ -22,6 +22,8 @@ from bot.whop import Account
 from bot.whop.transport import Transport
 
 # Without the last, deleted posts of the record could not be found after an absence.
+# Words that are too long for a card are attached to it.
+REVIEW_RIGHTS: Final = CHANNEL_RIGHTS | {"attach_files": "Attach Files"}
 AUDIT_RIGHTS: Final = CHANNEL_RIGHTS | {"read_message_history": "Read Message History"}
 # So long may lines wait for a Herald that is about to post them.
 MINUTE: Final = timedelta(minutes=1)
@@ -220,7 +222,7 @@ async def _check_server(server: Server, client: discord.Client) -> AsyncIterator
         async for sentence in _unreachable(server, client):
             yield sentence
     for name, channel_id in server.channels:
-        rights = AUDIT_RIGHTS if name == "audit" else CHANNEL_RIGHTS
+        rights = AUDIT_RIGHTS if name == "audit" else REVIEW_RIGHTS
         if problem := _refuse_channel(channels.get(channel_id), me, rights):
             yield f"channels.{name}: {channel_id}: {problem}."
 

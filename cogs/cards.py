@@ -1,6 +1,7 @@
 """How broadcasts look: draft and review cards, echoes, lines of the record."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from types import MappingProxyType
 from typing import Final
@@ -36,7 +37,8 @@ from cogs.calls import (
     tells_of_loan,
 )
 from cogs.echoes import echo, explanation
-from cogs.embeds import CONTENT_LIMIT, FIELD_LIMIT, FIELD_NAMES, KEPT, field_value, fitted
+from cogs.embeds import CONTENT_LIMIT, FIELD_LIMIT, FIELD_NAMES, KEPT, field_value
+from cogs.layout import CAME_BACK, NOTE, Sheet, lay_out
 from cogs.lines import NOWHERE, line_of, trouble_of
 from cogs.repeats import warn_of_alike, warn_of_repeat
 from cogs.situation import HEADLINES, moment, offered, situation
@@ -58,8 +60,17 @@ COLOURS: Final[Mapping[Status, discord.Colour]] = MappingProxyType(
     }
 )
 
-REACH_LIMIT: Final = 800
-ABLE_LIMIT: Final = 400
+REACH_LIMIT: Final = 700
+ABLE_LIMIT: Final = 300
+HOLDERS_LIMIT: Final = 250
+APPROVALS_LIMIT: Final = 900
+FROZEN: Final = "❄️ Frozen"
+NOT_WHOLE: Final = "⚠️ It cannot be approved here"
+TOO_MUCH: Final = "More has to be said beside its words than a card has room for: shorten names, or words."
+MAY_NOT_ATTACH: Final = (
+    "Not all that customers would read stands on this card, and Herald may not attach files here. Allow it"
+    " **Attach Files** in this channel's settings; `/notify show` then opens it as a whole."
+)
 LEFTOVERS_LIMIT: Final = 300
 # Of so many cards it is remembered whom they are for.
 REMEMBERED: Final = 1000
@@ -93,7 +104,7 @@ class Cards:
         lacking = self._lifecycle.shortcomings(broadcast)
         head, details = self._frame(broadcast, f"Draft #{broadcast.id}", beside)
         if broadcast.reason.strip():
-            head.add_field(name="Came back", value=field_value(plain(broadcast.reason)), inline=False)
+            head.add_field(name=CAME_BACK, value=plain(broadcast.reason), inline=False)
         for field, text in broadcast.notification.texts():
             name = "Length" if field == "all" else f"Length ({FIELD_NAMES[field].lower()})"
             details.add_field(name=name, value=length_note(field, text), inline=False)
@@ -116,7 +127,8 @@ class Cards:
         if broadcast.notification.all is None:
             view.add_item(ActionButton(EDIT_PHONE, subject))
         view.add_item(ActionButton(Action.CANCEL, subject))
-        return Rendered(embeds=fitted(head, broadcast.notification, details), view=view)
+        laid = lay_out(head, details, self._sheet(broadcast, {CAME_BACK: broadcast.reason}))
+        return Rendered(embeds=laid.embeds, attached=laid.attached, view=view)
 
     def subject(self, broadcast: Broadcast) -> Subject:
         """Return what the buttons on a card of the broadcast are about."""
@@ -140,11 +152,13 @@ class Cards:
         mirror: Condition | None = None,
         beside: Beside = ALONE,
         redrawn: bool = True,
+        attaches: bool = True,
     ) -> Rendered:
         """Draw the card for approvers; what is not `redrawn` names no time that it would have to count down.
 
         It is `checkable` if Whop can be asked again without pushing twice; `members` are named who could
-        approve it now, where Discord tells who they are.
+        approve it now, where Discord tells who they are. Where Herald may attach no file, what does not stand
+        on the card as a whole cannot be approved.
         """
         if not current:
             embed = discord.Embed(
@@ -165,13 +179,16 @@ class Cards:
             head.description = (
                 "It does **not** go out while sending is frozen; **Stop** takes it back to draft."
             )
+        typed = {NOTE: broadcast.note} if broadcast.note.strip() else {}
         if freeze is not None and broadcast.status in OPEN:
-            head.add_field(name="❄️ Frozen", value=field_value(describe(freeze, spoken=inline)), inline=False)
+            said = describe(freeze, spoken=inline)
+            typed[FROZEN] = describe(freeze)
+            head.add_field(name=FROZEN, value=said, inline=False)
         if mirror is not None and broadcast.status in OPEN and (trouble := trouble_of(mirror)):
             name, value = trouble
             head.add_field(name=name, value=field_value(value), inline=False)
         if broadcast.note.strip():
-            head.add_field(name="Author's note", value=field_value(plain(broadcast.note)), inline=False)
+            head.add_field(name=NOTE, value=plain(broadcast.note), inline=False)
         if broadcast.status is not Status.DRAFT:
             self._add_approvals(details, broadcast, members)
         called = NOBODY
@@ -182,11 +199,31 @@ class Cards:
         elif broadcast.status is Status.APPROVED and broadcast.lent:
             called = call_holders(self._lifecycle.server_of(broadcast))
             says = tells_of_loan(broadcast)
+        sheet = self._sheet(broadcast, typed, attaches=attaches)
+        laid, actions = lay_out(head, details, sheet), offered(broadcast, deliveries, checkable=checkable)
+        if Action.APPROVE in actions and not laid.is_whole:
+            actions = [one for one in actions if one is not Action.APPROVE]
+            head.add_field(name=NOT_WHOLE, value=TOO_MUCH if attaches else MAY_NOT_ATTACH, inline=False)
+            laid = lay_out(head, details, sheet)
         return Rendered(
             content=f"{called.text}{says}" if called.text else "",
             mentions=called.mentions,
-            embeds=fitted(head, broadcast.notification, details),
-            view=buttons(offered(broadcast, deliveries, checkable=checkable), self.subject(broadcast)),
+            embeds=laid.embeds,
+            attached=laid.attached,
+            view=buttons(actions, self.subject(broadcast)),
+        )
+
+    def _sheet(self, broadcast: Broadcast, typed: Mapping[str, str], *, attaches: bool = True) -> Sheet:
+        """Return all that a card of the broadcast has to show somewhere."""
+        whole = "\n".join(f"• {line}" for line in self._whole_reach(broadcast))
+        left_out = {"Audience": whole} if units(whole) > REACH_LIMIT - KEPT else {}
+        return Sheet(
+            name=f"broadcast-{broadcast.id}",
+            title=f"Broadcast #{broadcast.id} · proof {broadcast.proof} · revision {broadcast.revision}",
+            notification=broadcast.notification,
+            typed=typed,
+            left_out=left_out,
+            attaches=attaches,
         )
 
     def remember(self, broadcast: Broadcast, beside: Beside = ALONE) -> None:
@@ -258,7 +295,9 @@ class Cards:
         """Tell the author why it was stopped, of which they know already; None if it has gone on since."""
         return explanation(broadcast, server=self._lifecycle.policy.server(broadcast.guild_id))
 
-    def template(self, standing: Standing | None, *, ended: Broadcast | None = None) -> Rendered:
+    def template(
+        self, standing: Standing | None, *, ended: Broadcast | None = None, attaches: bool = True
+    ) -> Rendered:
         """Ask approvers to approve a template beforehand; None if it says something else by now.
 
         They are asked again once somebody `ended` a broadcast that it had lent its approval to.
@@ -267,7 +306,6 @@ class Cards:
             return Rendered(
                 content="A template waited here that says something else by now: see `/notify template`."
             )
-        embeds, view = draw_template(standing)
         asks = (
             "📄 These words wait to be **approved beforehand**, for an emergency: a broadcast of them, with"
             " its blanks filled, then needs one approval less."
@@ -277,7 +315,8 @@ class Cards:
                 f"⛔ {numbered(ended)}, made of these words, was stopped or sent back: they lend nothing now."
             )
             asks = f"{again}\n{asks}"
-        return Rendered(content="" if standing.is_approved else asks, embeds=embeds, view=view)
+        shown = draw_template(standing, attaches=attaches)
+        return replace(shown, content="" if standing.is_approved else asks)
 
     def audit(
         self, event: Event, *, about: Event | None = None, places: Mapping[int, Place] = NOWHERE
@@ -326,12 +365,9 @@ class Cards:
         server = self._lifecycle.server_of(broadcast)
         topic = server.topic(broadcast.notification.topic)
         head = discord.Embed(title=title, colour=COLOURS[broadcast.status])
-        reach = fitting([f"• {line}" for line in self._reach(broadcast)], REACH_LIMIT, between="\n")
-        head.add_field(
-            name="Audience",
-            value=f"**{inline(broadcast.audience)}**\n{self._size(broadcast)}\n{reach}",
-            inline=False,
-        )
+        named = f"**{inline(broadcast.audience)}**\n{self._size(broadcast)}"
+        value = f"{named}\n{self._listed_reach(broadcast, named)}"
+        head.add_field(name="Audience", value=value, inline=False)
         if any(HIDDEN.search(words) for words in broadcast.notification.words()):
             head.add_field(
                 name="⚠️ Invisible characters",
@@ -371,16 +407,26 @@ class Cards:
     def _account(self, broadcast: Broadcast) -> Account:
         return self._lifecycle.account_of(self._lifecycle.server_of(broadcast))
 
+    def _listed_reach(self, broadcast: Broadcast, named: str) -> str:
+        """Return whom it reaches, as far as there is room for it below the audience's name."""
+        room = min(REACH_LIMIT, FIELD_LIMIT - units(named) - 1)
+        return fitting([f"• {line}" for line in self._reach(broadcast)], room, between="\n")
+
     def _reach(self, broadcast: Broadcast) -> list[str]:
+        """Return a line for each request, of which each alone has room on a card."""
+        lines = self._whole_reach(broadcast)
+        return [fitting(line.split("; "), REACH_LIMIT - KEPT, between="; ") for line in lines]
+
+    def _whole_reach(self, broadcast: Broadcast) -> list[str]:
         audience = self._lifecycle.server_of(broadcast).audience(broadcast.audience)
         if audience is None:
             return ["no longer in the policy"]
         lines = self._account(broadcast).gateway.describe(audience.targets)
-        lines = [fitting(line.split("; "), REACH_LIMIT - KEPT, between="; ") for line in lines]
         if len(lines) > 1:
             # First, so that it is not among what a long list leaves out.
-            lines.insert(0, f"{len(lines)} requests: whoever is in several of these gets one push for each")
-        return lines
+            several = f"{len(lines)} requests: whoever is in several of these gets one push for each"
+            return [several, *lines]
+        return [*lines]
 
     def _size(self, broadcast: Broadcast) -> str:
         """Say whom it reaches at most, as far as the policy knows, and what that asks of approvers."""
@@ -404,16 +450,15 @@ class Cards:
             given.append(_lent(broadcast))
         missing = needed - broadcast.agreed
         if broadcast.status in {Status.DRAFT, Status.REVIEW} and missing > 0:
-            holders = " or ".join(
-                inline(self._role_name(server.guild, role)) for role in server.roles.approve
-            )
+            roles = [inline(self._role_name(server.guild, role)) for role in server.roles.approve]
+            holders = fitting(roles, HOLDERS_LIMIT, between=" or ")
             given.append(f"{missing} more needed, from {holders}; not from the author")
             if members is not None and broadcast.status is Status.REVIEW:
                 names = able(self._lifecycle.policy, broadcast, members, at=self._lifecycle.clock())
                 given.append(f"Could approve it now: {names}")
         embed.add_field(
             name=f"Approvals {broadcast.agreed} of {needed}",
-            value=fitting(given, FIELD_LIMIT, between="\n") or "none",
+            value=fitting(given, APPROVALS_LIMIT, between="\n") or "none",
             inline=False,
         )
 

@@ -99,7 +99,7 @@ class ConfirmModal(HeraldModal):
                 " **Withdraw** on its card takes it back."
             )
         said += f"\n-# proof {after.proof}"
-        await interaction.edit_original_response(content=said, embeds=[], view=None)
+        await interaction.edit_original_response(content=said, embeds=[], attachments=[], view=None)
 
 
 class NameModal(HeraldModal):
@@ -202,7 +202,7 @@ class ReasonModal(HeraldModal):
             reason=self.reason.value,
         )
         said = self._question.answer.format(which=numbered(after), author=inline(after.author.name))
-        await interaction.edit_original_response(content=said, embeds=[], view=None)
+        await interaction.edit_original_response(content=said, embeds=[], attachments=[], view=None)
 
 
 def line_input(custom_id: str, value: str, *, limit: int, required: bool = True) -> ui.TextInput[Any]:

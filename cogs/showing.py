@@ -6,6 +6,7 @@ from bot.broadcast import Broadcast, Status
 from bot.chat.channels import may_post_here
 from bot.chat.client import HeraldBot, Interaction
 from bot.chat.members import actor_of
+from bot.chat.rendering import put
 from cogs.cards import Cards
 from cogs.lines import told
 
@@ -35,7 +36,7 @@ async def show(interaction: Interaction, number: int) -> None:
         beside=await interaction.client.service.beside(broadcast),
         redrawn=False,
     )
-    await interaction.edit_original_response(content=said, embeds=shown.embeds, view=shown.view)
+    await put(interaction, shown, content=said)
 
 
 def told_in(interaction: Interaction) -> int:
@@ -55,4 +56,4 @@ async def show_draft(interaction: Interaction, draft: Broadcast, *, said: str | 
         elsewhere = told_in(interaction) if here else draft.origin_channel_id
     beside = await interaction.client.service.beside(draft)
     shown = cards_of(interaction.client).draft(draft, offer=offer, beside=beside, elsewhere=elsewhere)
-    await interaction.edit_original_response(content=said, embeds=shown.embeds, view=shown.view)
+    await put(interaction, shown, content=said)

@@ -4,16 +4,19 @@ import discord
 
 from bot.chat.client import Interaction
 from bot.chat.custom_ids import Subject
+from bot.chat.rendering import Rendered, put
 from bot.permissions import Action
+from bot.policy.model import Template
 from bot.service import Standing
 from bot.template import BLANK_LIMIT, skeleton
-from cogs.buttons import USE_TEMPLATE, ActionButton
-from cogs.embeds import FIELD_LIMIT, KEPT, fitted
+from cogs.buttons import USE_TEMPLATE, buttons
+from cogs.embeds import FIELD_LIMIT, KEPT
+from cogs.layout import Sheet, lay_out
 from cogs.situation import moment
-from cogs.text import fitting, inline
+from cogs.text import fitting, inline, plain, units
 
 
-def draw_template(standing: Standing) -> tuple[list[discord.Embed], discord.ui.View]:
+def draw_template(standing: Standing, *, attaches: bool = True) -> Rendered:
     """Draw a template as it stands, with what a person may press."""
     template = standing.template
     colour = discord.Colour.green() if standing.is_approved else discord.Colour.light_grey()
@@ -26,10 +29,26 @@ def draw_template(standing: Standing) -> tuple[list[discord.Embed], discord.ui.V
         value=_approvals(standing),
         inline=False,
     )
-    view = discord.ui.View(timeout=None)
-    for action in (USE_TEMPLATE, Action.APPROVE_TEMPLATE, Action.RETRACT_TEMPLATE):
-        view.add_item(ActionButton(action, Subject(standing.number, 0, standing.seal)))
-    return fitted(head, skeleton(template), details), view
+    sheet = Sheet(
+        name="template",
+        title=f"Template “{template.name}” · proof {standing.proof}",
+        notification=skeleton(template),
+        left_out=_choices_left_out(template),
+        attaches=attaches,
+    )
+    laid = lay_out(head, details, sheet)
+    actions = (USE_TEMPLATE, Action.APPROVE_TEMPLATE, Action.RETRACT_TEMPLATE)
+    possible = [one for one in actions if laid.is_whole or one is not Action.APPROVE_TEMPLATE]
+    view = buttons(possible, Subject(standing.number, 0, standing.seal))
+    return Rendered(embeds=laid.embeds, attached=laid.attached, view=view)
+
+
+def _choices_left_out(template: Template) -> dict[str, str]:
+    """Return the choices that the card has no room for, by the names of their blanks."""
+    listed = {name: "\n".join(template.choices(name)) for name in template.blanks()}
+    return {
+        f"Choices for {name}": all_of for name, all_of in listed.items() if units(plain(all_of)) > KEPT / 2
+    }
 
 
 def _blanks(standing: Standing) -> str:
@@ -60,5 +79,4 @@ def _approvals(standing: Standing) -> str:
 
 async def show_template(interaction: Interaction, standing: Standing) -> None:
     """Put a template where the deferred answer stands."""
-    embeds, view = draw_template(standing)
-    await interaction.edit_original_response(content=None, embeds=embeds, view=view)
+    await put(interaction, draw_template(standing), content=None)

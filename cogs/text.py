@@ -16,8 +16,8 @@ from bot.characters import (
 from bot.notification import PHONE_CONTENT, PHONE_SUBJECT, SUBJECT_LIMIT, Text, content_limit
 
 # All that the standard calls a line break, whether or not today's clients do.
-_BREAK: Final = "\\n\\r\\v\\f\\x1c-\\x1e\\x85\\u2028\\u2029"
-_START: Final = rf"(?:^|(?<=[{_BREAK}]))((?:(?![{_BREAK}])[\s\ufeff])*"
+BREAK: Final = "\\n\\r\\v\\f\\x1c-\\x1e\\x85\\u2028\\u2029"
+_START: Final = rf"(?:^|(?<=[{BREAK}]))((?:(?![{BREAK}])[\s\ufeff])*"
 # A colon makes a link before two slashes, and an emoji around a word.
 _ANYWHERE: Final = re.compile(r"([\\*_~|`<\[\]@]|:(?=//|[^\s:]+:))")
 _LINE_START: Final = re.compile(rf"{_START})([#>+-])")
@@ -60,10 +60,15 @@ def shorten(text: str, limit: int) -> str:
     return line if units(line) <= limit else _first(line, limit - 1).rstrip() + "…"
 
 
+def head_of(markdown: str, limit: int) -> str:
+    """Return the first units, `limit` at most, of what `plain` made, without half of what it escaped."""
+    return _first(markdown, limit).rstrip("\\")
+
+
 def clip(markdown: str, limit: int) -> str:
     """Return at most `limit` units of what `plain` made, with an ellipsis where something is cut."""
     # An odd number of backslashes at the end would escape the ellipsis.
-    return markdown if units(markdown) <= limit else _first(markdown, limit - 1).rstrip("\\") + "…"
+    return markdown if units(markdown) <= limit else head_of(markdown, limit - 1) + "…"
 
 
 def fitting(parts: Sequence[str], limit: int, *, between: str) -> str:

@@ -1,21 +1,24 @@
 """Cards, modals and lines keep within Discord's limits, and show what people typed, harmless and exact."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import product
 from types import SimpleNamespace
 from typing import Any, cast
 
 import discord
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from bot.audit.chain import Event, NewEvent, chain
+from bot.audit.mirror import Condition
 from bot.audit.words import SPOKEN
 from bot.broadcast import ECHOED, Approval, Broadcast, Status, Step
+from bot.characters import HIDDEN, is_blank, is_storable
 from bot.chat.custom_ids import Subject, button_id
 from bot.chat.rendering import Rendered
 from bot.delivery import Delivery, DeliveryStatus, Request
@@ -24,6 +27,7 @@ from bot.lifecycle import Lifecycle
 from bot.notification import (
     CONTENT_LIMIT,
     EXTRA_LIMIT,
+    HIDDEN_LIMIT,
     SPLIT_CONTENT_LIMIT,
     SUBJECT_LIMIT,
     Notification,
@@ -31,15 +35,18 @@ from bot.notification import (
     problems,
 )
 from bot.origin import PRODUCTION
-from bot.permissions import PERMISSIONS, Action
+from bot.permissions import PERMISSIONS, Action, Actor
 from bot.policy.loading import parse_policy
 from bot.policy.model import ACCOUNT, Policy, Template
 from bot.seal import LENGTH
 from bot.service import REASON_LIMIT, Standing
+from bot.template import skeleton
 from bot.value import Person
 from bot.whop import Account, gateway_for
 from cogs.buttons import LOOKS, ActionButton, buttons
 from cogs.cards import COLOURS, HEADLINES, Cards
+from cogs.embeds import FIELD_NAMES
+from cogs.layout import NOTE
 from cogs.modals import REASONED, ConfirmModal, NameModal, ReasonModal
 from cogs.notify import Notify
 from cogs.presses import PRESSES
@@ -235,36 +242,152 @@ def assert_modal_fits(modal: discord.ui.Modal) -> None:
     assert broken_limits(modal.to_dict()) == []
 
 
+def situations(scene: Scene) -> Iterator[dict[str, Any]]:
+    """Yield everything that may stand on a card beside what was submitted, each as long as it may be."""
+    name = scene.filler * 100
+    freeze = Freeze(guild_id=GUILD, by=Person(1, name), at=NOW, reason=longest(scene.filler, REASON_LIMIT))
+    able = [
+        Actor(id=number, name=name, guild_id=GUILD, roles=frozenset({GUILD + 1})) for number in range(1, 30)
+    ]
+    lags = Condition(waiting=9, failures=9, since=NOW, why="Herald could not write it: " * 8)
+    unread = Condition(unread="Herald may not read it: allow it in the settings " * 4)
+    for frozen, mirror in product((freeze, None), (lags, unread, None)):
+        yield {"freeze": frozen, "mirror": mirror, "members": able}
+
+
 @SCENES
 @pytest.mark.parametrize("status", Status)
-def test_the_longest_review_card_fits_and_cuts_no_words(scene: Scene, status: Status) -> None:
+def test_the_longest_card_of_every_situation_fits_and_lacks_no_words(scene: Scene, status: Status) -> None:
     for split in {False, scene.generation == "v5"}:
-        broadcast = scene.broadcast(status, split=split)
+        broadcast = scene.broadcast(status, split=split, repeats=10**17 - 1)
         assert problems(broadcast.notification) == []
         assert scene.lifecycle.shortcomings(broadcast) == []
         for sent in ([], deliveries(1, DeliveryStatus.UNKNOWN), deliveries(40, DeliveryStatus.REJECTED)):
-            shown = scene.cards.review(broadcast, sent, current=True)
-            assert_fits(shown)
-            assert_words_are_whole(broadcast, shown)
+            for situation in situations(scene):
+                shown = scene.cards.review(broadcast, sent, **situation)
+                assert_fits(shown)
+                assert_words_stand_there(broadcast.notification, shown)
         assert_fits(scene.cards.review(broadcast, [], current=False))
 
 
 @SCENES
-def test_the_longest_draft_card_fits_and_cuts_no_words(scene: Scene) -> None:
+def test_the_longest_draft_card_fits_and_lacks_no_words(scene: Scene) -> None:
     for split in {False, scene.generation == "v5"}:
         broadcast = scene.broadcast(Status.DRAFT, split=split)
         shown = scene.cards.draft(broadcast)
         assert_fits(shown)
-        assert_words_are_whole(broadcast, shown)
+        assert_words_stand_there(broadcast.notification, shown)
 
 
-def assert_words_are_whole(broadcast: Broadcast, shown: Rendered) -> None:
-    _, *words, _ = shown.embeds
-    for embed, (_, text) in zip(words, broadcast.notification.texts(), strict=True):
-        assert unescaped(embed.description or "") == f"**{text.subject}**\n{text.content}"
-    extras = [unescaped(field.value or "") for field in words[-1].fields]
-    notification = broadcast.notification
-    assert extras == [value for value in (notification.subtitle, notification.link) if value]
+def assert_words_stand_there(notification: Notification, shown: Rendered) -> None:
+    """See that each text that customers get stands in its frame, or in the file that the frame names."""
+    frames = [one for one in shown.embeds if one.author.name in FIELD_NAMES.values()]
+    for embed, (name, text) in zip(frames, notification.texts(), strict=True):
+        words = (reveal(text.subject), reveal(text.content))
+        if unescaped(embed.description or "") != f"**{words[0]}**\n{words[1]}":
+            assert_names_file(embed.description or "", shown)
+            filed = [in_file(shown, f"{FIELD_NAMES[name]}, {what}") for what in ("subject", "content")]
+            assert filed == [*words]
+    extras = {"Subtitle": notification.subtitle, "A tap opens": notification.link}
+    found = {field.name or "": field.value or "" for field in frames[-1].fields}
+    for name, value in extras.items():
+        if value and unescaped(found[name]) not in {reveal(value).strip(), "(blank)"}:
+            assert_names_file(found[name], shown)
+            assert in_file(shown, name) == reveal(value)
+    if {"Approve", "Approve the template"} & set(labels(shown)):
+        texts = [shown.content, *(text for one in shown.embeds for text, _, _ in embed_texts(one.to_dict()))]
+        assert [text for text in texts if text.rstrip().endswith("…")] == []
+
+
+def assert_names_file(text: str, shown: Rendered) -> None:
+    assert text.endswith(f"Cut here: the attached {only(shown.attached).name} has all of it.")
+
+
+def in_file(shown: Rendered, name: str) -> str:
+    """Return what stands in the attached file under that name, without its bars."""
+    _, _, rest = only(shown.attached).text.partition(f"\n{name}:\n")
+    lines: list[str] = []
+    for line in re.split(r"(?<=[\n\v\f\x1c-\x1e\x85\u2028\u2029])|(?<=\r)(?!\n)", rest):
+        if not line.startswith("| "):
+            break
+        lines.append(line.removeprefix("| "))
+    return "".join(lines).removesuffix("\n")
+
+
+@SCENES
+def test_neither_notes_nor_words_take_anything_from_what_decides(scene: Scene) -> None:
+    for split, situation in product({False, scene.generation == "v5"}, situations(scene)):
+        longest = scene.broadcast(split=split, repeats=10**17 - 1)
+        few = Notification(
+            topic="t" * 100, all=Text(subject="a", content="b"), link=longest.notification.link
+        )
+        short = longest.model_copy(update={"note": "", "notification": few})
+        fields = [
+            {
+                field.name: field.value
+                for embed in (shown.embeds[0], shown.embeds[-1])
+                for field in embed.fields
+                if field.name != NOTE
+            }
+            for shown in (scene.cards.review(one, [], **situation) for one in (longest, short))
+        ]
+        assert fields[0] == fields[1]
+        assert {"Audience", "Approvals 5 of 6", "⚠️ May be a second push"} <= set(fields[0])
+
+
+@SCENES
+def test_where_nothing_may_be_attached_no_words_are_approved_that_do_not_stand_there(scene: Scene) -> None:
+    offers: set[bool] = set()
+    for split, situation in product({False, scene.generation == "v5"}, situations(scene)):
+        broadcast = scene.broadcast(split=split, repeats=10**17 - 1)
+        shown = scene.cards.review(broadcast, [], **situation, attaches=False)
+        assert_fits(shown)
+        assert shown.attached == ()
+        offers.add("Approve" in labels(shown))
+        if "Approve" in labels(shown):
+            assert_words_stand_there(broadcast.notification, shown)
+        else:
+            assert any("**Attach Files**" in (field.value or "") for field in shown.embeds[0].fields)
+    assert offers == {False} if scene.filler == "*" else True in offers
+
+
+# Legal, but for the limits: what needs escaping, naming or two units, and what a file could take for its own.
+_PARTS = ("*", "\\", "a", " ", "\n", "\r\n", "\u2028", "| ", "🎉", "\u200b", "…", "A tap opens:\n")
+_ANY = st.one_of(st.lists(st.sampled_from(_PARTS), max_size=1500).map("".join), st.text(max_size=200))
+
+
+def legal(text: str, limit: int) -> str:
+    """Return as much of the text as is legal."""
+    while units(text) > limit or len(HIDDEN.findall(text)) > HIDDEN_LIMIT:
+        text = text[: len(text) * 9 // 10]
+    return text if not is_blank(text) and is_storable(text) else "a"
+
+
+@settings(deadline=None)
+@given(
+    st.sampled_from(["v5", "v1"]), st.sampled_from(list(Status)), st.booleans(), st.integers(0, 5),
+    st.lists(_ANY, min_size=5, max_size=5), st.text(max_size=REASON_LIMIT),
+)  # fmt: skip
+def test_whatever_is_legal_stands_on_the_card_or_in_its_file(
+    generation: str, status: Status, split: bool, situation: int, words: list[str], note: str
+) -> None:
+    scene = Scene.make(generation, "*")
+    limit = SPLIT_CONTENT_LIMIT if split else CONTENT_LIMIT
+    first, second = (
+        Text(subject=legal(words[one], SUBJECT_LIMIT), content=legal(words[one + 1], limit)) for one in (0, 2)
+    )
+    notification = Notification(
+        topic="t" * 100,
+        all=None if split else first,
+        in_app=first if split else None,
+        mobile=second if split else None,
+        link=legal(words[4], EXTRA_LIMIT),
+        subtitle=legal(words[1], EXTRA_LIMIT) if generation == "v1" else None,
+    )
+    broadcast = scene.broadcast(status, notification=notification, note=note)
+    shown = scene.cards.review(broadcast, [], **list(situations(scene))[situation])
+    assert_fits(shown)
+    assert_words_stand_there(notification, shown)
 
 
 @SCENES
@@ -321,8 +444,10 @@ def test_a_list_of_the_longest_broadcasts_fits_line_by_line(scene: Scene) -> Non
 
 @SCENES
 async def test_the_longest_template_fits(scene: Scene) -> None:
-    embeds, view = draw_template(longest_template(scene))
-    assert_fits(Rendered(embeds=embeds, view=view))
+    standing = longest_template(scene)
+    shown = draw_template(standing)
+    assert_fits(shown)
+    assert_words_stand_there(skeleton(standing.template), shown)
 
 
 @SCENES

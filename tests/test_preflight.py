@@ -201,8 +201,9 @@ async def test_a_channel_that_holds_no_messages_is_refused(v5: Sandbox) -> None:
     ("right", "words"),
     [
         # Without the right to send, Discord takes away all that belongs to sending.
-        ("send_messages", "Send Messages, Embed Links"),
+        ("send_messages", "Send Messages, Embed Links, Attach Files"),
         ("embed_links", "Embed Links"),
+        ("attach_files", "Attach Files"),
     ],
 )
 async def test_a_right_that_herald_lacks_in_a_channel_is_named(v5: Sandbox, right: str, words: str) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import discord
 import pytest
 
-from bot.preflight import AUDIT_RIGHTS
+from bot.preflight import AUDIT_RIGHTS, REVIEW_RIGHTS
 from bot.sandbox.sandbox import Sandbox
 from bot.settings import Settings
 
@@ -46,7 +46,7 @@ def test_every_link_leads_somewhere(name: str) -> None:
 def test_the_invite_link_asks_for_exactly_the_rights_that_check_looks_for() -> None:
     asked = re.search(r"scope=bot\+applications\.commands&permissions=(\d+)", README)
     assert asked is not None
-    assert int(asked[1]) == discord.Permissions(**dict.fromkeys(AUDIT_RIGHTS, True)).value
+    assert int(asked[1]) == discord.Permissions(**dict.fromkeys([*AUDIT_RIGHTS, *REVIEW_RIGHTS], True)).value
     for spoken in AUDIT_RIGHTS.values():
         assert spoken in README
 

@@ -1,10 +1,11 @@
 """A card or post becomes a message: found if it stands already, else posted; a card is edited afterwards."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from datetime import timedelta
-from typing import Final, NamedTuple, Protocol, assert_never
+from functools import partial
+from typing import Any, Final, NamedTuple, Protocol, TypeVar, assert_never
 
 import aiohttp
 import discord
@@ -20,6 +21,8 @@ from bot.permissions import Actor
 from bot.service import Service, lending, unknowns
 from bot.store import Card, Post, Store, Transaction
 from bot.store.outbox import PostKind
+
+T = TypeVar("T")
 
 # Among so many of a channel's last messages something is looked for that may stand there already.
 LOOK_BACK: Final = 100
@@ -80,7 +83,8 @@ class Messages:
     async def show_card(self, card: Card) -> int:
         """Draw a card as things stand now, and return its message; raise what discord.py raises."""
         facts = await self._store.read(self._shown_on, card)
-        shown = self._client.cards.review(
+        draw = partial(
+            self._client.cards.review,
             facts.broadcast,
             facts.deliveries,
             current=card.current,
@@ -96,12 +100,12 @@ class Messages:
             # Nobody ever saw it.
             return 0
         if message_id is None:
-            message_id = (await _send(channel, shown, nonce=f"card-{card.id}-{card.remade}")).id
+            nonce = f"card-{card.id}-{card.remade}"
+            message_id = (await _attached(draw, partial(_send, channel, nonce=nonce))).id
             if not card.failures:
                 return message_id
             # Discord may have given back what an earlier try left there, which shows how things stood then.
-        message = channel.get_partial_message(message_id)
-        await message.edit(content=shown.content, embeds=shown.embeds, view=shown.view)
+        await _attached(draw, partial(_edit, channel.get_partial_message(message_id)))
         return message_id
 
     async def show_post(self, post: Post) -> Own | None:
@@ -115,7 +119,16 @@ class Messages:
         found = await self._standing(
             post, channel, lambda message: bool(said) and _unlinked(message.content) == said
         )
-        return found or _own(await _send(channel, shown, nonce=f"post-{post.id}-{post.remade}"))
+        if found is not None:
+            return found
+        nonce = f"post-{post.id}-{post.remade}"
+        try:
+            return _own(await _send(channel, shown, nonce=nonce))
+        except discord.Forbidden:
+            bare = await self._store.read(self._rendered, post, members, attaches=False)
+            if not shown.attached or bare is None:
+                raise
+            return _own(await _send(channel, bare, nonce=nonce))
 
     async def _posted_already(
         self, card: Card, broadcast: Broadcast, channel: discord.PartialMessageable
@@ -176,7 +189,9 @@ class Messages:
         """Return among whom those are who could approve what has that status, as far as anybody could."""
         return await self._client.members.known(guild_id) if status == Status.REVIEW else None
 
-    def _rendered(self, tx: Transaction, post: Post, members: Sequence[Actor] | None) -> Rendered | None:
+    def _rendered(
+        self, tx: Transaction, post: Post, members: Sequence[Actor] | None, *, attaches: bool = True
+    ) -> Rendered | None:
         cards = self._client.cards
         match post.kind:
             case PostKind.AUDIT:
@@ -187,7 +202,7 @@ class Messages:
             case PostKind.TEMPLATE:
                 found = lending.find_template(tx, self._service.lifecycle, post.guild_id, int(post.step))
                 ended = tx.broadcasts.find(post.broadcast_id) if post.broadcast_id else None
-                return cards.template(found, ended=ended)
+                return cards.template(found, ended=ended, attaches=attaches)
             case PostKind.FREEZE:
                 return cards.freeze(self._freeze_over(tx, post.guild_id), guild_id=post.guild_id)
             case PostKind.ECHO:
@@ -244,12 +259,29 @@ def _own(message: discord.Message) -> Own:
     return Own(message.id, message.content, (message.embeds[0].title or "") if message.embeds else "")
 
 
+async def _attached(draw: Callable[..., Rendered], show: Callable[[Rendered], Awaitable[T]]) -> T:
+    """Show a card with what is attached to it, or as one that says what is missing where Herald may not."""
+    shown = draw()
+    try:
+        return await show(shown)
+    except discord.Forbidden:
+        if not shown.attached:
+            raise
+        return await show(draw(attaches=False))
+
+
+async def _edit(message: discord.PartialMessage, shown: Rendered) -> None:
+    await message.edit(content=shown.content, embeds=shown.embeds, attachments=shown.files(), view=shown.view)
+
+
 async def _send(channel: discord.PartialMessageable, shown: Rendered, *, nonce: str) -> discord.Message:
     # Where an answer was lost the same nonce comes again: Discord keeps one message of it.
-    if shown.view is None:
-        return await channel.send(
-            shown.content, embeds=shown.embeds, nonce=nonce, allowed_mentions=shown.mentions
-        )
+    view: dict[str, Any] = {} if shown.view is None else {"view": shown.view}
     return await channel.send(
-        shown.content, embeds=shown.embeds, nonce=nonce, allowed_mentions=shown.mentions, view=shown.view
+        shown.content,
+        embeds=shown.embeds,
+        files=shown.files(),
+        nonce=nonce,
+        allowed_mentions=shown.mentions,
+        **view,
     )

@@ -1,8 +1,9 @@
 """What is drawn for a channel, and of what: the extension that draws it is given at the start."""
 
+import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import discord
 
@@ -16,6 +17,17 @@ from bot.repeats import Beside
 from bot.service import Standing
 
 
+class TextFile(NamedTuple):
+    """A text file that belongs to a message."""
+
+    name: str
+    text: str
+
+    def file(self) -> discord.File:
+        """Return it as it is sent: anew each time, since what was sent once is used up."""
+        return discord.File(io.BytesIO(self.text.encode(errors="backslashreplace")), filename=self.name)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rendered:
     """A message as it is to be shown."""
@@ -23,7 +35,19 @@ class Rendered:
     content: str = ""
     embeds: list[discord.Embed] = field(default_factory=list[discord.Embed])
     view: discord.ui.View | None = None
+    attached: Sequence[TextFile] = ()
     mentions: discord.AllowedMentions = field(default_factory=discord.AllowedMentions.none)
+
+    def files(self) -> list[discord.File]:
+        """Return what is attached, as it is sent."""
+        return [one.file() for one in self.attached]
+
+
+async def put(interaction: discord.Interaction[Any], shown: Rendered, *, content: str | None) -> None:
+    """Put a card where the deferred answer stands, under what else is said."""
+    await interaction.edit_original_response(
+        content=content, embeds=shown.embeds, attachments=shown.files(), view=shown.view
+    )
 
 
 class OnCard(NamedTuple):
@@ -51,6 +75,7 @@ class Cards(Protocol):
         members: Sequence[Actor] | None = None,
         mirror: Condition | None = None,
         beside: Beside = ...,
+        attaches: bool = True,
     ) -> Rendered:
         """Draw the card for approvers."""
         ...
@@ -71,7 +96,9 @@ class Cards(Protocol):
         """Draw what the author is told once whoever stopped it has said why; None if it has gone on."""
         ...
 
-    def template(self, standing: Standing | None, *, ended: Broadcast | None = None) -> Rendered:
+    def template(
+        self, standing: Standing | None, *, ended: Broadcast | None = None, attaches: bool = True
+    ) -> Rendered:
         """Draw a template that waits for approval; None if it says something else by now."""
         ...
 

@@ -14,8 +14,8 @@ APPLICATION: Final[Mapping[str, Any]] = {
     "id": "104900000000000009", "name": "Herald", "description": "", "icon": None, "verify_key": "",
     "bot_public": False, "bot_require_code_grant": False, "owner": dict(USER), "flags": 0,
 }  # fmt: skip
-# View Channel, Send Messages, Embed Links and Read Message History.
-ALLOWED: Final = 84992
+# View Channel, Send Messages, Embed Links, Attach Files and Read Message History.
+ALLOWED: Final = 117760
 
 
 @dataclass(slots=True)

@@ -221,7 +221,8 @@ class LoopbackDiscord:
 
     async def _post(self, request: web.Request) -> web.Response:
         channel, body = self._channel(request), request[BODY]
-        if not channel.allowed & 2048:
+        needed = 2048 | (32768 if body.get("attachments") else 0)
+        if channel.allowed & needed != needed:
             return refusal(403, 50013, "Missing Permissions")
         nonce = (channel.id, str(body.get("nonce")))
         if body.get("enforce_nonce") and self._nonces.get(nonce) in channel.messages:
@@ -254,6 +255,8 @@ class LoopbackDiscord:
         return as_json(200, [channel.messages[one] for one in newest[: int(request.query.get("limit", 50))]])
 
     async def _edit(self, request: web.Request) -> web.Response:
+        if request[BODY].get("attachments") and not self._channel(request).allowed & 32768:
+            return refusal(403, 50013, "Missing Permissions")
         message = self._message(request)
         message |= {name: value for name, value in request[BODY].items() if name in message}
         await self.gateway.dispatch("MESSAGE_UPDATE", message | {"guild_id": self._guild_of(message)})
@@ -329,7 +332,11 @@ async def _body(request: web.Request) -> Any:
     if request.content_type != "multipart/form-data":
         return await request.json()
     form = await request.post()
-    return json.loads(str(form["payload_json"]))
+    body = json.loads(str(form["payload_json"]))
+    for one in (body.get("data") or body).get("attachments", []):
+        # What Discord adds to a file that it was given.
+        one |= {"size": 1, "url": "https://cdn.discordapp.com/1", "proxy_url": "https://cdn.discordapp.com/1"}
+    return body
 
 
 def _raise(status: int, code: int, message: str) -> Any:
