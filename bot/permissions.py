@@ -31,6 +31,8 @@ class Actor:
     roles: frozenset[int]
     timed_out_until: datetime | None = None
     bot: bool = False
+    # Where they act; none past Discord.
+    channel_id: int | None = None
     # Discord's id of what they did, which counts once; none for what is done past Discord.
     interaction: int | None = None
     # What the card or form is sealed with on which they did it; none for what is done without one.
@@ -118,6 +120,9 @@ PERMISSIONS: Final[Mapping[Action, Rule]] = MappingProxyType(
     }
 )
 
+# What only looks, and so may be asked for beside the record too.
+LOOKING: Final = frozenset({Action.LIST, Action.AUDIT})
+
 _SPOKEN: Final[Mapping[Action, str]] = MappingProxyType(
     {
         Action.COMPOSE: "compose a broadcast",
@@ -172,6 +177,8 @@ def decide(
     if actor.timed_out_until is not None and actor.is_timed_out(at):
         until = f"{actor.timed_out_until.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
         return f"You are in Discord's time-out until {until}: before that you can do nothing here."
+    if actor.channel_id == server.channels.audit and action not in LOOKING:
+        return "This channel is for the record alone, and nothing is done here: use another one."
     rule, doing = PERMISSIONS[action], _SPOKEN[action]
     wrote = broadcast is not None and (actor.id == broadcast.author.id or actor.id in broadcast.editors)
     if rule.author == "never" and wrote:

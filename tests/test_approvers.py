@@ -1,6 +1,7 @@
 """Who could still approve a broadcast: whoever may, and has not said yes already."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 import pytest
@@ -9,7 +10,7 @@ from bot.broadcast import Approval, Broadcast, Status
 from bot.permissions import Action, Actor, approvers, decide
 from tests.harness.clock import NOW
 from tests.harness.people import LENA, MAYA, NOOR, OMAR, WORDS, member
-from tests.harness.policy import APPROVE, GUILD, OTHER_GUILD, parsed
+from tests.harness.policy import APPROVE, GUILD, OTHER_GUILD, ROLES, parsed
 
 RANA: Final = member(5, "Rana", APPROVE)
 ABROAD: Final = member(6, "Ines", APPROVE, guild=OTHER_GUILD)
@@ -56,3 +57,14 @@ def test_those_who_could_still_approve_are_named_and_nobody_else(case: str) -> N
 def test_a_broadcast_of_another_server_is_refused_to_whoever_may_do_all_here() -> None:
     said = decide(parsed(), ABROAD, Action.APPROVE, IT, at=NOW)
     assert said == "Herald works only for members of a server that its policy names."
+
+
+@pytest.mark.parametrize("action", Action)
+def test_in_the_records_channel_everything_is_refused_that_does_more_than_look(action: Action) -> None:
+    roles = frozenset(ROLES.values())
+    there = replace(LENA, roles=roles, channel_id=parsed().servers[0].channels.audit)
+    elsewhere = replace(there, channel_id=parsed().servers[0].channels.review)
+    said = "This channel is for the record alone, and nothing is done here: use another one."
+    looks = action in {Action.LIST, Action.AUDIT}
+    assert decide(parsed(), there, action, at=NOW) == (None if looks else said)
+    assert decide(parsed(), elsewhere, action, at=NOW) is None

@@ -69,6 +69,17 @@ async def too_long(sandbox: Sandbox, content: str) -> simcord.InteractionResult:
     return await maya.slash(channel, "notify show", broadcast="1")
 
 
+async def test_nothing_is_composed_in_the_records_channel_whose_news_would_stand_between_its_lines(
+    v5: Sandbox,
+) -> None:
+    maya, channel = v5.person("Maya"), v5.channel("audit")
+    options = {"audience": "Gold members", "topic": "announcements"}
+    refused = await maya.slash(channel, "notify compose", **options)
+    assert refused.modal is None
+    assert "This channel is for the record alone" in answer(refused)
+    assert await maya.autocomplete(channel, "notify compose", "audience", "") == []
+
+
 def response_components(result: simcord.InteractionResult) -> list[dict[str, list[dict[str, str]]]]:
     assert result.response is not None
     return result.response.components

@@ -190,6 +190,7 @@ def actor_of(interaction: discord.Interaction[Any]) -> Actor:
         roles=frozenset(roles),
         timed_out_until=until,
         bot=user.bot,
+        channel_id=interaction.channel_id,
         interaction=interaction.id,
         seen=seen(interaction),
     )
