@@ -16,6 +16,7 @@ from bot.errors import REFUSED_BY_DISCORD, HeraldError, Unreachable
 from bot.file_rights import open_to_others, with_companions
 from bot.key_trust import nothing_to_prove, recall
 from bot.policy.model import Policy, Server
+from bot.sentences import listed
 from bot.settings import Settings
 from bot.store import Access, Store
 from bot.whop import Account
@@ -121,6 +122,10 @@ def _troubles(mirror: Condition, now: datetime) -> Iterator[str]:
         yield f"deleted posts cannot be found: {mirror.unread}."
 
 
+# By which somebody can put words into a channel, or take them out.
+_WRITING: Final = ("send_messages", "manage_messages", "manage_webhooks")
+
+
 class Answer(NamedTuple):
     """What Discord said: a sentence for each thing to mend, and for each that Herald mends by itself."""
 
@@ -144,7 +149,8 @@ async def ask_discord(policy: Policy, token: str) -> Answer:
         if problems:
             return Answer(problems, [])
         compared = await compare_commands(policy, client)
-        return compared._replace(notes=[*compared.notes, *await find_silent_roles(policy, client)])
+        notes = [*await find_silent_roles(policy, client), *await name_other_writers(policy, client)]
+        return compared._replace(notes=[*compared.notes, *notes])
 
 
 async def check_discord(policy: Policy, client: discord.Client) -> AsyncIterator[str]:
@@ -201,6 +207,46 @@ async def find_silent_roles(policy: Policy, client: discord.Client) -> list[str]
             for role in silent
         ]
     return found
+
+
+async def name_other_writers(policy: Policy, client: discord.Client) -> list[str]:
+    """Return a sentence for each record's channel in which others can write, delete or manage webhooks."""
+    found: list[str] = []
+    for server in policy.servers:
+        try:
+            guild = await client.fetch_guild(server.guild)
+            channels = {channel.id: channel for channel in await guild.fetch_channels()}
+        except (discord.HTTPException, aiohttp.ClientError, OSError):
+            # What else was asked has said so already.
+            continue
+        channel = channels.get(server.channels.audit)
+        if channel is not None and (others := _writers(guild, channel, client.user)):
+            found.append(
+                f"herald.toml: server “{server.name}”: channels.audit: {listed(others)} can write, delete or"
+                f" manage webhooks in #{channel.name}: take that away, so that what stands there is Herald's."
+            )
+    return found
+
+
+def _writers(
+    guild: discord.Guild, channel: discord.abc.GuildChannel, me: discord.ClientUser | None
+) -> list[str]:
+    """Return the roles and members who can; Herald's own are none of them."""
+    own = {guild.self_role.id} if guild.self_role else set[int]()
+    roles = [one for one in guild.roles if one.id not in own and not one.is_bot_managed()]
+    able = [
+        one.name if one.is_default() else f"@{one.name}"
+        for one in roles
+        if any(getattr(channel.permissions_for(one), right) for right in _WRITING)
+    ]
+    members = [
+        f"the member {target.id}"
+        for target, overwrite in channel.overwrites.items()
+        if not isinstance(target, discord.Role)
+        and (me is None or target.id != me.id)
+        and any(getattr(overwrite, right) for right in _WRITING)
+    ]
+    return [*able, *members]
 
 
 def _mentioned(server: Server) -> set[int]:

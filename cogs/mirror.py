@@ -3,6 +3,7 @@
 import discord
 from discord.ext import commands
 
+from bot.chat.channels import things_beside
 from bot.chat.client import HeraldBot
 
 
@@ -46,7 +47,8 @@ class Mirror(commands.Cog):
         """Tell of an edit of Herald's own message: what others write is none of its business."""
         mine = self._bot.user is not None and event.message.author.id == self._bot.user.id
         if mine and "content" in event.data:
-            await self._bot.watcher.edited(event.message_id, event.data["content"])
+            beside = things_beside(event.data)
+            await self._bot.watcher.edited(event.message_id, event.data["content"], beside=beside)
 
 
 async def setup(bot: HeraldBot) -> None:

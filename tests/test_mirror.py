@@ -8,6 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.audit.mirror import (
+    ADDED,
+    BACK,
     CHANGED,
     DOUBLED,
     GONE,
@@ -120,8 +122,33 @@ def test_a_forged_line_with_the_number_of_a_true_one_is_a_stranger() -> None:
 
 
 def test_what_others_write_and_heralds_cards_are_no_concern() -> None:
-    seen = [*ALL, Seen(201, SOMEONE, said(3)), message(1, "a card", place=202)]
+    seen = [*ALL, Seen(201, SOMEONE, "Well done"), message(1, "a card", place=202)]
     assert differences(expected(FIVE, others=frozenset({202})), seen) == []
+
+
+@pytest.mark.parametrize(
+    "content", [said(3), said(99), said(3).rpartition("\n")[0], said(3).rpartition("\n")[2]]
+)
+def test_what_looks_like_a_line_and_is_somebody_elses_is_named(content: str) -> None:
+    assert differences(expected(FIVE), [*ALL, Seen(201, SOMEONE, content)]) == [
+        "message 201 looks like a line of this record, and is somebody else's."
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "said_of_it"),
+    [
+        ({"beside": ("embeds",)}, ADDED),
+        ({"beside": ("attachments", "components")}, ADDED),
+        ({"was_edited": True}, BACK),
+        ({"was_edited": True, "beside": ("embeds",)}, ADDED),
+    ],
+)
+def test_whatever_stands_beside_the_words_of_a_post_or_was_there_is_named(
+    changes: dict[str, Any], said_of_it: str
+) -> None:
+    seen = [*ALL[:2], ALL[2]._replace(**changes), *ALL[3:]]
+    assert differences(expected(FIVE), seen) == [f"line 3: {said_of_it}."]
 
 
 def test_what_herald_posted_with_another_account_of_former_times_still_counts() -> None:

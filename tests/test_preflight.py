@@ -11,12 +11,14 @@ from typing import Any
 import discord
 import pytest
 from pydantic import SecretStr
+from simcord.backend.models import Overwrite
+from simcord.enums import OverwriteType
 
 from bot.chat.commands import payload, wanted_commands
 from bot.errors import ConfigurationError
 from bot.policy.loading import parse_policy
 from bot.policy.model import Policy
-from bot.preflight import check_discord, check_whop
+from bot.preflight import check_discord, check_whop, name_other_writers
 from bot.sandbox.sandbox import Sandbox
 from bot.sandbox.whop import SimulatedWhop
 from bot.whop import Account, gateway_for
@@ -151,6 +153,31 @@ def hidden_from_herald(v5: Sandbox, **rights: bool) -> int:
 
 async def test_where_everything_fits_there_is_nothing_to_mend(v5: Sandbox) -> None:
     assert await problems_at(v5) == []
+
+
+async def test_whoever_else_can_write_in_the_records_channel_or_take_out_of_it_is_named(v5: Sandbox) -> None:
+    backend, channel = v5.world.env.backend, v5.channel("audit").id
+    everyone, approve, sam = v5.world.guild.id, v5.world.roles["approve"].id, v5.person("Sam").id
+
+    def let(target: int, kind: OverwriteType, **rights: bool) -> None:
+        allow, deny = discord.PermissionOverwrite(**rights).pair()
+        backend.set_overwrite(channel, Overwrite(target, kind, allow=allow.value, deny=deny.value))
+
+    async def named() -> list[str]:
+        said = await name_other_writers(v5.herald.service.policy, v5.herald.client)
+        return [one.partition("channels.audit: ")[2].partition(" can write")[0] for one in said]
+
+    closed = {"send_messages": False, "manage_messages": False, "manage_webhooks": False}
+    let(everyone, OverwriteType.ROLE, **closed)
+    assert await named() == []
+    let(everyone, OverwriteType.ROLE, **closed | {"send_messages": True})
+    assert "@everyone" in (await named())[0]
+    let(everyone, OverwriteType.ROLE, **closed)
+    let(approve, OverwriteType.ROLE, manage_webhooks=True)
+    let(sam, OverwriteType.MEMBER, manage_messages=True)
+    said = (await named())[0]
+    assert f"the member {sam}" in said
+    assert said.startswith("@")
 
 
 async def test_a_server_that_herald_is_not_in_is_one_sentence(v5: Sandbox) -> None:

@@ -12,7 +12,7 @@ import pytest
 from simcord.backend.models import Overwrite
 from simcord.enums import OverwriteType
 
-from bot.audit.mirror import CHANGED, DOUBLED, GONE, REWRITTEN
+from bot.audit.mirror import ADDED, CHANGED, DOUBLED, GONE, REWRITTEN
 from bot.audit.verify_mirror import Comparison, MirrorReader
 from bot.chat.channels import ChannelReader
 from bot.cli.commands import main
@@ -60,6 +60,14 @@ def stored(sandbox: Sandbox) -> dict[int, Any]:
 async def test_a_mirror_that_nobody_touched_agrees_with_the_record(sandbox: Sandbox) -> None:
     await mirrored(sandbox)
     assert await compare(sandbox) == Comparison(6, 0, [])
+
+
+async def test_an_embed_that_is_put_on_a_post_is_told_in_the_record_and_named(sandbox: Sandbox) -> None:
+    there = await mirrored(sandbox)
+    channel = sandbox.herald.client.get_partial_messageable(sandbox.channel("audit").id)
+    await channel.get_partial_message(there[1].id).edit(embed=discord.Embed(title="Approved by nobody"))
+    await sandbox.settle()
+    assert f"line 2: {ADDED}, which line 7 tells." in await found(sandbox)
 
 
 async def test_what_was_deleted_changed_forged_or_doubled_in_discord_is_named(sandbox: Sandbox) -> None:

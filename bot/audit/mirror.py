@@ -20,6 +20,9 @@ REWRITTEN: Final = "the channel shows another digest: the database or the channe
 CHANGED: Final = "the post does not say what was posted"
 MISPLACED: Final = "it stands behind a later line"
 LOST: Final = "they were lost when the database went back, which line {line} tells"
+ADDED: Final = "the post shows more than was posted"
+BACK: Final = "the post was edited, and says again what was posted"
+ALIKE: Final = "message {id} looks like a line of this record, and is somebody else's"
 DOUBLED: Final = "it stands in the channel more than once"
 # A post begins with its line's number and ends with its digest; a line that it quotes stands in between.
 _NUMBER: Final = re.compile(r"`\s*([0-9]{1,18})`")
@@ -32,6 +35,9 @@ class Seen(NamedTuple):
     id: int
     author_id: int
     content: str
+    # What stands there beside the words, of which a post has nothing.
+    beside: tuple[str, ...] = ()
+    was_edited: bool = False
 
 
 class Posted(NamedTuple):
@@ -72,6 +78,11 @@ def read_post(content: str) -> tuple[int, str] | None:
     """Return the number and the shown digest of a post; None if it is no line of a record."""
     number, digest = _NUMBER.match(content), _DIGEST.search(content)
     return (int(number[1]), digest[1]) if number and digest else None
+
+
+def is_alike(content: str) -> bool:
+    """Tell whether people would take a message for a line of the record."""
+    return _NUMBER.match(content) is not None or _DIGEST.search(content) is not None
 
 
 def is_changed(post: Posted, content: str) -> bool:
@@ -127,8 +138,8 @@ def compare(
 ) -> list[Difference]:
     """Return in what the messages of a server's channels differ from its chain.
 
-    Of what is no post only messages of the account `own` matter; `since` are the posts that stood in the
-    database before the first message was read, and so have to be among them.
+    Of what is no post only messages of the account `own`, and those that look like a post, matter; `since`
+    are the posts that stood in the database before the first message was read, and so have to be among them.
     """
     there = {message.id: message for message in sorted(seen)}
     found = [(post, there[post.message_id]) for post in expected.posts if post.message_id in there]
@@ -139,6 +150,8 @@ def compare(
     doubled: list[int] = []
     strange: list[int] = []
     lost: dict[int, list[int]] = {}
+    others = [one for one in there.values() if one.author_id != own and one.id not in known]
+    alike = [one.id for one in others if is_alike(one.content)]
     for message in there.values():
         if message.id in known or message.author_id != own:
             continue
@@ -155,15 +168,20 @@ def compare(
     due = {post.sequence for post in expected.posts if post.message_id in since}
     rewritten = {post.sequence for post, message in found if _is_rewritten(post, message)}
     changed = {post.sequence for post, message in found if is_changed(post, message.content)}
+    added = {post.sequence for post, message in found if message.beside}
+    edited = {post.sequence for post, message in found if message.was_edited}
     return [
         *_told(due - standing, expected.told, GONE),
         *_difference(expected.lines.keys() - posted - standing - {*expected.waiting}, NEVER),
         *_difference(rewritten, REWRITTEN),
         *_told(changed - rewritten, expected.told, CHANGED),
+        *_told(added, expected.told, ADDED),
+        *_told(edited - changed - rewritten - added, expected.told, BACK),
         *_difference(_misplaced(post.sequence for post, _ in found), MISPLACED),
         *_difference(doubled, DOUBLED),
         *(Difference(some, LOST.format(line=line), is_fault=False) for line, some in sorted(lost.items())),
         *(Difference((), f"message {one} is by Herald, but is no line of this record") for one in strange),
+        *(Difference((), ALIKE.format(id=one)) for one in alike),
     ]
 
 

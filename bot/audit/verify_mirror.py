@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Sequ
 from contextlib import aclosing
 from typing import NamedTuple, Protocol
 
-from bot.audit.mirror import Difference, Expected, Seen, compare
+from bot.audit.mirror import Difference, Expected, Seen, compare, is_alike
 from bot.errors import NoChannel, Unreachable, Unreadable
 from bot.policy.model import Policy
 from bot.store import Store, Transaction
@@ -77,7 +77,11 @@ class MirrorReader:
         own = self._channels.own_id
         async with aclosing(self._channels.read(place)) as pages:
             async for page in pages:
-                kept += [message for message in page if message.author_id == own or message.id in known]
+                kept += [
+                    message
+                    for message in page
+                    if message.author_id == own or message.id in known or is_alike(message.content)
+                ]
                 advance(sum(message.id in known for message in page))
         return kept
 

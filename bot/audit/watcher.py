@@ -73,9 +73,9 @@ class Watcher:
         """Tell of those of the messages that are lines of the record."""
         await self._heed(self._tell_deleted(message_ids))
 
-    async def edited(self, message_id: int, content: str) -> None:
-        """Tell of a line of the record, if it says something else now."""
-        await self._heed(self._tell_edited({message_id: content}))
+    async def edited(self, message_id: int, content: str, *, beside: tuple[str, ...] = ()) -> None:
+        """Tell of a line of the record, if it says something else now, or shows something `beside`."""
+        await self._heed(self._tell_edited({message_id: Seen(message_id, 0, content, beside)}))
 
     async def _heed(self, told: Coroutine[Any, Any, None]) -> None:
         try:
@@ -132,11 +132,11 @@ class Watcher:
         return unread
 
     async def _compare(self, channels: ChannelHistory, channel_id: int, posts: Sequence[Posted]) -> None:
-        there: dict[int, str] = {}
+        there: dict[int, Seen] = {}
         wanted = {post.message_id for post in posts}
         async with aclosing(channels.read(channel_id, since=min(wanted))) as pages:
             async for page in pages:
-                there |= {message.id: message.content for message in page if message.id in wanted}
+                there |= {message.id: message for message in page if message.id in wanted}
         missing = wanted - there.keys()
         # Without the right to read the history it is empty: that is no alarm.
         if missing and not await channels.is_gone(channel_id, max(missing)):
@@ -149,9 +149,10 @@ class Watcher:
         if await self._store.read(_untold, message_ids, gone=True):
             await self._store.write(self._tell, message_ids, gone=True)
 
-    async def _tell_edited(self, contents: Mapping[int, str]) -> None:
-        posts = await self._store.read(_untold, contents, gone=False)
-        changed = [post.message_id for post in posts if is_changed(post, contents[post.message_id])]
+    async def _tell_edited(self, there: Mapping[int, Seen]) -> None:
+        posts = await self._store.read(_untold, there, gone=False)
+        found = [(post, there[post.message_id]) for post in posts]
+        changed = [post.message_id for post, one in found if one.beside or is_changed(post, one.content)]
         if changed:
             await self._store.write(self._tell, changed, gone=False)
 

@@ -20,6 +20,7 @@ CHANNEL_RIGHTS: Final = {
     "embed_links": "Embed Links",
 }
 # How many messages Discord gives at once.
+_BESIDE: Final = ("attachments", "components", "sticker_items", "poll", "message_snapshots")
 PAGE: Final = 100
 MAY_NOT_READ: Final = (
     "Herald may not read it: allow View Channel and Read Message History in the channel's settings"
@@ -69,7 +70,7 @@ class ChannelReader:
         while True:
             with _explained():
                 page: Any = await self._client.http.logs_from(channel_id, PAGE, before=before)
-            messages = [Seen(int(one["id"]), int(one["author"]["id"]), one["content"]) for one in page]
+            messages = [seen_in(one) for one in page]
             yield [message for message in messages if message.id >= since]
             if len(messages) < PAGE or messages[-1].id <= since:
                 return
@@ -85,6 +86,24 @@ class ChannelReader:
                     raise
                 return True
         return False
+
+
+def things_beside(message: Any) -> tuple[str, ...]:
+    """Return what stands in a message beside its words, as Discord tells of it."""
+    # An embed that Discord makes of a link, and that people may hide, is of another type.
+    embeds = any(one.get("type", "rich") == "rich" for one in message.get("embeds") or ())
+    return (*(kind for kind in _BESIDE if message.get(kind)), *(["embeds"] if embeds else ()))
+
+
+def seen_in(message: Any) -> Seen:
+    """Return what people see of a message, as Discord tells of it."""
+    return Seen(
+        int(message["id"]),
+        int(message["author"]["id"]),
+        message["content"],
+        beside=things_beside(message),
+        was_edited=bool(message.get("edited_timestamp")),
+    )
 
 
 async def why_unseen(client: discord.Client, review_channel: int) -> str | None:
