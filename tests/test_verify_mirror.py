@@ -66,7 +66,9 @@ async def test_an_embed_that_is_put_on_a_post_is_told_in_the_record_and_named(sa
     there = await mirrored(sandbox)
     channel = sandbox.herald.client.get_partial_messageable(sandbox.channel("audit").id)
     await channel.get_partial_message(there[1].id).edit(embed=discord.Embed(title="Approved by nobody"))
-    await sandbox.settle()
+    assert [one for one in await found(sandbox) if one.startswith(f"line 2: {ADDED}")]
+    # As the event tells of it, which may have come by now.
+    await sandbox.herald.watcher.edited(there[1].id, there[1].content, beside=("embeds",))
     assert f"line 2: {ADDED}, which line 7 tells." in await found(sandbox)
 
 
