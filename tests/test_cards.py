@@ -45,7 +45,7 @@ from bot.value import Person
 from bot.whop import Account, gateway_for
 from cogs.buttons import LOOKS, ActionButton, buttons
 from cogs.cards import COLOURS, HEADLINES, Cards
-from cogs.embeds import FIELD_NAMES
+from cogs.embeds import FIELD_NAMES, KEPT
 from cogs.layout import NOTE
 from cogs.modals import REASONED, ConfirmModal, NameModal, ReasonModal
 from cogs.notify import Notify
@@ -332,6 +332,11 @@ def test_neither_notes_nor_words_take_anything_from_what_decides(scene: Scene) -
             for shown in (scene.cards.review(one, [], **situation) for one in (longest, short))
         ]
         assert fields[0] == fields[1]
+        shown = scene.cards.review(longest, [], **situation)
+        if any("✂️" in (frame.description or "") for frame in shown.embeds[1:-1]):
+            assert (
+                units(only([one.value or "" for one in shown.embeds[0].fields if one.name == NOTE])) <= KEPT
+            )
         assert {"Audience", "Approvals 5 of 6", "⚠️ May be a second push"} <= set(fields[0])
 
 
@@ -351,9 +356,23 @@ def test_where_nothing_may_be_attached_no_words_are_approved_that_do_not_stand_t
     assert offers == {False} if scene.filler == "*" else True in offers
 
 
+@pytest.mark.parametrize("end", ["\n", "\r", "\r\n", "\v", "\x85", "\u2028"])
+def test_nothing_that_is_typed_passes_for_anything_else_in_the_file(end: str) -> None:
+    scene = Scene.make("v1", "*")
+    known = longest_notification("*", split=False, generation="v1")
+    forged = f"{end}A tap opens:{end}| /elsewhere{end}{'*' * 1400}"
+    words = known.model_copy(update={"all": Text(subject="*" * 100, content=forged)})
+    assert problems(words) == []
+    shown = scene.cards.review(scene.broadcast(notification=words), [], **next(situations(scene)))
+    assert in_file(shown, "Feed and phone, content") == forged
+    assert in_file(shown, "A tap opens") == known.link
+
+
 # Legal, but for the limits: what needs escaping, naming or two units, and what a file could take for its own.
 _PARTS = ("*", "\\", "a", " ", "\n", "\r\n", "\u2028", "| ", "🎉", "\u200b", "…", "A tap opens:\n")
-_ANY = st.one_of(st.lists(st.sampled_from(_PARTS), max_size=1500).map("".join), st.text(max_size=200))
+_SOME = st.one_of(st.lists(st.sampled_from(_PARTS), max_size=12).map("".join), st.text(max_size=12))
+# Repeated as often as may be: it is the long ones that a card has no room for.
+_ANY = st.tuples(_SOME, st.sampled_from([1, 7, 1500])).map(lambda drawn: (drawn[0] * drawn[1])[:3000])
 
 
 def legal(text: str, limit: int) -> str:
