@@ -47,6 +47,34 @@ if SEEDED := os.environ.get("HERALD_SEEDED"):
 
 
 TEMPLATE: Final = "template_of_herald"
+ALONE: Final = """
+SELECT pg_terminate_backend(pid, 9000) FROM pg_stat_activity
+WHERE datname = current_database() AND pid <> pg_backend_pid()
+"""
+# Whatever of a database is not rows: its tables with their statistics, its triggers, how large it is.
+SHAPE: Final = """
+SELECT md5(string_agg(one, '' ORDER BY one)),
+    (SELECT sum(pg_total_relation_size(oid)) > 2000000 FROM pg_class WHERE relkind = 'r' AND oid >= 16384)
+FROM (
+    SELECT format('%s', it) AS one FROM pg_class it WHERE oid >= 16384
+    UNION ALL SELECT format('%s', it) FROM pg_attribute it WHERE attrelid >= 16384
+    UNION ALL SELECT format('%s', it) FROM pg_trigger it
+    UNION ALL SELECT format('%s', it) FROM pg_proc it WHERE oid >= 16384
+    UNION ALL SELECT format('%s', it) FROM pg_constraint it WHERE oid >= 16384
+    UNION ALL SELECT format('%s', it) FROM pg_namespace it WHERE oid >= 16384
+    UNION ALL SELECT format('%s', it) FROM pg_db_role_setting it
+    UNION ALL SELECT format('%s', it) FROM alembic_version it
+) everything
+"""
+# What is never to be changed or deleted goes with the rest; rows that refer to others, too.
+EMPTY: Final = """
+SET session_replication_role = replica;
+DO $$ DECLARE name text; BEGIN
+    FOR name IN SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'alembic_version'
+    LOOP EXECUTE format('DELETE FROM %I', name); END LOOP;
+END $$;
+SELECT setval(seqrelid::regclass, seqstart, false) FROM pg_sequence
+"""
 SIMCORD_IDLE_SECONDS: Final = 0.001
 
 
@@ -59,6 +87,9 @@ class Postgres:
         # What a test wrote need not outlive the machine.
         self._execute("ALTER SYSTEM SET fsync = off", "SELECT pg_reload_conf()")
         asyncio.run(self._make_template())
+        self._idle: list[str] = []
+        with self._connected(TEMPLATE) as connection:
+            self._shape = connection.execute(SHAPE).fetchone()
 
     def url(self, database: str) -> str:
         """Return the address of a database as DATABASE_URL has it."""
@@ -73,6 +104,27 @@ class Postgres:
     def drop(self, name: str) -> None:
         """Remove a database and whoever is still connected to it."""
         self._execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+    def lend(self) -> str:
+        """Return the name of an empty database: making each anew would take most of the tests' time."""
+        return self._idle.pop() if self._idle else self.new()
+
+    def take_back(self, name: str) -> None:
+        """Empty a database for the next, or remove it if more than its rows was changed."""
+        try:
+            with self._connected(name) as connection:
+                # A session that is about to end may still hold its locks.
+                connection.execute(ALONE)
+                if connection.execute(SHAPE).fetchone() == self._shape:
+                    connection.execute(EMPTY)
+                    return self._idle.append(name)
+        except psycopg.Error:
+            # It was closed to everybody, or emptied.
+            pass
+        return self.drop(name)
+
+    def _connected(self, name: str) -> psycopg.Connection:
+        return psycopg.connect(self._server.get_postmaster_info().get_uri(database=name), autocommit=True)
 
     def _execute(self, *statements: str) -> None:
         with psycopg.connect(self._server.get_postmaster_info().get_uri(), autocommit=True) as connection:
@@ -107,9 +159,9 @@ def postgres() -> Generator[Postgres, None, None]:
 
 @pytest.fixture
 def postgres_url(postgres: Postgres) -> Generator[str, None, None]:
-    name = postgres.new()
+    name = postgres.lend()
     yield postgres.url(name)
-    postgres.drop(name)
+    postgres.take_back(name)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
