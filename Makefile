@@ -36,7 +36,7 @@ test: $(STAMP)-dev
 properties: $(STAMP)-dev  ## try every property on many new examples, for about ten minutes
 	HYPOTHESIS_PROFILE=long $(BIN)/pytest -m hypothesis --timeout=3600 -o faulthandler_timeout=7200 --numprocesses=$(WORKERS) --dist=worksteal
 
-crash: $(STAMP)-dev  ## kill real workers everywhere, for about an hour: make crash CRASH="--kills 1000 --seed 5"
+crash: $(STAMP)-dev  ## kill real workers everywhere, for more than an hour: make crash CRASH="--kills 1000 --seed 5"
 	$(BIN)/python -m tests.crash $(CRASH)
 
 bench: $(STAMP)-dev  ## measure speed, latency, rate, idle cost and more; some minutes, or make bench ARGS=--quick

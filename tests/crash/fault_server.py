@@ -49,6 +49,13 @@ def pushes(file: Path) -> Counter[str]:
     return Counter(entry["name"] for entry in entries if entry["event"] == "pushed")
 
 
+def arrivals(file: Path) -> dict[str, int]:
+    """Return as the how-manieth each request arrived for the first time."""
+    entries = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    arrived = [entry["name"] for entry in entries if entry["event"] == "arrived"]
+    return {name: number for number, name in reversed([*enumerate(arrived)])}
+
+
 class FaultServer:
     """Answer requests; with `honours`, push only once for each idempotency key."""
 

@@ -1,21 +1,53 @@
 """One trial of one mode, with a database, a Whop and workers of its own."""
 
+import random
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from types import MappingProxyType
+from typing import Final, Protocol
 
+from tests.crash.crowds import frozen_neighbour, large_broadcasts
+from tests.crash.restores import failovers, restores
 from tests.crash.tally import Tally
 from tests.crash.trial import Mode, Trial, dice_of
-from tests.crash.trials import Progress, every_point, moved_clocks, random_kills, zombies
+from tests.crash.trials import Progress, every_point, lost_commits, moved_clocks, random_kills, zombies
 
-POINTS, RANDOM, CLOCKS, ZOMBIES = "points", "random", "clocks", "zombies"
+POINTS, COMMITS, RANDOM, CLOCKS, ZOMBIES = "points", "commits", "random", "clocks", "zombies"
+FROZEN, LARGE, RESTORES, FAILOVERS = "frozen", "large", "restores", "failovers"
 # Several processes may send from one PostgreSQL database, and only one from a file.
 SLOTS: Final = {"sqlite": 1, "postgresql": 3}
 
 
+class Run(Protocol):
+    """Go through a trial so many times, by so many workers."""
+
+    async def __call__(
+        self, trial: Trial, dice: random.Random, amount: int, *, slots: int, progress: Progress
+    ) -> None: ...
+
+
+TRIALS: Final[Mapping[str, Run]] = MappingProxyType(
+    {
+        POINTS: every_point,
+        COMMITS: lost_commits,
+        RANDOM: random_kills,
+        CLOCKS: moved_clocks,
+        ZOMBIES: zombies,
+        FROZEN: frozen_neighbour,
+        LARGE: large_broadcasts,
+        RESTORES: restores,
+        FAILOVERS: failovers,
+    }
+)
+# What is no fault there: nobody repeats what cannot be dated, believes what was said of roles hours ago, or
+# sends what may have gone out since a copy was made.
+RIGHTLY_HELD: Final = frozenset({CLOCKS, RESTORES, FAILOVERS})
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """Which trial, and how much of it: kills, moves of a clock, zombies, or from which point to the next."""
+    """Which trial, and how much of it; for points and commits, from which to the next."""
 
     mode: Mode
     trial: str
@@ -29,17 +61,7 @@ class Job:
         """Do it on an empty database, and return what came of it."""
         dice = dice_of(self.seed, self)
         async with Trial.open(self.mode, folder=folder, url=url) as trial:
-            match self.trial:
-                case "points":
-                    await every_point(trial, dice, stride=self.amount, progress=progress)
-                case "random":
-                    slots = SLOTS[self.mode.database]
-                    await random_kills(trial, dice, kills=self.amount, slots=slots, progress=progress)
-                case "clocks":
-                    slots = SLOTS[self.mode.database]
-                    await moved_clocks(trial, dice, moves=self.amount, slots=slots, progress=progress)
-                    # Nobody repeats what cannot be dated, or believes what was said of roles hours ago.
-                    return replace(await trial.count(), needless=0, held=0)
-                case _:
-                    await zombies(trial, dice, number=self.amount, progress=progress)
-            return await trial.count()
+            slots = SLOTS[self.mode.database]
+            await TRIALS[self.trial](trial, dice, self.amount, slots=slots, progress=progress)
+            found = await trial.count()
+        return replace(found, needless=0, held=0) if self.trial in RIGHTLY_HELD else found

@@ -2,18 +2,23 @@
 
 import os
 import signal
+import sqlite3
+import threading
 from collections.abc import Callable
 from multiprocessing.connection import Connection
-from threading import Lock
 from typing import Any
 
 import aiohttp
-from sqlalchemy import Engine, Pool, event
+import psycopg
+from sqlalchemy import Engine, Pool, PoolProxiedConnection, event
+from sqlalchemy.engine.default import DefaultDialect
 
 from bot.whop.transport import Transport
 
-# What a worker says when it has everything in place, and when it stops itself after a claim.
-READY, STOPPED = b"ready", b"stopped"
+# What a worker says when it has everything in place, when it stops itself after a claim, when it has written
+# something, and when it does not hear that it has.
+READY, STOPPED, WRITTEN, LOST = b"ready", b"stopped", b"written", b"lost"
+_WRITES = ("INSERT", "UPDATE", "DELETE")
 HTTP = (
     "on_request_start",
     "on_connection_create_start",
@@ -29,12 +34,17 @@ HTTP = (
 class Points:
     """Count the points of this process; die at one of them, or tell of each."""
 
-    def __init__(self, said: Connection, *, kill_at: int | None, tells: bool) -> None:
+    def __init__(
+        self, said: Connection, *, kill_at: int | None, lose_at: int | None = None, tells: bool
+    ) -> None:
         self._said = said
         self._kill_at = kill_at
+        self._lose_at = lose_at
+        self._writes = 0
+        self._transaction = threading.local()
         self._tells = tells
         self._reached = 0
-        self._one_by_one = Lock()
+        self._one_by_one = threading.Lock()
         self._armed = False
         self._claiming = False
 
@@ -45,6 +55,7 @@ class Points:
         event.listen(Engine, "commit", self._before_commit)
         # A connection is reset as soon as its transaction is over.
         event.listen(Pool, "reset", self._transaction_over)
+        _after_each_commit(self._committed)
         _whenever_a_session_opens(self._watch)
         signal.signal(signal.SIGUSR1, self._arm)
         self._said.send_bytes(READY)
@@ -60,6 +71,7 @@ class Points:
                 os.kill(os.getpid(), signal.SIGKILL)
 
     def _before_statement(self, _connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        self._transaction.writes = self._writing or statement.startswith(_WRITES)
         self.reach(f"before {_words(statement)}")
 
     def _after_statement(self, _connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
@@ -69,7 +81,30 @@ class Points:
     def _before_commit(self, _connection: Any) -> None:
         self.reach("before COMMIT")
 
+    @property
+    def _writing(self) -> bool:
+        return getattr(self._transaction, "writes", False)
+
+    def _committed(self, connection: PoolProxiedConnection) -> None:
+        """Let the answer to one COMMIT be lost, after the database has done it."""
+        if not self._writing:
+            return
+        with self._one_by_one:
+            self._writes += 1
+            if self._tells:
+                self._said.send_bytes(WRITTEN)
+            if self._writes != self._lose_at:
+                return
+        self._said.send_bytes(LOST)
+        if isinstance(connection.dbapi_connection, psycopg.Connection):
+            connection.close()
+            raise psycopg.OperationalError("the connection was cut")
+        error = sqlite3.OperationalError("disk I/O error")
+        error.sqlite_errorcode = sqlite3.SQLITE_IOERR
+        raise error
+
     def _transaction_over(self, *_: Any) -> None:
+        self._transaction.writes = False
         self.reach("after COMMIT")
         if self._claiming and self._armed:
             self._armed = False
@@ -98,6 +133,16 @@ class Points:
 async def _sign(_session: Any, _context: Any, params: aiohttp.TraceRequestStartParams) -> None:
     # So that whoever holds the request can say which process is inside its POST.
     params.headers["Worker"] = str(os.getpid())
+
+
+def _after_each_commit(tell: Callable[[PoolProxiedConnection], None]) -> None:
+    commit = DefaultDialect.do_commit
+
+    def do_commit(self: DefaultDialect, dbapi_connection: PoolProxiedConnection) -> None:
+        commit(self, dbapi_connection)
+        tell(dbapi_connection)
+
+    DefaultDialect.do_commit = do_commit
 
 
 def _whenever_a_session_opens(watch: Callable[[aiohttp.ClientSession], None]) -> None:

@@ -5,44 +5,60 @@ import itertools
 import random
 import signal
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
 from bot import app
-from bot.broadcast import TWICE, Broadcast, Status
+from bot.broadcast import Broadcast, Status
 from bot.clock import utc_now
-from bot.delivery import Delivery, DeliveryStatus
 from bot.errors import StoreError
-from bot.key_trust import REFUTED_BY, Verdict, keep
+from bot.freeze import Freeze
+from bot.key_trust import Verdict, keep
 from bot.notification import Notification, Text
 from bot.policy.model import ACCOUNT
 from bot.service import Service
 from bot.store import Access, Store, Transaction
 from bot.store.facts import STARTS, key_trust, unknown_streak
-from tests.crash.fault_server import identity, pushes
-from tests.crash.faults import SILENT_SECONDS, written
+from tests.crash.count import UNDER_WAY, compared
+from tests.crash.fault_server import pushes
+from tests.crash.faults import HOLD_SECONDS, written
 from tests.crash.tally import Tally
 from tests.crash.whop_process import WhopProcess
 from tests.crash.worker import Order, Worker
 from tests.harness.people import Members, approved, member
-from tests.harness.policy import APPROVE, COMPOSE, audience, parsed, rules, server
+from tests.harness.policy import (
+    APPROVE,
+    COMPOSE,
+    GUILD,
+    OTHER_GUILD,
+    REVIEW_CHANNEL,
+    audience,
+    parsed,
+    rules,
+    server,
+)
 from tests.harness.process import settings_of
 from tests.harness.wire import KEY
 
+# Who composes and who approves, in each server.
 MAYA, OMAR = member(1, "Maya", COMPOSE), member(2, "Omar", APPROVE)
-POLICY: Final = server(
+LENA, NOOR = (member(3, "Lena", COMPOSE, guild=OTHER_GUILD), member(4, "Noor", APPROVE, guild=OTHER_GUILD))
+# So many requests make up the largest broadcast.
+MANY: Final = 300
+AUDIENCES: Final = (
     audience("One", "exp_one"),
     audience("Three", "exp_one", "exp_two", "exp_three"),
-    rules=rules(undo="0s", missed="20h"),
+    audience("Many", *(f"exp_{number}" for number in range(MANY))),
+)
+RULES: Final = rules(undo="0s", missed="20h")
+POLICY: Final = server(*AUDIENCES, rules=RULES) + server(
+    *AUDIENCES, rules=RULES, name="Moonlight", guild=OTHER_GUILD, review=REVIEW_CHANNEL + 2
 )
 # Two migrations at once in one process would take each other's database.
 _MIGRATING: Final = asyncio.Lock()
-UNDER_WAY: Final = frozenset({Status.APPROVED, Status.SENDING})
-# So many broadcasts' requests are repeated at once at most, after a kill under load.
-AT_ONCE: Final = 20
 # Far longer than anything takes: what has not ended by then never will.
 PATIENCE: Final = 120.0
 
@@ -82,11 +98,14 @@ class Trial:
         self.mode = mode
         self.whop = whop
         self.store = store
-        self.kills = 0
-        self.zombies = 0
-        self._folder = folder
+        # What was done, and which promises were seen to be broken meanwhile.
+        self.seen = Tally()
+        self.folder = folder
+        self.copied = False
+        # How many were killed who could repeat what was in doubt.
+        self._unheard = 0
         self._service = service
-        self._url = url
+        self.url = url
         self._numbers = itertools.count(1)
         self._workers: list[Worker] = []
         self.set_clock(0)
@@ -107,7 +126,7 @@ class Trial:
                     settings,
                     parsed(POLICY),
                     store=store,
-                    role_source=Members((MAYA, OMAR)),
+                    role_source=Members((MAYA, OMAR, LENA, NOOR)),
                 )
             )
             service, account = worker.service, worker.service.lifecycle.accounts[ACCOUNT]
@@ -123,17 +142,34 @@ class Trial:
 
     # --- broadcasts --------------------------------------------------------------------------------
 
-    async def approve(self, audience: str, plan: Sequence[str] = ()) -> int:
+    async def approve(self, audience: str, plan: Sequence[str] = (), *, guild: int = GUILD) -> int:
         """Bring a broadcast to the moment in which it is due; return its number."""
         text = Text(subject=f"Trial {next(self._numbers)}", content=written(plan))
         words = Notification(topic="news", all=text)
-        due = await approved(self._service, audience, author=MAYA, approver=OMAR, words=words)
+        author, approver = (MAYA, OMAR) if guild == GUILD else (LENA, NOOR)
+        due = await approved(self._service, audience, author=author, approver=approver, words=words)
         return due.id
 
-    async def under_way(self) -> list[Broadcast]:
-        """Return what has not come to its end."""
+    async def under_way(self, *guilds: int) -> list[Broadcast]:
+        """Return what has not come to its end, in these servers or in all."""
         with self.store.begin(Access.READ) as tx:
-            return [one for status in sorted(UNDER_WAY) for one in tx.broadcasts.everywhere(status)]
+            found = [one for status in sorted(UNDER_WAY) for one in tx.broadcasts.everywhere(status)]
+        return [one for one in found if one.guild_id in (guilds or (GUILD, OTHER_GUILD))]
+
+    async def status(self, number: int) -> Status:
+        """Return what has become of a broadcast."""
+        with self.store.begin(Access.READ) as tx:
+            return tx.broadcasts.get(number).status
+
+    async def freezes(self) -> list[Freeze]:
+        """Return what is frozen."""
+        with self.store.begin(Access.READ) as tx:
+            return tx.freezes.standing()
+
+    async def soothe_starts(self) -> None:
+        """Take back that so many processes were started."""
+        with suppress(StoreError):
+            await self.store.write(_forget_starts)
 
     async def soothe(self) -> None:
         """Take back what so much trouble sets off: it would hide from the trial what is tried."""
@@ -146,41 +182,55 @@ class Trial:
             with suppress(StoreError):
                 await self.store.write(soothing)
 
-    async def settle(self) -> bool:
+    async def settle(self, *guilds: int) -> bool:
         """Let time pass until everything has an end; return False if something certainly gets none."""
-        until = time.monotonic() + PATIENCE
-        while await self.under_way():
-            if time.monotonic() > until:
-                return False
+
+        async def is_over() -> bool:
             await self.soothe()
+            return not await self.under_way(*guilds)
+
+        return await self.until(is_over)
+
+    async def until(self, holds: Callable[[], Awaitable[bool]]) -> bool:
+        """Look again and again; return False if it certainly will not hold any more."""
+        late = time.monotonic() + PATIENCE
+        while time.monotonic() < late:
+            # While the database is exchanged, nobody can look.
+            with suppress(StoreError):
+                if await holds():
+                    return True
             await asyncio.sleep(0.05)
-        return True
+        return False
 
     # --- workers -----------------------------------------------------------------------------------
 
-    def start(self, *, slot: int = 0, kill_at: int | None = None, tells: bool = False) -> Worker:
+    def start(
+        self, *, slot: int = 0, kill_at: int | None = None, lose_at: int | None = None, tells: bool = False
+    ) -> Worker:
         """Start a worker; those of different slots may run side by side."""
-        file = self._folder / f"worker-{slot}.env"
+        file = self.folder / f"worker-{slot}.env"
         settings = {
             "DISCORD_TOKEN": "fake-discord-token",
             "WHOP_API_KEY": KEY.get_secret_value(),
             "WHOP_API": self.mode.generation,
             "WHOP_BASE_URL": f"http://127.0.0.1:{self.whop.port}",
-            "DATABASE_URL": self._url,
-            "HERALD_CONFIG": str(self._folder / "herald.toml"),
-            "HERALD_WITNESS": str(self._folder / f"worker-{slot}.witness"),
+            "DATABASE_URL": self.url,
+            "HERALD_CONFIG": str(self.folder / "herald.toml"),
+            "HERALD_WITNESS": str(self.folder / f"worker-{slot}.witness"),
             "HEALTH_ADDRESS": "127.0.0.1:0",
         }
         file.write_text("".join(f"{name}='{value}'\n" for name, value in settings.items()), encoding="utf-8")
-        log = self._folder / f"worker-{slot}.log"
-        order = Order(env_file=file, log=log, clock=self._clock, kill_at=kill_at, tells=tells)
+        log = self.folder / f"worker-{slot}.log"
+        order = Order(
+            env_file=file, log=log, clock=self._clock, kill_at=kill_at, lose_at=lose_at, tells=tells
+        )
         worker = Worker(order)
         self._workers.append(worker)
         return worker
 
     @property
     def _clock(self) -> Path:
-        return self._folder / "clock"
+        return self.folder / "clock"
 
     def set_clock(self, ahead: float) -> None:
         """Set the wall clock of all workers so many seconds ahead, or back."""
@@ -188,18 +238,20 @@ class Trial:
         new.write_text(str(ahead), encoding="utf-8")
         new.replace(self._clock)
 
-    async def kill(self, worker: Worker) -> None:
+    async def kill(self, worker: Worker, *, inside: bool = False) -> None:
         """End a worker as a power cut does, and count it."""
+        with suppress(StoreError), self.store.begin(Access.READ) as tx:
+            self._unheard += tx.facts.get(key_trust(ACCOUNT)) is not None
         worker.send(signal.SIGKILL)
         await self.dead(worker)
-        self.kills += 1
+        self.seen += Tally(kills=1, inside=int(inside))
 
     async def dead(self, worker: Worker) -> None:
         """Wait until a worker is gone; it must not have ended by itself."""
         await asyncio.to_thread(worker.join, 30.0)
         self._workers.remove(worker)
         if not worker.was_killed:
-            raise RuntimeError(f"a worker ended by itself: see its log in {self._folder}")
+            raise RuntimeError(f"a worker ended by itself: see its log in {self.folder}")
 
     async def end_all(self) -> None:
         """End what is left."""
@@ -208,57 +260,33 @@ class Trial:
             await asyncio.to_thread(worker.join, 30.0)
         self._workers.clear()
 
-    # --- the count ---------------------------------------------------------------------------------
+    def revive(self) -> None:
+        """Start anew whoever has ended by itself, as a machine does."""
+        for number, worker in enumerate(self._workers):
+            if not worker.is_alive:
+                self._workers[number] = Worker(worker.order)
+
+    @asynccontextmanager
+    async def on(self, url: str) -> AsyncGenerator[None, None]:
+        """Let everything be on another database."""
+        before = self.url, self.store
+        async with Store.open(url, alone=False) as store:
+            self.url, self.store = url, store
+            try:
+                yield
+            finally:
+                await self.end_all()
+                self.url, self.store = before
 
     async def count(self) -> Tally:
         """Compare what is on record with what was pushed, once nothing moves any more."""
         await self.end_all()
         # What came late may still be pushed.
-        await asyncio.sleep(SILENT_SECONDS / 2)
+        await asyncio.sleep(2 * HOLD_SECONDS)
         pushed = pushes(self.whop.journal)
-        tally = Tally(kills=self.kills, zombies=self.zombies, pushed=len(pushed))
-        with self.store.begin(Access.READ) as tx:
-            trusted = tx.facts.get(key_trust(ACCOUNT))
-            suspected = trusted.taken_as_new if trusted else ()
-            for status in Status:
-                for broadcast in tx.broadcasts.everywhere(status):
-                    deliveries = tx.deliveries.of(broadcast.id)
-                    counted = [(one, pushed.pop(_name(one), 0)) for one in deliveries]
-                    told = broadcast.id in suspected or TWICE in _actions(tx, broadcast)
-                    tally += _of(broadcast, counted, told=told)
-        # More than that no proof may cost: what refutes it, and what was repeated at the same time.
-        tally += Tally(doubled=max(0, tally.told - REFUTED_BY - AT_ONCE))
-        # Nobody approved what is left.
-        tally += Tally(doubled=len(pushed))
-        return tally + Tally(needless=tally.unknown if self.mode.is_honoured else 0)
-
-
-def _name(delivery: Delivery) -> str:
-    return identity(delivery.request.body)
-
-
-def _actions(tx: Transaction, broadcast: Broadcast) -> set[str]:
-    return {event.action for event in tx.audit.told([broadcast.id], [TWICE])[broadcast.id]}
-
-
-def _of(broadcast: Broadcast, counted: Sequence[tuple[Delivery, int]], *, told: bool) -> Tally:
-    def many(status: DeliveryStatus, *, pushed: bool) -> int:
-        return sum(one.status is status and (times > 0) is pushed for one, times in counted)
-
-    twice = [one for one, times in counted if times > 1]
-    # Of what is unknown nobody says that it arrived once.
-    silent = [one for one in twice if not told and one.status is not DeliveryStatus.UNKNOWN]
-    return Tally(
-        broadcasts=1,
-        doubled=len(silent),
-        told=len(twice) if told else 0,
-        lost=int(broadcast.status in UNDER_WAY or broadcast.status in {Status.DRAFT, Status.REVIEW}),
-        false_sent=many(DeliveryStatus.ACCEPTED, pushed=False)
-        + int(broadcast.status is Status.SENT and not counted),
-        false_failed=many(DeliveryStatus.REJECTED, pushed=True),
-        held=int(broadcast.status is Status.HELD),
-        unknown=many(DeliveryStatus.UNKNOWN, pushed=True) + many(DeliveryStatus.UNKNOWN, pushed=False),
-    )
+        return self.seen + compared(
+            self.store, pushed, honoured=self.mode.is_honoured, unheard=self._unheard, copied=self.copied
+        )
 
 
 def dice_of(seed: int, *names: object) -> random.Random:
@@ -282,4 +310,6 @@ def _forget_repeats(tx: Transaction) -> None:
 
 def _lift_freezes(tx: Transaction) -> None:
     for freeze in tx.freezes.standing():
-        tx.freezes.remove(freeze)
+        # What people froze stays so.
+        if freeze.guild_id is None:
+            tx.freezes.remove(freeze)

@@ -10,7 +10,8 @@ from typing import Final
 
 from bot.errors import StoreError
 from tests.crash.faults import HOLD_SECONDS, HOLDING, random_plan
-from tests.crash.points import READY, STOPPED
+from tests.crash.points import LOST, READY, STOPPED, WRITTEN
+from tests.crash.tally import Tally
 from tests.crash.trial import Trial
 from tests.crash.worker import LEASE, Worker
 
@@ -22,17 +23,22 @@ LOAD: Final = 6
 RANDOM_SECONDS: Final = 2.0
 # By so many seconds workers' clocks go wrong: a little most of the time, and now and then by hours.
 OFFSETS: Final = (0, 0, 5, -5, 15, -14, 20, 25, 7200, -7200)
+# How often a worker is waited for that is inside its POST.
+INSIDE_TRIES: Final = 5
 # Of so many kills, one is of Whop itself.
 WHOP_TOO: Final = 15
 
 
-async def every_point(trial: Trial, dice: random.Random, *, stride: int, progress: Progress) -> None:
+async def every_point(
+    trial: Trial, dice: random.Random, amount: int, *, slots: int, progress: Progress
+) -> None:
     """Kill a worker at one point after the other, or at every so many, each with a broadcast of its own."""
-    for point in range(dice.randint(1, stride), await _count_points(trial) + 1, stride):
+    points = [name for name in await _points(trial) if name != WRITTEN]
+    for point in range(dice.randint(1, amount), len(points) + 1, amount):
         await trial.soothe()
         await trial.approve("One")
         await trial.dead(trial.start(kill_at=point))
-        trial.kills += 1
+        trial.seen += Tally(kills=1)
         await trial.soothe()
         trial.start()
         # What is stuck is counted; the next ones would only wait for it.
@@ -42,34 +48,46 @@ async def every_point(trial: Trial, dice: random.Random, *, stride: int, progres
         progress(1)
 
 
-async def _count_points(trial: Trial) -> int:
-    """Count the points from a worker's first statement until the end of a broadcast is committed."""
+async def _points(trial: Trial) -> list[bytes]:
+    """Return the points from a worker's first statement until the end of a broadcast is committed."""
     await trial.approve("One")
     worker = trial.start(tells=True)
     if not await trial.settle():
-        return 0
+        return []
     await trial.end_all()
     names = worker.heard()
     names.remove(READY)
     last = max(number for number, name in enumerate(names) if name == b"after UPDATE deliveries SET")
-    return names.index(b"after COMMIT", last) + 1
+    return names[: names.index(b"after COMMIT", last) + 1]
+
+
+async def lost_commits(
+    trial: Trial, dice: random.Random, amount: int, *, slots: int, progress: Progress
+) -> None:
+    """Lose the answer to one COMMIT after the other, or to every so many, each with its own broadcast."""
+    writes = (await _points(trial)).count(WRITTEN)
+    for number in range(dice.randint(1, amount), writes + 1, amount):
+        await trial.soothe()
+        await trial.approve("Three")
+        worker = trial.start(lose_at=number)
+        # It comes to its end by itself: nothing is started anew.
+        if not await trial.settle():
+            return
+        trial.seen += Tally(cuts=worker.heard().count(LOST))
+        await trial.end_all()
+        progress(1)
 
 
 async def random_kills(
-    trial: Trial, dice: random.Random, *, kills: int, slots: int, progress: Progress
+    trial: Trial, dice: random.Random, amount: int, *, slots: int, progress: Progress
 ) -> None:
     """Kill workers under load, a third of them inside a POST, and now and then Whop itself."""
     workers = {slot: trial.start(slot=slot) for slot in range(slots)}
-    for number in range(kills):
-        await _load(trial, dice, inside=number % 3 == 0)
+    for number in range(amount):
+        inside = number % 3 == 0
+        await load(trial, dice, inside=inside)
         await trial.soothe()
-        slot = await _victim(trial, workers, dice) if number % 3 == 0 else None
-        if slot is None:
-            await asyncio.sleep(dice.uniform(0, RANDOM_SECONDS))
-            slot = dice.choice(sorted(workers))
-        await trial.kill(workers[slot])
-        await trial.soothe()
-        workers[slot] = trial.start(slot=slot)
+        await kill_one(trial, workers, dice, inside=inside)
         if dice.randrange(WHOP_TOO) == 0:
             await trial.whop.kill()
             await asyncio.sleep(dice.uniform(0, 0.5))
@@ -78,7 +96,33 @@ async def random_kills(
     await trial.settle()
 
 
-async def _load(trial: Trial, dice: random.Random, *, inside: bool) -> None:
+async def kill_one(
+    trial: Trial,
+    workers: dict[int, Worker],
+    dice: random.Random,
+    *,
+    inside: bool,
+    seconds: float = RANDOM_SECONDS,
+) -> None:
+    """Kill a worker inside its POST, or at any time, and start another in its place."""
+    slot = await _victim(trial, workers, dice) if inside else None
+    tries = 0
+    while inside and slot is None and tries < INSIDE_TRIES:
+        # It may have found its way to its end before anybody looked.
+        tries += 1
+        await load(trial, dice, inside=True)
+        await trial.soothe()
+        slot = await _victim(trial, workers, dice)
+    is_inside = slot is not None
+    if slot is None:
+        await asyncio.sleep(dice.uniform(0, seconds))
+        slot = dice.choice(sorted(workers))
+    await trial.kill(workers[slot], inside=is_inside)
+    await trial.soothe()
+    workers[slot] = trial.start(slot=slot)
+
+
+async def load(trial: Trial, dice: random.Random, *, inside: bool) -> None:
     missing = LOAD - len(await trial.under_way())
     for number in range(max(missing, int(inside))):
         plan = random_plan(dice, may_refuse=not trial.mode.is_honoured)
@@ -98,12 +142,12 @@ async def _victim(trial: Trial, workers: dict[int, Worker], dice: random.Random)
 
 
 async def moved_clocks(
-    trial: Trial, dice: random.Random, *, moves: int, slots: int, progress: Progress
+    trial: Trial, dice: random.Random, amount: int, *, slots: int, progress: Progress
 ) -> None:
     """Set the clock of the workers back and forth under load, and kill one after each third time."""
     workers = {slot: trial.start(slot=slot) for slot in range(slots)}
-    for number in range(moves):
-        await _load(trial, dice, inside=False)
+    for number in range(amount):
+        await load(trial, dice, inside=False)
         await trial.soothe()
         trial.set_clock(dice.choice(OFFSETS))
         await asyncio.sleep(dice.uniform(0, RANDOM_SECONDS))
@@ -116,7 +160,7 @@ async def moved_clocks(
     await trial.settle()
 
 
-async def zombies(trial: Trial, dice: random.Random, *, number: int, progress: Progress) -> None:
+async def zombies(trial: Trial, dice: random.Random, amount: int, *, slots: int, progress: Progress) -> None:
     """Stop workers inside a POST or right after a claim until others have taken over, then let them go on."""
     workers = {slot: trial.start(slot=slot) for slot in range(3)}
     for worker in workers.values():
@@ -124,7 +168,7 @@ async def zombies(trial: Trial, dice: random.Random, *, number: int, progress: P
     stopped: dict[int, float] = {}
     # Those that will stop by themselves, as soon as they have claimed something.
     armed: set[int] = set()
-    while trial.zombies < number or stopped:
+    while trial.seen.zombies < amount or stopped:
         await trial.soothe()
         for slot in [slot for slot in armed if STOPPED in workers[slot].heard()]:
             armed.remove(slot)
@@ -132,20 +176,20 @@ async def zombies(trial: Trial, dice: random.Random, *, number: int, progress: P
         for slot in [slot for slot, until in stopped.items() if until < time.monotonic()]:
             workers[slot].send(signal.SIGCONT)
             del stopped[slot]
-            trial.zombies += 1
+            trial.seen += Tally(zombies=1)
             progress(1)
-        more = len(stopped) + len(armed) < 2 and trial.zombies + len(stopped) + len(armed) < number
+        more = len(stopped) + len(armed) < 2 and trial.seen.zombies + len(stopped) + len(armed) < amount
         if more and dice.random() < 0.5:
             slot = dice.choice([slot for slot in workers if slot not in stopped and slot not in armed])
             workers[slot].send(signal.SIGUSR1)
             armed.add(slot)
         elif more:
-            await _load(trial, dice, inside=True)
+            await load(trial, dice, inside=True)
             slot = await _victim(trial, workers, dice)
             if slot is not None and slot not in stopped and slot not in armed:
                 workers[slot].send(signal.SIGSTOP)
                 stopped[slot] = _until(dice)
-        await _load(trial, dice, inside=False)
+        await load(trial, dice, inside=False)
         await asyncio.sleep(0.05)
     await trial.settle()
 

@@ -57,13 +57,15 @@ import_module("bot.cli.process")
 class Order:
     """How a worker is to run: die at the point with that number, or tell of all points.
 
-    `clock` is a file with the seconds by which its wall clock is ahead.
+    Of the write with the number `lose_at` it does not hear that it was committed. `clock` is a file with the
+    seconds by which its wall clock is ahead.
     """
 
     env_file: Path
     log: Path
     clock: Path
     kill_at: int | None = None
+    lose_at: int | None = None
     tells: bool = False
 
 
@@ -71,6 +73,7 @@ class Worker:
     """A process, seen from outside."""
 
     def __init__(self, order: Order) -> None:
+        self.order = order
         self._said, said = _CONTEXT.Pipe(duplex=False)
         self._process = _CONTEXT.Process(target=run, args=(order, said))
         self._process.start()
@@ -127,7 +130,7 @@ def run(order: Order, said: Connection) -> None:
     hasten()
     app.utc_now = lambda: utc_now() + timedelta(seconds=float(order.clock.read_text("utf-8")))
     discord.http.Route.BASE = "http://127.0.0.1:1/nobody"
-    Points(said, kill_at=order.kill_at, tells=order.tells).install()
+    Points(said, kill_at=order.kill_at, lose_at=order.lose_at, tells=order.tells).install()
     for name in dotenv_values(order.env_file):
         # What is set outside would win.
         os.environ.pop(name, None)
