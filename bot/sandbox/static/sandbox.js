@@ -57,6 +57,19 @@ document.addEventListener("click", (event) => {
 }, { capture: true });
 let sought = asked.get("to");
 
+// What is drawn while something is pressed may move it away: browsers make no click of such a press.
+const STILL = 5;
+/** @type {{control: HTMLElement, x: number, y: number} | null} */
+let pressed = null;
+document.addEventListener("pointerdown", ({ target, clientX, clientY }) => {
+  const control = target instanceof Element ? target.closest("a, button") : null;
+  pressed = control instanceof HTMLElement ? { control, x: clientX, y: clientY } : null;
+}, { capture: true });
+document.addEventListener("pointerup", ({ target, clientX, clientY }) => {
+  const moved = pressed && !(target instanceof Node && pressed.control.contains(target));
+  if (moved && Math.hypot(clientX - pressed.x, clientY - pressed.y) < STILL) pressed.control.click();
+}, { capture: true });
+
 // What comes is followed by whoever reads the end; SimCord lets go of it as soon as the composer grows.
 const NEAR = 300;
 const timeline = document.getElementById("channel-timeline");
