@@ -233,6 +233,8 @@ NOT_WORDS = {
     "١٩٠٠٥٥٥": DIALLED,
     "1900 then 5550 then 129": DIALLED,
     "16843009": DIALLED,
+    "118 118": DIALLED,
+    "text 12345": DIALLED,
 }
 DOWN = template("{service} is down", "Since {since}, {service} is away. Sorry!")
 

@@ -50,6 +50,7 @@ POLICY: Final = server(
 MAYA = member(101, "Maya", COMPOSE)
 OMAR = member(102, "Omar", APPROVE)
 LENA = member(103, "Lena", APPROVE)
+NOOR = member(104, "Noor", COMPOSE)
 
 
 class Counting:
@@ -100,7 +101,7 @@ async def two(database_url: str, tmp_path: Path) -> AsyncIterator[Two]:
     async with Store.open(database_url, alone=False) as store, AsyncExitStack() as stack:
         parts = Parts(
             transport=cast("Transport", transport),
-            role_source=Members((MAYA, OMAR, LENA), away=True),
+            role_source=Members((MAYA, OMAR, LENA, NOOR), away=True),
             clock=clock,
             steady=clock.steady,
             alone=False,
@@ -172,15 +173,16 @@ async def test_of_two_submitted_at_once_a_template_lends_its_approval_to_one(two
     down = (await two.one.service.templates(MAYA))[0]
     await two.one.service.approve_template(OMAR, down.number)
     for number in range(TIMES):
+        # Two people: what one of them does at once happens one after the other anyway.
         drafts = [
             await two.one.service.compose_from(
-                MAYA, down.number, {"service": f"{name} {number}"}, channel_id=13
+                author, down.number, {"service": f"{name} {number}"}, channel_id=13
             )
-            for name in ("Chat", "Shop")
+            for author, name in ((MAYA, "Chat"), (NOOR, "Shop"))
         ]
         await at_once(
             two.one.service.submit(MAYA, drafts[0].id, revision=1),
-            two.other.service.submit(MAYA, drafts[1].id, revision=1),
+            two.other.service.submit(NOOR, drafts[1].id, revision=1),
         )
         stand = [(await two.now(one)).status for one in drafts]
         assert sorted(stand) == [Status.APPROVED, Status.REVIEW]
@@ -194,16 +196,16 @@ async def test_what_is_lent_while_somebody_stops_another_does_not_go_out_by_that
         await two.one.service.approve_template(OMAR, down.number)
         first, second = [
             await two.one.service.compose_from(
-                MAYA, down.number, {"service": f"{name} {number}"}, channel_id=13
+                author, down.number, {"service": f"{name} {number}"}, channel_id=13
             )
-            for name in ("Chat", "Shop")
+            for author, name in ((MAYA, "Chat"), (NOOR, "Shop"))
         ]
         await two.one.service.submit(MAYA, first.id, revision=1)
         # The template may lend again, while what it has lent waits yet.
         two.clock.advance(timedelta(seconds=5))
         await at_once(
             two.one.service.stop(LENA, first.id, revision=1),
-            two.other.service.submit(MAYA, second.id, revision=1),
+            two.other.service.submit(NOOR, second.id, revision=1),
         )
         assert (await two.now(second)).status in {Status.REVIEW, Status.HELD}
         two.clock.advance(timedelta(minutes=2))
