@@ -87,8 +87,9 @@ async def _herald(
         drafts = [response(await sandbox.compose()) for _ in range(times)]
         # An approval is drawn on a card of its own: who approves one waits for no other.
         waiting: list[discord.Message] = []
-        for _ in range(times):
-            await sandbox.submit(await sandbox.compose())
+        for number in range(times):
+            # Other words each time: the same again would ask for the audience's name.
+            await sandbox.submit(await sandbox.compose(subject=f"We are live: {number}"))
             waiting.append(sandbox.review_card())
         compose = partial(maya.slash, place, "notify compose", audience="Gold members", topic="announcements")
         yield (
