@@ -41,8 +41,8 @@ class Tally:
         return Tally(**{name: getattr(self, name) + getattr(other, name) for name in names})
 
     def __str__(self) -> str:
-        shown = [field.name for field in fields(self) if field.name != "needless"]
-        return " · ".join(f"{name.replace('_', '-')} {getattr(self, name)}" for name in shown)
+        shown = [field.name.replace("_", "-") for field in fields(self)]
+        return " · ".join(f"{name} {getattr(self, name.replace('-', '_'))}" for name in shown)
 
     @property
     def is_good(self) -> bool:

@@ -182,6 +182,13 @@ class Trial:
             with suppress(StoreError):
                 await self.store.write(soothing)
 
+    async def rest(self, seconds: float) -> None:
+        """Let time pass."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            await self.soothe()
+            await asyncio.sleep(min(left, 0.1))
+
     async def settle(self, *guilds: int) -> bool:
         """Let time pass until everything has an end; return False if something certainly gets none."""
 

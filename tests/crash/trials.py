@@ -115,7 +115,7 @@ async def kill_one(
         slot = await _victim(trial, workers, dice)
     is_inside = slot is not None
     if slot is None:
-        await asyncio.sleep(dice.uniform(0, seconds))
+        await trial.rest(dice.uniform(0, seconds))
         slot = dice.choice(sorted(workers))
     await trial.kill(workers[slot], inside=is_inside)
     await trial.soothe()
@@ -134,7 +134,11 @@ async def load(trial: Trial, dice: random.Random, *, inside: bool) -> None:
 
 async def _victim(trial: Trial, workers: dict[int, Worker], dice: random.Random) -> int | None:
     """Return the slot of a worker that is inside its POST at this moment."""
-    pid = await trial.whop.holds(5.0)
+    pid, tries = None, 0
+    while pid is None and tries < INSIDE_TRIES:
+        tries += 1
+        await trial.soothe()
+        pid = await trial.whop.holds(1.0)
     found = [slot for slot, worker in workers.items() if worker.pid == pid]
     if found:
         await asyncio.sleep(dice.uniform(0, HOLD_SECONDS / 4))
