@@ -120,8 +120,8 @@ PERMISSIONS: Final[Mapping[Action, Rule]] = MappingProxyType(
     }
 )
 
-# What only looks, and so may be asked for beside the record too.
-LOOKING: Final = frozenset({Action.LIST, Action.AUDIT})
+# What only looks or halts: whoever finds trouble in the record stops it where they are.
+BESIDE_THE_RECORD: Final = frozenset({Action.LIST, Action.AUDIT, Action.STOP, Action.FREEZE})
 
 _SPOKEN: Final[Mapping[Action, str]] = MappingProxyType(
     {
@@ -177,8 +177,8 @@ def decide(
     if actor.timed_out_until is not None and actor.is_timed_out(at):
         until = f"{actor.timed_out_until.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
         return f"You are in Discord's time-out until {until}: before that you can do nothing here."
-    if actor.channel_id == server.channels.audit and action not in LOOKING:
-        return "This channel is for the record alone, and nothing is done here: use another one."
+    if actor.channel_id == server.channels.audit and action not in BESIDE_THE_RECORD:
+        return "This channel is for the record alone, and nothing but a halt is done here: use another one."
     rule, doing = PERMISSIONS[action], _SPOKEN[action]
     wrote = broadcast is not None and (actor.id == broadcast.author.id or actor.id in broadcast.editors)
     if rule.author == "never" and wrote:

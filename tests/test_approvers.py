@@ -60,11 +60,13 @@ def test_a_broadcast_of_another_server_is_refused_to_whoever_may_do_all_here() -
 
 
 @pytest.mark.parametrize("action", Action)
-def test_in_the_records_channel_everything_is_refused_that_does_more_than_look(action: Action) -> None:
+def test_in_the_records_channel_everything_is_refused_that_does_more_than_look_or_halt(
+    action: Action,
+) -> None:
     roles = frozenset(ROLES.values())
     there = replace(LENA, roles=roles, channel_id=parsed().servers[0].channels.audit)
     elsewhere = replace(there, channel_id=parsed().servers[0].channels.review)
-    said = "This channel is for the record alone, and nothing is done here: use another one."
-    looks = action in {Action.LIST, Action.AUDIT}
+    said = "This channel is for the record alone, and nothing but a halt is done here: use another one."
+    looks = action in {Action.LIST, Action.AUDIT, Action.STOP, Action.FREEZE}
     assert decide(parsed(), there, action, at=NOW) == (None if looks else said)
     assert decide(parsed(), elsewhere, action, at=NOW) is None

@@ -316,6 +316,7 @@ REMEMBERED: Final = frozenset(
         "SEEN_WELL",
         "STARTS",
         "begun",
+        "cards_of",
         "key_trust",
         "mirror_unread",
         "not_before",
