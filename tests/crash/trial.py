@@ -175,8 +175,6 @@ class Trial:
         """Take back what so much trouble sets off: it would hide from the trial what is tried."""
         # One thing at a time: the trial must not hold what workers take in another order.
         soothings = [_forget_starts, _forget_unknowns, _lift_freezes]
-        if self.mode.is_honoured:
-            soothings.append(_forget_repeats)
         for soothing in soothings:
             # Whoever was stopped with a lock in hand is waited for.
             with suppress(StoreError):
@@ -229,7 +227,13 @@ class Trial:
         file.write_text("".join(f"{name}='{value}'\n" for name, value in settings.items()), encoding="utf-8")
         log = self.folder / f"worker-{slot}.log"
         order = Order(
-            env_file=file, log=log, clock=self._clock, kill_at=kill_at, lose_at=lose_at, tells=tells
+            env_file=file,
+            log=log,
+            clock=self._clock,
+            kill_at=kill_at,
+            lose_at=lose_at,
+            tells=tells,
+            refutes=not self.mode.is_honoured,
         )
         worker = Worker(order)
         self._workers.append(worker)
@@ -307,12 +311,6 @@ def _forget_starts(tx: Transaction) -> None:
 
 def _forget_unknowns(tx: Transaction) -> None:
     tx.facts.set(unknown_streak(ACCOUNT), 0)
-
-
-def _forget_repeats(tx: Transaction) -> None:
-    # What never arrived is rightly taken for new; here that happens far oftener than where nothing is killed.
-    if trusted := tx.facts.get(key_trust(ACCOUNT)):
-        tx.facts.set(key_trust(ACCOUNT), trusted._replace(taken_as_new=[]))
 
 
 def _lift_freezes(tx: Transaction) -> None:
