@@ -35,7 +35,7 @@ async def worker(
     port: int,
     *,
     name: str = "one",
-    token: str = "token",
+    token: str = "fake-discord-token",
     constants: Mapping[str, float] = MappingProxyType({}),
 ) -> AsyncGenerator[subprocess.Process]:
     """Start `herald worker` with an .env file in the folder of that database.
