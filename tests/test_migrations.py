@@ -9,6 +9,7 @@ from alembic.config import Config
 from sqlalchemy import Connection, create_engine, text
 
 from bot.broadcast import Status
+from bot.errors import StoreError
 from bot.freeze import Freeze
 from bot.policy.model import ACCOUNT
 from bot.store import Access, Store, Transaction, migrating
@@ -16,6 +17,9 @@ from bot.store.outbox import Waiting
 from bot.value import Person
 from tests.conftest import Postgres
 from tests.harness.found import only
+
+# Every private name in here belongs to the product.
+# pyright: reportPrivateUsage=false
 
 SCHEMAS = Path(__file__).with_name("schemas")
 VERSIONS = sorted(path.stem for path in (migrating.MIGRATIONS / "versions").glob("0*.py"))
@@ -58,8 +62,33 @@ FREEZES = """
 INSERT INTO freezes (guild_id, by_id, by_name, at, reason) VALUES
   (7, 103, 'Lena', '2026-11-01 09:43:00', 'Wrong price'), (0, 0, 'the host', '2026-11-01 09:44:00', 'All')
 """
-
-
+# Who typed the name of a large audience was told by the record alone, until an approval said so itself.
+TYPED = """
+INSERT INTO approvals (broadcast_id, approver_id, approver_name, revision, fingerprint, at)
+  VALUES (2, 103, 'Lena', 1, 'f2', '2026-11-01 09:43:00');
+INSERT INTO audit_events (guild_id, sequence, at, actor_id, actor_name, action, broadcast_id, proof, detail,
+  previous, digest)
+  VALUES (7, 2, '2026-11-01 09:42:00', 102, 'Omar', 'approve', 2, 'F2', '', 'd', 'd2'),
+    (7, 3, '2026-11-01 09:43:00', 103, 'Lena', 'approve', 2, 'F2', 'typed the audience''s name', 'd2', 'd3');
+"""
+# Vera typed it when she approved the template, Nils only when he approved an earlier one of that name.
+TYPED_BEFOREHAND = """
+INSERT INTO approvals (broadcast_id, approver_id, approver_name, revision, fingerprint, at, template)
+  VALUES (2, 104, 'Vera', 1, 'f2', '2026-11-01 09:20:00', 'Down: now'),
+    (2, 105, 'Nils', 1, 'f2', '2026-11-01 09:30:00', 'Down: now');
+INSERT INTO template_approvals (guild_id, fingerprint, approver_id, approver_name, at)
+  VALUES (7, 'aaaabbbbcccc', 104, 'Vera', '2026-11-01 09:20:00'),
+    (7, '111122223333', 105, 'Nils', '2026-11-01 09:10:00'),
+    (7, 'aaaabbbbcccc', 105, 'Nils', '2026-11-01 09:30:00');
+INSERT INTO audit_events (guild_id, sequence, at, actor_id, actor_name, action, proof, detail, previous,
+  digest)
+  VALUES (7, 4, '2026-11-01 09:20:00', 104, 'Vera', 'approve_template', 'AAAABBBB',
+      'template “Down: now”: typed the audience''s name', 'd3', 'd4'),
+    (7, 5, '2026-11-01 09:30:00', 105, 'Nils', 'approve_template', '11112222',
+      'template “Down: now”: typed the audience''s name', 'd4', 'd5'),
+    (7, 6, '2026-11-01 09:30:00', 105, 'Nils', 'approve_template', 'AAAABBBB',
+      'template “Down: now”', 'd5', 'd6');
+"""
 OF_NO_ACCOUNT = """
 INSERT INTO freezes (guild_id, account, by_id, by_name, at, reason) VALUES
   (7, '', 103, 'Lena', '2026-11-01 09:43:00', 'Wrong price'),
@@ -74,6 +103,13 @@ def migrate_to(connection: Connection, revision: str) -> None:
     command.upgrade(config, revision)
 
 
+def rows_of_names_typed(revision: str) -> list[str]:
+    """Return what the Herald with that newest migration wrote of names that were typed."""
+    of_approvals = (TYPED, TYPED_BEFOREHAND) if revision >= "0005" else (TYPED,)
+    rows = ";\n".join(of_approvals if revision < "0015" else ())
+    return [statement for statement in rows.split(";\n") if statement.strip()]
+
+
 def leave(url: str, revision: str) -> None:
     """Leave a database as the Herald with that newest migration did."""
     engine = create_engine(url)
@@ -82,16 +118,19 @@ def leave(url: str, revision: str) -> None:
         more = (FREEZES, COUNTED) if revision >= "0006" else (FREEZES_AS_FACTS,)
         if revision >= "0013":
             more = (OF_NO_ACCOUNT, COUNTED)
-        for statement in filter(str.strip, [*ROWS.split(";\n"), *more]):
+        for statement in filter(str.strip, [*ROWS.split(";\n"), *more, *rows_of_names_typed(revision)]):
             connection.execute(text(statement.replace(":", "\\:")))
     engine.dispose()
 
 
-def assert_kept(tx: Transaction) -> None:
+def assert_kept(tx: Transaction, revision: str) -> None:
     first, second = tx.broadcasts.get(1), tx.broadcasts.get(2)
     assert (first.status, first.title, first.author) == (Status.SENT, "We are live", Person(101, "Maya"))
     assert (second.status, second.note) == (Status.REVIEW, "a note")
-    assert [one.approver for one in second.approvals] == [Person(102, "Omar")]
+    expected = {"Omar": False}
+    if revision < "0015":
+        expected |= {"Lena": True} | ({"Vera": True, "Nils": False} if revision >= "0005" else {})
+    assert {one.approver.name: one.named for one in (*second.approvals, *second.lent)} == expected
     assert tx.broadcasts.count(7) == {"sent": 1, "review": 1}
     delivery = only(tx.deliveries.of(1))
     assert (delivery.account, delivery.attempts, len(delivery.past)) == (ACCOUNT, 1, 1)
@@ -114,10 +153,13 @@ async def test_a_file_of_every_earlier_version_is_brought_up_to_date_with_its_ro
     with sqlite3.connect(file) as connection:
         # What was really written then, and not what the migrations make of it now.
         connection.executescript((SCHEMAS / f"{revision}.sql").read_text("utf-8"))
+        connection.executescript(";\n".join(rows_of_names_typed(revision)))
     connection.close()
     async with Store.open(f"sqlite:///{file}") as store:
         with store.begin(Access.READ) as tx:
-            assert_kept(tx)
+            assert_kept(tx, revision)
+        with pytest.raises(StoreError, match="what was written is never changed"), store.begin() as tx:
+            tx._connection.execute(text("UPDATE approvals SET approver_name = 'Maya'"))
 
 
 @pytest.mark.parametrize("revision", EARLIER)
@@ -128,7 +170,9 @@ async def test_a_servers_database_of_every_earlier_version_is_brought_up_to_date
     leave(postgres.url(name), revision)
     async with Store.open(postgres.url(name)) as store:
         with store.begin(Access.READ) as tx:
-            assert_kept(tx)
+            assert_kept(tx, revision)
+        with pytest.raises(StoreError, match="what was written is never changed"), store.begin() as tx:
+            tx._connection.execute(text("UPDATE approvals SET approver_name = 'Maya'"))
     postgres.drop(name)
 
 
