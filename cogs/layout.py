@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -75,6 +76,10 @@ class _Piece:
     text: str
 
     @property
+    def name(self) -> str:
+        return "" if self.index is None else self.embed.fields[self.index].name or ""
+
+    @property
     def limit(self) -> int:
         return DESCRIPTION_LIMIT if self.index is None else FIELD_LIMIT
 
@@ -88,13 +93,14 @@ class _Piece:
 
 def lay_out(above: discord.Embed, below: discord.Embed, sheet: Sheet) -> Laid:
     """Return the card; notes give way first, then words, and nothing that decides while they do."""
-    head, details = above.copy(), below.copy()
+    # A copy that the library makes of an embed shares its fields.
+    head, details = (discord.Embed.from_dict(deepcopy(one.to_dict())) for one in (above, below))
     words = words_of(sheet.notification, head.colour, limit=None)
     embeds = [head, *words, details]
-    notes = [one for one in _fields(head) if head.fields[one.index or 0].name in _GIVE_WAY]
+    notes = [one for one in _fields(head) if one.name in _GIVE_WAY]
     texts = sorted((_description(one, WORDS_KEPT) for one in words), key=_length, reverse=True)
     extras = [one for embed in words for one in _fields(embed)]
-    rest = [one for one in (*_fields(head), *_fields(details)) if one not in notes]
+    rest = [one for one in (*_fields(head), *_fields(details)) if one.name not in _GIVE_WAY]
     decides = [*sorted(rest, key=_length, reverse=True), _description(head, KEPT)]
     cut = {one for one in (*notes, *texts, *extras, *decides) if _cut(one, sheet, over=0)}
     is_squeezed = False
@@ -104,7 +110,8 @@ def lay_out(above: discord.Embed, below: discord.Embed, sheet: Sheet) -> Laid:
             cut.add(one)
             is_squeezed = is_squeezed or one in decides
     is_file = sheet.attaches and bool(cut or sheet.left_out)
-    is_whole = not is_squeezed and (is_file or cut.isdisjoint([*texts, *extras]))
+    is_here = cut.isdisjoint([*texts, *extras]) and not sheet.left_out
+    is_whole = not is_squeezed and (is_file or is_here)
     return Laid(embeds, (sheet.file(),) if is_file else (), is_whole)
 
 

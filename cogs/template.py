@@ -13,7 +13,7 @@ from cogs.buttons import USE_TEMPLATE, buttons
 from cogs.embeds import FIELD_LIMIT, KEPT
 from cogs.layout import Sheet, lay_out
 from cogs.situation import moment
-from cogs.text import fitting, inline, plain, units
+from cogs.text import fitting, inline
 
 
 def draw_template(standing: Standing, *, attaches: bool = True) -> Rendered:
@@ -45,19 +45,27 @@ def draw_template(standing: Standing, *, attaches: bool = True) -> Rendered:
 
 def _choices_left_out(template: Template) -> dict[str, str]:
     """Return the choices that the card has no room for, by the names of their blanks."""
-    listed = {name: "\n".join(template.choices(name)) for name in template.blanks()}
     return {
-        f"Choices for {name}": all_of for name, all_of in listed.items() if units(plain(all_of)) > KEPT / 2
+        f"Choices for {name}": "\n".join(template.choices(name))
+        for name in template.blanks()
+        if _choices(template, name) != " or ".join(_quoted(template, name))
     }
+
+
+def _choices(template: Template, name: str) -> str:
+    """Return what may stand in a blank, as far as the card has room for it."""
+    return fitting(_quoted(template, name), KEPT, between=" or ")
+
+
+def _quoted(template: Template, name: str) -> list[str]:
+    return [f"“{inline(one)}”" for one in template.choices(name)]
 
 
 def _blanks(standing: Standing) -> str:
     template = standing.template
     names = [name for name in template.blanks() if not template.choices(name)]
     lines = [
-        f"**{name}**: {fitting([f'“{inline(one)}”' for one in template.choices(name)], KEPT, between=' or ')}"
-        for name in template.blanks()
-        if template.choices(name)
+        f"**{name}**: {_choices(template, name)}" for name in template.blanks() if template.choices(name)
     ]
     if names:
         typed = ", ".join(f"**{name}**" for name in names)

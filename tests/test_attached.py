@@ -1,5 +1,6 @@
 """What does not fit on a card is attached to it; where it cannot be attached, nobody can approve it."""
 
+import json
 from pathlib import Path
 
 import discord
@@ -7,17 +8,22 @@ import pytest
 
 from bot.broadcast import Status
 from bot.characters import reveal
-from bot.notification import CONTENT_LIMIT, EXTRA_LIMIT, HIDDEN_LIMIT, SUBJECT_LIMIT, Text
+from bot.notification import CONTENT_LIMIT, EXTRA_LIMIT, HIDDEN_LIMIT, SUBJECT_LIMIT, Notification, Text
 from bot.sandbox.sandbox import Sandbox, answer, button_labels, readable, response
 from bot.service import REASON_LIMIT
 from bot.store import Access
 from cogs import layout
+from cogs.cards import Cards
+from cogs.template import draw_template
+from tests.database import new_file
+from tests.harness.cards import labels, words
 from tests.harness.discord.herald import PEOPLE, connected, the_policy
 from tests.harness.discord.person import Person, card
 from tests.harness.discord.server import LoopbackDiscord
 from tests.harness.found import only
-from tests.harness.people import MAYA
-from tests.harness.policy import REVIEW_CHANNEL
+from tests.harness.people import MAYA, OMAR
+from tests.harness.policy import REVIEW_CHANNEL, audience, parsed, server
+from tests.harness.process import Cluster
 
 # The longest that is legal: each character has to be escaped, or named.
 HIDDEN = "\u200b" * HIDDEN_LIMIT
@@ -103,3 +109,64 @@ async def test_where_herald_may_attach_nothing_it_says_so_and_nobody_can_approve
             assert shown["attachments"] == []
             labels = [one["label"] for row in shown["components"] for one in row["components"]]
             assert labels == ["Ask for changes", "Reject", "Withdraw"]
+
+
+def a_template(*choices: str) -> str:
+    return f"""
+[[server.template]]
+name = "We are down"
+audience = "One"
+topic = "news"
+subject = "We are down"
+content = "{{what}} is down"
+[[server.template.blank]]
+name = "what"
+choices = {json.dumps(choices)}
+"""
+
+
+@pytest.mark.parametrize("targets", [2, 120])
+async def test_what_stands_in_the_file_alone_can_be_approved_only_where_there_is_one(
+    tmp_path: Path, targets: int
+) -> None:
+    many = audience("One", *(f"exp_number{number:04}" for number in range(targets)))
+    async with Cluster.open(new_file(tmp_path), tmp_path) as cluster:
+        process = await cluster.join(policy=parsed(server(many)))
+        waiting = await process.submitted()
+        cards = Cards(process.service.lifecycle, role_name=lambda _, role: f"@{role}")
+        whole, without = (cards.review(waiting, [], attaches=attaches) for attaches in (True, False))
+    shown = words(whole) + "".join(one.text for one in whole.attached)
+    assert f"exp_number{targets - 1:04}" in shown
+    assert "Approve" in labels(whole)
+    assert without.attached == ()
+    assert ("Approve" in labels(without)) is (targets == 2)
+
+
+@pytest.mark.parametrize("choices", [[f"{number:02}" for number in range(25)], ["The whole " * 9, "A part"]])
+async def test_each_choice_of_a_template_stands_on_its_card_or_in_its_file(
+    tmp_path: Path, choices: list[str]
+) -> None:
+    policy = server(audience("One", "exp_gold"), a_template(*choices))
+    async with Cluster.open(new_file(tmp_path), tmp_path) as cluster:
+        process = await cluster.join(policy=parsed(policy))
+        standing = only(await process.service.templates(OMAR))
+    whole, without = (draw_template(standing, attaches=attaches) for attaches in (True, False))
+    shown = words(whole) + "".join(one.text for one in whole.attached)
+    assert [one for one in choices if one.strip() not in shown] == []
+    assert "Approve the template" in labels(whole)
+    is_here = all(one.strip() in words(without) for one in choices)
+    assert ("Approve the template" in labels(without)) is is_here
+
+
+def test_a_note_that_gives_way_keeps_nobody_from_approving_and_changes_nothing_of_whoever_draws_it() -> None:
+    head = discord.Embed(title="#1").add_field(name=layout.NOTE, value="n" * 1000)
+    decides = discord.Embed()
+    for number in range(4):
+        decides.add_field(name=str(number), value="d" * 1000)
+    notification = Notification(topic="news", all=Text(subject="s", content="c" * 1000))
+    sheet = layout.Sheet(name="broadcast-1", title="#1", notification=notification)
+    laid = layout.lay_out(head, decides, sheet)
+    assert laid.is_whole
+    assert [one.value for one in laid.embeds[-1].fields] == ["d" * 1000] * 4
+    assert "Cut here" in (laid.embeds[0].fields[0].value or "")
+    assert head.fields[0].value == "n" * 1000

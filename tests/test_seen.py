@@ -25,6 +25,7 @@ from tests.harness.backup import back_up
 from tests.harness.cards import subject_of
 from tests.harness.found import only
 from tests.harness.people import CHANNEL, LENA, MAYA, OMAR, WORDS
+from tests.harness.policy import parsed
 from tests.harness.process import Cluster, Process
 from tests.test_permissions_in_discord import FORMS, TYPED, bring, forged, opened
 
@@ -184,6 +185,22 @@ async def test_what_a_copy_of_the_database_brings_about_has_other_cards(cluster:
         cards.append(sealed(process, other))
         put_back()
     assert len(set(cards)) == 6
+
+
+async def test_a_stop_counts_also_on_a_card_that_is_still_to_be_drawn_anew(cluster: Cluster) -> None:
+    before = await cluster.join()
+    approved = await before.approved()
+    old = sealed(before, approved)
+    await before.leave()
+    told = cluster.policy_text().replace("size = 20", "size = 21")
+    process = await cluster.join(policy=parsed(told))
+    await process.startup.begin()
+    assert sealed(process, await process.get()) != old
+    with pytest.raises(Conflict, match="out of date"):
+        await process.service.stop(replace(OMAR, seen=old), 1, revision=2)
+    await process.service.stop(replace(OMAR, seen=old), 1, revision=1)
+    assert await process.status() is Status.DRAFT
+    await process.service.explain_stop(replace(OMAR, seen=old), 1, revision=1, reason="not now")
 
 
 async def test_a_freeze_is_not_lifted_for_more_than_was_shown(cluster: Cluster) -> None:

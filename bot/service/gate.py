@@ -44,14 +44,23 @@ class Gate:
             raise Conflict(
                 f"The review of #{broadcast.id} has ended, since nobody decided in time: it is a draft again."
             )
-        self.refuse_old_card(actor, broadcast, revision)
+        if action is Action.STOP:
+            # A halt counts on whatever card it is pressed, also on one that is still to be drawn anew.
+            self.refuse_revision(broadcast, revision)
+        else:
+            self.refuse_old_card(actor, broadcast, revision)
         return broadcast
 
     def refuse_old_card(self, actor: Actor, broadcast: Broadcast, revision: int | None) -> None:
         """Raise Conflict if what the actor saw of it is not what stands there now."""
+        self.refuse_revision(broadcast, revision)
+        self.compare(actor, seal.of_broadcast(self.lifecycle, broadcast))
+
+    @staticmethod
+    def refuse_revision(broadcast: Broadcast, revision: int | None) -> None:
+        """Raise Conflict if the broadcast says something else by now."""
         if revision is not None and revision != broadcast.revision:
             raise Conflict(OLD_CARD)
-        self.compare(actor, seal.of_broadcast(self.lifecycle, broadcast))
 
     @staticmethod
     def compare(actor: Actor, sealed: str) -> None:

@@ -110,7 +110,7 @@ def explain_stop(
     """Say why one has just stopped it, for its author and the record; nothing need be said."""
     stopped = gate.find(tx, actor, Action.STOP, broadcast_id)
     gate.decide(actor, Action.STOP, stopped)
-    gate.refuse_old_card(actor, stopped, revision)
+    gate.refuse_revision(stopped, revision)
     if stopped.status is not Status.DRAFT or stopped.reason != _stopped_by(actor):
         raise Conflict(describe_state(stopped))
     limit(reason)

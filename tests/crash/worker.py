@@ -131,7 +131,7 @@ def run(order: Order, said: Connection) -> None:
         os.dup2(log.fileno(), 2)
     hasten()
     if not order.refutes:
-        vars(key_trust)["REFUTED_BY"] = sys.maxsize
+        key_trust.__dict__["REFUTED_BY"] = sys.maxsize
     app.utc_now = lambda: utc_now() + timedelta(seconds=float(order.clock.read_text("utf-8")))
     discord.http.Route.BASE = "http://127.0.0.1:1/nobody"
     Points(said, kill_at=order.kill_at, lose_at=order.lose_at, tells=order.tells).install()
