@@ -9,25 +9,28 @@ import sqlite3
 import subprocess
 from collections.abc import AsyncGenerator, Generator
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from bot import seal
 from bot.broadcast import Status
 from bot.delivery import DeliveryStatus
 from bot.errors import ConfigurationError, StoreError
 from bot.lifecycle import CHANGED
 from bot.sandbox.whop import Fault
 from bot.sending import startup
-from bot.store import Access
+from bot.store import Access, Post
 from bot.store.facts import STARTS
 from bot.store.history import Mark
+from bot.store.outbox import PostKind
 from tests.harness.cards import labels, review_card, words
 from tests.harness.found import only
-from tests.harness.outbox import cards_to_draw
+from tests.harness.outbox import cards_to_draw, posts_to_make
 from tests.harness.people import LENA, OMAR
-from tests.harness.policy import GUILD, POLICY, parsed
+from tests.harness.policy import GUILD, POLICY, audience, parsed, server
 from tests.harness.process import Cluster, Process
 
 RESTORED = "the database was restored from a copy; it may have gone out since that was made"
@@ -386,9 +389,9 @@ async def test_what_was_agreed_to_under_another_policy_is_void_or_held_and_all_e
 ) -> None:
     twice = POLICY.replace("approvals = 1", "approvals = 2")
     process = await cluster.join(alone=True, policy=parsed(twice))
-    for audience in ("One", "Two"):
+    for name in ("One", "Two"):
         for approvers in ((), (OMAR,), (OMAR, LENA)):
-            waiting = await process.submitted(audience)
+            waiting = await process.submitted(name)
             for one in approvers:
                 await process.service.approve(one, waiting.id, revision=1)
     wanted = await waiting_cards(process)
@@ -423,6 +426,54 @@ async def test_what_was_approved_for_a_server_that_the_policy_lost_is_held_and_t
     await process.startup.begin()
     held = await process.get()
     assert (held.status, held.reason) == (Status.HELD, CHANGED)
+
+
+TEMPLATE = """
+[[server.template]]
+name = "We are down"
+audience = "One"
+topic = "news"
+subject = "We are down"
+content = "Come back"
+"""
+
+
+def drawn(process: Process) -> list[str]:
+    """Let a process draw all cards that wait, and return by what they are sealed."""
+    with process.store.begin() as tx:
+        cards = cards_to_draw(tx, process.clock() + timedelta(days=1))
+        for one in cards:
+            tx.outbox.card_drawn(one, message_id=900, next_at=process.clock())
+        lifecycle = process.service.lifecycle
+        return [seal.of_broadcast(lifecycle, tx.broadcasts.get(one.broadcast_id)) for one in cards]
+
+
+async def test_a_worker_with_another_policy_takes_nothing_from_the_one_that_shows_it(
+    cluster: Cluster,
+) -> None:
+    changed = parsed(server(audience("One", "exp_gold", size=30), TEMPLATE))
+    before = await begun(cluster)
+    await before.submitted()
+    old = only(drawn(before))
+    worker = await cluster.join(policy=changed)
+    await worker.startup.begin()
+    # What still runs has the old policy, and would draw and answer by that.
+    assert await templates_asked(before) == []
+    assert drawn(before) == []
+    await before.leave()
+
+    process = await cluster.join(alone=True, policy=changed)
+    await process.startup.begin()
+    assert len(await templates_asked(process)) == 1
+    shown = only(drawn(process))
+    assert shown != old
+    await process.service.approve(replace(OMAR, seen=shown), 1, revision=1)
+
+
+async def templates_asked(process: Process) -> list[Post]:
+    with process.store.begin(Access.READ) as tx:
+        posts = posts_to_make(tx, process.clock() + timedelta(days=1))
+    return [one for one in posts if one.kind is PostKind.TEMPLATE]
 
 
 # --- the restore_guard -----------------------------------------------------------------------------------
@@ -586,12 +637,12 @@ async def test_two_processes_of_one_folder_can_write_the_witness_at_once(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one, other = await cluster.join(), await cluster.join()
-    replace = Path.replace
+    put = Path.replace
 
     def overtaken(self: Path, target: Path) -> Path:
         monkeypatch.undo()
         other.restore_guard.keep(Mark(12, "twelve"))
-        return replace(self, target)
+        return put(self, target)
 
     monkeypatch.setattr(Path, "replace", overtaken)
     one.restore_guard.keep(Mark(11, "eleven"))

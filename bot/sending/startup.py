@@ -83,8 +83,10 @@ class Startup:
         tx.facts.set(STARTS, [*(one for one in starts if self._is_recent(one)), self._me])
         self._heed_policy(tx)
         self._keep_scopes(tx)
-        self._ask_for_templates(tx)
-        self._redraw_cards(tx)
+        # One beside which another runs draws nothing, and perhaps that other has yet another policy.
+        if self._store.alone:
+            self._ask_for_templates(tx)
+            self._redraw_cards(tx)
         return self._restore_guard.advance(tx)
 
     def _succeed(self, tx: Transaction) -> None:
