@@ -129,7 +129,7 @@ def _sections(stock: Databases, options: argparse.Namespace) -> dict[str, tuple[
             )
     if options.v1_windows:
         sections["large"] = (
-            "One audience of 100,000 named users on v1, on SQLite; ratio to what the rate allows",
+            "One audience of a thousand requests on v1, on SQLite; ratio to what the rate allows",
             lambda: rate.measure_large(stock),
         )
     return sections

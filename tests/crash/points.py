@@ -96,8 +96,9 @@ class Points:
             if self._writes != self._lose_at:
                 return
         self._said.send_bytes(LOST)
-        if isinstance(connection.dbapi_connection, psycopg.Connection):
-            connection.close()
+        if isinstance(cut := connection.dbapi_connection, psycopg.Connection):
+            # The connection itself, and not the pool's hold on it, as when a server goes away.
+            cut.close()
             raise psycopg.OperationalError("the connection was cut")
         error = sqlite3.OperationalError("disk I/O error")
         error.sqlite_errorcode = sqlite3.SQLITE_IOERR
