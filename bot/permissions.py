@@ -52,6 +52,7 @@ class Action(StrEnum):
     """What a person may ask for."""
 
     COMPOSE = "compose"
+    REUSE = "reuse"
     EDIT = "edit"
     SUBMIT = "submit"
     WITHDRAW = "withdraw"
@@ -95,6 +96,7 @@ class Rule:
 PERMISSIONS: Final[Mapping[Action, Rule]] = MappingProxyType(
     {
         Action.COMPOSE: Rule(("compose",)),
+        Action.REUSE: Rule(("compose",)),
         Action.EDIT: Rule(("compose",), author="only"),
         Action.SUBMIT: Rule(("compose",), author="only"),
         Action.WITHDRAW: Rule(("compose",), author="only"),
@@ -126,6 +128,7 @@ BESIDE_THE_RECORD: Final = frozenset({Action.LIST, Action.AUDIT, Action.STOP, Ac
 _SPOKEN: Final[Mapping[Action, str]] = MappingProxyType(
     {
         Action.COMPOSE: "compose a broadcast",
+        Action.REUSE: "use the words of this broadcast again",
         Action.EDIT: "edit this broadcast",
         Action.SUBMIT: "ask for approval of this broadcast",
         Action.WITHDRAW: "withdraw this broadcast",

@@ -28,6 +28,8 @@ _BLUE: Final = discord.ButtonStyle.primary
 EDIT_PHONE: Final = "edit_phone"
 OPEN: Final = "open"
 USE_TEMPLATE: Final = "use_template"
+# What uses the words again of one's own draft.
+DUPLICATE: Final = "Duplicate"
 # What asks for approval says where a template has all that is needed.
 SEND: Final = "Send…"
 
@@ -37,6 +39,7 @@ LOOKS: Final[Mapping[str, Look]] = MappingProxyType(
         EDIT_PHONE: Look("Phone words", _BLUE),
         OPEN: Look("Open #{number}", _GREY),
         Action.SUBMIT: Look("Ask for approval", _BLUE),
+        Action.REUSE: Look("Use these words again", _GREY),
         Action.CANCEL: Look("Cancel", _RED),
         Action.APPROVE: Look("Approve", _GREEN),
         Action.RETRACT: Look("Withdraw my approval", _GREY),

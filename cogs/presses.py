@@ -139,6 +139,14 @@ async def _send_again(interaction: Interaction, number: int, revision: int) -> N
     await show_draft(interaction, draft)
 
 
+async def _reuse(interaction: Interaction, number: int, revision: int) -> None:
+    await interaction.response.defer(ephemeral=True, thinking=True)
+    draft = await interaction.client.service.reuse(
+        actor_of(interaction), number, revision=revision, channel_id=told_in(interaction)
+    )
+    await show_draft(interaction, draft, said=f"A new draft in the words of #{number}.")
+
+
 async def _look_up(interaction: Interaction, number: int, revision: int) -> None:
     await interaction.response.defer(ephemeral=True, thinking=True)
     after, said = await interaction.client.service.look_up(actor_of(interaction), number, revision=revision)
@@ -217,6 +225,7 @@ PRESSES: Final[Mapping[str, Press]] = MappingProxyType(
         EDIT_PHONE: _edit_phone,
         OPEN: _open,
         Action.SEND_AGAIN: _send_again,
+        Action.REUSE: _reuse,
         Action.LOOK_UP: _look_up,
         Action.UNFREEZE: _unfreeze,
         Action.SUBMIT: _submit,

@@ -6,7 +6,9 @@ from bot.broadcast import Broadcast, Status
 from bot.chat.channels import may_post_here
 from bot.chat.client import HeraldBot, Interaction
 from bot.chat.members import actor_of
-from bot.chat.rendering import put
+from bot.chat.rendering import Rendered, put
+from bot.permissions import Action
+from cogs.buttons import DUPLICATE, ActionButton
 from cogs.cards import Cards
 from cogs.lines import told
 
@@ -36,7 +38,20 @@ async def show(interaction: Interaction, number: int) -> None:
         beside=await interaction.client.service.beside(broadcast),
         redrawn=False,
     )
+    # Where nobody knows what became of it, its card offers to send it again, which warns of that.
+    if broadcast.status is not Status.UNKNOWN:
+        _offer_reuse(interaction, shown, broadcast)
     await put(interaction, shown, content=said)
+
+
+def _offer_reuse(
+    interaction: Interaction, shown: Rendered, broadcast: Broadcast, *, label: str | None = None
+) -> None:
+    """Add the button that makes a draft with the same words, for those who may compose one."""
+    client = interaction.client
+    if shown.view is not None and client.service.permits(actor_of(interaction), Action.REUSE):
+        subject = cards_of(client).subject(broadcast)
+        shown.view.add_item(ActionButton(Action.REUSE, subject, label=label))
 
 
 def told_in(interaction: Interaction) -> int:
@@ -56,4 +71,5 @@ async def show_draft(interaction: Interaction, draft: Broadcast, *, said: str | 
         elsewhere = told_in(interaction) if here else draft.origin_channel_id
     beside = await interaction.client.service.beside(draft)
     shown = cards_of(interaction.client).draft(draft, offer=offer, beside=beside, elsewhere=elsewhere)
+    _offer_reuse(interaction, shown, draft, label=DUPLICATE)
     await put(interaction, shown, content=said)

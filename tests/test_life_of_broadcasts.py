@@ -153,6 +153,13 @@ class Story:
     approvals: dict[int, Seen] = field(default_factory=dict[int, Seen])
     due_at: datetime | None = None
     decided: bool = False
+    # Its author only used words again that others wrote.
+    is_borrowed: bool = False
+
+    @property
+    def written_by(self) -> set[int]:
+        """Return whose words they are."""
+        return self.writers - {self.author} if self.is_borrowed else self.writers
 
     def is_approved_as(self, pushed: Seen) -> bool:
         """Tell whether enough people who did not write it said yes to just that."""
@@ -422,6 +429,7 @@ class Model:
             writers=writers,
             audience=draft.audience,
             subject=draft.title,
+            revision=draft.revision,
         )
         self.stories[draft.id] = story
         return story
@@ -461,6 +469,8 @@ class Model:
                 return await service.edit(actor, number, revision=revision, notification=words)
             case Action.SEND_AGAIN:
                 return await service.send_again(actor, number, revision=revision, channel_id=1)
+            case Action.REUSE:
+                return await service.reuse(actor, number, revision=revision, channel_id=1)
             case Action.CANCEL:
                 return await service.cancel(actor, number, revision=revision)
             case Action.REQUEST_CHANGES | Action.REJECT | Action.CONFIRM | Action.DENY:
@@ -493,7 +503,7 @@ class Model:
             case Action.EDIT | Action.SUBMIT | Action.WITHDRAW:
                 assert is_author
                 assert COMPOSE in actor.roles
-            case Action.SEND_AGAIN:
+            case Action.SEND_AGAIN | Action.REUSE:
                 assert COMPOSE in actor.roles
             case Action.RELEASE:
                 assert approves or operates
@@ -512,6 +522,7 @@ class Model:
                     after.revision,
                 )
                 story.writers.add(actor.id)
+                story.is_borrowed = False
                 story.approvals.clear()
             case Action.APPROVE:
                 story.approvals[actor.id] = Seen(story.subject, self.targets(story))
@@ -519,8 +530,12 @@ class Model:
                     story.due_at = self.clock.now + UNDO
             case Action.CONFIRM | Action.DENY:
                 story.decided = True
-            case Action.SEND_AGAIN:
-                self.tell(after, story.writers | {actor.id})
+            case Action.SEND_AGAIN | Action.REUSE:
+                # What is sent again beside an unknown one takes over its author, too.
+                is_repeat = after.repeats == story.id
+                wrote = story.writers if is_repeat else story.written_by
+                told = self.tell(after, wrote | {actor.id})
+                told.is_borrowed = actor.id not in wrote
             case Action.SUBMIT | Action.CHECK | Action.CANCEL | Action.REJECT:
                 pass
             case _:
@@ -687,6 +702,7 @@ PRESSED: Final = [
     Action.CONFIRM,
     Action.DENY,
     Action.SEND_AGAIN,
+    Action.REUSE,
 ]
 names = st.sampled_from(sorted(PEOPLE))
 audiences = st.sampled_from(sorted(QUORUMS))

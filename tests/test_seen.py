@@ -32,6 +32,8 @@ from tests.test_permissions_in_discord import FORMS, TYPED, bring, forged, opene
 # Every private name in here belongs to the product.
 # pyright: reportPrivateUsage=false
 
+# What takes the role compose.
+COMPOSING: Final = {Action.WITHDRAW, Action.SUBMIT, Action.EDIT, Action.REUSE}
 # Whom the audience of each generation stands for afterwards.
 OTHERS: Final = {"v5": ('"prod_gold"', '"prod_everybody"'), "v1": ('"exp_gold"', '"exp_everybody"')}
 
@@ -60,7 +62,7 @@ async def assert_out_of_date(sandbox: Sandbox, custom_ids: Sequence[str]) -> Non
     """Press each button as whoever could, and see that none does anything."""
     before = await everything(sandbox)
     for custom_id in custom_ids:
-        name = "Maya" if custom_id.split(":")[1] in {Action.WITHDRAW, Action.SUBMIT, Action.EDIT} else "Lena"
+        name = "Maya" if custom_id.split(":")[1] in COMPOSING else "Lena"
         pressed = await sandbox.person(name).click(await forged(sandbox, custom_id), custom_id=custom_id)
         assert (pressed.modal, answer(pressed)) == (None, OLD_CARD), custom_id
     assert await everything(sandbox) == before

@@ -29,6 +29,7 @@ class Service:
     _may_compose = UseCase(drafting.may_compose, Action.COMPOSE, writes=False)
     editable = UseCase(drafting.editable, Action.EDIT, writes=False)
     compose = UseCase(drafting.compose, Action.COMPOSE)
+    reuse = UseCase(drafting.reuse, Action.REUSE)
     edit = UseCase(drafting.edit, Action.EDIT)
     submittable = UseCase(drafting.submittable, Action.SUBMIT, writes=False)
     submit = UseCase(drafting.submit, Action.SUBMIT)

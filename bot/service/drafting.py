@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 
-from bot.broadcast import Broadcast, Step
+from bot.broadcast import ENDED, Broadcast, Status, Step
 from bot.errors import NotReady
 from bot.notification import Notification
 from bot.permissions import Action, Actor, approvers
 from bot.quorum import missing
 from bot.repeats import Beside
 from bot.sentences import listed
-from bot.service import lending
+from bot.service import lending, unknowns
 from bot.service.gate import Gate, limit
 from bot.service.lending import Offer
 from bot.store import Transaction
@@ -67,6 +67,54 @@ def compose(
     )
     gate.lifecycle.note(tx, draft, actor.person, "composed", f"for {audience}")
     return draft
+
+
+def reuse(
+    tx: Transaction, gate: Gate, actor: Actor, broadcast_id: int, *, revision: int, channel_id: int
+) -> Broadcast:
+    """Store a draft with the words of a broadcast that the actor sees; whoever wrote them may not approve it.
+
+    Raises NotReady if the policy no longer has its audience or its topic.
+    """
+    used = gate.visible(tx, actor, Action.REUSE, broadcast_id)
+    gate.refuse_old_card(actor, used, revision)
+    _refuse_what_is_gone(gate, actor, used)
+    if used.status is Status.UNKNOWN:
+        # Customers may have these words already: its draft has to say so, and one is open at a time.
+        return unknowns.send_again(tx, gate, actor, used.id, revision=revision, channel_id=channel_id)
+    gate.meet(tx, actor)
+    server = gate.server(actor)
+    draft = tx.broadcasts.add(
+        guild_id=server.guild,
+        author=actor.person,
+        audience=used.audience,
+        notification=used.notification,
+        fingerprint=gate.lifecycle.fingerprint(server, used.audience, used.notification),
+        origin_channel_id=channel_id,
+        at=gate.clock(),
+        # An author who used words again and left them as they were has written none of them.
+        writers=[one for one in tx.revisions.writers(used) if one.id in used.editors],
+        # What stands beside one that still sends another again stands beside its duplicate, too.
+        repeats=None if used.status in ENDED else used.repeats,
+    )
+    gate.lifecycle.note(
+        tx, draft, actor.person, "composed", f"for {draft.audience}, in the words of #{used.id}"
+    )
+    return draft
+
+
+def _refuse_what_is_gone(gate: Gate, actor: Actor, used: Broadcast) -> None:
+    server, topic = gate.server(actor), used.notification.topic
+    gone = {
+        f"audience “{used.audience}”": server.audience(used.audience) is None,
+        f"topic “{topic}”": server.topic(topic) is None,
+    }
+    for what, is_gone in gone.items():
+        if is_gone:
+            raise NotReady(
+                f"The {what} is no longer in the policy: use /notify compose with another one, and copy the"
+                f" words from #{used.id}, which stays as it is."
+            )
 
 
 def edit(

@@ -78,6 +78,14 @@ class Gate:
         tx.about = broadcast
         return broadcast
 
+    def visible(self, tx: Transaction, actor: Actor, action: Action, broadcast_id: int) -> Broadcast:
+        """Return a broadcast of the actor's server that they may do this to; a draft of their own only."""
+        broadcast = self.find(tx, actor, action, broadcast_id)
+        self.decide(actor, action, broadcast)
+        if broadcast.status is Status.DRAFT and broadcast.author.id != actor.id:
+            raise NotFound(f"#{broadcast_id} is a draft, and only its author can see it.")
+        return broadcast
+
     def may(self, actor: Actor, action: Action) -> bool:
         """Tell whether the actor may do it, whatever it is about."""
         return decide(self.policy, actor, action, at=self.clock()) is None

@@ -6,7 +6,7 @@ from typing import Unpack
 from bot.audit.chain import Event
 from bot.audit.search import Search
 from bot.broadcast import ENDED, OPEN, Broadcast, Place, Status
-from bot.errors import Conflict, NotFound
+from bot.errors import Conflict
 from bot.freeze import first_over
 from bot.lifecycle import describe_state
 from bot.permissions import Action, Actor, approvers
@@ -21,7 +21,7 @@ _HISTORY = [*sorted(ENDED), Status.UNKNOWN]
 
 def look(tx: Transaction, gate: Gate, actor: Actor, broadcast_id: int) -> Course:
     """Return a broadcast of the actor's server, and what was done to it; a draft only to its author."""
-    return read_courses(tx, gate.policy, [_visible(tx, gate, actor, broadcast_id)])[0]
+    return read_courses(tx, gate.policy, [gate.visible(tx, actor, Action.LIST, broadcast_id)])[0]
 
 
 def read_courses(tx: Transaction, policy: Policy, broadcasts: Sequence[Broadcast]) -> list[Course]:
@@ -50,14 +50,6 @@ def audited(tx: Transaction, gate: Gate, actor: Actor, broadcast_id: int) -> Cou
     if broadcast is None or broadcast.guild_id != actor.guild_id:
         return None
     return read_courses(tx, gate.policy, [broadcast])[0]
-
-
-def _visible(tx: Transaction, gate: Gate, actor: Actor, broadcast_id: int) -> Broadcast:
-    broadcast = gate.find(tx, actor, Action.LIST, broadcast_id)
-    gate.decide(actor, Action.LIST, broadcast)
-    if broadcast.status is Status.DRAFT and broadcast.author.id != actor.id:
-        raise NotFound(f"#{broadcast_id} is a draft, and only its author can see it.")
-    return broadcast
 
 
 def drafts(tx: Transaction, gate: Gate, actor: Actor, **beyond: Unpack[Beyond]) -> list[Broadcast]:
@@ -105,7 +97,7 @@ def who(
     tx: Transaction, gate: Gate, actor: Actor, broadcast_id: int, members: Sequence[Actor]
 ) -> tuple[Broadcast, int, list[Actor]]:
     """Return a broadcast, how many approvals it still needs, and which members could give them now."""
-    broadcast = _visible(tx, gate, actor, broadcast_id)
+    broadcast = gate.visible(tx, actor, Action.LIST, broadcast_id)
     if broadcast.status not in {Status.DRAFT, Status.REVIEW}:
         raise Conflict(describe_state(broadcast))
     needed = missing(gate.lifecycle.server_of(broadcast), broadcast)

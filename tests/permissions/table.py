@@ -152,6 +152,10 @@ _ROWS: Final = (
         record="retract_template", names_it=False,
         role="You cannot withdraw an approval of this template: it takes the role {approve}."),
 
+    Row(what="use its words again", marks="++r+ +rrrr rrrrtt ggddd", draft_marks="++rg grrrr rrrrtt ggddd",
+        record="reuse", done="composed",
+        role="You cannot use the words of this broadcast again: it takes the role {compose}."),
+
     Row(what="edit it", marks="++ra arrrr rrrrtt ggddd", record="edit",
         leads=_only(Status.DRAFT, Status.DRAFT), role=_TO_EDIT,
         author="You cannot edit this broadcast: only its author, Maya, can."),

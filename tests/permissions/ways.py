@@ -139,6 +139,10 @@ WAYS: Final = (
         first=_template_approved, do=lambda service, actor, _: service.retract_template(
             actor, _template(service, actor))),
 
+    Way(what="use its words again", surfaces=("button reuse",), by_card=True,
+        do=lambda service, actor, it: service.reuse(
+            actor, it.id, revision=it.revision, channel_id=CHANNEL)),
+
     Way(what="edit it", surfaces=("button edit", "button edit_phone"), asks=True,
         do=lambda service, actor, it: service.editable(actor, it.id)),
     Way(what="edit it", surfaces=("ComposeModal of a draft", "PhoneModal"), by_card=True,
