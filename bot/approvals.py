@@ -51,12 +51,7 @@ def complete(
 
 def void(tx: Transaction, lifecycle: Lifecycle, broadcast: Broadcast, why: str) -> Broadcast:
     """Drop all approvals of what is under review, and say why."""
-    return _drop(tx, lifecycle, broadcast, (*broadcast.approvals, *broadcast.lent), why)
-
-
-def void_lent(tx: Transaction, lifecycle: Lifecycle, broadcast: Broadcast, why: str) -> Broadcast:
-    """Drop what a template has lent to what is under review, and say why."""
-    return _drop(tx, lifecycle, broadcast, broadcast.lent, why)
+    return drop(tx, lifecycle, broadcast, (*broadcast.approvals, *broadcast.lent), why)
 
 
 def heed_policy(tx: Transaction, lifecycle: Lifecycle, broadcast: Broadcast) -> None:
@@ -78,12 +73,13 @@ def heed_policy(tx: Transaction, lifecycle: Lifecycle, broadcast: Broadcast) -> 
         given = (*broadcast.approvals, *broadcast.lent)
         lost = [one for one in given if one.approver.id not in counted]
         if lost:
-            lifecycle.call(tx, _drop(tx, lifecycle, broadcast, lost, GROWN))
+            lifecycle.call(tx, drop(tx, lifecycle, broadcast, lost, GROWN))
 
 
-def _drop(
+def drop(
     tx: Transaction, lifecycle: Lifecycle, broadcast: Broadcast, lost: Iterable[Approval], why: str
 ) -> Broadcast:
+    """Drop those approvals that count no more, and say why."""
     left = broadcast
     for one in lost:
         left = tx.broadcasts.retract(left, one.approver.id) or left

@@ -175,6 +175,58 @@ async def test_whoever_takes_their_yes_to_the_template_back_takes_it_from_what_w
     assert "Omar withdrew their approval of it" in (await get(v5)).reason
 
 
+async def test_whoever_alone_has_lent_takes_it_from_what_waits_though_the_template_stays_approved(
+    sandbox: Sandbox,
+) -> None:
+    await approve(sandbox, "Omar", "Lena")
+    # Nobody lends to themselves, so that it is lent by Lena alone.
+    await used(sandbox, CHAT, "Omar")
+    await press(sandbox, "Lena", "Withdraw my approval", {})
+    assert "Approvals 1 of 1" in answer(await card(sandbox, "Maya"))
+    assert await standing(sandbox, 1) == [(Status.HELD, 1)]
+    assert "Lena withdrew their approval of it" in (await get(sandbox)).reason
+    await sandbox.wait(UNDONE)
+    assert sandbox.whop.exchanges == []
+
+
+async def test_what_somebody_else_has_lent_too_goes_out_by_that(v5: Sandbox) -> None:
+    await approve(v5, "Omar", "Lena")
+    await used(v5, CHAT)
+    await press(v5, "Lena", "Withdraw my approval", {})
+    assert [one.approver.name for one in (await get(v5)).lent] == ["Omar"]
+    assert [who for who, did, _ in await record(v5) if did == "approvals void"] == ["Herald"]
+    await v5.wait(UNDONE)
+    assert len(v5.whop.pushes) == 1
+
+
+async def test_what_is_under_review_loses_what_one_person_has_lent_it(open_sandbox: OpenSandbox) -> None:
+    async with open_sandbox("v1", edit_policy=two_approvals) as sandbox:
+        guild, role = sandbox.world.guild.id, sandbox.world.roles["approve"].id
+        sandbox.world.env.backend.add_member_role(guild, sandbox.person("Sam").id, role)
+        await approve(sandbox, "Omar", "Lena", "Sam")
+        await used(sandbox, CHAT)
+        await press(sandbox, "Omar", "Withdraw my approval", {})
+        lent = (await get(sandbox)).lent
+        assert sorted(one.approver.name for one in lent) == ["Lena", "Sam"]
+        await press(sandbox, "Lena", "Withdraw my approval", {})
+        assert await standing(sandbox, 1) == [(Status.REVIEW, 0)]
+
+
+async def test_a_yes_that_is_withdrawn_while_somebody_decides_is_missed_when_it_is_to_start(
+    sandbox: Sandbox,
+) -> None:
+    await approve(sandbox, "Omar", "Lena")
+    await used(sandbox, CHAT, "Omar")
+    with sandbox.herald.store.begin() as tx:
+        # As if somebody else had the broadcast at that moment.
+        loan = tx.loans.of([1])[1]
+        assert tx.templates.retract(loan.guild_id, loan.template, sandbox.actor("Lena").id)
+    await sandbox.wait(UNDONE)
+    assert (await get(sandbox)).status is Status.HELD
+    assert "has lent it no longer counts" in (await get(sandbox)).reason
+    assert sandbox.whop.exchanges == []
+
+
 async def test_one_that_was_approved_in_the_moment_of_the_stop_is_held_when_it_is_to_start(
     sandbox: Sandbox,
 ) -> None:

@@ -95,8 +95,20 @@ class Start:
 
     def _hold_recalled(self, tx: Transaction, due: Sequence[Broadcast]) -> list[Broadcast]:
         """Hold what was lent an approval that no longer counts; return the others."""
-        lent = [one.id for one in due if one.lent]
-        void = {number for number, loan in tx.loans.of(lent).items() if loan.void} if lent else set[int]()
+        lent = {one.id: one for one in due if one.lent}
+        if not lent:
+            return [*due]
+        loans = tx.loans.of([*lent])
+        approvers = tx.templates.approvers({loan.template for loan in loans.values()})
+        # Who withdrew their yes while it was being decided could not take it from there.
+        void = {
+            number
+            for number, loan in loans.items()
+            if loan.void
+            or not any(
+                (loan.guild_id, loan.template, one.approver.id) in approvers for one in lent[number].lent
+            )
+        }
         for one in due:
             if one.id in void:
                 self.hold(tx, one, f"what “{one.lent[0].template}” has lent it no longer counts")

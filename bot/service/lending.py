@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Final, NamedTuple
 
 from bot import seal
-from bot.approvals import complete, void_lent
+from bot.approvals import complete, drop
 from bot.audit.chain import HERALD
 from bot.broadcast import Approval, Broadcast, Status, Step
 from bot.lifecycle import Lifecycle
@@ -18,6 +18,7 @@ from bot.store import Transaction
 from bot.store.loans import Loan
 from bot.store.outbox import PostKind
 from bot.template import misfit
+from bot.value import Person
 
 # Whatever was lent before that has ended: no rule of the policy's is as long.
 ENDED_AFTER: Final = timedelta(days=62)
@@ -220,13 +221,30 @@ def recall(tx: Transaction, lifecycle: Lifecycle, guild_id: int, template: str, 
     """Let nothing count any more that a template has lent: what has not left yet needs people."""
     tx.loans.lend_alone(guild_id)
     numbers = tx.loans.recall(guild_id, template, since=lifecycle.clock() - ENDED_AFTER)
+    _take_back(tx, lifecycle, numbers, why)
+
+
+def withdraw(
+    tx: Transaction, lifecycle: Lifecycle, guild_id: int, template: str, *, approver: Person, why: str
+) -> None:
+    """Let nothing count any more that one person has lent by a template, whoever else lends by it."""
+    tx.loans.lend_alone(guild_id)
+    lent = tx.loans.since(guild_id, lifecycle.clock() - ENDED_AFTER)
+    numbers = [one.broadcast_id for one in lent if one.template == template and not one.void]
+    _take_back(tx, lifecycle, numbers, why, approver=approver)
+
+
+def _take_back(
+    tx: Transaction, lifecycle: Lifecycle, numbers: list[int], why: str, *, approver: Person | None = None
+) -> None:
     # Not waiting: two who stop at once would wait for each other. Whatever is decided at this very moment
     # is held when it is to start.
     for one in tx.broadcasts.find_all(numbers, waiting=False).values():
-        if not one.lent:
+        lost = [given for given in one.lent if approver is None or given.approver.id == approver.id]
+        if not lost:
             continue
-        detail = f"what “{one.lent[0].template}” has lent it no longer counts: {why}"
-        if one.status is Status.APPROVED:
+        detail = f"what “{lost[0].template}” has lent it no longer counts: {why}"
+        if one.status is Status.APPROVED and len(lost) == len(one.lent):
             lifecycle.advance(tx, one, Step.HOLD, detail=detail)
-        elif one.status is Status.REVIEW:
-            void_lent(tx, lifecycle, one, detail)
+        elif one.status in {Status.APPROVED, Status.REVIEW}:
+            drop(tx, lifecycle, one, lost, detail)

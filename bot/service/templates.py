@@ -60,8 +60,10 @@ def retract_template(tx: Transaction, gate: Gate, actor: Actor, number: int) -> 
     _note(tx, gate, actor, Action.RETRACT_TEMPLATE, before, "")
     left = tuple(one for one in before.approvals if one.approver.id != actor.id)
     after = before._replace(approvals=left)
-    if before.is_approved and not after.is_approved:
-        why = f"{actor.name} withdrew their approval of it"
+    why = f"{actor.name} withdrew their approval of it"
+    if after.is_approved:
+        lending.withdraw(tx, gate.lifecycle, server.guild, before.fingerprint, approver=actor.person, why=why)
+    else:
         lending.recall(tx, gate.lifecycle, server.guild, before.fingerprint, why=why)
     return after
 

@@ -1,7 +1,7 @@
 """Who approved which template, by what it says."""
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 
 from sqlalchemy import Connection, RowMapping, delete, select
@@ -45,6 +45,14 @@ class TemplateApprovals:
             )
             for name, fingerprint in named.items()
         }
+
+    def approvers(self, fingerprints: Collection[str]) -> set[tuple[int, str, int]]:
+        """Return who approves templates of these fingerprints: the server, the fingerprint, the person."""
+        columns = template_approvals.c.guild_id, template_approvals.c.fingerprint
+        rows = self._connection.execute(
+            select(*columns, template_approvals.c.approver_id).where(columns[1].in_(sorted(fingerprints)))
+        )
+        return {(guild_id, fingerprint, approver_id) for guild_id, fingerprint, approver_id in rows}
 
     def approve(self, guild_id: int, fingerprint: str, *, approver: Person, at: datetime) -> bool:
         """Add an approval; return False if the person has given it already."""
