@@ -19,8 +19,10 @@ from bot.characters import storable
 from bot.clock import Clock
 from bot.errors import Conflict, Refused
 from bot.freeze import Freeze, describe
+from bot.lint import findings
 from bot.notification import Notification, fingerprint_of, printed, problems
 from bot.permissions import Action, Actor
+from bot.policy.fields import Severity
 from bot.policy.model import ACCOUNT, Audience, Policy, Server, Template
 from bot.refusals import AGAIN, Streak
 from bot.reminders import DECIDED_BY_PEOPLE, first_reminder
@@ -61,6 +63,7 @@ class Lifecycle:
             *problems(broadcast.notification),
             *self.account_of(server).gateway.refuse_notification(broadcast.notification),
             *server.refuse_link(broadcast.notification.link),
+            *self._slips(broadcast, "stop"),
         ]
         if server.audience(broadcast.audience) is None:
             found.append(f"The audience “{broadcast.audience}” is no longer in the policy: compose anew.")
@@ -69,6 +72,20 @@ class Lifecycle:
                 f"The topic “{broadcast.notification.topic}” is no longer in the policy: compose anew."
             )
         return found
+
+    def warnings(self, broadcast: Broadcast) -> list[str]:
+        """Return a sentence for each slip that its people may go past."""
+        return self._slips(broadcast, "warn")
+
+    def _slips(self, broadcast: Broadcast, severity: Severity) -> list[str]:
+        found = findings(
+            broadcast.notification,
+            self.server_of(broadcast),
+            audience=broadcast.audience,
+            severity=severity,
+            now=self.clock(),
+        )
+        return [one.sentence for one in found]
 
     def server_of(self, broadcast: Broadcast) -> Server:
         """Return the server whose rules hold for the broadcast; raise Conflict if the policy lost it."""

@@ -2,11 +2,8 @@
 
 import hashlib
 import json
-import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
-
-import regex
 
 from bot.characters import HIDDEN, MARKS_LIMIT, is_blank, is_piled, is_storable, units, visible_length
 from bot.value import Value
@@ -19,11 +16,6 @@ SPLIT_CONTENT_LIMIT: Final = 700
 EXTRA_LIMIT: Final = 200
 # More of them would make a card longer than it may be, and nobody needs as many.
 HIDDEN_LIMIT: Final = 10
-# {since}, {{name}}, [LINK], <name>, %name%, and a brace that is left alone.
-_LEFTOVER: Final = regex.compile(
-    r"\{+[^{}\n]{0,60}\}*|\}+"
-    r"|\[+[^\[\]\n]{0,60}?\p{L}[^\[\]\n]{0,60}\]+|<+[^<>\n]{0,60}?\p{L}[^<>\n]{0,60}>+|%\p{L}[\w.]{0,60}%"
-)
 # About what a lock screen shows before it cuts; told to the author, never enforced.
 PHONE_SUBJECT: Final = 40
 PHONE_CONTENT: Final = 150
@@ -109,12 +101,6 @@ def problems(notification: Notification) -> list[str]:
     elif notification.in_app is not None or notification.mobile is not None:
         found.append("It has one text for feed and phone and another beside it: choose one of the two.")
     return found
-
-
-def leftovers(notification: Notification) -> list[str]:
-    """Return what looks like a blank that nobody filled, each once: customers would read it as it is."""
-    found = (_LEFTOVER.findall(unicodedata.normalize("NFKC", words)) for words in notification.words())
-    return list(dict.fromkeys(one for some in found for one in some))
 
 
 def _text_problems(field: str, text: Text) -> Sequence[str]:

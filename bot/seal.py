@@ -42,6 +42,7 @@ def _now(lifecycle: Lifecycle, server: Server, broadcast: Broadcast) -> Mapping[
         "reach": named.reach() if named else None,
         "large": server.is_large(broadcast.audience),
         "approvals": server.quorum(broadcast.audience),
+        "lint": server.lint.model_dump(mode="json"),
     }
 
 

@@ -20,7 +20,6 @@ from bot.delivery import Delivery
 from bot.freeze import Freeze, describe, lifted_on_host
 from bot.lifecycle import Lifecycle
 from bot.link import host_of
-from bot.notification import leftovers
 from bot.permissions import Action, Actor, approvers
 from bot.policy.model import Policy
 from bot.repeats import ALONE, Beside
@@ -65,13 +64,15 @@ ABLE_LIMIT: Final = 300
 HOLDERS_LIMIT: Final = 250
 APPROVALS_LIMIT: Final = 900
 FROZEN: Final = "❄️ Frozen"
+LOOK_AGAIN: Final = "⚠️ Worth a second look"
+WENT_PAST: Final = "⚠️ The author went past these"
 NOT_WHOLE: Final = "⚠️ It cannot be approved here"
 TOO_MUCH: Final = "More has to be said beside its words than a card has room for: shorten names, or words."
 MAY_NOT_ATTACH: Final = (
     "Not all that customers would read stands on this card, and Herald may not attach files here. Allow it"
     " **Attach Files** in this channel's settings; `/notify show` then opens it as a whole."
 )
-LEFTOVERS_LIMIT: Final = 300
+WARNINGS_LIMIT: Final = 600
 # Of so many cards it is remembered whom they are for.
 REMEMBERED: Final = 1000
 
@@ -217,6 +218,9 @@ class Cards:
         """Return all that a card of the broadcast has to show somewhere."""
         whole = "\n".join(f"• {line}" for line in self._whole_reach(broadcast))
         left_out = {"Audience": whole} if units(whole) > REACH_LIMIT - KEPT else {}
+        warnings = self._warnings(broadcast)
+        if units("\n".join(map(inline, warnings))) > WARNINGS_LIMIT:
+            left_out["Warnings"] = "\n".join(warnings)
         return Sheet(
             name=f"broadcast-{broadcast.id}",
             title=f"Broadcast #{broadcast.id} · proof {broadcast.proof} · revision {broadcast.revision}",
@@ -374,13 +378,10 @@ class Cards:
                 value="They stand in the words below as ⟨U+…⟩; customers would not see them.",
                 inline=False,
             )
-        if blanks := leftovers(broadcast.notification):
-            said = fitting([inline(shorten(one, KEPT)) for one in blanks], LEFTOVERS_LIMIT, between=", ")
-            head.add_field(
-                name="⚠️ Looks like a blank that nobody filled",
-                value=f"{said}: customers would read it as it is.",
-                inline=False,
-            )
+        if warnings := self._warnings(broadcast):
+            name = LOOK_AGAIN if broadcast.status is Status.DRAFT else WENT_PAST
+            value = fitting([inline(one) for one in warnings], WARNINGS_LIMIT, between="\n")
+            head.add_field(name=name, value=value, inline=False)
         if repeat := warn_of_repeat(broadcast, beside):
             value = f"It sends #{broadcast.repeats} again, and {repeat}"
             head.add_field(name="⚠️ May be a second push", value=field_value(value), inline=False)
@@ -398,6 +399,10 @@ class Cards:
             f" ({account.gateway.generation})"
         )
         return head, details
+
+    def _warnings(self, broadcast: Broadcast) -> list[str]:
+        """Return the slips of which people still decide; a date passes by itself."""
+        return self._lifecycle.warnings(broadcast) if broadcast.status in BEFORE_SENDING else []
 
     def _place(self, broadcast: Broadcast) -> str:
         """Return where it would go, behind a dot, unless the policy lost its server."""

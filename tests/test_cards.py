@@ -44,7 +44,7 @@ from bot.template import skeleton
 from bot.value import Person
 from bot.whop import Account, gateway_for
 from cogs.buttons import LOOKS, ActionButton, buttons
-from cogs.cards import COLOURS, HEADLINES, Cards
+from cogs.cards import COLOURS, HEADLINES, WENT_PAST, Cards
 from cogs.embeds import FIELD_NAMES, KEPT
 from cogs.layout import NOTE
 from cogs.modals import REASONED, ConfirmModal, NameModal, ReasonModal
@@ -338,6 +338,29 @@ def test_neither_notes_nor_words_take_anything_from_what_decides(scene: Scene) -
                 units(only([one.value or "" for one in shown.embeds[0].fields if one.name == NOTE])) <= KEPT
             )
         assert {"Audience", "Approvals 5 of 6", "⚠️ May be a second push"} <= set(fields[0])
+
+
+@SCENES
+def test_however_many_slips_there_are_they_take_nothing_from_what_decides(scene: Scene) -> None:
+    slips = (
+        "A {one} [two] <three>, `four` **five** __six__ :seven: :eight: @everyone @here <@9> TBD xxx asdf  b"
+        " ALL IN CAPITALS test http://ten.example https://bit.ly/1 www.eleven.com 2020-01-01 1.1.2021 зеlеn"
+    )
+    known = longest_notification(scene.filler, split=False, generation=scene.generation)
+    long = Text(subject=slips[:SUBJECT_LIMIT], content=slips + longest(scene.filler, CONTENT_LIMIT - 300))
+    broadcast = scene.broadcast(notification=known.model_copy(update={"all": long}))
+    warnings = scene.lifecycle.warnings(broadcast)
+    assert len(warnings) == 13
+    for situation in situations(scene):
+        shown = scene.cards.review(broadcast, [], **situation)
+        assert_fits(shown)
+        assert_words_stand_there(broadcast.notification, shown)
+        told = only([one.value or "" for one in shown.embeds[0].fields if one.name == WENT_PAST])
+        assert unescaped(told).startswith(warnings[0])
+        assert told.rpartition("\n")[2].startswith("… and ")
+        assert in_file(shown, "Warnings") == reveal("\n".join(warnings))
+    assert "Approve" in labels(scene.cards.review(broadcast, []))
+    assert_fits(scene.cards.draft(broadcast.model_copy(update={"status": Status.DRAFT})))
 
 
 @SCENES

@@ -72,6 +72,7 @@ TEXT = "write 1 to 100 characters in quotes, on one line."
 HOST = 'write the name of a host in small letters and quotes, such as "whop.com".'
 WHOLE = "write a whole number from 1 to 20, without quotes."
 PEOPLE = "write a whole number from 0 to 1000000000, without quotes."
+SEVERITY = 'write "off", "warn" or "stop", in quotes.'
 TOPIC_ID = "write 1 to 100 letters, digits, dots, dashes or underscores, in quotes."
 LIST = "write a list in square brackets."
 ENTRY = "write at least one entry."
@@ -124,6 +125,25 @@ WRONG = [
         "server “Sunset”: guild: “Sunrise” has the same id: correct it, or remove one of the two.",
     ),
     ("[[server]]", "rule = 1\n[[server]]", f"rule: {UNKNOWN}"),
+    # lint
+    *(
+        (
+            "[[server.topic]]",
+            f"[server.lint]\ncapitals = {value}\n[[server.topic]]",
+            f"{S}: lint.capitals: {SEVERITY}",
+        )
+        for value in ('"error"', "true", "[]", "{}", '["warn"]')
+    ),
+    (
+        "[[server.topic]]",
+        '[server.lint]\ncapital = "off"\n[[server.topic]]',
+        f"{S}: lint.capital: {meant('capitals')}",
+    ),
+    (
+        "[[server.topic]]",
+        "[[server.lint]]\n[[server.topic]]",
+        f"{S}: lint: write [server.lint], with one pair of brackets.",
+    ),
     # name
     ('name = "Sunrise"\n', "", f"server.1.name: {ADD}"),
     ('name = "Sunrise"', 'nam = "Sunrise"', f"server.1.nam: {meant('name')}"),

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.notification import HIDDEN_LIMIT, Notification, Text, leftovers, problems
+from bot.lint import leftovers
+from bot.notification import HIDDEN_LIMIT, Notification, Text, problems
 from bot.sandbox.sandbox import UNDONE, Sandbox, readable, response
 from cogs.text import plain, reveal
 from tests.harness.found import only

@@ -142,7 +142,7 @@ def _variable(value: object) -> object:
 
 
 def _generation(value: object) -> object:
-    if value not in {"v1", "v5"}:
+    if value not in ("v1", "v5"):
         raise ValueError(
             'write "v1" (what Whop documents today) or "v5" (the older app API); there is no default'
         )
@@ -164,6 +164,13 @@ def _words(value: object) -> object:
 def _host(value: object) -> object:
     if not isinstance(value, str) or not is_host(value):
         raise ValueError('write the name of a host in small letters and quotes, such as "whop.com"')
+    return value
+
+
+def _severity(value: object) -> object:
+    # What is no text may have no hash.
+    if value not in ("off", "warn", "stop"):
+        raise ValueError('write "off", "warn" or "stop", in quotes')
     return value
 
 
@@ -204,6 +211,8 @@ Origin = Annotated[str, BeforeValidator(_origin)]
 TopicId = Annotated[str, BeforeValidator(_topic_id)]
 Words = Annotated[str, BeforeValidator(_words)]
 
+Severity = Literal["off", "warn", "stop"]
+Judged = Annotated[Severity, BeforeValidator(_severity)]
 Host = Annotated[str, BeforeValidator(_host)]
 
 Tables = Annotated[tuple[T, ...], AfterValidator(_some)]

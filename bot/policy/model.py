@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from datetime import timedelta
 from typing import Annotated, Final, Self
 
@@ -27,6 +27,7 @@ from bot.policy.fields import (
     ExperienceId,
     Generation,
     Host,
+    Judged,
     Mentions,
     Name,
     Origin,
@@ -34,6 +35,7 @@ from bot.policy.fields import (
     ProductId,
     Roles,
     Several,
+    Severity,
     Snowflake,
     Tables,
     TopicId,
@@ -114,6 +116,11 @@ class Audience(Section):
         if self.size is not None:
             return max(self.size, named)
         return named if {*self.targets.kinds()} <= {"users", "users_in_experience"} else None
+
+    @property
+    def is_for_trials(self) -> bool:
+        """Tell whether it reaches nobody but the team and people whom the policy names one by one."""
+        return {*self.targets.kinds()} <= {"users", "users_in_experience", "team"}
 
     def is_named(self, typed: str) -> bool:
         """Tell whether exactly its name was typed: another may differ by one sign, or by a capital."""
@@ -242,6 +249,26 @@ class Notify(Section):
     reminders: bool = True
 
 
+class Lint(Section):
+    """How each kind of slip in the words is judged: not at all, named on cards, or refused."""
+
+    placeholders: Judged = "warn"
+    blanks: Judged = "warn"
+    markup: Judged = "warn"
+    emoji: Judged = "warn"
+    mentions: Judged = "warn"
+    spaces: Judged = "warn"
+    capitals: Judged = "warn"
+    tests: Judged = "warn"
+    links: Judged = "warn"
+    dates: Judged = "warn"
+    letters: Judged = "warn"
+
+    def kinds(self, severity: Severity) -> Set[str]:
+        """Return the kinds of slips that are judged so."""
+        return {kind for kind, judged in self if judged == severity}
+
+
 class WhopAccount(Section):
     """One of several Whop credentials; `key` names the variable that holds its key."""
 
@@ -262,6 +289,7 @@ class Server(Section):
     roles: ActionRoles
     rules: Rules = Rules()
     notify: Notify = Notify()
+    lint: Lint = Lint()
     topics: Annotated[Tables[Topic], Field(alias="topic")]
     audiences: Annotated[Tables[Audience], Field(alias="audience")]
     templates: Annotated[tuple[Template, ...], Field(alias="template")] = ()

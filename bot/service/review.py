@@ -35,6 +35,8 @@ def approve(
             "What this would send has changed in the policy since it was submitted:"
             " its author has to withdraw it and ask for approval again."
         )
+    if lacking := gate.lifecycle.shortcomings(before):
+        raise NotReady(f"{lacking[0]} Its author has to withdraw it and mend that first.")
     alike = gate.lifecycle.alike(tx, before)
     going_out = [one for one in alike if one.status in GOING_OUT]
     warning = tell_all_alike(going_out, gate.clock())
