@@ -56,7 +56,9 @@ async def _approve(interaction: Interaction, number: int, revision: int) -> None
     async def approve(answered: Interaction, typed: str) -> None:
         await answered.response.defer(ephemeral=True, thinking=True)
         try:
-            after = await service.approve(actor_of(answered), number, revision=revision, typed=typed)
+            after = await service.approve(
+                actor_of(answered), number, revision=revision, typed=typed, warned=warned
+            )
         except NotReady:
             # It may ask for a name by now: the next press opens the form for it.
             cards.forget(number)
@@ -73,10 +75,11 @@ async def _approve(interaction: Interaction, number: int, revision: int) -> None
     service, cards = interaction.client.service, cards_of(interaction.client)
     # Discord is answered before anything is asked, wherever no name has to be typed: what may be approved the
     # service decides all the same.
-    audience, warning = cards.audience_of(number), ""
+    audience, warning, warned = cards.audience_of(number), "", list[int]()
     if audience is None or _is_large(interaction, audience):
         asked, beside = await service.approvable(actor_of(interaction), number, revision=revision)
         audience, warning = asked.audience, warn_of_alike(beside)
+        warned = [one.id for one in beside.alike]
     await _named(interaction, audience, f"#{number}", approve, warning=warning)
 
 

@@ -1,6 +1,7 @@
 """Large audiences: nobody approves a push to thousands with one absent-minded tap."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -12,7 +13,11 @@ from bot.sandbox.sandbox import Sandbox, answer, readable
 from bot.service import Service
 from bot.store import Access
 from tests.conftest import OpenSandbox
+from tests.database import new_file
 from tests.harness.found import only
+from tests.harness.people import LENA, OMAR
+from tests.harness.policy import audience, parsed, rules, server
+from tests.harness.process import Cluster
 
 LARGE = "Everyone"
 
@@ -182,3 +187,16 @@ def test_an_audience_that_is_gone_from_the_policy_counts_as_large() -> None:
 def test_exactly_the_name_is_asked_for(name: str, typed: str, same: bool) -> None:
     audience = Audience.model_validate({"name": name, "targets": {"products": ("prod_a",)}})
     assert audience.is_named(typed) is same
+
+
+async def test_a_typed_name_confirms_no_repeat_that_its_form_did_not_warn_of(tmp_path: Path) -> None:
+    async with Cluster.open(new_file(tmp_path), tmp_path) as cluster:
+        large = server(audience("One", "exp_gold", size=5000), rules=rules(1, repeats="24h"))
+        process = await cluster.join(policy=parsed(large))
+        for _ in range(2):
+            await process.submitted()
+        await process.service.approve(OMAR, 1, revision=1, typed="One")
+        with pytest.raises(NotReady, match="The same goes out as #1"):
+            await process.service.approve(LENA, 2, revision=1, typed="One")
+        known = await process.service.approve(LENA, 2, revision=1, typed="One", warned=[1])
+        assert known.confirmed == (1,)

@@ -1,6 +1,6 @@
 """What becomes of a broadcast before it is sent."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from types import MappingProxyType
 from typing import Final
 
@@ -19,11 +19,19 @@ from bot.store import Transaction
 
 
 def approve(
-    tx: Transaction, gate: Gate, actor: Actor, broadcast_id: int, *, revision: int, typed: str = ""
+    tx: Transaction,
+    gate: Gate,
+    actor: Actor,
+    broadcast_id: int,
+    *,
+    revision: int,
+    typed: str = "",
+    warned: Collection[int] = (),
 ) -> Broadcast:
     """Count the actor's yes; the last one needed starts the undo window.
 
-    For a large audience, or where the same goes out or did lately, its name has to be `typed`.
+    For a large audience, or where the same goes out or did lately, its name has to be `typed`: there by
+    somebody who was `warned` of each of those that say the same.
     """
     before = gate.admit(tx, actor, Action.APPROVE, broadcast_id, revision)
     gate.meet(tx, actor)
@@ -40,7 +48,9 @@ def approve(
     alike = gate.lifecycle.alike(tx, before)
     going_out = [one for one in alike if one.status in GOING_OUT]
     warning = tell_all_alike(going_out, gate.clock())
-    said = require_name(server, before.audience, typed, warning=warning)
+    # A name that was typed for a large audience alone confirms nothing that its form did not tell.
+    knew = {one.id for one in going_out} <= set(warned)
+    said = require_name(server, before.audience, typed if knew else "", warning=warning)
     if going_out:
         confirmed = tuple(sorted({*before.confirmed, *(one.id for one in going_out)}))
         now = gate.clock()
