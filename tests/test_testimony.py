@@ -1,15 +1,17 @@
 """What the rest of the database knows speaks against a record that was cut off or emptied."""
 
 from collections.abc import AsyncGenerator
+from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
 import pytest
 from sqlalchemy import text
 
+from bot.notification import Notification, Text
 from bot.store import Access, Transaction
 from bot.store.testimony import Contradiction
-from tests.harness.people import LENA, MAYA, OMAR
+from tests.harness.people import LENA, MAYA, OMAR, submitted
 from tests.harness.policy import GUILD, POLICY, parsed
 from tests.harness.process import Cluster, Process
 
@@ -71,6 +73,20 @@ def against(process: Process, guild_id: int | None = None) -> list[Contradiction
 
 async def test_nothing_speaks_against_a_record_that_was_left_alone(cluster: Cluster) -> None:
     assert against(await a_life(cluster)) == []
+
+
+async def test_what_a_template_approved_by_a_clock_that_went_ahead_has_lent_is_no_contradiction(
+    cluster: Cluster,
+) -> None:
+    process = await cluster.join(policy=PARSED)
+    standing = (await process.service.templates(OMAR))[0]
+    cluster.clock.advance(timedelta(hours=3))
+    await process.service.approve_template(OMAR, standing.number)
+    cluster.clock.jump(-timedelta(hours=3))
+    words = Notification(topic="news", all=Text(subject="We are down", content="Come back"))
+    lent = await submitted(process.service, words=words)
+    assert [one.approver for one in lent.lent] == [OMAR.person]
+    assert against(process) == []
 
 
 async def test_a_record_that_was_emptied_is_found_by_each_thing_that_it_should_tell(cluster: Cluster) -> None:
