@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from bot import seal
-from bot.broadcast import Status
+from bot.broadcast import Status, Step
 from bot.delivery import DeliveryStatus
 from bot.errors import ConfigurationError, StoreError
 from bot.lifecycle import CHANGED
@@ -29,9 +29,10 @@ from bot.store.outbox import PostKind
 from tests.harness.cards import labels, review_card, words
 from tests.harness.found import only
 from tests.harness.outbox import cards_to_draw, posts_to_make
-from tests.harness.people import LENA, OMAR
-from tests.harness.policy import GUILD, POLICY, audience, parsed, server
+from tests.harness.people import LENA, MAYA, OMAR
+from tests.harness.policy import GUILD, ONE, POLICY, audience, parsed, rules, server
 from tests.harness.process import Cluster, Process
+from tests.waiting import until
 
 RESTORED = "the database was restored from a copy; it may have gone out since that was made"
 ALIEN = "the database and herald.witness beside it do not belong together"
@@ -426,6 +427,30 @@ async def test_what_was_approved_for_a_server_that_the_policy_lost_is_held_and_t
     await process.startup.begin()
     held = await process.get()
     assert (held.status, held.reason) == (Status.HELD, CHANGED)
+
+
+def is_waited_for(process: Process) -> bool:
+    with process.store.begin(Access.READ) as tx:
+        asked = tx._connection.exec_driver_sql("SELECT count(*) FROM pg_locks WHERE NOT granted")  # pyright: ignore[reportPrivateUsage]
+        return asked.scalar_one() > 0
+
+
+async def test_what_somebody_withdraws_at_that_moment_is_left_to_them_and_the_start_goes_on(
+    tmp_path: Path, postgres_url: str
+) -> None:
+    async with Cluster.open(postgres_url, tmp_path) as cluster:
+        before = await cluster.join(policy=parsed(server(ONE, rules=rules(2))))
+        for _ in range(2):
+            waiting = await before.submitted()
+            await before.service.approve(OMAR, waiting.id, revision=1)
+        # By its policy one approval is enough.
+        process = await cluster.join(restore_guard=tmp_path / "another.witness")
+        with before.store.begin() as tx:
+            before.service.lifecycle.advance(tx, tx.broadcasts.get(1), Step.WITHDRAW, actor=MAYA.person)
+            starting = asyncio.create_task(process.startup.begin())
+            await until(lambda: is_waited_for(before))
+        await starting
+        assert [await process.status(number) for number in (1, 2)] == [Status.DRAFT, Status.APPROVED]
 
 
 TEMPLATE = """

@@ -40,8 +40,10 @@ def hold_everything(
     """
     log.error("sending is frozen", reason=doubt)
     # Nobody else's before cards and the record are, as everywhere: else two would wait for each other.
+    waiting = tx.broadcasts.everywhere(OPEN)
     approved, reviewed, sending = (
-        tx.broadcasts.everywhere(one) for one in (Status.APPROVED, Status.REVIEW, Status.SENDING)
+        [one for one in waiting if one.status is status]
+        for status in (Status.APPROVED, Status.REVIEW, Status.SENDING)
     )
     # Before the first post that tells of it.
     tx.outbox.skip_numbers(POSTS_SKIPPED)
@@ -69,7 +71,7 @@ def _skip_numbers(tx: Transaction, lifecycle: Lifecycle, given: Numbers) -> None
     broadcasts = highest.broadcasts + BROADCASTS_SKIPPED
     tx.broadcasts.number_above(broadcasts)
     tx.facts.set(BROADCASTS_ABOVE, broadcasts)
-    changed = [one.revision for status in sorted(OPEN) for one in tx.broadcasts.everywhere(status)]
+    changed = [one.revision for one in tx.broadcasts.everywhere(OPEN)]
     before = tx.facts.get(REVISIONS_ABOVE) or 0
     tx.facts.set(REVISIONS_ABOVE, max([before, *changed]) + REVISIONS_SKIPPED)
     for guild in guilds:

@@ -113,10 +113,10 @@ class Startup:
 
     def _heed_policy(self, tx: Transaction) -> None:
         """Let what was agreed to under another policy mean what it means under this one."""
-        for broadcast in tx.broadcasts.everywhere(Status.REVIEW):
-            heed_policy(tx, self._lifecycle, broadcast)
-        for broadcast in tx.broadcasts.everywhere(Status.APPROVED):
-            if lapsed := lapse(self._lifecycle, broadcast):
+        for broadcast in tx.broadcasts.everywhere({Status.REVIEW, Status.APPROVED}):
+            if broadcast.status is Status.REVIEW:
+                heed_policy(tx, self._lifecycle, broadcast)
+            elif lapsed := lapse(self._lifecycle, broadcast):
                 self._lifecycle.advance(tx, broadcast, Step.HOLD, detail=lapsed)
 
     def _keep_scopes(self, tx: Transaction) -> None:

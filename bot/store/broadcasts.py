@@ -301,9 +301,13 @@ class Broadcasts:
         ids = union_all(*(select(one.c.id) for one in nearest))
         return self._load(broadcasts.c.id.in_(ids), limit=limit, oldest=upwards)
 
-    def everywhere(self, status: Status) -> list[Broadcast]:
-        """Return all servers' broadcasts in one status, oldest first."""
-        return self._load(broadcasts.c.status == status, limit=None, oldest=True)
+    def everywhere(self, statuses: Collection[Status]) -> list[Broadcast]:
+        """Return all servers' broadcasts in any of these statuses, oldest first.
+
+        In a transaction that may write, nobody else changes or approves them until the end of it.
+        """
+        wanted = broadcasts.c.status.in_(sorted(statuses))
+        return self._load(wanted, limit=None, oldest=True, locked=self._locking)
 
     def count(self, guild_id: int) -> dict[str, int]:
         """Return how many broadcasts of a server have each status.

@@ -32,7 +32,7 @@ def compared(store: Store, pushed: Counter[str], *, honoured: bool, unheard: int
         trusted = tx.facts.get(key_trust(ACCOUNT))
         suspected = trusted.taken_as_new if trusted else ()
         for status in Status:
-            for broadcast in tx.broadcasts.everywhere(status):
+            for broadcast in tx.broadcasts.everywhere({status}):
                 deliveries = tx.deliveries.of(broadcast.id)
                 counted = [(one, pushed.pop(name(one), 0)) for one in deliveries]
                 told = broadcast.id in suspected or TWICE in _actions(tx, broadcast)

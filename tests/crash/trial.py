@@ -153,7 +153,7 @@ class Trial:
     async def under_way(self, *guilds: int) -> list[Broadcast]:
         """Return what has not come to its end, in these servers or in all."""
         with self.store.begin(Access.READ) as tx:
-            found = [one for status in sorted(UNDER_WAY) for one in tx.broadcasts.everywhere(status)]
+            found = tx.broadcasts.everywhere(UNDER_WAY)
         return [one for one in found if one.guild_id in (guilds or (GUILD, OTHER_GUILD))]
 
     async def status(self, number: int) -> Status:
