@@ -128,6 +128,8 @@ EXPLAINED: Final = "said why"
 # What the record is told of a broadcast when a repeat of it can no longer be believed to have reached nobody.
 TWICE: Final = "may have arrived twice"
 BEFORE_SENDING: Final = frozenset({Status.DRAFT, Status.REVIEW, Status.APPROVED, Status.HELD})
+# What goes out by itself, however long it has waited for that.
+UNDER_WAY: Final = frozenset({Status.APPROVED, Status.SENDING})
 ENDED: Final = frozenset(status for status, steps in TRANSITIONS.items() if not steps)
 
 

@@ -64,6 +64,7 @@ class ConfirmModal(HeraldModal):
         title = f"Ask for approval of #{broadcast.id}?" if asks else f"Send #{broadcast.id}?"
         super().__init__(interaction, title)
         self._broadcast = broadcast
+        self._asks = asks
         self.note = ui.TextInput[Any](
             custom_id="note", style=discord.TextStyle.paragraph, required=False, max_length=REASON_LIMIT
         )
@@ -84,6 +85,7 @@ class ConfirmModal(HeraldModal):
             note=self.note.value,
             members=await client.members.known(self._broadcast.guild_id),
             unseen=await why_unseen(client, server.channels.review) if server else None,
+            asks=self._asks,
         )
         review = client.service.lifecycle.server_of(after).channels.review
         if after.status is Status.APPROVED:

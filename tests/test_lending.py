@@ -361,3 +361,15 @@ async def test_a_blank_with_choices_takes_one_of_them_and_approvers_see_which(
 
         await sandbox.restart(edit_policy=more)
         assert "Approvals 0 of 1" in answer(await card(sandbox, "Maya"))
+
+
+async def test_what_is_lent_since_the_form_was_opened_lets_nothing_out_that_it_did_not_announce(
+    v1: Sandbox,
+) -> None:
+    asked = await v1.person("Maya").click(response(await use(v1, "Maya", CHAT)), label="Ask for approval")
+    assert "once 1 person of your team approved it" in str(asked.modal)
+    await approve(v1, "Omar")
+    refused = await v1.person("Maya").submit_modal(asked, {"note": "Now, please"})
+    assert "out of date" in answer(refused)
+    assert "What you typed is attached, to copy." in answer(refused)
+    assert (await get(v1, 1)).status is Status.DRAFT

@@ -3,15 +3,22 @@
 import re
 from collections.abc import AsyncGenerator
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
 from bot.broadcast import Broadcast, Status
 from bot.errors import Conflict, NotReady
+from bot.repeats import ALONE, Beside
 from bot.sandbox.sandbox import UNDONE, Sandbox, answer, button_labels, readable, response
 from bot.sandbox.whop import Fault
 from bot.store import Access
 from tests.conftest import OpenSandbox, as_it_is
+from tests.database import new_file
+from tests.harness.people import LENA, OMAR
+from tests.harness.policy import audience, parsed, rules, server
+from tests.harness.process import UNDONE as PASSED
+from tests.harness.process import Cluster
 
 DAY = timedelta(hours=24)
 AGAIN = "Send again as a new broadcast"
@@ -39,6 +46,14 @@ def get(sandbox: Sandbox, number: int) -> Broadcast:
 def recorded(sandbox: Sandbox, action: str) -> list[str]:
     with sandbox.herald.store.begin(Access.READ) as tx:
         return [one.detail for one in tx.audit.of_guild(sandbox.world.guild.id) if one.action == action]
+
+
+def nothing_beside(*_: object) -> Beside:
+    return ALONE
+
+
+def nothing_alike(*_: object) -> list[Broadcast]:
+    return []
 
 
 def unlinked(text: str) -> str:
@@ -154,6 +169,29 @@ async def test_of_two_that_were_approved_in_the_same_moment_the_second_is_held_w
         "the same went out as #1, and nobody confirmed that it is to go out twice"
     )
     assert len(careful.whop.pushes) == 1
+
+
+async def test_what_has_waited_longer_than_the_window_is_a_repeat_as_long_as_it_goes_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    policy = server(audience("One", "exp_gold"), rules=rules(1, undo="10s", missed="20h", repeats="1h"))
+    async with Cluster.open(new_file(tmp_path), tmp_path) as cluster:
+        process = await cluster.join(policy=parsed(policy))
+        await process.approved()
+        await process.service.freeze(OMAR, "wait")
+        cluster.clock.advance(timedelta(hours=2))
+        second = await process.submitted()
+        with pytest.raises(NotReady, match="The same goes out as #1"):
+            await process.service.approve(OMAR, second.id, revision=1)
+        # As of two that were approved in the same moment.
+        monkeypatch.setattr(process.service.lifecycle, "beside", nothing_beside)
+        monkeypatch.setattr(process.service.lifecycle, "alike", nothing_alike)
+        await process.service.approve(OMAR, second.id, revision=1)
+        cluster.clock.advance(PASSED)
+        await process.service.unfreeze(LENA)
+        await process.tick()
+        assert {await process.status(1), await process.status(2)} == {Status.SENT, Status.HELD}
+        assert len(cluster.whop.pushes) == 1
 
 
 async def test_what_either_of_two_approvers_knew_goes_out_twice(v1: Sandbox) -> None:

@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Final
 
 from bot.approvals import lapse
-from bot.broadcast import Broadcast, Step
+from bot.broadcast import UNDER_WAY, Broadcast, Step
 from bot.clock import Clock
 from bot.freeze import Freeze, first_over
 from bot.lifecycle import Lifecycle
@@ -124,11 +124,15 @@ class Start:
 
     def _repeated(self, broadcast: Broadcast, server: Server, gone_out: Sequence[Broadcast]) -> str:
         """Return why it would repeat what nobody said may go out twice, or nothing."""
+        if not server.rules.repeat_window:
+            return ""
         since = self._clock() - server.rules.repeat_window
         for one in gone_out:
             same = (one.guild_id, one.fingerprint) == (broadcast.guild_id, broadcast.fingerprint)
             known = one.id in broadcast.confirmed or broadcast.id in one.confirmed
-            if same and not known and one.id != broadcast.id and one.updated_at > since:
+            # What goes out beside it, such as in this very round, may have waited for longer than that.
+            lately = one.updated_at > since or one.status in UNDER_WAY
+            if same and not known and one.id != broadcast.id and lately:
                 return f"the same went out as #{one.id}, and nobody confirmed that it is to go out twice"
         return ""
 

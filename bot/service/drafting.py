@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 
 from bot.broadcast import ENDED, Broadcast, Status, Step
-from bot.errors import NotReady
+from bot.errors import Conflict, NotReady
 from bot.notification import Notification
 from bot.permissions import Action, Actor, approvers
 from bot.quorum import missing
 from bot.repeats import Beside
 from bot.sentences import listed
 from bot.service import lending, unknowns
-from bot.service.gate import Gate, limit
+from bot.service.gate import OLD_CARD, Gate, limit
 from bot.service.lending import Offer
 from bot.store import Transaction
 from bot.store.facts import REVISIONS_ABOVE
@@ -157,11 +157,13 @@ def submit(
     note: str = "",
     members: Sequence[Actor] | None = None,
     unseen: str | None = None,
+    asks: bool | None = None,
 ) -> Broadcast:
     """Lock a draft and put it before the approvers.
 
     Where Discord tells who the server's members are, what not enough of them could approve is refused, and
-    so is what nobody could see, for the reason that is given as `unseen`.
+    so is what nobody could see, for the reason that is given as `unseen`, and what the form that `asks`
+    somebody for approval, or nobody, did not announce.
     """
     before = gate.admit(tx, actor, Action.SUBMIT, broadcast_id, revision)
     if unseen:
@@ -172,7 +174,11 @@ def submit(
         raise NotReady(lacking[0])
     server, now = gate.lifecycle.server_of(before), gate.clock()
     offer = lending.offer_of(tx, gate.lifecycle, before)
-    _refuse_unreachable(gate, before.model_copy(update={"lent": offer.approvals}), members)
+    as_submitted = before.model_copy(update={"lent": offer.approvals})
+    if asks is not None and asks != (as_submitted.agreed < server.quorum(before.audience)):
+        # What a template lends has changed while the form stood open.
+        raise Conflict(OLD_CARD)
+    _refuse_unreachable(gate, as_submitted, members)
     tx.outbox.open_card(before.id, channel_id=server.channels.review, at=now)
     submitted = gate.lifecycle.advance(
         tx,

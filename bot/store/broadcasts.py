@@ -19,13 +19,14 @@ from sqlalchemy import (
     delete,
     func,
     insert,
+    or_,
     select,
     tuple_,
     union_all,
     update,
 )
 
-from bot.broadcast import ENDED, Approval, Broadcast, Status
+from bot.broadcast import ENDED, UNDER_WAY, Approval, Broadcast, Status
 from bot.notification import Notification
 from bot.store import postgresql
 from bot.store.broadcast_rows import (
@@ -256,13 +257,14 @@ class Broadcasts:
     def alike(
         self, fingerprints: Collection[str], *, statuses: Collection[Status], since: datetime
     ) -> list[Broadcast]:
-        """Return broadcasts of these fingerprints that changed after that moment, newest first.
+        """Return broadcasts of these fingerprints that changed since or still go out, newest first.
 
         Without who approved them.
         """
         # By the one index that is certainly narrow: SQLite's planner would rather go by the status.
         ids = select(broadcasts.c.id).where(
-            broadcasts.c.fingerprint.in_(sorted(fingerprints)), broadcasts.c.updated_at > since
+            broadcasts.c.fingerprint.in_(sorted(fingerprints)),
+            or_(broadcasts.c.updated_at > since, broadcasts.c.status.in_(sorted(UNDER_WAY))),
         )
         found = self._load(broadcasts.c.id.in_(ids), limit=None, approved=False)
         return [one for one in found if one.status in statuses]
