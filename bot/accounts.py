@@ -26,6 +26,7 @@ class Keyed(NamedTuple):
 
     def transport(self) -> "Transport":
         """Return the transport that sends by this account, and to no other address than its own."""
+        # Most who name accounts send nothing.
         from bot.whop.transport import Transport  # noqa: PLC0415
 
         return Transport(api_key=self.api_key, base=self.account.gateway.base)

@@ -1,6 +1,6 @@
 """How broadcasts look: draft and review cards, echoes, lines of the record."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from types import MappingProxyType
@@ -111,7 +111,7 @@ class Cards:
             details.add_field(name=name, value=length_note(field, text), inline=False)
         if lacking:
             head.colour = details.colour = discord.Colour.red()
-            listed = "\n".join(f"• {inline(sentence)}" for sentence in lacking)
+            listed = "\n".join(_bulleted(lacking))
             head.add_field(name="Before you can ask for approval", value=field_value(listed), inline=False)
         if elsewhere is not None:
             place = f"Herald may not post here: you will read it in <#{elsewhere}>."
@@ -219,7 +219,7 @@ class Cards:
         whole = "\n".join(f"• {line}" for line in self._whole_reach(broadcast))
         left_out = {"Audience": whole} if units(whole) > REACH_LIMIT - KEPT else {}
         warnings = self._warnings(broadcast)
-        if units("\n".join(map(inline, warnings))) > WARNINGS_LIMIT:
+        if units("\n".join(_bulleted(warnings))) > WARNINGS_LIMIT:
             left_out["Warnings"] = "\n".join(warnings)
         return Sheet(
             name=f"broadcast-{broadcast.id}",
@@ -380,7 +380,7 @@ class Cards:
             )
         if warnings := self._warnings(broadcast):
             name = LOOK_AGAIN if broadcast.status is Status.DRAFT else WENT_PAST
-            value = fitting([inline(one) for one in warnings], WARNINGS_LIMIT, between="\n")
+            value = fitting(_bulleted(warnings), WARNINGS_LIMIT, between="\n")
             head.add_field(name=name, value=value, inline=False)
         if repeat := warn_of_repeat(broadcast, beside):
             value = f"It sends #{broadcast.repeats} again, and {repeat}"
@@ -466,6 +466,10 @@ class Cards:
             value=fitting(given, APPROVALS_LIMIT, between="\n") or "none",
             inline=False,
         )
+
+
+def _bulleted(sentences: Iterable[str]) -> list[str]:
+    return [f"• {inline(one)}" for one in sentences]
 
 
 def _lent(broadcast: Broadcast) -> str:

