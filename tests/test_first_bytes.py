@@ -131,6 +131,17 @@ def test_notes_that_cannot_be_completed_are_dropped(tmp_path: Path, monkeypatch:
     assert FirstBytes(tmp_path, owner="other", clock=utc_now).begun_by("one") is None
 
 
+def test_notes_that_cannot_be_removed_tell_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    notes = noted(tmp_path, "one", (7, 1))
+
+    def stays(_: Path, **_more: object) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(Path, "unlink", stays)
+    notes.close()
+    assert FirstBytes(tmp_path, owner="other", clock=utc_now).begun_by("one") is None
+
+
 def test_whoever_ends_in_order_leaves_no_notes_and_old_ones_are_forgotten(tmp_path: Path) -> None:
     noted(tmp_path, "old")
     old = tmp_path / "begun-old"

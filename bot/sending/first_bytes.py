@@ -65,9 +65,13 @@ class FirstBytes:
         """Drop the notes: whoever ends in order leaves nothing in doubt of which they could tell."""
         self._is_closed = True
         if self._notes is not None:
+            # Emptied first, so that it tells nothing where it cannot be removed.
+            with suppress(OSError):
+                os.ftruncate(self._notes, 0)
             os.close(self._notes)
             self._notes = None
-            self._file.unlink(missing_ok=True)
+            with suppress(OSError):
+                self._file.unlink()
 
     def _write(self, noted: bytes) -> None:
         if self._notes is not None and os.write(self._notes, noted) != len(noted):
