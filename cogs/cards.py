@@ -24,7 +24,6 @@ from bot.permissions import Action, Actor, approvers
 from bot.policy.model import Policy
 from bot.repeats import ALONE, Beside
 from bot.service import NOTHING, PAGE, Offer, Standing
-from bot.whop import Account
 from cogs.buttons import EDIT_PHONE, SEND, ActionButton, buttons
 from cogs.calls import (
     NOBODY,
@@ -39,6 +38,7 @@ from cogs.echoes import echo, explanation
 from cogs.embeds import CONTENT_LIMIT, FIELD_LIMIT, FIELD_NAMES, KEPT, field_value
 from cogs.layout import CAME_BACK, NOTE, Sheet, lay_out
 from cogs.lines import NOWHERE, line_of, trouble_of
+from cogs.reach import REACH_LIMIT, account_of, listed_reach, people, reach, size, whole_reach
 from cogs.repeats import warn_of_alike, warn_of_repeat
 from cogs.situation import HEADLINES, moment, offered, situation
 from cogs.template import draw_template
@@ -59,7 +59,6 @@ COLOURS: Final[Mapping[Status, discord.Colour]] = MappingProxyType(
     }
 )
 
-REACH_LIMIT: Final = 700
 ABLE_LIMIT: Final = 300
 HOLDERS_LIMIT: Final = 250
 APPROVALS_LIMIT: Final = 900
@@ -216,7 +215,7 @@ class Cards:
 
     def _sheet(self, broadcast: Broadcast, typed: Mapping[str, str], *, attaches: bool = True) -> Sheet:
         """Return all that a card of the broadcast has to show somewhere."""
-        whole = "\n".join(f"• {line}" for line in self._whole_reach(broadcast))
+        whole = "\n".join(f"• {line}" for line in whole_reach(self._lifecycle, broadcast))
         left_out = {"Audience": whole} if units(whole) > REACH_LIMIT - KEPT else {}
         warnings = self._warnings(broadcast)
         if units("\n".join(_bulleted(warnings))) > WARNINGS_LIMIT:
@@ -348,19 +347,19 @@ class Cards:
         undo = _span(server.rules.undo_window.total_seconds())
         lent = f"\n{_lent(broadcast)}." if broadcast.lent else f"\n📄 {inline(why_not)}" if why_not else ""
         when = (
-            f"once {_people(needed)} of your team approved it and {undo} have passed in which it can be"
+            f"once {people(needed)} of your team approved it and {undo} have passed in which it can be"
             " stopped"
             if needed > 0
             else f"**{undo} after you confirm it here**, in which it can be stopped"
         )
-        reach = fitting(self._reach(broadcast), REACH_LIMIT, between="; ")
+        whom = fitting(reach(self._lifecycle, broadcast), REACH_LIMIT, between="; ")
         repeat, alike = warn_of_repeat(broadcast, beside), warn_of_alike(beside)
         again = f"\n⚠️ It **may be a second push**: {repeat}" if repeat else ""
         again += f"\n{alike}" if alike else ""
         return (
             f"**{inline(shorten(broadcast.title, 100))}**\n"
-            f"to **{inline(broadcast.audience)}**, {self._size(broadcast)}: {reach}\n"
-            f"It goes to **{self._account(broadcast).environment}** {when}."
+            f"to **{inline(broadcast.audience)}**, {size(self._lifecycle, broadcast)}: {whom}\n"
+            f"It goes to **{account_of(self._lifecycle, broadcast).environment}** {when}."
             f" Once Whop has it, nobody can call it back.{lent}{again}\nProof code **{broadcast.proof}**"
         )
 
@@ -369,8 +368,8 @@ class Cards:
         server = self._lifecycle.server_of(broadcast)
         topic = server.topic(broadcast.notification.topic)
         head = discord.Embed(title=title, colour=COLOURS[broadcast.status])
-        named = f"**{inline(broadcast.audience)}**\n{self._size(broadcast)}"
-        value = f"{named}\n{self._listed_reach(broadcast, named)}"
+        named = f"**{inline(broadcast.audience)}**\n{size(self._lifecycle, broadcast)}"
+        value = f"{named}\n{listed_reach(self._lifecycle, broadcast, named)}"
         head.add_field(name="Audience", value=value, inline=False)
         if any(HIDDEN.search(words) for words in broadcast.notification.words()):
             head.add_field(
@@ -393,7 +392,7 @@ class Cards:
         details.add_field(name="Author", value=inline(broadcast.author.name))
         if host := host_of(broadcast.notification.link or ""):
             details.add_field(name="A tap leads to", value=f"**{inline(host)}**", inline=False)
-        account = self._account(broadcast)
+        account = account_of(self._lifecycle, broadcast)
         details.set_footer(
             text=f"proof {broadcast.proof} · revision {broadcast.revision} · {account.environment}"
             f" ({account.gateway.generation})"
@@ -408,39 +407,6 @@ class Cards:
         """Return where it would go, behind a dot, unless the policy lost its server."""
         server = self._lifecycle.policy.server(broadcast.guild_id)
         return f" · {self._lifecycle.account_of(server).environment}" if server else ""
-
-    def _account(self, broadcast: Broadcast) -> Account:
-        return self._lifecycle.account_of(self._lifecycle.server_of(broadcast))
-
-    def _listed_reach(self, broadcast: Broadcast, named: str) -> str:
-        """Return whom it reaches, as far as there is room for it below the audience's name."""
-        room = min(REACH_LIMIT, FIELD_LIMIT - units(named) - 1)
-        return fitting([f"• {line}" for line in self._reach(broadcast)], room, between="\n")
-
-    def _reach(self, broadcast: Broadcast) -> list[str]:
-        """Return a line for each request, of which each alone has room on a card."""
-        lines = self._whole_reach(broadcast)
-        return [fitting(line.split("; "), REACH_LIMIT - KEPT, between="; ") for line in lines]
-
-    def _whole_reach(self, broadcast: Broadcast) -> list[str]:
-        audience = self._lifecycle.server_of(broadcast).audience(broadcast.audience)
-        if audience is None:
-            return ["no longer in the policy"]
-        lines = self._account(broadcast).gateway.describe(audience.targets)
-        if len(lines) > 1:
-            # First, so that it is not among what a long list leaves out.
-            several = f"{len(lines)} requests: whoever is in several of these gets one push for each"
-            return [several, *lines]
-        return [*lines]
-
-    def _size(self, broadcast: Broadcast) -> str:
-        """Say whom it reaches at most, as far as the policy knows, and what that asks of approvers."""
-        server = self._lifecycle.server_of(broadcast)
-        named = server.audience(broadcast.audience)
-        reach = named.reach() if named else None
-        size = "of unknown size" if reach is None else f"up to about {_people(reach)}"
-        large = server.is_large(broadcast.audience)
-        return f"{size}; **large**: approving it asks for its name" if large else size
 
     def _add_approvals(
         self, embed: discord.Embed, broadcast: Broadcast, members: Sequence[Actor] | None = None
@@ -483,10 +449,6 @@ def able(policy: Policy, broadcast: Broadcast, members: Sequence[Actor], *, at: 
     """Name those who could approve it now."""
     names = [inline(one.name) for one in approvers(policy, broadcast, members, at=at)]
     return fitting(names, ABLE_LIMIT, between=", ") if names else "nobody"
-
-
-def _people(count: int) -> str:
-    return "1 person" if count == 1 else f"{count:,} people"
 
 
 def _span(seconds: float) -> str:
