@@ -131,6 +131,13 @@ BEFORE_SENDING: Final = frozenset({Status.DRAFT, Status.REVIEW, Status.APPROVED,
 # What goes out by itself, however long it has waited for that.
 UNDER_WAY: Final = frozenset({Status.APPROVED, Status.SENDING})
 ENDED: Final = frozenset(status for status, steps in TRANSITIONS.items() if not steps)
+# What makes a draft again of what approvers had before them.
+SENT_BACK: Final = frozenset(
+    step
+    for steps in TRANSITIONS.values()
+    for step, after in steps.items()
+    if after is Status.DRAFT and step is not Step.EDIT
+)
 
 
 # From these steps on people decide anew, and no card from before counts.

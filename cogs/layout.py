@@ -16,9 +16,10 @@ from cogs.text import BREAK, head_of
 
 NOTE: Final = "Author's note"
 CAME_BACK: Final = "Came back"
+CHANGED: Final = "Changed since it was sent back"
 # So much of a text stands on the card at least, where the rest of it is in the file.
 WORDS_KEPT: Final = 300
-_GIVE_WAY: Final = frozenset({NOTE, CAME_BACK})
+_GIVE_WAY: Final = frozenset({NOTE, CAME_BACK, CHANGED})
 _LINE_ENDS: Final = re.compile(rf"\r\n|[{BREAK}]")
 _ABOUT_FILE: Final = (
     "What people typed stands behind bars, line by line. ⟨U+…⟩ names a character that nobody would see."
@@ -53,7 +54,7 @@ class Sheet:
 
     def file(self) -> TextFile:
         """Return all that people typed, in a file in which nothing typed can pass for anything else."""
-        sections = [*_words(self.notification), *self.typed.items(), *self.left_out.items()]
+        sections = [*named_words(self.notification), *self.typed.items(), *self.left_out.items()]
         parts = [f"{name}:\n{_barred(text)}" for name, text in sections if text]
         return TextFile(self.file_name, "\n\n".join([self.title, _ABOUT_FILE, *parts]) + "\n")
 
@@ -137,7 +138,8 @@ def _length(piece: _Piece) -> int:
     return units(piece.text)
 
 
-def _words(notification: Notification) -> Iterator[tuple[str, str]]:
+def named_words(notification: Notification) -> Iterator[tuple[str, str]]:
+    """Yield all that was typed for customers, each with the name of its field."""
     for name, text in notification.texts():
         yield f"{FIELD_NAMES[name]}, subject", text.subject
         yield f"{FIELD_NAMES[name]}, content", text.content

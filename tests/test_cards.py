@@ -46,7 +46,7 @@ from bot.whop import Account, gateway_for
 from cogs.buttons import LOOKS, ActionButton, buttons
 from cogs.cards import COLOURS, HEADLINES, WENT_PAST, Cards
 from cogs.embeds import FIELD_NAMES, KEPT
-from cogs.layout import NOTE
+from cogs.layout import CHANGED, NOTE
 from cogs.modals import REASONED, ConfirmModal, NameModal, ReasonModal
 from cogs.notify import Notify
 from cogs.presses import PRESSES
@@ -251,8 +251,9 @@ def situations(scene: Scene) -> Iterator[dict[str, Any]]:
     ]
     lags = Condition(waiting=9, failures=9, since=NOW, why="Herald could not write it: " * 8)
     unread = Condition(unread="Herald may not read it: allow it in the settings " * 4)
+    earlier = Notification(topic="t" * 100, all=Text(subject="Before", content="That"))
     for frozen, mirror in product((freeze, None), (lags, unread, None)):
-        yield {"freeze": frozen, "mirror": mirror, "members": able}
+        yield {"freeze": frozen, "mirror": mirror, "members": able, "earlier": earlier}
 
 
 @SCENES
@@ -327,16 +328,15 @@ def test_neither_notes_nor_words_take_anything_from_what_decides(scene: Scene) -
                 field.name: field.value
                 for embed in (shown.embeds[0], shown.embeds[-1])
                 for field in embed.fields
-                if field.name != NOTE
+                if field.name not in {NOTE, CHANGED}
             }
             for shown in (scene.cards.review(one, [], **situation) for one in (longest, short))
         ]
         assert fields[0] == fields[1]
         shown = scene.cards.review(longest, [], **situation)
         if any("✂️" in (frame.description or "") for frame in shown.embeds[1:-1]):
-            assert (
-                units(only([one.value or "" for one in shown.embeds[0].fields if one.name == NOTE])) <= KEPT
-            )
+            gave_way = {one.name: units(one.value or "") for one in shown.embeds[0].fields}
+            assert (gave_way[NOTE] <= KEPT, gave_way[CHANGED] <= KEPT) == (True, True)
         assert {"Audience", "Approvals 5 of 6", "⚠️ May be a second push"} <= set(fields[0])
 
 

@@ -133,6 +133,24 @@ async def test_a_card_drawn_asks_at_most_seven_times(sandbox: Sandbox) -> None:
     assert_at_most(7, own)
 
 
+async def test_a_card_of_what_was_sent_back_and_changed_asks_once_more(sandbox: Sandbox) -> None:
+    service, maya = sandbox.herald.service, sandbox.actor("Maya")
+    await sandbox.settle()
+    waiting = await under_review(sandbox)
+    await service.request_changes(sandbox.actor("Omar"), waiting.id, revision=1, reason="Say when")
+    when = WORDS.model_copy(update={"all": Text(subject="We are live", content="Come in at noon")})
+    await service.edit(maya, waiting.id, revision=1, notification=when)
+    await service.submit(maya, waiting.id, revision=2)
+    await sandbox.settle()
+    with sandbox.herald.store.begin() as tx:
+        tx.outbox.redraw_card(waiting.id, at=sandbox.clock() - timedelta(seconds=1))
+    with counted() as statements:
+        await sandbox.herald.announcer.drain()
+    own = [one for one in statements if not one.startswith("SELECT posts.guild_id, posts.sequence")]
+    assert any("revisions.notification" in statement for statement in own)
+    assert_at_most(8, own)
+
+
 async def test_each_further_request_asks_at_most_seven_times_however_many_there_are(
     open_sandbox: OpenSandbox, database_url: str
 ) -> None:

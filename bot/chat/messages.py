@@ -18,7 +18,7 @@ from bot.chat.members import Members
 from bot.chat.rendering import Cards, OnCard, Rendered
 from bot.freeze import Freeze
 from bot.permissions import Actor
-from bot.service import Service, lending, unknowns
+from bot.service import Service, lending, looking, unknowns
 from bot.store import Card, Post, Store, Transaction
 from bot.store.outbox import PostKind
 
@@ -93,6 +93,7 @@ class Messages:
             members=await self._could_approve(facts.broadcast.guild_id, facts.broadcast.status),
             mirror=facts.mirror,
             beside=facts.beside,
+            earlier=facts.earlier,
         )
         channel = self._client.get_partial_messageable(card.channel_id)
         message_id = card.message_id or await self._posted_already(card, facts.broadcast, channel)
@@ -180,6 +181,7 @@ class Messages:
             tx.mirror.condition(broadcast.guild_id),
             unknowns.can_check(tx, self._service.gate, broadcast),
             self._service.lifecycle.beside(tx, broadcast),
+            looking.read_last(tx, broadcast),
         )
 
     def _freeze_over(self, tx: Transaction, guild_id: int) -> Freeze | None:

@@ -12,6 +12,7 @@ from bot.audit.mirror import Condition
 from bot.broadcast import Broadcast, Place, Step
 from bot.delivery import Delivery
 from bot.freeze import Freeze
+from bot.notification import Notification
 from bot.permissions import Actor
 from bot.repeats import Beside
 from bot.service import Standing
@@ -59,6 +60,7 @@ class OnCard(NamedTuple):
     mirror: Condition
     checkable: bool
     beside: Beside
+    earlier: Notification | None
 
 
 class Cards(Protocol):
@@ -75,6 +77,7 @@ class Cards(Protocol):
         members: Sequence[Actor] | None = None,
         mirror: Condition | None = None,
         beside: Beside = ...,
+        earlier: Notification | None = None,
         attaches: bool = True,
     ) -> Rendered:
         """Draw the card for approvers."""

@@ -9,6 +9,7 @@ from bot.broadcast import Broadcast, Place
 from bot.clock import Clock
 from bot.errors import Refused
 from bot.lifecycle import REASON_LIMIT, Lifecycle
+from bot.notification import Notification
 from bot.permissions import Action, Actor
 from bot.policy.model import Audience, Policy, Topic
 from bot.repeats import Beside
@@ -128,6 +129,10 @@ class Service:
     async def beside(self, broadcast: Broadcast) -> Beside:
         """Return what customers may get twice because of the broadcast."""
         return await self.store.read(self.lifecycle.beside, broadcast)
+
+    async def read_last(self, broadcast: Broadcast) -> Notification | None:
+        """Return what approvers read of it the last time, if it was sent back and says something else."""
+        return await self.store.read(looking.read_last, broadcast)
 
     async def can_check(self, broadcast: Broadcast) -> bool:
         """Tell whether Whop can be asked again about an unknown broadcast without pushing twice."""

@@ -9,6 +9,7 @@ from bot.broadcast import ENDED, OPEN, Broadcast, Place, Status
 from bot.errors import Conflict
 from bot.freeze import first_over
 from bot.lifecycle import describe_state
+from bot.notification import Notification
 from bot.permissions import Action, Actor, approvers
 from bot.policy.model import Policy
 from bot.quorum import missing
@@ -50,6 +51,14 @@ def audited(tx: Transaction, gate: Gate, actor: Actor, broadcast_id: int) -> Cou
     if broadcast is None or broadcast.guild_id != actor.guild_id:
         return None
     return read_courses(tx, gate.policy, [broadcast])[0]
+
+
+def read_last(tx: Transaction, broadcast: Broadcast) -> Notification | None:
+    """Return what approvers read the last time, if it was sent back to its author and says something else."""
+    if broadcast.status not in {Status.REVIEW, Status.APPROVED} or broadcast.revision == 1:
+        return None
+    words = tx.revisions.read_last(broadcast.id)
+    return None if words == broadcast.notification else words
 
 
 def drafts(tx: Transaction, gate: Gate, actor: Actor, **beyond: Unpack[Beyond]) -> list[Broadcast]:

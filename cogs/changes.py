@@ -1,0 +1,69 @@
+"""What changed in a broadcast since approvers read it last: its words, struck and added."""
+
+from collections.abc import Iterator, Sequence
+from difflib import SequenceMatcher
+from typing import Final
+
+import regex
+
+from bot.notification import Notification
+from cogs.layout import named_words
+from cogs.text import plain
+
+STRUCK: Final = "~~"
+ADDED: Final = "**"
+# So many words stand on each side of a change, where more of them are as they were.
+AROUND: Final = 4
+# A word with the space behind it; where a script puts no space between words, a letter.
+_UNSPACED: Final = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]\p{M}*"
+_WORD: Final = regex.compile(rf"^\s+|(?:{_UNSPACED}|(?:(?!{_UNSPACED})\S)+)\s*")
+
+
+def marked_changes(before: Notification, now: Notification) -> str:
+    """Return Markdown of each text that is another one: what was struck, what was added, and what is around."""
+    return "\n".join(f"__{name}__: {_marked(old, new)}" for name, old, new in _changed(before, now))
+
+
+def as_it_was(before: Notification, now: Notification) -> str:
+    """Return each text that is another one now as it was before, as typed."""
+    return "\n".join(f"{name}, as it was:\n{old or '(nothing)'}" for name, old, _ in _changed(before, now))
+
+
+def _changed(before: Notification, now: Notification) -> Iterator[tuple[str, str, str]]:
+    old = {"Topic": before.topic, **dict(named_words(before))}
+    new = {"Topic": now.topic, **dict(named_words(now))}
+    for name in old | new:
+        was, became = old.get(name, ""), new.get(name, "")
+        if was != became:
+            yield name, was, became
+
+
+def _marked(was: str, became: str) -> str:
+    old, new = _WORD.findall(was), _WORD.findall(became)
+    steps = SequenceMatcher(None, old, new).get_opcodes()
+    parts: list[str] = []
+    for step in steps:
+        kind, begin, end, first, last = step
+        if kind == "equal":
+            parts.append(_kept(old[begin:end], begins=step is steps[0], ends=step is steps[-1]))
+        else:
+            parts += [_within(STRUCK, old[begin:end]), _within(ADDED, new[first:last])]
+    return "".join(parts).strip()
+
+
+def _kept(words: Sequence[str], *, begins: bool, ends: bool) -> str:
+    """Return what is as it was, without its middle if it is long; nothing stands before or behind a text."""
+    head, tail = (0 if begins else AROUND), (0 if ends else AROUND)
+    if len(words) <= head + tail + 1:
+        return plain("".join(words))
+    ahead, behind = "".join(words[:head]).rstrip(), "".join(words[len(words) - tail :])
+    return f"{plain(ahead)} … {plain(behind)}"
+
+
+def _within(mark: str, words: Sequence[str]) -> str:
+    text = "".join(words)
+    if not text.strip():
+        return text
+    # Spaces just within the marks would keep them from being any.
+    space = text[len(text.rstrip()) :] or " "
+    return f"{mark}{plain(text.strip())}{mark}{space}"
