@@ -165,6 +165,14 @@ class Revision(NamedTuple):
     notification: Notification
 
 
+class Read(NamedTuple):
+    """What approvers had before them in an earlier review, and who of them had approved it."""
+
+    number: int
+    notification: Notification
+    approved_by: tuple[str, ...] = ()
+
+
 class Place(NamedTuple):
     """Where a message stands."""
 

@@ -11,7 +11,7 @@ import discord
 from bot import seal
 from bot.audit.chain import Event
 from bot.audit.mirror import Condition
-from bot.broadcast import BEFORE_SENDING, OPEN, Broadcast, Place, Status, Step
+from bot.broadcast import BEFORE_SENDING, OPEN, Broadcast, Place, Read, Status, Step
 from bot.characters import HIDDEN
 from bot.chat.client import HeraldBot
 from bot.chat.custom_ids import Subject
@@ -20,7 +20,6 @@ from bot.delivery import Delivery
 from bot.freeze import Freeze, describe, lifted_on_host
 from bot.lifecycle import Lifecycle
 from bot.link import host_of
-from bot.notification import Notification
 from bot.permissions import Action, Actor, approvers
 from bot.policy.model import Policy
 from bot.repeats import ALONE, Beside
@@ -35,10 +34,10 @@ from cogs.calls import (
     reminds,
     tells_of_loan,
 )
-from cogs.changes import as_it_was, marked_changes
+from cogs.changes import add_changes
 from cogs.echoes import echo, explanation
 from cogs.embeds import CONTENT_LIMIT, FIELD_LIMIT, FIELD_NAMES, KEPT, field_value
-from cogs.layout import CAME_BACK, CHANGED, NOTE, Sheet, lay_out
+from cogs.layout import CAME_BACK, NOTE, Sheet, lay_out
 from cogs.lines import NOWHERE, line_of, trouble_of
 from cogs.reach import REACH_LIMIT, account_of, listed_reach, people, reach, size, whole_reach
 from cogs.repeats import warn_of_alike, warn_of_repeat
@@ -153,16 +152,15 @@ class Cards:
         members: Sequence[Actor] | None = None,
         mirror: Condition | None = None,
         beside: Beside = ALONE,
-        earlier: Notification | None = None,
+        earlier: Sequence[Read] = (),
         redrawn: bool = True,
         attaches: bool = True,
     ) -> Rendered:
         """Draw the card for approvers; what is not `redrawn` names no time that it would have to count down.
 
-        It is `checkable` if Whop can be asked again without pushing twice; it said `earlier` words when
-        approvers read it last, if it was sent back; `members` are named who could
-        approve it now, where Discord tells who they are. Where Herald may attach no file, what does not stand
-        on the card as a whole cannot be approved.
+        It is `checkable` if Whop can be asked again without pushing twice; it said the `earlier` words when
+        approvers read it before; `members` are named who could approve it now, where Discord tells who they
+        are. Where Herald may attach no file, what does not stand on the card as a whole cannot be approved.
         """
         if not current:
             embed = discord.Embed(
@@ -191,10 +189,7 @@ class Cards:
         if mirror is not None and broadcast.status in OPEN and (trouble := trouble_of(mirror)):
             name, value = trouble
             head.add_field(name=name, value=field_value(value), inline=False)
-        if earlier is not None:
-            typed[CHANGED] = as_it_was(earlier, broadcast.notification)
-            marked = marked_changes(earlier, broadcast.notification)
-            head.add_field(name=CHANGED, value=marked, inline=False)
+        typed |= add_changes(head, earlier, broadcast.notification)
         if broadcast.note.strip():
             head.add_field(name=NOTE, value=plain(broadcast.note), inline=False)
         if broadcast.status is not Status.DRAFT:

@@ -1,27 +1,49 @@
 """What changed in a broadcast since approvers read it last: its words, struck and added."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import SequenceMatcher
 from typing import Final
 
+import discord
 import regex
 
+from bot.broadcast import Read
 from bot.notification import Notification
-from cogs.layout import named_words
-from cogs.text import plain
+from bot.sentences import listed
+from cogs.layout import APPROVED_BEFORE, CHANGED, named_words
+from cogs.text import clip, inline, plain
 
 STRUCK: Final = "~~"
 ADDED: Final = "**"
 # So many words stand on each side of a change, where more of them are as they were.
 AROUND: Final = 4
+NAMES_LIMIT: Final = 60
 # A word with the space behind it; where a script puts no space between words, a letter.
 _UNSPACED: Final = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]\p{M}*"
 _WORD: Final = regex.compile(rf"^\s+|(?:{_UNSPACED}|(?:(?!{_UNSPACED})\S)+)\s*")
 
 
+def add_changes(head: discord.Embed, earlier: Iterable[Read], now: Notification) -> Mapping[str, str]:
+    """Add what changed since each of these to a card; return what it was, by the names of these fields."""
+    typed: dict[str, str] = {}
+    for read in earlier:
+        name = APPROVED_BEFORE if read.approved_by else CHANGED
+        typed[name] = as_it_was(read.notification, now)
+        marked = f"{_since(read)}\n{marked_changes(read.notification, now)}"
+        head.add_field(name=name, value=marked, inline=False)
+    return typed
+
+
 def marked_changes(before: Notification, now: Notification) -> str:
-    """Return Markdown of each text that is another one: what was struck, what was added, and what is around."""
+    """Return Markdown of each text that is another one: what was struck, what was added, what is around."""
     return "\n".join(f"__{name}__: {_marked(old, new)}" for name, old, new in _changed(before, now))
+
+
+def _since(read: Read) -> str:
+    """Return since when it has changed: the revision, and who had approved it."""
+    names = listed((inline(one) for one in read.approved_by), between=" and ")
+    approved = f", which {clip(names, NAMES_LIMIT)} had approved" if names else ""
+    return f"Since revision {read.number}{approved}:"
 
 
 def as_it_was(before: Notification, now: Notification) -> str:

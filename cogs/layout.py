@@ -12,14 +12,15 @@ from bot.characters import reveal, units
 from bot.chat.rendering import TextFile
 from bot.notification import Notification
 from cogs.embeds import DESCRIPTION_LIMIT, EMBED_LIMIT, FIELD_LIMIT, FIELD_NAMES, KEPT, size_of, words_of
-from cogs.text import BREAK, head_of
+from cogs.text import BREAK, MARK, closed, head_of
 
 NOTE: Final = "Author's note"
 CAME_BACK: Final = "Came back"
 CHANGED: Final = "Changed since it was sent back"
+APPROVED_BEFORE: Final = "Changed since it was approved"
 # So much of a text stands on the card at least, where the rest of it is in the file.
 WORDS_KEPT: Final = 300
-_GIVE_WAY: Final = frozenset({NOTE, CAME_BACK, CHANGED})
+_GIVE_WAY: Final = frozenset({NOTE, CAME_BACK, CHANGED, APPROVED_BEFORE})
 _LINE_ENDS: Final = re.compile(rf"\r\n|[{BREAK}]")
 _ABOUT_FILE: Final = (
     "What people typed stands behind bars, line by line. ⟨U+…⟩ names a character that nobody would see."
@@ -122,7 +123,7 @@ def _cut(piece: _Piece, sheet: Sheet, *, over: int) -> bool:
     room = max(min(piece.floor, present), present - over)
     if room >= _length(piece):
         return False
-    piece.put(head_of(piece.text, room - units(sheet.cut_here)) + sheet.cut_here)
+    piece.put(closed(head_of(piece.text, room - units(sheet.cut_here) - MARK)) + sheet.cut_here)
     return True
 
 

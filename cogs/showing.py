@@ -36,7 +36,7 @@ async def show(interaction: Interaction, number: int) -> None:
         checkable=checkable,
         members=members,
         beside=await interaction.client.service.beside(broadcast),
-        earlier=await interaction.client.service.read_last(broadcast),
+        earlier=await interaction.client.service.read_before(broadcast),
         redrawn=False,
     )
     # Where nobody knows what became of it, its card offers to send it again, which warns of that.

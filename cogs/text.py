@@ -21,6 +21,9 @@ _START: Final = rf"(?:^|(?<=[{BREAK}]))((?:(?![{BREAK}])[\s\ufeff])*"
 # A colon makes a link before two slashes, and an emoji around a word.
 _ANYWHERE: Final = re.compile(r"([\\*_~|`<\[\]@]|:(?=//|[^\s:]+:))")
 _LINE_START: Final = re.compile(rf"{_START})([#>+-])")
+# Bold, struck and underlined, as long as each is; of one that is cut through, a half.
+MARK: Final = 2
+_MARKS: Final = re.compile(r"\\.|(\*{1,2}|~{1,2}|_{1,2})", re.DOTALL)
 _NUMBERED: Final = re.compile(rf"{_START}\d+)([.)])")
 
 
@@ -63,6 +66,17 @@ def shorten(text: str, limit: int) -> str:
 def head_of(markdown: str, limit: int) -> str:
     """Return the first units, `limit` at most, of what `plain` made, without half of what it escaped."""
     return _first(markdown, limit).rstrip("\\")
+
+
+def closed(markdown: str) -> str:
+    """Return the head of what `plain` and marks of ours made, with no mark that is left open or half."""
+    # What people typed has a backslash before each of these, and none of ours stands within another.
+    marks = [mark for mark in _MARKS.findall(markdown) if mark]
+    if marks and len(marks[-1]) < MARK and markdown.endswith(marks[-1]):
+        markdown = markdown.removesuffix(marks.pop())
+    if len(marks) % 2 == 0:
+        return markdown
+    return markdown.removesuffix(marks[-1]) if markdown.endswith(marks[-1]) else markdown + marks[-1]
 
 
 def clip(markdown: str, limit: int) -> str:

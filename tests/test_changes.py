@@ -11,8 +11,8 @@ from bot.notification import Notification, Text
 from bot.sandbox.sandbox import Sandbox, readable, response
 from bot.store import Access
 from cogs.changes import as_it_was, marked_changes
-from cogs.layout import CHANGED
-from tests.harness.found import only
+from cogs.layout import APPROVED_BEFORE, CHANGED
+from cogs.text import closed, head_of
 
 LONG = " ".join(f"word{number}" for number in range(100))
 
@@ -21,11 +21,10 @@ def saying(content: str, *, subject: str = "We are live", topic: str = "news") -
     return Notification(topic=topic, all=Text(subject=subject, content=content))
 
 
-def changed(sandbox: Sandbox) -> str:
-    """Return what the newest review card says of changes, or nothing."""
+def changed(sandbox: Sandbox) -> dict[str, str]:
+    """Return what the newest review card says of changes, by the names of its fields."""
     fields = sandbox.review_card().embeds[0].fields
-    found = [one.value or "" for one in fields if one.name == CHANGED]
-    return only(found) if found else ""
+    return {one.name or "": one.value or "" for one in fields if one.name in {CHANGED, APPROVED_BEFORE}}
 
 
 async def edit(sandbox: Sandbox, content: str) -> None:
@@ -74,7 +73,7 @@ def test_every_text_that_changed_is_named_and_no_other() -> None:
 
 
 _WORDS = st.lists(
-    st.sampled_from(["a", "b", "live", "*", "**", "~~", "__", "`x`", "\\", ":tada:", "<@1>", "字", "#", "1.", "\n"]),
+    st.sampled_from(["a", "*", "**", "~~", "__", "`x`", "\\", ":tada:", "<@1>", "字", "#", "1.", "\n"]),
     max_size=40,
 ).map(" ".join)  # fmt: skip
 
@@ -99,6 +98,15 @@ def test_whatever_is_typed_shows_all_of_what_is_new(before: str, now: str) -> No
     assert [one for one in letters if one not in shown] == []
 
 
+@given(st.integers(0, 120))
+def test_what_is_cut_leaves_no_mark_open(at: int) -> None:
+    whole = marked_changes(saying("a ~~old~~ *one* b", topic="x"), saying("a __new__ *two* b", topic="y"))
+    kept = re.sub(r"\\.", "x", closed(head_of(whole, at)), flags=re.DOTALL)
+    assert [kept.count(mark) % 2 for mark in ("**", "~~", "__")] == [0, 0, 0]
+    assert re.findall(r"(\*\*|~~|__)\1|(?<!\*)\*(?!\*)|(?<!~)~(?!~)|(?<!_)_(?!_)", kept) == []
+    assert closed(whole) == whole
+
+
 # --- on the card -----------------------------------------------------------------------------------
 
 
@@ -107,11 +115,10 @@ async def test_approvers_see_what_changed_since_they_asked_for_it(sandbox: Sandb
     assert CHANGED not in readable(sandbox.review_card())
     await sandbox.press("Omar", "Ask for changes", reason="Say nine")
     await edit(sandbox, "Come at nine and bring a *friend*.")
-    assert changed(sandbox) == (
-        r"__Feed and phone, content__: Come at ~~noon~~ **nine** and bring a \*friend\*."
-    )
+    words = r"__Feed and phone, content__: Come at ~~noon~~ **nine** and bring a \*friend\*."
+    assert changed(sandbox) == {CHANGED: f"Since revision 1:\n{words}"}
     await sandbox.press("Omar", "Approve")
-    assert "**nine**" in changed(sandbox)
+    assert changed(sandbox) == {CHANGED: f"Since revision 1:\n{words}"}
     shown = await sandbox.person("Lena").slash(sandbox.channel("moderators"), "notify show", broadcast="1")
     assert "**nine**" in readable(response(shown))
 
@@ -125,23 +132,40 @@ async def test_it_is_what_they_read_last_however_often_it_was_edited_since(v5: S
         words = saying(content, topic="announcements", subject="We are live")
         await service.edit(maya, 1, revision=revision, notification=words)
     await edit(v5, "four")
-    assert changed(v5).endswith("~~one~~ **four**")
+    since = "Since revision 1, which Omar had approved:\n__Feed and phone, content__: ~~one~~"
+    assert changed(v5) == {APPROVED_BEFORE: f"{since} **four**"}
     await v5.press("Omar", "Ask for changes", reason="Say five")
     await edit(v5, "five")
-    assert changed(v5).endswith("~~four~~ **five**")
+    assert changed(v5) == {
+        CHANGED: "Since revision 4:\n__Feed and phone, content__: ~~four~~ **five**",
+        APPROVED_BEFORE: f"{since} **five**",
+    }
+    await v5.press("Omar", "Ask for changes", reason="Say one")
+    await edit(v5, "one")
+    # What stands there again as it was approved has not changed since.
+    assert changed(v5) == {CHANGED: "Since revision 5:\n__Feed and phone, content__: ~~five~~ **one**"}
+
+
+async def test_a_yes_that_was_taken_back_is_none(v5: Sandbox) -> None:
+    await v5.submit(await v5.compose(audience="Everyone", content="one"))
+    await v5.press("Omar", "Approve")
+    await v5.press("Omar", "Withdraw my approval")
+    await v5.press("Lena", "Ask for changes", reason="Say two")
+    await edit(v5, "two")
+    assert changed(v5) == {CHANGED: "Since revision 1:\n__Feed and phone, content__: ~~one~~ **two**"}
 
 
 async def test_what_nobody_was_asked_about_before_or_is_as_it_was_has_no_changes(v5: Sandbox) -> None:
     await v5.compose(content="one")
     await edit(v5, "two")
-    assert changed(v5) == ""
+    assert changed(v5) == {}
     await v5.press("Omar", "Ask for changes", reason="Say three")
     await edit(v5, "three")
     await v5.press("Omar", "Ask for changes", reason="Say four")
     await edit(v5, "three")
     with v5.herald.store.begin(Access.READ) as tx:
         assert tx.broadcasts.get(1).revision == 4
-    assert changed(v5) == ""
+    assert changed(v5) == {}
 
 
 async def test_a_long_change_gives_way_to_the_words_and_what_was_there_is_in_the_file(v5: Sandbox) -> None:
@@ -150,7 +174,7 @@ async def test_a_long_change_gives_way_to_the_words_and_what_was_there_is_in_the
     await v5.press("Omar", "Ask for changes", reason="Say it anew")
     await edit(v5, now)
     card = v5.review_card()
-    assert "✂️ Cut here: the attached broadcast-1.txt has all of it." in changed(v5)
+    assert "✂️ Cut here: the attached broadcast-1.txt has all of it." in changed(v5)[CHANGED]
     assert (card.embeds[1].description or "").endswith(r"\*new\*")
     whole = (await card.attachments[0].read()).decode()
     assert f"Feed and phone, content, as it was:\n| {before}\n" in whole

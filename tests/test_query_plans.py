@@ -105,7 +105,7 @@ ASKED: Final[dict[str, Callable[[Transaction], object]]] = {
     "what templates have lent lately": lambda tx: tx.loans.since(GUILD, LATER),
     "what broadcasts were lent": lambda tx: tx.loans.of([7, 8]),
     "revisions to export": lambda tx: tx.revisions.of([7, 8]),
-    "what a broadcast said when it was sent back": lambda tx: tx.revisions.read_last(7),
+    "what approvers read of a broadcast before": lambda tx: tx.revisions.read_before(7),
     "the newest events": events(),
     "events of a person": events(person=7),
     "events of a part of a name": events(person="aya"),

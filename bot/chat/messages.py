@@ -181,7 +181,7 @@ class Messages:
             tx.mirror.condition(broadcast.guild_id),
             unknowns.can_check(tx, self._service.gate, broadcast),
             self._service.lifecycle.beside(tx, broadcast),
-            looking.read_last(tx, broadcast),
+            looking.read_before(tx, broadcast),
         )
 
     def _freeze_over(self, tx: Transaction, guild_id: int) -> Freeze | None:

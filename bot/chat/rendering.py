@@ -9,10 +9,9 @@ import discord
 
 from bot.audit.chain import Event
 from bot.audit.mirror import Condition
-from bot.broadcast import Broadcast, Place, Step
+from bot.broadcast import Broadcast, Place, Read, Step
 from bot.delivery import Delivery
 from bot.freeze import Freeze
-from bot.notification import Notification
 from bot.permissions import Actor
 from bot.repeats import Beside
 from bot.service import Standing
@@ -60,7 +59,7 @@ class OnCard(NamedTuple):
     mirror: Condition
     checkable: bool
     beside: Beside
-    earlier: Notification | None
+    earlier: Sequence[Read]
 
 
 class Cards(Protocol):
@@ -77,7 +76,7 @@ class Cards(Protocol):
         members: Sequence[Actor] | None = None,
         mirror: Condition | None = None,
         beside: Beside = ...,
-        earlier: Notification | None = None,
+        earlier: Sequence[Read] = (),
         attaches: bool = True,
     ) -> Rendered:
         """Draw the card for approvers."""

@@ -5,11 +5,10 @@ from typing import Unpack
 
 from bot.audit.chain import Event
 from bot.audit.search import Search, read_search
-from bot.broadcast import Broadcast, Place
+from bot.broadcast import Broadcast, Place, Read
 from bot.clock import Clock
 from bot.errors import Refused
 from bot.lifecycle import REASON_LIMIT, Lifecycle
-from bot.notification import Notification
 from bot.permissions import Action, Actor
 from bot.policy.model import Audience, Policy, Topic
 from bot.repeats import Beside
@@ -130,9 +129,9 @@ class Service:
         """Return what customers may get twice because of the broadcast."""
         return await self.store.read(self.lifecycle.beside, broadcast)
 
-    async def read_last(self, broadcast: Broadcast) -> Notification | None:
-        """Return what approvers read of it the last time, if it was sent back and says something else."""
-        return await self.store.read(looking.read_last, broadcast)
+    async def read_before(self, broadcast: Broadcast) -> Sequence[Read]:
+        """Return what approvers read of it in earlier reviews, where that is something else than now."""
+        return await self.store.read(looking.read_before, broadcast)
 
     async def can_check(self, broadcast: Broadcast) -> bool:
         """Tell whether Whop can be asked again about an unknown broadcast without pushing twice."""

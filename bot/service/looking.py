@@ -5,11 +5,10 @@ from typing import Unpack
 
 from bot.audit.chain import Event
 from bot.audit.search import Search
-from bot.broadcast import ENDED, OPEN, Broadcast, Place, Status
+from bot.broadcast import ENDED, OPEN, Broadcast, Place, Read, Status
 from bot.errors import Conflict
 from bot.freeze import first_over
 from bot.lifecycle import describe_state
-from bot.notification import Notification
 from bot.permissions import Action, Actor, approvers
 from bot.policy.model import Policy
 from bot.quorum import missing
@@ -53,12 +52,12 @@ def audited(tx: Transaction, gate: Gate, actor: Actor, broadcast_id: int) -> Cou
     return read_courses(tx, gate.policy, [broadcast])[0]
 
 
-def read_last(tx: Transaction, broadcast: Broadcast) -> Notification | None:
-    """Return what approvers read the last time, if it was sent back to its author and says something else."""
+def read_before(tx: Transaction, broadcast: Broadcast) -> list[Read]:
+    """Return what approvers read of it in earlier reviews, where that is something else than it says now."""
     if broadcast.status not in {Status.REVIEW, Status.APPROVED} or broadcast.revision == 1:
-        return None
-    words = tx.revisions.read_last(broadcast.id)
-    return None if words == broadcast.notification else words
+        return []
+    read = tx.revisions.read_before(broadcast.id)
+    return [one for one in read if one.notification != broadcast.notification]
 
 
 def drafts(tx: Transaction, gate: Gate, actor: Actor, **beyond: Unpack[Beyond]) -> list[Broadcast]:

@@ -2,42 +2,34 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-
 from typing import Final
 
 from sqlalchemy import Connection, bindparam, func, select
 
-from bot.broadcast import SENT_BACK, Broadcast, Revision, Step
+from bot.broadcast import SENT_BACK, Broadcast, Read, Revision, Step
 from bot.notification import Notification
 from bot.store.tables import audit_events, revisions
 from bot.value import Person
 
-_RETURNS: Final = audit_events.alias("returns")
-_EDITS: Final = audit_events.alias("edits")
-# By the order of the record, since edits and what came before them may bear the same moment.
-_EDITS_SINCE: Final = (
-    select(func.count())
-    .select_from(_EDITS)
+_ASKED_ABOUT: Final = (
+    select(audit_events.c.action, audit_events.c.actor_id, audit_events.c.actor_name)
     .where(
-        _EDITS.c.broadcast_id == bindparam("wanted"),
-        _EDITS.c.action == Step.EDIT.value,
-        _EDITS.c.sequence
-        > select(func.max(_RETURNS.c.sequence))
-        .where(
-            _RETURNS.c.broadcast_id == bindparam("wanted"),
-            _RETURNS.c.action.in_(sorted(step.value for step in SENT_BACK)),
-        )
-        .scalar_subquery(),
+        audit_events.c.broadcast_id == bindparam("wanted"),
+        audit_events.c.action.in_(sorted({Step.EDIT, Step.APPROVE, Step.RETRACT, *SENT_BACK})),
     )
-    .scalar_subquery()
+    # By the order of the record, since edits and what came before them may bear the same moment.
+    .order_by(audit_events.c.sequence)
 )
-_READ_LAST: Final = (
-    select(revisions.c.notification)
+_AGO: Final = (
+    select(
+        revisions.c.revision,
+        revisions.c.notification,
+        func.row_number().over(order_by=revisions.c.revision.desc()).label("ago"),
+    )
     .where(revisions.c.broadcast_id == bindparam("wanted"))
-    .order_by(revisions.c.revision.desc())
-    .limit(1)
-    .offset(_EDITS_SINCE)
+    .subquery()
 )
+_READ: Final = select(_AGO).where(_AGO.c.ago.in_(bindparam("wanted_ago", expanding=True)))
 
 
 class Revisions:
@@ -63,10 +55,35 @@ class Revisions:
             named[broadcast_id][person.id] = person
         return {one.id: list((named[one.id] | {one.author.id: one.author}).values()) for one in broadcasts}
 
-    def read_last(self, broadcast_id: int) -> Notification | None:
-        """Return what the broadcast said when it was last sent back, or says now if it never was."""
-        words = self._connection.scalar(_READ_LAST, {"wanted": broadcast_id})
-        return Notification.model_validate_json(words) if words else None
+    def read_before(self, broadcast_id: int) -> list[Read]:
+        """Return what approvers read of a broadcast before its last edit, the newest first.
+
+        These are what it said when it was last sent back, and when somebody last approved it.
+        """
+        edits, sent_back, approved = 0, -1, dict[int, dict[int, str]]()
+        for action, person, name in self._connection.execute(_ASKED_ABOUT, {"wanted": broadcast_id}):
+            if action == Step.EDIT:
+                edits += 1
+            elif action == Step.APPROVE:
+                approved.setdefault(edits, {})[person] = name
+            elif action == Step.RETRACT:
+                approved.get(edits, {}).pop(person, None)
+            else:
+                sent_back = edits
+        yes = max((number for number, names in approved.items() if names and number < edits), default=-1)
+        # By how many revisions ago it was: numbers may leave some out.
+        wanted = {edits - one + 1: one for one in (sent_back, yes) if 0 <= one < edits}
+        if not wanted:
+            return []
+        rows = self._connection.execute(_READ, {"wanted": broadcast_id, "wanted_ago": sorted(wanted)})
+        return [
+            Read(
+                revision,
+                Notification.model_validate_json(words),
+                tuple(approved.get(wanted[ago], {}).values()),
+            )
+            for revision, words, ago in sorted(rows, key=lambda row: row.ago)
+        ]
 
     def of(self, broadcast_ids: Sequence[int]) -> Mapping[int, Sequence[Revision]]:
         """Return everything that each of these broadcasts ever said, oldest first."""

@@ -114,7 +114,7 @@ EQUIVALENT: Final[Mapping[str, str]] = MappingProxyType(
         " -> LEASE: Final = timedelta(seconds=60 + 1)": (
             "a choice: test_leases.py holds it to be longer than a request may take"
         ),
-        "cogs/cards.py module: REACH_LIMIT: Final = 700 -> REACH_LIMIT: Final = 700 + 1": (
+        "cogs/reach.py module: REACH_LIMIT: Final = 700 -> REACH_LIMIT: Final = 700 + 1": (
             "a choice inside what Discord takes, which test_cards.py holds it to"
         ),
     }
