@@ -29,6 +29,7 @@ class Step(StrEnum):
     """What moves a broadcast from one status to another."""
 
     EDIT = "edit"
+    SHARE = "share"
     SUBMIT = "submit"
     CANCEL = "cancel"
     APPROVE = "approve"
@@ -56,6 +57,7 @@ TRANSITIONS: Final[Mapping[Status, Mapping[Step, Status]]] = MappingProxyType(
     {
         Status.DRAFT: {
             Step.EDIT: Status.DRAFT,
+            Step.SHARE: Status.DRAFT,
             Step.SUBMIT: Status.REVIEW,
             Step.CANCEL: Status.CANCELLED,
         },
@@ -134,9 +136,9 @@ ENDED: Final = frozenset(status for status, steps in TRANSITIONS.items() if not 
 # What makes a draft again of what approvers had before them.
 SENT_BACK: Final = frozenset(
     step
-    for steps in TRANSITIONS.values()
+    for before, steps in TRANSITIONS.items()
     for step, after in steps.items()
-    if after is Status.DRAFT and step is not Step.EDIT
+    if after is Status.DRAFT and before is not Status.DRAFT
 )
 
 
@@ -187,6 +189,7 @@ class Place(NamedTuple):
 class Broadcast(Value):
     """One notification for one audience, with where it stands.
 
+    It is `shared` with those who may write it as well as its author; `editors` are whose words it has had.
     `repeats` is the number of a broadcast that may have reached customers, and that this one sends again;
     `confirmed` are those with an equal proof code beside which its approvers want it to go out all the same.
     Those who approved the template that it is made of have `lent` it one approval. `card` is where its newest
@@ -214,6 +217,7 @@ class Broadcast(Value):
     confirmed: tuple[int, ...] = ()
     nonce: str = ""
     card: Place | None = None
+    shared: tuple[Person, ...] = ()
     approvals: tuple[Approval, ...] = ()
     lent: tuple[Approval, ...] = ()
 
@@ -221,6 +225,16 @@ class Broadcast(Value):
     def proof(self) -> str:
         """Return the proof code: the fingerprint's first characters, which people compare."""
         return proof_code(self.fingerprint)
+
+    @property
+    def owners(self) -> frozenset[int]:
+        """Return who may write it now, by their ids: its author, and those it is shared with."""
+        return frozenset({self.author.id, *(one.id for one in self.shared)})
+
+    @property
+    def writers(self) -> frozenset[int]:
+        """Return who wrote it, or may, by their ids: none of them may approve it."""
+        return self.owners.union(self.editors)
 
     @property
     def agreed(self) -> int:

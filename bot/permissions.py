@@ -54,6 +54,7 @@ class Action(StrEnum):
     COMPOSE = "compose"
     REUSE = "reuse"
     EDIT = "edit"
+    SHARE = "share"
     SUBMIT = "submit"
     WITHDRAW = "withdraw"
     CANCEL = "cancel"
@@ -87,7 +88,10 @@ Role = Literal["compose", "approve", "operate", "audit"]
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """Who may act: holders of one of the roles, and what being the author means."""
+    """Who may act: holders of one of the roles, and what being the author means.
+
+    Whoever a broadcast is shared with counts as its author; never may anybody who wrote it or may.
+    """
 
     roles: tuple[Role, ...]
     author: Literal["only", "never", "also", "no matter"] = "no matter"
@@ -98,6 +102,7 @@ PERMISSIONS: Final[Mapping[Action, Rule]] = MappingProxyType(
         Action.COMPOSE: Rule(("compose",)),
         Action.REUSE: Rule(("compose",)),
         Action.EDIT: Rule(("compose",), author="only"),
+        Action.SHARE: Rule(("compose",), author="only"),
         Action.SUBMIT: Rule(("compose",), author="only"),
         Action.WITHDRAW: Rule(("compose",), author="only"),
         Action.CANCEL: Rule(("operate",), author="also"),
@@ -130,6 +135,7 @@ _SPOKEN: Final[Mapping[Action, str]] = MappingProxyType(
         Action.COMPOSE: "compose a broadcast",
         Action.REUSE: "use the words of this broadcast again",
         Action.EDIT: "edit this broadcast",
+        Action.SHARE: "share this broadcast",
         Action.SUBMIT: "ask for approval of this broadcast",
         Action.WITHDRAW: "withdraw this broadcast",
         Action.CANCEL: "cancel this broadcast",
@@ -183,16 +189,17 @@ def decide(
     if actor.channel_id == server.channels.audit and action not in BESIDE_THE_RECORD:
         return "This channel is for the record alone, and nothing but a halt is done here: use another one."
     rule, doing = PERMISSIONS[action], _SPOKEN[action]
-    wrote = broadcast is not None and (actor.id == broadcast.author.id or actor.id in broadcast.editors)
-    if rule.author == "never" and wrote:
-        return f"You wrote this broadcast, so somebody else has to {doing}."
-    if rule.author == "also" and broadcast is not None and actor.id == broadcast.author.id:
+    if rule.author == "never" and broadcast is not None and actor.id in broadcast.writers:
+        is_shared = actor.id not in {broadcast.author.id, *broadcast.editors}
+        whose = "This broadcast is shared with you" if is_shared else "You wrote this broadcast"
+        return f"{whose}, so somebody else has to {doing}."
+    if rule.author == "also" and broadcast is not None and actor.id in broadcast.owners:
         return None
     allowed = sorted({role for name in rule.roles for role in getattr(server.roles, name)})
     if actor.roles.isdisjoint(allowed):
         also = "its author or " if rule.author == "also" else ""
         holders = listed((f"<@&{role}>" for role in allowed), between=" or ")
         return f"You cannot {doing}: it takes {also}the role {holders}."
-    if rule.author == "only" and broadcast is not None and actor.id != broadcast.author.id:
+    if rule.author == "only" and broadcast is not None and actor.id not in broadcast.owners:
         return f"You cannot {doing}: only its author, {broadcast.author.name}, can."
     return None

@@ -36,6 +36,7 @@ SEND: Final = "Send…"
 LOOKS: Final[Mapping[str, Look]] = MappingProxyType(
     {
         Action.EDIT: Look("Edit", _GREY),
+        Action.SHARE: Look("Share…", _GREY),
         EDIT_PHONE: Look("Phone words", _BLUE),
         OPEN: Look("Open #{number}", _GREY),
         Action.SUBMIT: Look("Ask for approval", _BLUE),

@@ -35,7 +35,7 @@ from cogs.calls import (
     tells_of_loan,
 )
 from cogs.changes import add_changes
-from cogs.echoes import echo, explanation
+from cogs.echoes import echo, explanation, shared
 from cogs.embeds import CONTENT_LIMIT, FIELD_LIMIT, FIELD_NAMES, KEPT, field_value
 from cogs.layout import CAME_BACK, NOTE, Sheet, lay_out
 from cogs.lines import NOWHERE, line_of, trouble_of
@@ -127,6 +127,7 @@ class Cards:
             view.add_item(ActionButton(Action.SUBMIT, subject, label=label))
         if broadcast.notification.all is None:
             view.add_item(ActionButton(EDIT_PHONE, subject))
+        view.add_item(ActionButton(Action.SHARE, subject))
         view.add_item(ActionButton(Action.CANCEL, subject))
         laid = lay_out(head, details, self._sheet(broadcast, {CAME_BACK: broadcast.reason}))
         return Rendered(embeds=laid.embeds, attached=laid.attached, view=view)
@@ -301,6 +302,10 @@ class Cards:
         """Tell the author why it was stopped, of which they know already; None if it has gone on since."""
         return explanation(broadcast, server=self._lifecycle.policy.server(broadcast.guild_id))
 
+    def shared(self, broadcast: Broadcast, person_id: int, *, opens: bool) -> Rendered | None:
+        """Tell somebody that a draft is shared with them; None if it no longer is."""
+        return shared(broadcast, person_id, opens=opens)
+
     def template(
         self, standing: Standing | None, *, ended: Broadcast | None = None, attaches: bool = True
     ) -> Rendered:
@@ -337,7 +342,13 @@ class Cards:
     def brief(self, broadcast: Broadcast) -> str:
         """Return one line for a list."""
         title, when = inline(shorten(broadcast.title, 60)), moment(broadcast.updated_at, "R")
-        people = f"{inline(broadcast.audience)} · {inline(broadcast.author.name)}"
+        others = [inline(one.name) for one in broadcast.shared]
+        wrote = (
+            f"{inline(broadcast.author.name)} with {fitting(others, KEPT, between=', ')}"
+            if others
+            else (inline(broadcast.author.name))
+        )
+        people = f"{inline(broadcast.audience)} · {wrote}"
         headline = HEADLINES[broadcast.status]
         if broadcast.status is Status.DRAFT and broadcast.reason.strip():
             headline = f"↩️ Came back ({inline(shorten(broadcast.reason, 40))})"
@@ -393,6 +404,9 @@ class Cards:
         details = discord.Embed(colour=head.colour)
         details.add_field(name="Topic", value=inline(topic.name if topic else broadcast.notification.topic))
         details.add_field(name="Author", value=inline(broadcast.author.name))
+        if broadcast.shared:
+            names = fitting([inline(one.name) for one in broadcast.shared], HOLDERS_LIMIT, between=", ")
+            details.add_field(name="Shared with", value=names)
         if host := host_of(broadcast.notification.link or ""):
             details.add_field(name="A tap leads to", value=f"**{inline(host)}**", inline=False)
         account = account_of(self._lifecycle, broadcast)
@@ -426,7 +440,8 @@ class Cards:
         if broadcast.status in {Status.DRAFT, Status.REVIEW} and missing > 0:
             roles = [inline(self._role_name(server.guild, role)) for role in server.roles.approve]
             holders = fitting(roles, HOLDERS_LIMIT, between=" or ")
-            given.append(f"{missing} more needed, from {holders}; not from the author")
+            wrote = "those who write it" if broadcast.shared else "the author"
+            given.append(f"{missing} more needed, from {holders}; not from {wrote}")
             if members is not None and broadcast.status is Status.REVIEW:
                 names = able(self._lifecycle.policy, broadcast, members, at=self._lifecycle.clock())
                 given.append(f"Could approve it now: {names}")

@@ -7,8 +7,10 @@ from typing import Final
 import discord
 
 from bot.broadcast import Broadcast, Status, Step
+from bot.chat.custom_ids import Subject
 from bot.chat.rendering import Rendered
 from bot.policy.model import Server
+from cogs.buttons import OPEN, ActionButton
 from cogs.text import inline, numbered, shorten
 
 SAID: Final[Mapping[Step, str]] = MappingProxyType(
@@ -46,6 +48,24 @@ def explanation(broadcast: Broadcast, *, server: Server | None) -> Rendered | No
     why = inline(shorten(broadcast.reason, 600))
     said = f"<@{broadcast.author.id}> Why **{numbered(broadcast)}** was stopped:\n> {why}"
     return _to_author(broadcast, said, server)
+
+
+def shared(broadcast: Broadcast, person_id: int, *, opens: bool) -> Rendered | None:
+    """Tell somebody that a draft is shared with them; it `opens` by a button, where that works."""
+    if broadcast.status is not Status.DRAFT or person_id not in {one.id for one in broadcast.shared}:
+        return None
+    view = discord.ui.View(timeout=None) if opens else None
+    if view is not None:
+        view.add_item(ActionButton(OPEN, Subject(broadcast.id, broadcast.revision, "")))
+    return Rendered(
+        content=(
+            f"<@{person_id}> **{numbered(broadcast)}** for **{inline(broadcast.audience)}**, a draft of"
+            f" {inline(broadcast.author.name)}'s, is shared with you: both of you write it, and neither can"
+            " approve it. `/notify drafts` opens it."
+        ),
+        view=view,
+        mentions=discord.AllowedMentions(users=[discord.Object(person_id)], everyone=False, roles=False),
+    )
 
 
 def _to_author(broadcast: Broadcast, content: str, server: Server | None) -> Rendered:

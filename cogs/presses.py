@@ -16,6 +16,7 @@ from bot.quorum import missing
 from cogs.buttons import EDIT_PHONE, OPEN, USE_TEMPLATE, ActionButton
 from cogs.modals import REASONED, ConfirmModal, NameModal, ReasonModal
 from cogs.repeats import warn_of_alike
+from cogs.sharing import share
 from cogs.showing import cards_of, show, show_draft, told_in
 from cogs.situation import moment
 from cogs.template import show_template
@@ -226,6 +227,7 @@ PRESSES: Final[Mapping[str, Press]] = MappingProxyType(
     {
         Action.EDIT: _edit,
         EDIT_PHONE: _edit_phone,
+        Action.SHARE: share,
         OPEN: _open,
         Action.SEND_AGAIN: _send_again,
         Action.REUSE: _reuse,

@@ -103,7 +103,7 @@ def faults_of_look(
         faults.append("another server's broadcast was seen")
     listed = (GUILD, fixture.it.id) in seen
     if row.lists and mark is Mark.ALLOWED:
-        own = actor.id == fixture.it.author.id
+        own = actor.id in fixture.it.owners
         wanted = fixture.it.status in row.lists and (own or not row.of_ones_own)
         faults += [] if listed is wanted else ["it is listed" if listed else "it is not listed"]
     return faults

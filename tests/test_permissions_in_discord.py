@@ -237,6 +237,7 @@ FORMS: Final = {
     "ComposeModal": ("Maya", "/notify compose", Status.DRAFT),
     "ComposeModal of a draft": ("Maya", "button edit", Status.DRAFT),
     "PhoneModal": ("Maya", "button edit_phone", Status.DRAFT),
+    "ShareModal": ("Maya", "button share", Status.DRAFT),
     "ConfirmModal": ("Maya", "button submit", Status.DRAFT),
     "BlanksModal": ("Maya", "button use_template", Status.DRAFT),
     "NameModal": ("Omar", "button approve", Status.REVIEW),
@@ -250,6 +251,7 @@ FORMS: Final = {
 TYPED: Final = {
     "ComposeModal": {"subject": "Typed", "content": "long and well", "where": "same"},
     "PhoneModal": {"subject": "Typed", "content": "long and well"},
+    "ShareModal": {},
     "ConfirmModal": {"note": "Typed"},
     "NameModal": {"audience": "Typed"},
     "BlanksModal": {"service": "Typed", "since": "noon"},
@@ -302,7 +304,7 @@ async def test_a_form_opened_with_the_role_and_submitted_without_it_is_refused(
     result = await person.submit_modal(shown, TYPED[form.split(maxsplit=1)[0]])
 
     sentence = role_sentence(v5, row)
-    kept = [] if form.startswith("NameModal") else ["What you typed is attached, to copy."]
+    kept = [] if form.startswith(("NameModal", "ShareModal")) else ["What you typed is attached, to copy."]
     assert answer(result).splitlines() == [sentence, *kept]
     entry = only((await record(v5))[written:])
     assert (entry.actor.id, entry.action, entry.detail) == (person.id, f"refused {row.record}", sentence)

@@ -77,13 +77,9 @@ ASKED: Final[dict[str, Callable[[Transaction], object]]] = {
     "a newer page of the history": lambda tx: tx.broadcasts.in_status(
         GUILD, [Status.SENT, Status.FAILED], after=ROWS // 2, limit=11
     ),
-    "drafts": lambda tx: tx.broadcasts.of_author(GUILD, 7, Status.DRAFT, limit=11),
-    "a middle page of drafts": lambda tx: tx.broadcasts.of_author(
-        GUILD, 7, Status.DRAFT, before=ROWS // 2, limit=11
-    ),
-    "a newer page of drafts": lambda tx: tx.broadcasts.of_author(
-        GUILD, 7, Status.DRAFT, after=ROWS // 2, limit=11
-    ),
+    "drafts": lambda tx: tx.broadcasts.drafts_of(GUILD, 7, limit=11),
+    "a middle page of drafts": lambda tx: tx.broadcasts.drafts_of(GUILD, 7, before=ROWS // 2, limit=11),
+    "a newer page of drafts": lambda tx: tx.broadcasts.drafts_of(GUILD, 7, after=ROWS // 2, limit=11),
     "a broadcast's deliveries": lambda tx: tx.deliveries.of(7),
     "what became of a broadcast": lambda tx: tx.deliveries.results([7]),
     "deliveries to claim": lambda tx: tx.deliveries.may_go(

@@ -62,6 +62,7 @@ def to_line(
             "audience": one.audience,
             "words": one.notification.model_dump(),
             "author": _person(one.author),
+            "shared_with": [_person(person) for person in one.shared],
             "revision": one.revision,
             "revisions": [_revision(revision) for revision in revisions],
             "approvals": [_approval(given, one.proof) for given in (*one.approvals, *one.lent)],

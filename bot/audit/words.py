@@ -13,6 +13,8 @@ SPOKEN: Final[Mapping[str, str]] = MappingProxyType(
     {
         "composed": "composed",
         Step.EDIT: "edited",
+        Step.SHARE: "shared the draft",
+        "unshare": "no longer shares the draft",
         Step.SUBMIT: "asked for approval",
         Step.CANCEL: "cancelled",
         Step.APPROVE: "approved",

@@ -15,12 +15,12 @@ from bot.audit.chain import HERALD
 from bot.audit.mirror import LASTING, hash_words
 from bot.broadcast import OPEN, Broadcast
 from bot.chat.connection import is_out_of_reach, told_at_once
-from bot.chat.messages import Client, Messages, explain, is_refused
+from bot.chat.messages import Client, Messages, explain, is_refused, person_told
 from bot.clock import Beat, Clock, Steady
 from bot.errors import StoreError, Unreachable
 from bot.service import Service, lending
 from bot.store import Card, Post, Store, Transaction
-from bot.store.outbox import PostKind, Waiting
+from bot.store.outbox import NEWS, PostKind, Waiting
 
 log = structlog.get_logger()
 
@@ -279,7 +279,7 @@ class Announcer:
     def _post_failed(self, tx: Transaction, post: Post, error: Exception, *, next_at: datetime) -> None:
         if post.failures + 1 == LASTING:
             self._show_trouble(tx, post)
-        if post.kind is PostKind.ECHO and not is_out_of_reach(error):
+        if post.kind in NEWS and not is_out_of_reach(error):
             broadcast = _broadcast_of(tx, post)
             if self._clock() - broadcast.updated_at > GIVE_UP_AFTER:
                 self._give_up(tx, post, broadcast)
@@ -289,13 +289,13 @@ class Announcer:
     async def _elsewhere(self, post: Post) -> int | None:
         """Return where an author's news go that are refused here: to themselves, or else among approvers."""
         server = self._service.policy.server(post.guild_id)
-        if post.kind is not PostKind.ECHO or server is None or post.channel_id == server.channels.review:
+        if post.kind not in NEWS or server is None or post.channel_id == server.channels.review:
             return None
         broadcast = await self._store.read(_broadcast_of, post)
         if post.channel_id != broadcast.origin_channel_id:
             return server.channels.review
         try:
-            direct = await self._client.members.direct_channel(post.guild_id, broadcast.author.id)
+            direct = await self._client.members.direct_channel(post.guild_id, person_told(post, broadcast))
         except Unreachable:
             # Asked again with the next try.
             return None

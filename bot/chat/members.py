@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final, Self
 
@@ -176,20 +177,26 @@ def _explained() -> Generator[None, None, None]:
         raise Unreachable(f"Discord cannot be asked now ({type(error).__name__}).") from error
 
 
-def actor_of(interaction: discord.Interaction[Any]) -> Actor:
-    """Return who acts, with the roles that Discord says they hold at this moment, and what they saw."""
-    user = interaction.user
-    # As they came with the interaction: `roles` lacks those that the library's cache does not know, which are
-    # all of them while the server is unavailable.
+def member_of(guild_id: int | None, user: discord.Member | discord.User) -> Actor:
+    """Return who was chosen, with the roles that Discord said of them; without any if they are no member."""
+    # As they came: `roles` lacks those that the library does not know, which are all of them while the
+    # server is unavailable.
     roles: Iterable[int] = user._roles if isinstance(user, discord.Member) else ()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
     until = user.timed_out_until if isinstance(user, discord.Member) else None
     return Actor(
         id=user.id,
         name=_name(user.display_name),
-        guild_id=interaction.guild_id,
+        guild_id=guild_id,
         roles=frozenset(roles),
         timed_out_until=until,
         bot=user.bot,
+    )
+
+
+def actor_of(interaction: discord.Interaction[Any]) -> Actor:
+    """Return who acts, with the roles that Discord says they hold at this moment, and what they saw."""
+    return replace(
+        member_of(interaction.guild_id, interaction.user),
         channel_id=interaction.channel_id,
         interaction=interaction.id,
         seen=seen(interaction),

@@ -212,12 +212,21 @@ class Messages:
                 if post.step == EXPLAINED:
                     return cards.explanation(broadcast)
                 return cards.echo(broadcast, Step(post.step))
+            case PostKind.SHARE:
+                broadcast = tx.broadcasts.get(post.broadcast_id or 0)
+                opens = post.channel_id == broadcast.origin_channel_id
+                return cards.shared(broadcast, person_told(post, broadcast), opens=opens)
             case PostKind.CALL:
                 broadcast = tx.broadcasts.get(post.broadcast_id or 0)
                 # Otherwise, whatever it waited for has come in the meantime.
                 return cards.call(broadcast, members) if broadcast.status == post.step else None
             case _:
                 assert_never(post.kind)
+
+
+def person_told(post: Post, broadcast: Broadcast) -> int:
+    """Return whom a post tells of a broadcast of theirs."""
+    return int(post.step, 16) if post.kind is PostKind.SHARE else broadcast.author.id
 
 
 def is_refused(error: BaseException) -> bool:

@@ -98,6 +98,10 @@ class Cards(Protocol):
         """Draw what the author is told once whoever stopped it has said why; None if it has gone on."""
         ...
 
+    def shared(self, broadcast: Broadcast, person_id: int, *, opens: bool) -> Rendered | None:
+        """Draw what somebody reads with whom a draft is shared now; None if it no longer is."""
+        ...
+
     def template(
         self, standing: Standing | None, *, ended: Broadcast | None = None, attaches: bool = True
     ) -> Rendered:

@@ -98,5 +98,8 @@ class RoleCheck:
 
 def _concerned(broadcast: Broadcast) -> Iterable[tuple[Person, Action]]:
     yield broadcast.author, Action.SUBMIT
+    for person in broadcast.shared:
+        if person.id in broadcast.editors:
+            yield person, Action.SUBMIT
     for approval in broadcast.approvals:
         yield approval.approver, Action.APPROVE

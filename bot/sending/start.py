@@ -176,8 +176,7 @@ class Start:
             return f"it was due {_spoken(late)} ago and has been missed"
         if lapsed := lapse(self._lifecycle, broadcast):
             return lapsed
-        wrote = {broadcast.author.id, *broadcast.editors}
-        if any(one.approver.id in wrote for one in (*broadcast.approvals, *broadcast.lent)):
+        if any(one.approver.id in broadcast.writers for one in (*broadcast.approvals, *broadcast.lent)):
             return "it was approved by someone who wrote it"
         if lacking := self._lifecycle.shortcomings(broadcast):
             return lacking[0]

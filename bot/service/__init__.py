@@ -12,15 +12,38 @@ from bot.lifecycle import REASON_LIMIT, Lifecycle
 from bot.permissions import Action, Actor
 from bot.policy.model import Audience, Policy, Topic
 from bot.repeats import Beside
-from bot.service import drafting, freezing, gate, lending, looking, lookup, review, templates, unknowns
+from bot.service import (
+    drafting,
+    freezing,
+    gate,
+    lending,
+    looking,
+    lookup,
+    review,
+    sharing,
+    templates,
+    unknowns,
+)
 from bot.service.gate import LISTED, PAGE, Gate
 from bot.service.lending import NOTHING, Offer, Standing
 from bot.service.lookup import LookedUp
+from bot.service.sharing import SHARED_WITH
 from bot.service.use_case import UseCase
 from bot.store import Beyond, Store
 from bot.whop import Form
 
-__all__ = ["LISTED", "NOTHING", "PAGE", "REASON_LIMIT", "Beyond", "Gate", "Offer", "Service", "Standing"]
+__all__ = [
+    "LISTED",
+    "NOTHING",
+    "PAGE",
+    "REASON_LIMIT",
+    "SHARED_WITH",
+    "Beyond",
+    "Gate",
+    "Offer",
+    "Service",
+    "Standing",
+]
 
 
 class Service:
@@ -31,6 +54,7 @@ class Service:
     compose = UseCase(drafting.compose, Action.COMPOSE)
     reuse = UseCase(drafting.reuse, Action.REUSE)
     edit = UseCase(drafting.edit, Action.EDIT)
+    share = UseCase(sharing.share, Action.SHARE)
     submittable = UseCase(drafting.submittable, Action.SUBMIT, writes=False)
     submit = UseCase(drafting.submit, Action.SUBMIT)
 

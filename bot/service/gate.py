@@ -79,10 +79,10 @@ class Gate:
         return broadcast
 
     def visible(self, tx: Transaction, actor: Actor, action: Action, broadcast_id: int) -> Broadcast:
-        """Return a broadcast of the actor's server that they may do this to; a draft of their own only."""
+        """Return a broadcast of the actor's server that they may do this to; a draft only if it is theirs."""
         broadcast = self.find(tx, actor, action, broadcast_id)
         self.decide(actor, action, broadcast)
-        if broadcast.status is Status.DRAFT and broadcast.author.id != actor.id:
+        if broadcast.status is Status.DRAFT and actor.id not in broadcast.owners:
             raise NotFound(f"#{broadcast_id} is a draft, and only its author can see it.")
         return broadcast
 

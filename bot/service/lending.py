@@ -120,8 +120,7 @@ def _offer(tx: Transaction, lifecycle: Lifecycle, broadcast: Broadcast, standing
     if not standing.is_approved:
         given = len(standing.approvals)
         return _declined(name, f"{given} of {standing.needed} have approved it beforehand")
-    wrote = {broadcast.author.id, *broadcast.editors}
-    others = tuple(one for one in standing.approvals if one.approver.id not in wrote)
+    others = tuple(one for one in standing.approvals if one.approver.id not in broadcast.writers)
     if not others:
         return _declined(name, "nobody has approved it beforehand but who wrote this")
     if reason := next(_used_up(tx, lifecycle, broadcast, standing), ""):

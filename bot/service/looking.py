@@ -61,10 +61,10 @@ def read_before(tx: Transaction, broadcast: Broadcast) -> list[Read]:
 
 
 def drafts(tx: Transaction, gate: Gate, actor: Actor, **beyond: Unpack[Beyond]) -> list[Broadcast]:
-    """Return a page of the actor's own drafts, and one more if there is another page."""
+    """Return a page of the drafts that the actor may write, and one more if there is another page."""
     gate.decide(actor, Action.COMPOSE)
     guild_id = gate.server(actor).guild
-    return tx.broadcasts.of_author(guild_id, actor.id, Status.DRAFT, limit=PAGE + 1, **beyond)
+    return tx.broadcasts.drafts_of(guild_id, actor.id, limit=PAGE + 1, **beyond)
 
 
 def queue(tx: Transaction, gate: Gate, actor: Actor, **beyond: Unpack[Beyond]) -> list[Broadcast]:
@@ -85,7 +85,7 @@ def suggestions(tx: Transaction, gate: Gate, actor: Actor) -> list[Broadcast]:
         return []
     found = tx.broadcasts.in_status(server.guild, sorted(OPEN), limit=LISTED)
     if gate.may(actor, Action.COMPOSE):
-        found += tx.broadcasts.of_author(server.guild, actor.id, Status.DRAFT, limit=LISTED)
+        found += tx.broadcasts.drafts_of(server.guild, actor.id, limit=LISTED)
     return found + tx.broadcasts.in_status(server.guild, _HISTORY, limit=LISTED)
 
 

@@ -12,7 +12,8 @@ from sqlalchemy import RowMapping, String, bindparam, cast, func, select
 
 from bot.broadcast import Approval, Broadcast, Place, Status
 from bot.notification import Notification
-from bot.store.tables import approvals, broadcasts, cards, revisions
+from bot.store.shares import in_order
+from bot.store.tables import approvals, broadcasts, cards, revisions, shares
 from bot.value import Person
 
 EDITORS: Final = (
@@ -21,6 +22,15 @@ EDITORS: Final = (
     .correlate(broadcasts)
     .scalar_subquery()
     .label("editors")
+)
+# A name has no such sign: it stands on one line.
+_BETWEEN: Final = "\x1f"
+SHARED: Final = (
+    select(func.aggregate_strings(cast(shares.c.person_id, String) + ":" + shares.c.person_name, _BETWEEN))
+    .where(shares.c.broadcast_id == broadcasts.c.id)
+    .correlate(broadcasts)
+    .scalar_subquery()
+    .label("shared")
 )
 CARD: Final = (
     select(cast(cards.c.channel_id, String) + ":" + cast(cards.c.message_id, String))
@@ -35,7 +45,7 @@ GIVEN: Final = tuple(
     approvals.c[name].label(f"given_{name}")
     for name in ("approver_id", "approver_name", "revision", "fingerprint", "at", "template", "named")
 )
-JOINED: Final = select(broadcasts, EDITORS, CARD, *GIVEN).outerjoin_from(broadcasts, approvals)
+JOINED: Final = select(broadcasts, EDITORS, SHARED, CARD, *GIVEN).outerjoin_from(broadcasts, approvals)
 # Every use case begins with it: building it anew would cost more than asking.
 FOUND: Final = JOINED.where(broadcasts.c.id == bindparam("wanted")).order_by(approvals.c.at)
 
@@ -67,11 +77,17 @@ def assembled(row: RowMapping, given: Iterable[RowMapping]) -> Broadcast:
         confirmed=tuple(row["confirmed"]),
         author=Person(row["author_id"], row["author_name"]),
         editors=tuple(sorted({int(editor) for editor in (row["editors"] or "").split(",") if editor})),
+        shared=_shared(row["shared"] or ""),
         notification=_notification(row["notification"]),
         card=Place(*map(int, row["card"].split(":"))) if row["card"] else None,
         approvals=_given(agreed, lent=False),
         lent=_given(agreed, lent=True),
     )
+
+
+def _shared(packed: str) -> tuple[Person, ...]:
+    people = (one.partition(":") for one in packed.split(_BETWEEN) if one)
+    return in_order(Person(int(number), name) for number, _, name in people)
 
 
 def with_approvals(broadcast: Broadcast, agreed: Sequence[Approval]) -> Broadcast:

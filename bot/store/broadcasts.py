@@ -17,6 +17,7 @@ from sqlalchemy import (
     bindparam,
     cast,
     delete,
+    exists,
     func,
     insert,
     or_,
@@ -36,6 +37,7 @@ from bot.store.broadcast_rows import (
     GIVEN,
     JOINED,
     NONE,
+    SHARED,
     assembled,
     gathered,
     revision_row,
@@ -43,7 +45,7 @@ from bot.store.broadcast_rows import (
 )
 from bot.store.conditions import Deadlines
 from bot.store.facts import BROADCASTS_ABOVE
-from bot.store.tables import approvals, broadcasts, ended, facts, revisions
+from bot.store.tables import approvals, broadcasts, ended, facts, revisions, shares
 from bot.value import Person
 
 
@@ -273,18 +275,30 @@ class Broadcasts:
         """Return those that send a broadcast again, newest first, without who approved them."""
         return self._load(broadcasts.c.repeats == repeated, limit=None, approved=False)
 
-    def of_author(
-        self, guild_id: int, author_id: int, status: Status, *, limit: int, **beyond: Unpack[Beyond]
+    def drafts_of(
+        self, guild_id: int, person_id: int, *, limit: int, **beyond: Unpack[Beyond]
     ) -> list[Broadcast]:
-        """Return an author's broadcasts in one status: the newest, or those next to `beyond`."""
-        return self._load(
-            broadcasts.c.guild_id == guild_id,
-            broadcasts.c.author_id == author_id,
-            broadcasts.c.status == status,
-            *_beyond(beyond),
-            limit=limit,
-            oldest="after" in beyond,
-        )
+        """Return the drafts that somebody may write: the newest, or those next to `beyond`."""
+        upwards, between = "after" in beyond, _beyond(beyond)
+        shared = exists().where(broadcasts.c.id == shares.c.broadcast_id, *_drafts_in(guild_id), *between)
+        # The next of each come from an index; only they are put in order.
+        nearest = [
+            one.order_by(number if upwards else number.desc()).limit(limit).subquery()
+            for one, number in (
+                (
+                    select(broadcasts.c.id).where(
+                        *_drafts_in(guild_id), broadcasts.c.author_id == person_id, *between
+                    ),
+                    broadcasts.c.id,
+                ),
+                (
+                    select(shares.c.broadcast_id).where(shares.c.person_id == person_id, shared),
+                    shares.c.broadcast_id,
+                ),
+            )
+        ]
+        ids = union_all(*(select(one.c[0]) for one in nearest))
+        return self._load(broadcasts.c.id.in_(ids), limit=limit, oldest=upwards)
 
     def in_status(
         self, guild_id: int, statuses: Sequence[Status], *, limit: int, **beyond: Unpack[Beyond]
@@ -388,7 +402,7 @@ class Broadcasts:
         approved: bool = True,
     ) -> list[Broadcast]:
         order = broadcasts.c.id if oldest else broadcasts.c.id.desc()
-        chosen = select(broadcasts, EDITORS, CARD).where(*where).order_by(order).limit(limit)
+        chosen = select(broadcasts, EDITORS, SHARED, CARD).where(*where).order_by(order).limit(limit)
         if locked and self._connection.dialect.name == "postgresql":
             # Whoever waited for a lock sees what came meanwhile only by another question.
             rows = self._connection.execute(chosen.with_for_update(skip_locked=not waiting)).mappings().all()
@@ -435,6 +449,10 @@ def _changed(before: Broadcast, update: Mapping[str, object]) -> Broadcast:
         return after
     # An approval counts only for the very revision and fingerprint it was given to.
     return after.model_copy(update={"approvals": (), "lent": ()})
+
+
+def _drafts_in(guild_id: int) -> tuple[ColumnElement[bool], ...]:
+    return broadcasts.c.guild_id == guild_id, broadcasts.c.status == Status.DRAFT
 
 
 def _beyond(beyond: Beyond) -> list[ColumnElement[bool]]:

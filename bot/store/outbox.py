@@ -34,12 +34,13 @@ class PostKind(StrEnum):
     CALL = "call"
     ECHO = "echo"
     FREEZE = "freeze"
+    SHARE = "share"
     TEMPLATE = "template"
 
     @property
     def rank(self) -> int:
         """Return its place in a channel's turns: what people need in order to act goes first."""
-        return {PostKind.ECHO: 1, PostKind.AUDIT: _LAST}.get(self, 0)
+        return {PostKind.ECHO: 1, PostKind.SHARE: 1, PostKind.AUDIT: _LAST}.get(self, 0)
 
 
 _LAST: Final = 2
@@ -83,6 +84,8 @@ class Waiting(NamedTuple):
     posts: bool
 
 
+# What tells somebody of a broadcast of theirs, wherever they can be told.
+NEWS: Final = frozenset({PostKind.ECHO, PostKind.SHARE})
 _UNSHOWN: Final = cards.c.shown < cards.c.wanted
 _UNDONE: Final = posts.c.done.is_(False)
 

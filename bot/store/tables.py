@@ -115,6 +115,17 @@ revisions: Final = Table(
     Column("at", UtcDateTime, nullable=False),
 )
 
+# Whom drafts are shared with: they may write them, too.
+shares: Final = Table(
+    "shares",
+    metadata,
+    Column("broadcast_id", RowId, ForeignKey("broadcasts.id"), primary_key=True, autoincrement=False),
+    Column("person_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("person_name", String(100), nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Index(None, "person_id", "broadcast_id"),
+)
+
 approvals: Final = Table(
     "approvals",
     metadata,

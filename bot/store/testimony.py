@@ -9,7 +9,7 @@ from bot.audit.mirror import name_lines
 from bot.notification import proof_code
 from bot.sentences import listed
 from bot.store.outbox import PostKind
-from bot.store.tables import approvals, audit_events, broadcasts, posts, template_approvals
+from bot.store.tables import approvals, audit_events, broadcasts, posts, shares, template_approvals
 
 _PROOF_LENGTH: Final = len(proof_code("0" * 64))
 
@@ -33,6 +33,7 @@ class Testimony:
     def against(self, guild_id: int | None) -> list[Contradiction]:
         """Return what speaks against the record of one server, or of all."""
         found = [*self._posted(guild_id), *self._moved(guild_id), *self._approved(guild_id)]
+        found += self._shared(guild_id)
         return sorted([*found, *self._approved_beforehand(guild_id)], key=lambda one: one.guild_id)
 
     def _posted(self, guild_id: int | None) -> Iterator[Contradiction]:
@@ -92,6 +93,21 @@ class Testimony:
         )
         for guild, number, name in self._connection.execute(query.order_by(broadcasts.c.id)):
             yield Contradiction(guild, f"no line tells that {name} approved #{number}")
+
+    def _shared(self, guild_id: int | None) -> Iterator[Contradiction]:
+        """Yield with whom a broadcast is shared though no line tells."""
+        told = exists().where(
+            audit_events.c.broadcast_id == shares.c.broadcast_id,
+            audit_events.c.action == "share",
+            audit_events.c.at >= shares.c.at,
+        )
+        query = (
+            select(broadcasts.c.guild_id, broadcasts.c.id, shares.c.person_name)
+            .join(shares, shares.c.broadcast_id == broadcasts.c.id)
+            .where(~told, *_of(broadcasts, guild_id))
+        )
+        for guild, number, name in self._connection.execute(query.order_by(broadcasts.c.id)):
+            yield Contradiction(guild, f"no line tells that #{number} is shared with {name}")
 
     def _approved_beforehand(self, guild_id: int | None) -> Iterator[Contradiction]:
         """Yield the approvals of templates that no line tells."""

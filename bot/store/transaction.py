@@ -20,6 +20,7 @@ from bot.store.mirror_posts import MirrorPosts
 from bot.store.outbox import Outbox, PostKind
 from bot.store.refusals import Refusals
 from bot.store.revisions import Revisions
+from bot.store.shares import Shares
 from bot.store.tables import interactions
 from bot.store.template_approvals import TemplateApprovals
 from bot.store.testimony import Testimony
@@ -46,6 +47,7 @@ class Transaction:
         self.members = Members(connection)
         self.refusals = Refusals(connection)
         self.revisions = Revisions(connection)
+        self.shares = Shares(connection)
         self.facts = Facts(connection, locking=writing)
         self.history = History(connection)
         self.templates = TemplateApprovals(connection)

@@ -19,6 +19,8 @@ INSERT INTO broadcasts (id, guild_id, author_id, author_name, audience, notifica
     '2026-11-01 09:41:00' FROM numbers;
 INSERT INTO revisions (broadcast_id, revision, editor_id, editor_name, notification, at)
   SELECT n, 1, n % 50, 'Maya', '{_WORDS}', '2026-11-01 09:41:00' FROM numbers;
+INSERT INTO shares (broadcast_id, person_id, person_name, at)
+  SELECT n, n % 50, 'Maya', '2026-11-01 09:41:00' FROM numbers;
 INSERT INTO approvals (broadcast_id, approver_id, approver_name, revision, fingerprint, at)
   SELECT n, 1000 + n % 50, 'Omar', 1, 'f' || n, '2026-11-01 09:41:00' FROM numbers;
 INSERT INTO deliveries (id, broadcast_id, position, method, url, headers, body, status, attempts, next_at,

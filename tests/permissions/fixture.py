@@ -147,6 +147,8 @@ async def _composed_again(store: Store, service: Service) -> int:
     first = await service.compose(editor, audience=AUDIENCE, notification=words, channel_id=CHANNEL)
     await _bring(store, service, first.id, Status.UNKNOWN, author=Who.EDITOR)
     again = await service.send_again(PEOPLE[Who.AUTHOR], first.id, revision=1, channel_id=CHANNEL)
+    sara = PEOPLE[Who.SHARED]
+    await service.share(PEOPLE[Who.AUTHOR], again.id, revision=again.revision, chosen=[sara])
     return again.id
 
 

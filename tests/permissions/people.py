@@ -36,6 +36,7 @@ class Who(StrEnum):
     AUTHOR_WITH_ALL = "the author, holding every role"
     AUTHOR_WITHOUT = "the author, all roles lost since"
     EDITOR = "an editor, holding every role"
+    SHARED = "whom it is shared with, holding every role"
     COMPOSER = "a composer"
     APPROVER = "an approver"
     GAINED = "an approver since after it was submitted"
@@ -78,6 +79,7 @@ PEOPLE: Final[Mapping[Who, Actor]] = MappingProxyType(
         Who.AUTHOR_WITH_ALL: _person(1, "Maya", *_ALL),
         Who.AUTHOR_WITHOUT: _person(1, "Maya"),
         Who.EDITOR: _person(2, "Edgar", *_ALL),
+        Who.SHARED: _person(18, "Sara", *_ALL),
         Who.COMPOSER: _person(3, "Cleo", "compose"),
         Who.APPROVER: _person(4, "Omar", "approve"),
         Who.GAINED: _person(5, "Gwen", "approve"),

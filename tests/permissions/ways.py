@@ -56,7 +56,7 @@ def _with_reason(action: Action) -> Do:
 
 async def _own_approval(service: Service, actor: Actor, it: Broadcast) -> None:
     given = {one.approver.id for one in it.approvals}
-    if it.status is Status.REVIEW and actor.id not in {*given, it.author.id, *it.editors}:
+    if it.status is Status.REVIEW and actor.id not in given | it.writers:
         with service.store.begin() as tx:
             tx.broadcasts.approve(it, Approval(approver=actor.person, at=it.updated_at))
 
@@ -148,6 +148,10 @@ WAYS: Final = (
     Way(what="edit it", surfaces=("ComposeModal of a draft", "PhoneModal"), by_card=True,
         do=lambda service, actor, it: service.edit(
             actor, it.id, revision=it.revision, notification=WORDS)),
+    Way(what="share it", surfaces=("button share",), asks=True, by_card=True, do=_ask(Action.SHARE)),
+    Way(what="share it", surfaces=("ShareModal",), by_card=True,
+        do=lambda service, actor, it: service.share(
+            actor, it.id, revision=it.revision, chosen=[KIM])),
     Way(what="ask for its approval", surfaces=("button submit",), asks=True, by_card=True,
         do=_ask(Action.SUBMIT)),
     Way(what="ask for its approval", surfaces=("ConfirmModal",), by_card=True, do=_at_once("submit")),
