@@ -248,6 +248,8 @@ FORMS: Final = {
     "ReasonModal confirm": ("Lena", "button confirm", Status.UNKNOWN),
     "ReasonModal deny": ("Lena", "button deny", Status.UNKNOWN),
 }
+# A name is soon typed again, and people are soon chosen.
+NOTHING_TYPED: Final = ("NameModal", "ShareModal")
 TYPED: Final = {
     "ComposeModal": {"subject": "Typed", "content": "long and well", "where": "same"},
     "PhoneModal": {"subject": "Typed", "content": "long and well"},
@@ -304,7 +306,7 @@ async def test_a_form_opened_with_the_role_and_submitted_without_it_is_refused(
     result = await person.submit_modal(shown, TYPED[form.split(maxsplit=1)[0]])
 
     sentence = role_sentence(v5, row)
-    kept = [] if form.startswith(("NameModal", "ShareModal")) else ["What you typed is attached, to copy."]
+    kept = [] if form.startswith(NOTHING_TYPED) else ["What you typed is attached, to copy."]
     assert answer(result).splitlines() == [sentence, *kept]
     entry = only((await record(v5))[written:])
     assert (entry.actor.id, entry.action, entry.detail) == (person.id, f"refused {row.record}", sentence)

@@ -27,13 +27,13 @@ from tests.harness.found import only
 from tests.harness.people import CHANNEL, LENA, MAYA, OMAR, WORDS
 from tests.harness.policy import parsed
 from tests.harness.process import Cluster, Process
-from tests.test_permissions_in_discord import FORMS, TYPED, bring, forged, opened
+from tests.test_permissions_in_discord import FORMS, NOTHING_TYPED, TYPED, bring, forged, opened
 
 # Every private name in here belongs to the product.
 # pyright: reportPrivateUsage=false
 
 # What takes the role compose.
-COMPOSING: Final = {Action.WITHDRAW, Action.SUBMIT, Action.EDIT, Action.REUSE}
+COMPOSING: Final = {Action.SHARE, Action.WITHDRAW, Action.SUBMIT, Action.EDIT, Action.REUSE}
 # Whom the audience of each generation stands for afterwards.
 OTHERS: Final = {"v5": ('"prod_gold"', '"prod_everybody"'), "v1": ('"exp_gold"', '"exp_everybody"')}
 
@@ -254,7 +254,7 @@ async def test_a_form_that_was_opened_before_a_change_is_refused_with_what_was_t
     before = await everything(v5)
     result = await v5.person(name).submit_modal(shown, TYPED[form.split(maxsplit=1)[0]])
 
-    kept = [] if form.startswith("NameModal") else ["What you typed is attached, to copy."]
+    kept = [] if form.startswith(NOTHING_TYPED) else ["What you typed is attached, to copy."]
     said = answer(result).splitlines()
     assert said[0].startswith("This card is out of date: ")
     assert said[1:] == kept
