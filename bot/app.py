@@ -21,6 +21,7 @@ from bot.health import Check, Database, Health, lately
 from bot.lifecycle import Lifecycle
 from bot.metrics import Metrics
 from bot.policy.model import Policy
+from bot.preview.drawing import Previews
 from bot.sending.dispatcher import Dispatcher
 from bot.sending.restore_guard import RestoreGuard
 from bot.sending.restore_watch import RestoreWatch
@@ -122,7 +123,7 @@ class Herald(Worker):
 
         Raises ConfigurationError if something does not fit.
         """
-        async with _Core.open(settings, policy, **parts) as core:
+        async with _Core.open(settings, policy, **parts) as core, Previews() as previews:
             restore_watch = core.restore_watch()
             watcher = Watcher(
                 store=core.store,
@@ -130,7 +131,7 @@ class Herald(Worker):
                 clock=core.clock,
                 restored=restore_watch,
             )
-            client = HeraldBot(service=core.service, watcher=watcher)
+            client = HeraldBot(service=core.service, watcher=watcher, previews=previews)
             announcer = Announcer(
                 store=core.store,
                 service=core.service,

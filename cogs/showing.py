@@ -1,5 +1,6 @@
 """Putting a card before the one person who asked for it."""
 
+from dataclasses import replace
 from typing import cast
 
 from bot.broadcast import Broadcast, Status
@@ -42,6 +43,8 @@ async def show(interaction: Interaction, number: int) -> None:
     # Where nobody knows what became of it, its card offers to send it again, which warns of that.
     if broadcast.status is not Status.UNKNOWN:
         _offer_reuse(interaction, shown, broadcast)
+    # Whom it calls on its card it does not call here.
+    shown = replace(shown, content="").with_preview(await interaction.client.preview(broadcast))
     await put(interaction, shown, content=said)
 
 
@@ -73,4 +76,4 @@ async def show_draft(interaction: Interaction, draft: Broadcast, *, said: str | 
     beside = await interaction.client.service.beside(draft)
     shown = cards_of(interaction.client).draft(draft, offer=offer, beside=beside, elsewhere=elsewhere)
     _offer_reuse(interaction, shown, draft, label=DUPLICATE)
-    await put(interaction, shown, content=said)
+    await put(interaction, shown.with_preview(await interaction.client.preview(draft)), content=said)

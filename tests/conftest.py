@@ -242,8 +242,8 @@ def make_settings(tmp_path: Path) -> MakeSettings:
 
 
 def no_repeats(policy: str) -> str:
-    """Let the same words be approved again and again: most tests are about something else."""
-    return policy.replace('repeat_window = "24h"', 'repeat_window = "0s"')
+    """Let the same words be approved anew, and draw nothing: most tests are about something else."""
+    return policy.replace('repeat_window = "24h"', 'repeat_window = "0s"\npreview = false')
 
 
 def as_it_is(policy: str) -> str:

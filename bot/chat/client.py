@@ -4,7 +4,7 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, Final
 
 import discord
@@ -14,6 +14,7 @@ from discord.ext import commands
 from typing_extensions import override
 
 from bot.audit.watcher import Watcher
+from bot.broadcast import BEFORE_SENDING, Broadcast
 from bot.chat.answers import calm, fail, typed_in
 from bot.chat.commands import Commands
 from bot.chat.connection import Connection
@@ -21,6 +22,7 @@ from bot.chat.members import Members
 from bot.chat.rendering import Cards
 from bot.clock import Steady
 from bot.errors import NotReady
+from bot.preview.drawing import Preview, Previews
 from bot.service import Service
 
 log = structlog.get_logger()
@@ -41,6 +43,7 @@ class HeraldBot(commands.Bot):
         *,
         service: Service,
         watcher: Watcher,
+        previews: Previews | None = None,
         steady: Steady = time.monotonic,
     ) -> None:
         super().__init__(
@@ -55,6 +58,7 @@ class HeraldBot(commands.Bot):
         )
         self.service = service
         self.watcher = watcher
+        self.previews = previews or Previews()
         self.members = Members(self, steady=steady)
         self.session = secrets.token_hex(8)
         self.presses: Mapping[str, Press] = {}
@@ -129,6 +133,18 @@ class HeraldBot(commands.Bot):
                     await asyncio.wait(self._under_way)
         except TimeoutError:
             log.warning("what people asked for did not end in time", left=len(self._under_way))
+
+    async def preview(
+        self, broadcast: Broadcast, *, late: Callable[[], Coroutine[Any, Any, None]] | None = None
+    ) -> Preview | None:
+        """Return the picture of what customers read, if a card of the broadcast shows one.
+
+        One that is `late` is announced once it is there; without it, the card does without.
+        """
+        server = self.service.policy.server(broadcast.guild_id)
+        if server is None or not server.rules.preview or broadcast.status not in BEFORE_SENDING:
+            return None
+        return await self.previews.of(broadcast.notification, late=late)
 
     async def press(self, interaction: "Interaction", action: str, number: int, revision: int) -> None:
         """Do what a button of that name does."""

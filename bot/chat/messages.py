@@ -1,9 +1,9 @@
 """A card or post becomes a message: found if it stands already, else posted; a card is edited afterwards."""
 
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Final, NamedTuple, Protocol, TypeVar, assert_never
 
@@ -15,9 +15,11 @@ from bot.audit.mirror import DELETED, EDITED
 from bot.broadcast import BEFORE_SENDING, EXPLAINED, Broadcast, Status, Step
 from bot.chat.channels import NO_CHANNEL
 from bot.chat.members import Members
-from bot.chat.rendering import Cards, OnCard, Rendered
+from bot.chat.rendering import Cards, OnCard, Rendered, why_not_attached
+from bot.errors import StoreError
 from bot.freeze import Freeze
 from bot.permissions import Actor
+from bot.preview.drawing import PICTURES, Preview
 from bot.service import Service, lending, looking, unknowns
 from bot.store import Card, Post, Store, Transaction
 from bot.store.outbox import PostKind
@@ -30,6 +32,8 @@ MAY_NOT_WRITE: Final = (
     "Herald may not write there: allow View Channel and Send Messages in the channel's settings"
 )
 _LINK: Final = re.compile(r"\[(#[0-9]+)\]\(https://discord\.com/channels/[0-9/]+\)")
+# Of so many messages it is remembered which picture stands there.
+PICTURES_NOTED: Final = 1000
 # Two machines' clocks differ by less.
 _CLOCKS_DIFFER: Final = timedelta(minutes=5)
 
@@ -45,6 +49,12 @@ class Client(Protocol):
     @property
     def user(self) -> discord.ClientUser | None:
         """Return the account that Herald posts with."""
+        ...
+
+    async def preview(
+        self, broadcast: Broadcast, *, late: Callable[[], Coroutine[Any, Any, None]] | None = None
+    ) -> Preview | None:
+        """Return the picture of what customers read, if a card of the broadcast shows one."""
         ...
 
     def is_ready(self) -> bool:
@@ -79,12 +89,15 @@ class Messages:
         # What stood in each channel when this process first posted there: a process that ended before it
         # noted its post may have left it.
         self._before: dict[int, Sequence[Own]] = {}
+        self._pictures: dict[int, discord.Attachment] = {}
 
     async def show_card(self, card: Card) -> int:
         """Draw a card as things stand now, and return its message; raise what discord.py raises."""
         facts = await self._store.read(self._shown_on, card)
+        preview = await self._preview(facts.broadcast) if card.current else None
         draw = partial(
-            self._client.cards.review,
+            self._draw,
+            preview,
             facts.broadcast,
             facts.deliveries,
             current=card.current,
@@ -102,12 +115,34 @@ class Messages:
             return 0
         if message_id is None:
             nonce = f"card-{card.id}-{card.remade}"
-            message_id = (await _attached(draw, partial(_send, channel, nonce=nonce))).id
+            sent = await _attached(draw, partial(_send, channel, nonce=nonce))
+            self._note_picture(sent)
+            message_id = sent.id
             if not card.failures:
                 return message_id
             # Discord may have given back what an earlier try left there, which shows how things stood then.
-        await _attached(draw, partial(_edit, channel.get_partial_message(message_id)))
+        message, standing = channel.get_partial_message(message_id), self._pictures.get(message_id)
+        self._note_picture(await _attached(draw, partial(_edit, message, standing=standing)))
         return message_id
+
+    def _draw(self, preview: Preview | None, *known: Any, **more: Any) -> Rendered:
+        return self._client.cards.review(*known, **more).with_preview(preview)
+
+    async def _preview(self, broadcast: Broadcast) -> Preview | None:
+        async def redraw() -> None:
+            with suppress(StoreError):
+                await self._store.write(_redraw, broadcast.id, at=self._service.lifecycle.clock())
+
+        return await self._client.preview(broadcast, late=redraw)
+
+    def _note_picture(self, message: discord.Message) -> None:
+        """Remember which picture stands there, so that it is not sent again."""
+        self._pictures.pop(message.id, None)
+        standing = next((one for one in message.attachments if one.filename.startswith(PICTURES)), None)
+        if standing is not None:
+            self._pictures[message.id] = standing
+        if len(self._pictures) > PICTURES_NOTED:
+            del self._pictures[next(iter(self._pictures))]
 
     async def show_post(self, post: Post) -> Own | None:
         """Make a post, or find it; None if there is nothing to say any more. Raise what discord.py raises."""
@@ -257,6 +292,10 @@ def _only_one_told_of(tx: Transaction, event: Event) -> Event | None:
     return tx.audit.get(event.guild_id, numbers[0]) if len(numbers) == 1 else None
 
 
+def _redraw(tx: Transaction, broadcast_id: int, *, at: datetime) -> None:
+    tx.outbox.redraw_card(broadcast_id, at=at)
+
+
 def _noted(tx: Transaction, message_ids: Sequence[int]) -> set[int]:
     return tx.outbox.are_known(message_ids)
 
@@ -275,14 +314,20 @@ async def _attached(draw: Callable[..., Rendered], show: Callable[[Rendered], Aw
     shown = draw()
     try:
         return await show(shown)
-    except discord.Forbidden:
-        if not shown.attached:
+    except discord.HTTPException as error:
+        why = why_not_attached(error)
+        if why is None or not (shown.attached or shown.picture):
             raise
-        return await show(draw(attaches=False))
+        bare = draw(attaches=not isinstance(error, discord.Forbidden))
+        return await show(bare.without_picture(why))
 
 
-async def _edit(message: discord.PartialMessage, shown: Rendered) -> None:
-    await message.edit(content=shown.content, embeds=shown.embeds, attachments=shown.files(), view=shown.view)
+async def _edit(
+    message: discord.PartialMessage, shown: Rendered, *, standing: discord.Attachment | None
+) -> discord.Message:
+    return await message.edit(
+        content=shown.content, embeds=shown.embeds, attachments=shown.files(standing), view=shown.view
+    )
 
 
 async def _send(channel: discord.PartialMessageable, shown: Rendered, *, nonce: str) -> discord.Message:
@@ -291,7 +336,7 @@ async def _send(channel: discord.PartialMessageable, shown: Rendered, *, nonce: 
     return await channel.send(
         shown.content,
         embeds=shown.embeds,
-        files=shown.files(),
+        files=shown.new_files(),
         nonce=nonce,
         allowed_mentions=shown.mentions,
         **view,

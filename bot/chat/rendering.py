@@ -2,8 +2,9 @@
 
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from dataclasses import dataclass, field, replace
+from http import HTTPStatus
+from typing import Any, Final, NamedTuple, Protocol, Self
 
 import discord
 
@@ -13,8 +14,15 @@ from bot.broadcast import Broadcast, Place, Read, Step
 from bot.delivery import Delivery
 from bot.freeze import Freeze
 from bot.permissions import Actor
+from bot.preview.drawing import Picture, Preview
 from bot.repeats import Beside
 from bot.service import Standing
+
+MAY_NOT_ATTACH: Final = (
+    "There is no picture of it: Herald may not attach files here. Allow it **Attach Files** in the channel's"
+    " settings."
+)
+TOO_LARGE: Final = "There is no picture of it: it is larger than Discord takes here."
 
 
 class TextFile(NamedTuple):
@@ -36,18 +44,59 @@ class Rendered:
     embeds: list[discord.Embed] = field(default_factory=list[discord.Embed])
     view: discord.ui.View | None = None
     attached: Sequence[TextFile] = ()
+    picture: Picture | None = None
     mentions: discord.AllowedMentions = field(default_factory=discord.AllowedMentions.none)
 
-    def files(self) -> list[discord.File]:
-        """Return what is attached, as it is sent."""
-        return [one.file() for one in self.attached]
+    def new_files(self) -> list[discord.File]:
+        """Return what is attached to a message that does not stand there yet."""
+        pictures = [_picture_file(self.picture)] if self.picture else []
+        return [*pictures, *(one.file() for one in self.attached)]
+
+    def files(self, standing: discord.Attachment | None = None) -> list[discord.File | discord.Attachment]:
+        """Return what is attached, as it is sent; a picture that is `standing` there already is kept."""
+        if self.picture is None or standing is None or standing.filename != self.picture.name:
+            return [*self.new_files()]
+        return [standing, *(one.file() for one in self.attached)]
+
+    def with_preview(self, preview: Preview | None) -> Self:
+        """Return it with the picture of what customers read, and with what is to be said of that."""
+        if preview is None:
+            return self
+        said = f"-# \N{MOBILE PHONE} {preview.says}" if preview.says else ""
+        content = "\n".join(filter(None, (self.content, said)))
+        return replace(self, content=content, picture=preview.picture)
+
+    def without_picture(self, why: str) -> Self:
+        """Return it without its picture, if it has one, and with the sentence why."""
+        return self.with_preview(Preview(says=why)) if self.picture else self
+
+
+def _picture_file(picture: Picture) -> discord.File:
+    return discord.File(io.BytesIO(picture.data), filename=picture.name, description=picture.described)
 
 
 async def put(interaction: discord.Interaction[Any], shown: Rendered, *, content: str | None) -> None:
     """Put a card where the deferred answer stands, under what else is said."""
-    await interaction.edit_original_response(
-        content=content, embeds=shown.embeds, attachments=shown.files(), view=shown.view
-    )
+
+    async def show(one: Rendered) -> None:
+        said = "\n".join(filter(None, (content, one.content))) or None
+        await interaction.edit_original_response(
+            content=said, embeds=one.embeds, attachments=one.files(), view=one.view
+        )
+
+    try:
+        await show(shown)
+    except discord.HTTPException as error:
+        if shown.picture is None or (why := why_not_attached(error)) is None:
+            raise
+        await show(shown.without_picture(why))
+
+
+def why_not_attached(error: discord.HTTPException) -> str | None:
+    """Say why Discord may not have taken a file; None if it was not about that."""
+    if isinstance(error, discord.Forbidden):
+        return MAY_NOT_ATTACH
+    return TOO_LARGE if error.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE else None
 
 
 class OnCard(NamedTuple):

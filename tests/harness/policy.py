@@ -33,7 +33,7 @@ def rules(
     """Return a server's rules; by them the same words may be approved again and again."""
     return (
         f'approvals = {approvals}\nundo_window = "{undo}"\nreview_expires = "{expires}"\n'
-        f'missed_after = "{missed}"\nrepeat_window = "{repeats}"\n{more}'
+        f'missed_after = "{missed}"\nrepeat_window = "{repeats}"\npreview = false\n{more}'
     )
 
 
@@ -72,7 +72,11 @@ def server(
 
 
 POLICY: Final = server(ONE, TWO) + server(
-    ONE, name="Moonlight", guild=OTHER_GUILD, review=REVIEW_CHANNEL + 2, rules='repeat_window = "0s"\n'
+    ONE,
+    name="Moonlight",
+    guild=OTHER_GUILD,
+    review=REVIEW_CHANNEL + 2,
+    rules='repeat_window = "0s"\npreview = false\n',
 )
 
 
