@@ -242,8 +242,8 @@ def make_settings(tmp_path: Path) -> MakeSettings:
 
 
 def no_repeats(policy: str) -> str:
-    """Let the same words be approved anew, and draw nothing: most tests are about something else."""
-    return policy.replace('repeat_window = "24h"', 'repeat_window = "0s"\npreview = false')
+    """Let the same words be approved again and again: most tests are about something else."""
+    return policy.replace('repeat_window = "24h"', 'repeat_window = "0s"')
 
 
 def as_it_is(policy: str) -> str:
@@ -252,18 +252,26 @@ def as_it_is(policy: str) -> str:
 
 
 class OpenSandbox(Protocol):
-    """Open a sandbox; keyword arguments go to Sandbox.open."""
+    """Open a sandbox, by default one that draws no pictures; keyword arguments go to Sandbox.open."""
 
-    def __call__(self, generation: str = "v5", **options: Any) -> AbstractAsyncContextManager[Sandbox]: ...
+    def __call__(
+        self, generation: str = "v5", *, pictures: bool = False, **options: Any
+    ) -> AbstractAsyncContextManager[Sandbox]: ...
 
 
 @pytest.fixture
 def open_sandbox(tmp_path: Path, sqlite_url: str) -> OpenSandbox:
     @asynccontextmanager
-    async def open_(generation: str = "v5", **options: Any) -> AsyncGenerator[Sandbox]:
+    async def open_(
+        generation: str = "v5", *, pictures: bool = False, **options: Any
+    ) -> AsyncGenerator[Sandbox]:
+        edit, draws = options.pop("rules", no_repeats), f"preview = {str(pictures).lower()}"
+
+        def rules(policy: str) -> str:
+            return edit(policy).replace("[server.rules]\n", f"[server.rules]\n{draws}\n")
+
         options.setdefault("database_url", sqlite_url)
-        options.setdefault("rules", no_repeats)
-        async with Sandbox.open(generation, data=tmp_path, **options) as opened:
+        async with Sandbox.open(generation, data=tmp_path, rules=rules, **options) as opened:
             yield opened
             # The simulated Discord takes what the real one would refuse.
             sent = [one.json for one in opened.world.env.http_requests]

@@ -20,7 +20,7 @@ from bot.preview.order import Order, Words
 from bot.preview.picture import PIXELS, Card, arrange
 from bot.sandbox.sandbox import answer, button_labels, readable, response
 from bot.store import Access
-from tests.conftest import OpenSandbox, no_repeats
+from tests.conftest import OpenSandbox
 from tests.harness.discord.herald import PEOPLE, connected
 from tests.harness.discord.person import Person, card
 from tests.harness.discord.server import LoopbackDiscord
@@ -239,10 +239,6 @@ async def test_a_picture_that_is_late_keeps_nobody_waiting_and_is_announced(
     assert after.picture is not None
 
 
-def with_pictures(policy: str) -> str:
-    return no_repeats(policy).replace("preview = false", "preview = true")
-
-
 def pictures(message: discord.Message) -> list[discord.Attachment]:
     return [one for one in message.attachments if one.filename.startswith("preview-")]
 
@@ -252,7 +248,7 @@ async def test_a_draft_and_its_card_show_what_customers_read_until_it_is_sent(
     open_sandbox: OpenSandbox, monkeypatch: pytest.MonkeyPatch, generation: str
 ) -> None:
     monkeypatch.setattr(drawing, "WAIT_SECONDS", 60)
-    async with open_sandbox(generation, rules=with_pictures) as sandbox:
+    async with open_sandbox(generation, pictures=True) as sandbox:
         draft = await sandbox.compose(subject="**BIG** news")
         shown = only(pictures(response(draft)))
         assert shown.description == "On the phone and in the feed: **BIG** news. The stream starts now."
@@ -278,7 +274,7 @@ async def test_without_a_picture_the_card_says_so_and_can_be_approved(
     open_sandbox: OpenSandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(drawing, "WAIT_SECONDS", 60)
-    async with open_sandbox(rules=with_pictures) as sandbox:
+    async with open_sandbox(pictures=True) as sandbox:
         sandbox.herald.client.previews.command = script("raise SystemExit(3)")
         draft = await sandbox.compose()
         assert NOT_DRAWN in readable(response(draft))
