@@ -35,7 +35,12 @@ def complete(
     detail: str = ENOUGH,
     reason: str = "",
 ) -> Broadcast:
-    """Let what has all the approvals it needs go out once its undo window has passed."""
+    """Let what has all the approvals it needs go out: once its undo window has passed, or at its time.
+
+    Its undo window lies just before that time then, and whoever could stop it is called when it begins.
+    """
+    undo, timed = lifecycle.server_of(agreed).rules.undo_window, agreed.schedule
+    at = timed.at if timed else None
     return lifecycle.advance(
         tx,
         agreed,
@@ -44,7 +49,8 @@ def complete(
         action=action,
         detail=detail,
         reason=reason,
-        due_at=lifecycle.clock() + lifecycle.server_of(agreed).rules.undo_window,
+        due_at=at or lifecycle.clock() + undo,
+        remind_at=at - undo if at and undo else None,
         review_expires_at=None,
     )
 

@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from bot.notification import Notification, proof_code
+from bot.schedule import Schedule
 from bot.value import Person, Value
 
 
@@ -40,6 +41,7 @@ class Step(StrEnum):
     REJECT = "reject"
     EXPIRE = "expire"
     STOP = "stop"
+    RESCHEDULE = "reschedule"
     HOLD = "hold"
     RELEASE = "release"
     RETURN = "return"
@@ -70,9 +72,12 @@ TRANSITIONS: Final[Mapping[Status, Mapping[Step, Status]]] = MappingProxyType(
             Step.EXPIRE: Status.DRAFT,
             Step.REJECT: Status.CANCELLED,
             Step.CANCEL: Status.CANCELLED,
+            Step.HOLD: Status.HELD,
+            Step.RESCHEDULE: Status.DRAFT,
         },
         Status.APPROVED: {
             Step.STOP: Status.DRAFT,
+            Step.RESCHEDULE: Status.DRAFT,
             Step.HOLD: Status.HELD,
             Step.START: Status.SENDING,
             Step.CANCEL: Status.CANCELLED,
@@ -80,6 +85,7 @@ TRANSITIONS: Final[Mapping[Status, Mapping[Step, Status]]] = MappingProxyType(
         Status.HELD: {
             Step.RELEASE: Status.REVIEW,
             Step.RETURN: Status.DRAFT,
+            Step.RESCHEDULE: Status.DRAFT,
             Step.CANCEL: Status.CANCELLED,
         },
         Status.SENDING: {
@@ -127,6 +133,8 @@ ECHOED: Final = frozenset(
 )
 # What the record, and the author, are told of a stop when whoever stopped it has said why.
 EXPLAINED: Final = "said why"
+# What the author is told when the undo window of what had a time of its own begins.
+GOES_OUT: Final = "goes out soon"
 # What the record is told of a broadcast when a repeat of it can no longer be believed to have reached nobody.
 TWICE: Final = "may have arrived twice"
 BEFORE_SENDING: Final = frozenset({Status.DRAFT, Status.REVIEW, Status.APPROVED, Status.HELD})
@@ -143,7 +151,7 @@ SENT_BACK: Final = frozenset(
 
 
 # From these steps on people decide anew, and no card from before counts.
-DECIDED_ANEW: Final = frozenset({Step.EDIT, Step.SUBMIT, Step.RELEASE})
+DECIDED_ANEW: Final = frozenset({Step.EDIT, Step.SUBMIT, Step.RELEASE, Step.RESCHEDULE})
 
 
 class Approval(Value):
@@ -165,6 +173,7 @@ class Revision(NamedTuple):
     editor: Person
     at: datetime
     notification: Notification
+    schedule: Schedule | None = None
 
 
 class Read(NamedTuple):
@@ -192,8 +201,9 @@ class Broadcast(Value):
     It is `shared` with those who may write it as well as its author; `editors` are whose words it has had.
     `repeats` is the number of a broadcast that may have reached customers, and that this one sends again;
     `confirmed` are those with an equal proof code beside which its approvers want it to go out all the same.
-    Those who approved the template that it is made of have `lent` it one approval. `card` is where its newest
-    card stands, once it does. The `nonce` is drawn at random whenever people are to decide anew.
+    Those who approved the template that it is made of have `lent` it one approval. Without a `schedule` it
+    goes out once it is approved; `timeless` is the fingerprint that it would have then. `card` is where its
+    newest card stands, once it does. The `nonce` is drawn at random whenever people are to decide anew.
     """
 
     id: int
@@ -210,12 +220,14 @@ class Broadcast(Value):
     updated_at: datetime
     note: str = ""
     reason: str = ""
+    schedule: Schedule | None = None
     due_at: datetime | None = None
     review_expires_at: datetime | None = None
     remind_at: datetime | None = None
     repeats: int | None = None
     confirmed: tuple[int, ...] = ()
     nonce: str = ""
+    timeless: str | None = None
     card: Place | None = None
     shared: tuple[Person, ...] = ()
     approvals: tuple[Approval, ...] = ()
@@ -235,6 +247,11 @@ class Broadcast(Value):
     def writers(self) -> frozenset[int]:
         """Return who wrote it, or may, by their ids: none of them may approve it."""
         return self.owners.union(self.editors)
+
+    @property
+    def likeness(self) -> str:
+        """Return what it shares with whatever says the same to the same people, at whatever time."""
+        return self.timeless or self.fingerprint
 
     @property
     def agreed(self) -> int:

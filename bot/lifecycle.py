@@ -1,14 +1,15 @@
 """The life of a broadcast: each step is checked, stored, recorded and announced in one transaction."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Final, Unpack
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Final, TypedDict, Unpack
 
 from bot.audit.chain import HERALD, SKIPPED, Event, NewEvent
 from bot.broadcast import (
-    BEFORE_SENDING,
     DECIDED_ANEW,
     ECHOED,
     EXPLAINED,
+    GOES_OUT,
     TRANSITIONS,
     TWICE,
     Broadcast,
@@ -26,7 +27,7 @@ from bot.policy.fields import Severity
 from bot.policy.model import ACCOUNT, Audience, Policy, Server, Template
 from bot.refusals import AGAIN, Streak
 from bot.reminders import DECIDED_BY_PEOPLE, first_reminder
-from bot.repeats import GOING_OUT, Beside
+from bot.schedule import Schedule
 from bot.sentences import listed, shortened
 from bot.store import Changes, Transaction
 from bot.store.broadcasts import new_nonce
@@ -42,6 +43,13 @@ REASON_LIMIT: Final = 500
 DETAIL_LIMIT: Final = 1000
 MAYBE_TWICE: Final = "customers may have got it twice: Whop takes repeated requests for new ones"
 CHANGED: Final = "what it would send is no longer what was approved: the policy or the address has changed"
+
+
+class Prints(TypedDict):
+    """The fingerprint of what would go out, and for what has a time the one that it would have without."""
+
+    fingerprint: str
+    timeless: str | None
 
 
 class Lifecycle:
@@ -67,11 +75,28 @@ class Lifecycle:
         ]
         if server.audience(broadcast.audience) is None:
             found.append(f"The audience “{broadcast.audience}” is no longer in the policy: compose anew.")
+        if broadcast.schedule and (unclear := broadcast.schedule.shortcoming()):
+            found.append(unclear)
         if server.topic(broadcast.notification.topic) is None:
             found.append(
                 f"The topic “{broadcast.notification.topic}” is no longer in the policy: compose anew."
             )
         return found
+
+    def before_review(self, broadcast: Broadcast) -> list[str]:
+        """Return a sentence for each thing that keeps a broadcast from being put before its approvers."""
+        found, schedule = self.shortcomings(broadcast), broadcast.schedule
+        undo = self.server_of(broadcast).rules.undo_window
+        if schedule and (late := schedule.too_near(self.clock(), undo_window=undo)):
+            found.append(late)
+        return found
+
+    def review_ends(self, broadcast: Broadcast) -> datetime:
+        """Return when a review that begins now ends: before the undo window of what has a time of its own."""
+        rules = self.server_of(broadcast).rules
+        ends = self.clock() + rules.review_expires
+        at = broadcast.schedule.at if broadcast.schedule else None
+        return min(ends, at - rules.undo_window) if at else ends
 
     def warnings(self, broadcast: Broadcast) -> list[str]:
         """Return a sentence for each slip that its people may go past."""
@@ -101,9 +126,26 @@ class Lifecycle:
         account_of = {one.guild: one.account for one in self.policy.servers}
         return Deadlines(late, account_of, sorted(self.accounts))
 
-    def fingerprint(self, server: Server, audience: str, notification: Notification) -> str:
-        """Return the fingerprint of what would go out under today's policy."""
-        return fingerprint_of(printed(notification, self._scope(server, server.audience(audience))))
+    def prints(
+        self, server: Server, audience: str, notification: Notification, schedule: Schedule | None
+    ) -> Prints:
+        """Return the fingerprint of what would go out under today's policy, and the one without its time."""
+        scope = self._scope(server, server.audience(audience))
+        timeless = fingerprint_of(printed(notification, scope))
+        if schedule is None:
+            return Prints(fingerprint=timeless, timeless=None)
+        timed = fingerprint_of(printed(notification, scope, time=schedule.printed()))
+        return Prints(fingerprint=timed, timeless=timeless)
+
+    def prints_now(self, server: Server, broadcast: Broadcast) -> Prints:
+        """Return the fingerprints that a broadcast has by the policy and the time zones of today."""
+        schedule = broadcast.schedule.today() if broadcast.schedule else None
+        return self.prints(server, broadcast.audience, broadcast.notification, schedule)
+
+    def likeness_now(self, server: Server, broadcast: Broadcast) -> str:
+        """Return by what it is known today what says the same as the broadcast, at whatever time."""
+        prints = self.prints_now(server, broadcast)
+        return prints["timeless"] or prints["fingerprint"]
 
     def scopes(self) -> Iterator[Mapping[str, object]]:
         """Yield what is fingerprinted beside the words, for each audience and for one that is gone."""
@@ -177,7 +219,7 @@ class Lifecycle:
         moved = status is not before[0].status
         if moved:
             ends = changes.get("review_expires_at")
-            changes["remind_at"] = first_reminder(status, now=now, ends=ends)
+            changes.setdefault("remind_at", first_reminder(status, now=now, ends=ends))
         after = tx.broadcasts.change_all(before, status=status, at=now, **changes)
         for one in before:
             if one.id not in after:
@@ -218,14 +260,17 @@ class Lifecycle:
         tx.outbox.redraw_card(after.id, at=now)
         self.note(tx, after, actor, action, detail)
         if echo is not None and actor.id != after.author.id:
-            tx.outbox.add_post(
-                PostKind.ECHO,
-                step=echo,
-                guild_id=after.guild_id,
-                channel_id=after.origin_channel_id,
-                broadcast_id=after.id,
-                at=now,
-            )
+            self._tell_author(tx, after, echo)
+
+    def _tell_author(self, tx: Transaction, broadcast: Broadcast, step: str) -> None:
+        tx.outbox.add_post(
+            PostKind.ECHO,
+            step=step,
+            guild_id=broadcast.guild_id,
+            channel_id=broadcast.origin_channel_id,
+            broadcast_id=broadcast.id,
+            at=self.clock(),
+        )
 
     def call(self, tx: Transaction, broadcast: Broadcast) -> None:
         """Call those for whom a broadcast waits to its card: operators, or who could still approve it."""
@@ -242,10 +287,13 @@ class Lifecycle:
             )
 
     def remind(self, tx: Transaction, broadcast: Broadcast) -> None:
-        """Call them once more, where the policy wants that."""
+        """Call them once more, where the policy wants that; always when the last chance to stop it begins."""
         server = self.policy.server(broadcast.guild_id)
-        if server is not None and server.notify.reminders:
+        is_last = broadcast.status is Status.APPROVED
+        if server is not None and (server.notify.reminders or is_last):
             self.call(tx, broadcast)
+        if is_last:
+            self._tell_author(tx, broadcast, GOES_OUT)
 
     def note_retry(self, tx: Transaction, broadcast: Broadcast, detail: str) -> None:
         """Write into the record what happened to an attempt that will be repeated."""
@@ -260,36 +308,8 @@ class Lifecycle:
         """Tell whether today's policy would still send what the broadcast was fingerprinted for."""
         server = self.policy.server(broadcast.guild_id)
         return (
-            server is not None
-            and self.fingerprint(server, broadcast.audience, broadcast.notification) == broadcast.fingerprint
+            server is not None and self.prints_now(server, broadcast)["fingerprint"] == broadcast.fingerprint
         )
-
-    def alike(self, tx: Transaction, broadcast: Broadcast) -> list[Broadcast]:
-        """Return what says the same and waits for its approval, goes out or did lately, newest first."""
-        server = self.policy.server(broadcast.guild_id)
-        if server is None or not server.rules.repeat_window:
-            return []
-        found = tx.broadcasts.alike(
-            [self.fingerprint(server, broadcast.audience, broadcast.notification)],
-            statuses=GOING_OUT | {Status.REVIEW},
-            since=self.clock() - server.rules.repeat_window,
-        )
-        return [one for one in found if one.id != broadcast.id and one.guild_id == broadcast.guild_id]
-
-    def beside(self, tx: Transaction, broadcast: Broadcast) -> Beside:
-        """Return what customers may get twice because of the broadcast."""
-        alike = self.alike(tx, broadcast) if broadcast.status in BEFORE_SENDING else []
-        going_out = [one for one in alike if one.status in GOING_OUT]
-        if broadcast.repeats is None:
-            return Beside(going_out)
-        copies = [one for one in tx.broadcasts.copies(broadcast.repeats) if one.id != broadcast.id]
-        return Beside(going_out, tx.broadcasts.find(broadcast.repeats), copies)
-
-    def redraw_alike(self, tx: Transaction, alike: Iterable[Broadcast]) -> None:
-        """Let what waits for its approval show that the same goes out."""
-        for one in alike:
-            if one.status is Status.REVIEW:
-                tx.outbox.redraw_card(one.id, at=self.clock())
 
     def freeze(self, tx: Transaction, wanted: Freeze) -> Freeze:
         """Halt sending from this transaction on, and tell everyone whom it concerns.

@@ -67,9 +67,11 @@ def fingerprint(
     return fingerprint_of(printed(notification, scope))
 
 
-def printed(notification: Notification, scope: Mapping[str, object]) -> Mapping[str, object]:
-    """Return what is fingerprinted: the words, and the scope, which says whom they reach and by which way."""
-    return {"notification": notification.model_dump(), **scope}
+def printed(
+    notification: Notification, scope: Mapping[str, object], *, time: Mapping[str, object] | None = None
+) -> Mapping[str, object]:
+    """Return what is fingerprinted: the words, whom they reach by which way, and the time."""
+    return {"notification": notification.model_dump(), **scope, **({"time": time} if time else {})}
 
 
 def fingerprint_of(parts: Mapping[str, object]) -> str:

@@ -65,6 +65,7 @@ class Action(StrEnum):
     REQUEST_CHANGES = "request_changes"
     REJECT = "reject"
     STOP = "stop"
+    RESCHEDULE = "reschedule"
     RELEASE = "release"
     RETURN = "return"
     LOOK_UP = "look_up"
@@ -113,6 +114,7 @@ PERMISSIONS: Final[Mapping[Action, Rule]] = MappingProxyType(
         Action.REQUEST_CHANGES: Rule(("approve",), author="never"),
         Action.REJECT: Rule(("approve",), author="never"),
         Action.STOP: Rule(("approve", "operate"), author="also"),
+        Action.RESCHEDULE: Rule(("compose",), author="only"),
         Action.RELEASE: Rule(("approve", "operate")),
         Action.RETURN: Rule(("approve", "operate"), author="also"),
         Action.LOOK_UP: Rule(("operate",), author="never"),
@@ -146,6 +148,7 @@ _SPOKEN: Final[Mapping[Action, str]] = MappingProxyType(
         Action.REQUEST_CHANGES: "ask for changes",
         Action.REJECT: "reject this broadcast",
         Action.STOP: "stop this broadcast",
+        Action.RESCHEDULE: "give this broadcast another time",
         Action.RELEASE: "release this broadcast",
         Action.RETURN: "take this broadcast back to draft",
         Action.LOOK_UP: "look this broadcast up at Whop",

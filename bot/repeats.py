@@ -27,6 +27,11 @@ class Beside(NamedTuple):
 ALONE: Final = Beside()
 
 
+def expected(broadcast: Broadcast) -> datetime:
+    """Return when it goes out, or when it went as far as it has come."""
+    return broadcast.due_at or broadcast.updated_at
+
+
 def tell_alike(one: Broadcast, *, which: str, when: str) -> str:
     """Say of a broadcast with an equal proof code what becomes of it; `which` and `when` for its reader."""
     match one.status:
@@ -45,7 +50,7 @@ def tell_all_alike(alike: Sequence[Broadcast], now: datetime) -> str:
     if not alike:
         return ""
     one = alike[0]
-    due = one.due_at or one.updated_at
+    due = expected(one)
     when = f"in {spoken_span(due - now)}" if due > now else f"{spoken_span(now - due)} ago"
     more = f", and {len(alike) - 1} more" if len(alike) > 1 else ""
     return f"{tell_alike(one, which=f'#{one.id}', when=when)}{more}"

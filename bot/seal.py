@@ -38,7 +38,7 @@ def _now(lifecycle: Lifecycle, server: Server, broadcast: Broadcast) -> Mapping[
     """Return what would go out today, and what that asks of approvers."""
     named = server.audience(broadcast.audience)
     return {
-        "fingerprint": lifecycle.fingerprint(server, broadcast.audience, broadcast.notification),
+        "fingerprint": lifecycle.prints_now(server, broadcast)["fingerprint"],
         "reach": named.reach() if named else None,
         "large": server.is_large(broadcast.audience),
         "approvals": server.quorum(broadcast.audience),

@@ -42,6 +42,7 @@ _RETURNED: Final = {
     Step.WITHDRAW: "withdrawn by",
     Step.REQUEST_CHANGES: "sent back by",
     Step.STOP: "stopped by",
+    Step.RESCHEDULE: "given another time by",
     Step.RETURN: "taken back by",
 }
 

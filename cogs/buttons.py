@@ -27,6 +27,8 @@ _BLUE: Final = discord.ButtonStyle.primary
 
 EDIT_PHONE: Final = "edit_phone"
 OPEN: Final = "open"
+# The moments that a time could mean, by their places: at most so many are offered.
+TIMES: Final = ("time_a", "time_b", "time_c", "time_d", "time_e")
 USE_TEMPLATE: Final = "use_template"
 # What uses the words again of one's own draft.
 DUPLICATE: Final = "Duplicate"
@@ -50,7 +52,9 @@ LOOKS: Final[Mapping[str, Look]] = MappingProxyType(
         Action.REQUEST_CHANGES: Look("Ask for changes", _GREY),
         Action.REJECT: Look("Reject", _RED),
         Action.WITHDRAW: Look("Withdraw", _GREY),
+        **dict.fromkeys(TIMES, Look("This time", _BLUE)),
         Action.STOP: Look("Stop", _RED),
+        Action.RESCHEDULE: Look("Another time…", _GREY),
         Action.RELEASE: Look("Release", _BLUE),
         Action.RETURN: Look("Back to draft", _GREY),
         Action.LOOK_UP: Look("Look it up", _BLUE),

@@ -81,6 +81,11 @@ def reminds(broadcast: Broadcast, server: Server | None) -> str:
                 f"{which} still waits for your approval: it was submitted {since}, and its review ends"
                 f" {moment(ends, 'R')}."
             )
+        case Status.APPROVED if broadcast.schedule is not None:
+            return (
+                f"{which} goes out {moment(broadcast.due_at, 'R')}, as it was approved: until then **Stop**"
+                " on its card takes it back."
+            )
         case Status.APPROVED:
             return (
                 f"{which} has all the approvals that the policy asks for now: it goes out"

@@ -24,7 +24,8 @@ from bot.permissions import Action, Actor, approvers
 from bot.policy.model import Policy
 from bot.repeats import ALONE, Beside
 from bot.service import NOTHING, PAGE, Offer, Standing
-from cogs.buttons import EDIT_PHONE, SEND, ActionButton, buttons
+from bot.zones import written
+from cogs.buttons import EDIT_PHONE, SEND, TIMES, ActionButton, buttons
 from cogs.calls import (
     NOBODY,
     asks_for_approval,
@@ -35,15 +36,16 @@ from cogs.calls import (
     tells_of_loan,
 )
 from cogs.changes import add_changes
-from cogs.echoes import echo, explanation, shared
+from cogs.echoes import echo, explanation, goes_out, shared
 from cogs.embeds import CONTENT_LIMIT, FIELD_LIMIT, FIELD_NAMES, KEPT, field_value
 from cogs.layout import CAME_BACK, NOTE, Sheet, lay_out
 from cogs.lines import NOWHERE, line_of, trouble_of
 from cogs.reach import REACH_LIMIT, account_of, listed_reach, people, reach, size, whole_reach
 from cogs.repeats import warn_of_alike, warn_of_repeat
-from cogs.situation import HEADLINES, moment, offered, situation
+from cogs.situation import HEADLINES, going_out, moment, offered, situation
 from cogs.template import draw_template
 from cogs.text import clip, first_of, fitting, inline, length_note, numbered, plain, shorten, units
+from cogs.times import WHEN, when_it_goes
 
 COLOURS: Final[Mapping[Status, discord.Colour]] = MappingProxyType(
     {
@@ -102,7 +104,7 @@ class Cards:
         `offer` is what a template would lend it when it is submitted, `beside` what customers may get twice;
         `elsewhere` is the channel in which its author is told what becomes of it, where Herald may not post.
         """
-        lacking = self._lifecycle.shortcomings(broadcast)
+        lacking = self._lifecycle.before_review(broadcast)
         head, details = self._frame(broadcast, f"Draft #{broadcast.id}", beside)
         if broadcast.reason.strip():
             head.add_field(name=CAME_BACK, value=plain(broadcast.reason), inline=False)
@@ -122,6 +124,9 @@ class Cards:
             details.add_field(name="📄 Template", value=field_value(inline(offer.why_not)), inline=False)
         subject = self.subject(broadcast)
         view = buttons([Action.EDIT], subject)
+        meanings = broadcast.schedule.meanings if broadcast.schedule else ()
+        for action, meaning in zip(TIMES, meanings, strict=False):
+            view.add_item(ActionButton(action, subject, label=shorten(meaning.label, 80)))
         if not lacking:
             label = None if self.asks(as_submitted) else SEND
             view.add_item(ActionButton(Action.SUBMIT, subject, label=label))
@@ -286,7 +291,7 @@ class Cards:
         above = [frozen, "**What goes out once it is lifted:**"]
         more = "-# … and older ones: `/notify queue` lists them all"
         room = CONTENT_LIMIT - sum(units(line) + 1 for line in (*above, more))
-        due = [f"{self.brief(one)} · due {moment(one.due_at, 'T')}" for one in waiting] or ["nothing"]
+        due = [f"{self.brief(one)} · due {going_out(one)}" for one in waiting] or ["nothing"]
         lines = first_of(due, room, most=PAGE)
         below = [more] if len(due) > len(lines) else []
         view = discord.ui.View(timeout=None)
@@ -297,6 +302,10 @@ class Cards:
         """Tell the author where they composed; the card has the words, this only says what happened."""
         server = self._lifecycle.policy.server(broadcast.guild_id)
         return echo(broadcast, step, place=self._place(broadcast), server=server)
+
+    def goes_out(self, broadcast: Broadcast) -> Rendered | None:
+        """Tell the author that what has a time of its own goes out now; None if it does not any more."""
+        return goes_out(broadcast, server=self._lifecycle.policy.server(broadcast.guild_id))
 
     def explanation(self, broadcast: Broadcast) -> Rendered | None:
         """Tell the author why it was stopped, of which they know already; None if it has gone on since."""
@@ -358,7 +367,7 @@ class Cards:
         """Say once more, before submitting, what approval would set off; `why_not` is why nothing is lent."""
         server = self._lifecycle.server_of(broadcast)
         needed = server.quorum(broadcast.audience) - broadcast.agreed
-        undo = _span(server.rules.undo_window.total_seconds())
+        undo, timed = _span(server.rules.undo_window.total_seconds()), broadcast.schedule
         lent = f"\n{_lent(broadcast)}." if broadcast.lent else f"\n📄 {inline(why_not)}" if why_not else ""
         when = (
             f"once {people(needed)} of your team approved it and {undo} have passed in which it can be"
@@ -366,6 +375,12 @@ class Cards:
             if needed > 0
             else f"**{undo} after you confirm it here**, in which it can be stopped"
         )
+        if timed and timed.at:
+            ends = moment(self._lifecycle.review_ends(broadcast), "f")
+            when = (
+                f"at **{moment(timed.at, 'F')}** ({inline(written(timed.at, timed.zone))}) if"
+                f" {people(needed)} of your team approved it by {ends}; until it goes out it can be stopped"
+            )
         whom = fitting(reach(self._lifecycle, broadcast), REACH_LIMIT, between="; ")
         repeat, alike = warn_of_repeat(broadcast, beside), warn_of_alike(beside)
         again = f"\n⚠️ It **may be a second push**: {repeat}" if repeat else ""
@@ -385,6 +400,8 @@ class Cards:
         named = f"**{inline(broadcast.audience)}**\n{size(self._lifecycle, broadcast)}"
         value = f"{named}\n{listed_reach(self._lifecycle, broadcast, named)}"
         head.add_field(name="Audience", value=value, inline=False)
+        if broadcast.schedule is not None:
+            head.add_field(name=WHEN, value=when_it_goes(broadcast, server), inline=False)
         if any(HIDDEN.search(words) for words in broadcast.notification.words()):
             head.add_field(
                 name="⚠️ Invisible characters",

@@ -11,6 +11,7 @@ from bot.chat.custom_ids import Subject
 from bot.chat.rendering import Rendered
 from bot.policy.model import Server
 from cogs.buttons import OPEN, ActionButton
+from cogs.situation import moment
 from cogs.text import inline, numbered, shorten
 
 SAID: Final[Mapping[Step, str]] = MappingProxyType(
@@ -39,6 +40,18 @@ def echo(broadcast: Broadcast, step: Step, *, place: str, server: Server | None)
     if broadcast.reason and step is not Step.EXPIRE:
         line += f"\n> {inline(shorten(broadcast.reason, 600))}"
     return _to_author(broadcast, f"{line}\n-# proof {broadcast.proof}{place}", server)
+
+
+def goes_out(broadcast: Broadcast, *, server: Server | None) -> Rendered | None:
+    """Tell the author that what they set a time for goes out now; None if it does not any more."""
+    if broadcast.status is not Status.APPROVED:
+        return None
+    which = f"**{numbered(broadcast)}** for **{inline(broadcast.audience)}**"
+    said = (
+        f"<@{broadcast.author.id}> {which} goes out {moment(broadcast.due_at, 'R')}: until then **Stop** on"
+        f" its card takes it back.\n-# proof {broadcast.proof}"
+    )
+    return _to_author(broadcast, said, server)
 
 
 def explanation(broadcast: Broadcast, *, server: Server | None) -> Rendered | None:

@@ -19,7 +19,7 @@ from bot.errors import NotReady
 from bot.permissions import Action
 from bot.policy.fields import NAME_LIMIT
 from bot.service import REASON_LIMIT
-from cogs.situation import moment
+from cogs.situation import going_out
 from cogs.text import inline, label, numbered, shorten, units
 
 # A dismissed modal tells nobody: without an end it would stay in memory for ever.
@@ -90,7 +90,7 @@ class ConfirmModal(HeraldModal):
         review = client.service.lifecycle.server_of(after).channels.review
         if after.status is Status.APPROVED:
             said = (
-                f"#{after.id} is approved by its template and goes out at {moment(after.due_at, 'T')};"
+                f"#{after.id} is approved by its template and goes out {going_out(after)};"
                 f" **Stop** on its card in <#{review}> takes it back until then."
             )
         else:

@@ -13,15 +13,15 @@ from bot.chat.members import actor_of
 from bot.errors import NotReady, Unreachable
 from bot.permissions import Action, Actor
 from bot.quorum import missing
-from cogs.buttons import EDIT_PHONE, OPEN, USE_TEMPLATE, ActionButton
+from cogs.buttons import EDIT_PHONE, OPEN, TIMES, USE_TEMPLATE, ActionButton
 from cogs.modals import REASONED, ConfirmModal, NameModal, ReasonModal
 from cogs.repeats import warn_of_alike
 from cogs.sharing import share
 from cogs.showing import cards_of, show, show_draft, told_in
-from cogs.situation import moment
+from cogs.situation import going_out
 from cogs.template import show_template
 from cogs.text import inline, numbered, shorten
-from cogs.writing import BlanksModal, ComposeModal, PhoneModal, compose_from
+from cogs.writing import BlanksModal, ComposeModal, PhoneModal, TimeModal, compose_from
 
 
 async def _edit(interaction: Interaction, number: int, revision: int) -> None:
@@ -30,6 +30,24 @@ async def _edit(interaction: Interaction, number: int, revision: int) -> None:
     actor = actor_of(interaction)
     broadcast = await service.editable(actor, number)
     await interaction.response.send_modal(ComposeModal.editing(interaction, service.form(actor), broadcast))
+
+
+async def _reschedule(interaction: Interaction, number: int, revision: int) -> None:
+    broadcast = await interaction.client.service.ask(
+        actor_of(interaction), Action.RESCHEDULE, number, revision=revision
+    )
+    await interaction.response.send_modal(TimeModal(interaction, broadcast))
+
+
+def _settle_time(choice: int) -> Press:
+    async def press(interaction: Interaction, number: int, revision: int) -> None:
+        await interaction.response.defer()
+        draft = await interaction.client.service.settle_time(
+            actor_of(interaction), number, revision=revision, choice=choice
+        )
+        await show_draft(interaction, draft)
+
+    return press
 
 
 async def _edit_phone(interaction: Interaction, number: int, revision: int) -> None:
@@ -65,9 +83,9 @@ async def _approve(interaction: Interaction, number: int, revision: int) -> None
             cards.forget(number)
             raise
         if after.status is Status.APPROVED:
-            due = moment(after.due_at, "T")
+            due = going_out(after)
             which = numbered(after)
-            said = f"Approved. {which} goes out at {due}; until then **Stop** on its card takes it back."
+            said = f"Approved. {which} goes out {due}; until then **Stop** on its card takes it back."
         else:
             needed = missing(service.lifecycle.server_of(after), after)
             said = f"Your approval of {numbered(after)} counts. It needs {needed} more."
@@ -229,6 +247,8 @@ PRESSES: Final[Mapping[str, Press]] = MappingProxyType(
         EDIT_PHONE: _edit_phone,
         Action.SHARE: share,
         OPEN: _open,
+        Action.RESCHEDULE: _reschedule,
+        **{action: _settle_time(choice) for choice, action in enumerate(TIMES)},
         Action.SEND_AGAIN: _send_again,
         Action.REUSE: _reuse,
         Action.LOOK_UP: _look_up,

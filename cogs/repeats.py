@@ -1,7 +1,7 @@
 """How a card warns of what customers may get twice."""
 
 from bot.broadcast import Broadcast
-from bot.repeats import Beside, tell_alike, tell_repeated
+from bot.repeats import Beside, expected, tell_alike, tell_repeated
 from cogs.embeds import KEPT
 from cogs.situation import HEADLINES, moment
 from cogs.text import fitting, numbered, plain, shorten
@@ -13,8 +13,7 @@ ROOM = 3 * KEPT
 def warn_of_alike(beside: Beside) -> str:
     """Say which others say the same to the same people, and what becomes of them."""
     lines = [
-        f"⚠️ {tell_alike(one, which=numbered(one), when=moment(one.due_at or one.updated_at, 'R'))}."
-        for one in beside.alike
+        f"⚠️ {tell_alike(one, which=numbered(one), when=moment(expected(one), 'R'))}." for one in beside.alike
     ]
     return fitting(lines, ROOM, between="\n") if lines else ""
 

@@ -40,6 +40,10 @@ _STATUS_BUTTONS: Final[Mapping[Status, Sequence[Action]]] = MappingProxyType(
 )
 
 
+# What has a time of its own can be given another one then.
+_TIMED: Final = frozenset({Status.REVIEW, Status.APPROVED, Status.HELD})
+
+
 def situation(
     broadcast: Broadcast,
     deliveries: Sequence[Delivery],
@@ -65,10 +69,7 @@ def situation(
             return _review(broadcast, unchanged=unchanged, redrawn=redrawn)
         case Status.APPROVED:
             counted = f" ({moment(broadcast.due_at, 'R')})" if redrawn else ""
-            return (
-                f"Goes out at {moment(broadcast.due_at, 'T')}{counted}."
-                " Until then, **Stop** takes it back to draft."
-            )
+            return f"Goes out {going_out(broadcast)}{counted}. Until then, **Stop** takes it back to draft."
         case Status.HELD:
             return (
                 f"It will **not** go out by itself: {because}.\n**Release** puts it before the approvers"
@@ -117,6 +118,8 @@ def _unknown(deliveries: Sequence[Delivery], because: str, *, checkable: bool) -
 def offered(broadcast: Broadcast, deliveries: Sequence[Delivery], *, checkable: bool) -> Sequence[Action]:
     """Return the buttons of the card."""
     actions = _STATUS_BUTTONS.get(broadcast.status, ())
+    if broadcast.schedule is not None and broadcast.status in _TIMED:
+        actions = [*actions, Action.RESCHEDULE]
     if broadcast.status is Status.REVIEW and broadcast.approvals:
         return [*actions, Action.RETRACT]
     if broadcast.status is not Status.UNKNOWN:
@@ -162,6 +165,11 @@ _SAID_OF: Final[Mapping[DeliveryStatus, str]] = MappingProxyType(
         DeliveryStatus.IN_FLIGHT: "under way",
     }
 )
+
+
+def going_out(broadcast: Broadcast) -> str:
+    """Return when what is approved goes out, by its reader's clock: with the day if it may be another."""
+    return f"at {moment(broadcast.due_at, 'F' if broadcast.schedule else 'T')}"
 
 
 def moment(at: datetime | None, style: discord.utils.TimestampStyle) -> str:

@@ -20,13 +20,16 @@ from bot.notification import (
     Notification,
     Text,
 )
+from bot.schedule import TYPED_LIMIT
 from bot.service import Standing
 from bot.template import BLANK_LIMIT
 from bot.whop import Form
 from cogs.modals import HeraldModal, line_input, paragraph_input
 from cogs.showing import show_draft, told_in
 from cogs.text import label
+from cogs.times import WHEN
 
+WHEN_HINT: Final = "Empty: once approved. Or 18:30, tomorrow 9am, friday 18:00, 2026-12-24 08:00."
 SAME: Final = "same"
 SPLIT: Final = "split"
 
@@ -65,8 +68,11 @@ class ComposeModal(HeraldModal):
             value = known.subtitle or "" if known else ""
             self.subtitle = line_input("subtitle", value, limit=EXTRA_LIMIT, required=False)
             self.add_item(ui.Label(text="Subtitle", description="May stay empty.", component=self.subtitle))
+        schedule = broadcast.schedule if broadcast else None
+        self.time = line_input("time", schedule.shown if schedule else "", limit=TYPED_LIMIT, required=False)
         self.link = line_input("link", known.link or "" if known else "", limit=EXTRA_LIMIT, required=False)
         self.add_item(ui.Label(text=form.link, description=form.link_hint, component=self.link))
+        self.add_item(ui.Label(text=WHEN, description=WHEN_HINT, component=self.time))
 
     @classmethod
     def editing(cls, interaction: discord.Interaction[Any], form: Form, broadcast: Broadcast) -> Self:
@@ -98,23 +104,54 @@ class ComposeModal(HeraldModal):
     async def on_submit(self, interaction: discord.Interaction[Any]) -> None:
         """Store first, then show."""
         client: HeraldBot = interaction.client
+        actor, known = actor_of(interaction), self._broadcast.schedule if self._broadcast else None
         if self._broadcast is None:
             await interaction.response.defer(ephemeral=True, thinking=True)
             draft = await client.service.compose(
-                actor_of(interaction),
+                actor,
                 audience=self._audience,
                 notification=self.notification(),
+                schedule=await client.service.read_time(actor, self.time.value),
                 channel_id=told_in(interaction),
             )
         else:
             await interaction.response.defer()
             draft = await client.service.edit(
-                actor_of(interaction),
+                actor,
                 self._broadcast.id,
                 revision=self._broadcast.revision,
                 notification=self.notification(),
+                schedule=await client.service.read_time(actor, self.time.value, known=known),
             )
         await show_draft(interaction, draft)
+
+
+class TimeModal(HeraldModal):
+    """Another time for what has one already, or none."""
+
+    def __init__(self, interaction: discord.Interaction[Any], broadcast: Broadcast) -> None:
+        super().__init__(interaction, f"Another time for #{broadcast.id}")
+        self._broadcast = broadcast
+        known = broadcast.schedule
+        self.time = line_input("time", known.shown if known else "", limit=TYPED_LIMIT, required=False)
+        said = "It is a draft again then, and does **not** go out until you ask for approval and get it anew."
+        self.add_item(ui.TextDisplay(said))
+        self.add_item(ui.Label(text=WHEN, description=WHEN_HINT, component=self.time))
+
+    @override
+    async def on_submit(self, interaction: discord.Interaction[Any]) -> None:
+        """Take it back to draft with its new time, and show that."""
+        await interaction.response.defer(ephemeral=True, thinking=True)
+        client: HeraldBot = interaction.client
+        actor, known = actor_of(interaction), self._broadcast.schedule
+        draft = await client.service.reschedule(
+            actor,
+            self._broadcast.id,
+            revision=self._broadcast.revision,
+            schedule=await client.service.read_time(actor, self.time.value, known=known),
+        )
+        said = f"#{draft.id} is a draft again, and no approval counts: **ask for approval** anew."
+        await show_draft(interaction, draft, said=said)
 
 
 class PhoneModal(HeraldModal):
@@ -140,7 +177,10 @@ class PhoneModal(HeraldModal):
         words = Text(subject=self.subject.value, content=self.content.value)
         changed = known.model_copy(update={"all": None, "in_app": known.in_app or known.all, "mobile": words})
         draft = await client.service.edit(
-            actor_of(interaction), self._broadcast.id, revision=self._broadcast.revision, notification=changed
+            actor_of(interaction),
+            self._broadcast.id,
+            revision=self._broadcast.revision,
+            notification=changed,
         )
         await show_draft(interaction, draft)
 

@@ -309,7 +309,7 @@ def test_what_was_approved_for_the_account_of_env_keeps_its_fingerprint_and_no_o
         one = Account.of(V1(PRODUCTION), origin=PRODUCTION, api_key=SecretStr("fake"), name=name)
         policy = parsed(account(name, "v1", "WHOP_KEY_GOLD") + POLICY)
         lifecycle = Lifecycle(policy=policy, accounts={name: one}, clock=ManualClock())
-        return lifecycle.fingerprint(policy.servers[0], "One", people.WORDS)
+        return lifecycle.prints(policy.servers[0], "One", people.WORDS, None)["fingerprint"]
 
     # As it was when nobody knew of several.
     assert printed(ACCOUNT) == "4264866ac7334ac6db7fda8b955c1b0451abee9deb88bd34c4bacd6c1822759e"

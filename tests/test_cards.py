@@ -868,7 +868,7 @@ def test_a_single_request_has_no_bar(scene: Scene) -> None:
 
 def test_every_view_has_only_buttons_that_outlive_a_restart(scene: Scene) -> None:
     """An ordinary item in the same view would make discord.py forget the class, on every card."""
-    views = [buttons(list(Action), scene.cards.subject(scene.broadcast()))]
+    views = [buttons([one], scene.cards.subject(scene.broadcast())) for one in Action]
     views += [
         cast("discord.ui.View", scene.cards.review(scene.broadcast(status), [], current=current).view)
         for status in Status

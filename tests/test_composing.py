@@ -55,7 +55,7 @@ async def test_a_draft_too_long_to_send_is_kept_and_comes_back_filled_in(sandbox
 
     assert "The content has 1600 characters; at most 1500 fit." in answer(draft)
     labels = [child["label"] for row in response_components(draft) for child in row["components"]]
-    assert labels == ["Edit", "Cancel", "Duplicate"]
+    assert labels == ["Edit", "Share…", "Cancel", "Duplicate"]
     shown = await sandbox.person("Maya").click(response(draft), label="Edit")
     assert prefilled(shown)["content"] == long
 
@@ -148,7 +148,7 @@ async def test_the_history_says_what_it_lists(sandbox: Sandbox) -> None:
 
 async def test_the_button_says_whether_somebody_else_is_asked(v5: Sandbox) -> None:
     draft = await v5.compose()
-    assert button_labels(response(draft)) == ["Edit", "Ask for approval", "Cancel", "Duplicate"]
+    assert button_labels(response(draft)) == ["Edit", "Ask for approval", "Share…", "Cancel", "Duplicate"]
 
 
 async def test_a_text_that_a_lock_screen_cuts_is_said_to_be_cut(sandbox: Sandbox) -> None:
@@ -215,8 +215,8 @@ async def test_v1_asks_for_no_split_and_v5_for_no_subtitle(open_sandbox: OpenSan
         for left in ("herald.db", "herald.db-wal", "herald.db-shm"):
             (sandbox.settings.database_file.parent / left).unlink(missing_ok=True)
     assert asked == {
-        "v5": ["subject", "content", "where", "link"],
-        "v1": ["subject", "content", "subtitle", "link"],
+        "v5": ["subject", "content", "where", "link", "time"],
+        "v1": ["subject", "content", "subtitle", "link", "time"],
     }
 
 

@@ -258,6 +258,8 @@ PAST: Final = frozenset(
         "audit_events.at",
         "broadcasts.created_at",
         "broadcasts.updated_at",
+        # It is due at that time once it is approved, and its review ends before it.
+        "broadcasts.scheduled_at",
         # What a freeze holds up is held or given up when it is late; the freeze itself waits for nothing.
         "freezes.at",
         "interactions.at",

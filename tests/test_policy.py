@@ -539,6 +539,8 @@ def test_rules_that_are_left_out_are_the_careful_ones() -> None:
         "review_expires": timedelta(hours=24),
         "missed_after": timedelta(minutes=15),
         "large_above": 1000,
+        "time_zone": "UTC",
+        "languages": ("en",),
         "repeat_window": timedelta(hours=24),
         "lent_by_template": (1, timedelta(hours=24)),
         "lent_to_person": (2, timedelta(hours=24)),

@@ -9,7 +9,6 @@ import pytest
 
 from bot.broadcast import Broadcast, Status
 from bot.errors import Conflict, NotReady
-from bot.repeats import ALONE, Beside
 from bot.sandbox.sandbox import UNDONE, Sandbox, answer, button_labels, readable, response
 from bot.sandbox.whop import Fault
 from bot.store import Access
@@ -46,10 +45,6 @@ def get(sandbox: Sandbox, number: int) -> Broadcast:
 def recorded(sandbox: Sandbox, action: str) -> list[str]:
     with sandbox.herald.store.begin(Access.READ) as tx:
         return [one.detail for one in tx.audit.of_guild(sandbox.world.guild.id) if one.action == action]
-
-
-def nothing_beside(*_: object) -> Beside:
-    return ALONE
 
 
 def nothing_alike(*_: object) -> list[Broadcast]:
@@ -184,8 +179,7 @@ async def test_what_has_waited_longer_than_the_window_is_a_repeat_as_long_as_it_
         with pytest.raises(NotReady, match="The same goes out as #1"):
             await process.service.approve(OMAR, second.id, revision=1)
         # As of two that were approved in the same moment.
-        monkeypatch.setattr(process.service.lifecycle, "beside", nothing_beside)
-        monkeypatch.setattr(process.service.lifecycle, "alike", nothing_alike)
+        monkeypatch.setattr("bot.service.review.alike", nothing_alike)
         await process.service.approve(OMAR, second.id, revision=1)
         cluster.clock.advance(PASSED)
         await process.service.unfreeze(LENA)

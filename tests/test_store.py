@@ -701,7 +701,10 @@ APPROVAL = (
     "INSERT INTO approvals (broadcast_id, approver_id, approver_name, revision, fingerprint, at)"
     f" VALUES ({{}}, {{}}, 'Somebody', {{}}, '{{}}', {AT})"
 )
-REVISION = f"INTO revisions VALUES (1, {{}}, {{}}, 'Somebody', 'words', {AT})"
+REVISION = (
+    "INTO revisions (broadcast_id, revision, editor_id, editor_name, notification, at)"
+    f" VALUES (1, {{}}, {{}}, 'Somebody', 'words', {AT})"
+)
 EVENT = f"INTO audit_events VALUES (1, {{}}, {AT}, 0, 'Herald', 'submit', 1, '', '', '{{}}', 'digest')"
 
 # The broadcast 1 is Maya's (101) and was edited by Lena (103); Omar (102) has approved it.

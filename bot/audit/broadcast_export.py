@@ -10,6 +10,7 @@ from bot.broadcast import Approval, Broadcast, Revision
 from bot.characters import isolated, reveal
 from bot.delivery import Delivery
 from bot.notification import fingerprint_of, printed
+from bot.schedule import Schedule
 from bot.summary import Course, summary
 from bot.value import Person
 
@@ -27,8 +28,9 @@ class Scopes:
 
     def parts(self, broadcast: Broadcast) -> Mapping[str, object] | None:
         """Return what the fingerprint was computed from; None if a policy that nobody kept defined it."""
+        time = broadcast.schedule.printed() if broadcast.schedule else None
         known = (*self._of_audience[broadcast.audience], *self._of_audience[None])
-        possible = (printed(broadcast.notification, scope) for scope in known)
+        possible = (printed(broadcast.notification, scope, time=time) for scope in known)
         return next((parts for parts in possible if fingerprint_of(parts) == broadcast.fingerprint), None)
 
 
@@ -72,6 +74,7 @@ def to_line(
             "repeats": one.repeats,
             "created_at": _time(one.created_at),
             "updated_at": _time(one.updated_at),
+            "schedule": _schedule(one.schedule),
             "due_at": _time(one.due_at),
             "review_expires_at": _time(one.review_expires_at),
         }
@@ -93,7 +96,12 @@ def _revision(one: Revision) -> Mapping[str, object]:
         "editor": _person(one.editor),
         "at": _time(one.at),
         "words": one.notification.model_dump(),
+        "schedule": _schedule(one.schedule),
     }
+
+
+def _schedule(one: Schedule | None) -> Mapping[str, object] | None:
+    return {**one.printed(), "typed": one.typed} if one else None
 
 
 def _approval(one: Approval, proof: str) -> Mapping[str, object]:

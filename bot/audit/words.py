@@ -25,6 +25,7 @@ SPOKEN: Final[Mapping[str, str]] = MappingProxyType(
         Step.REJECT: "rejected",
         Step.EXPIRE: "review expired",
         Step.STOP: "stopped",
+        Step.RESCHEDULE: "given another time",
         Step.HOLD: "held",
         Step.RELEASE: "released for new approval",
         Step.RETURN: "taken back to draft",

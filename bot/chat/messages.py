@@ -10,9 +10,10 @@ from typing import Any, Final, NamedTuple, Protocol, TypeVar, assert_never
 import aiohttp
 import discord
 
+from bot.alike import beside
 from bot.audit.chain import Event
 from bot.audit.mirror import DELETED, EDITED
-from bot.broadcast import BEFORE_SENDING, EXPLAINED, Broadcast, Status, Step
+from bot.broadcast import BEFORE_SENDING, EXPLAINED, GOES_OUT, Broadcast, Status, Step
 from bot.chat.channels import NO_CHANNEL
 from bot.chat.members import Members
 from bot.chat.rendering import Cards, OnCard, Rendered, why_not_attached
@@ -215,7 +216,7 @@ class Messages:
             self._freeze_over(tx, broadcast.guild_id),
             tx.mirror.condition(broadcast.guild_id),
             unknowns.can_check(tx, self._service.gate, broadcast),
-            self._service.lifecycle.beside(tx, broadcast),
+            beside(tx, self._service.lifecycle, broadcast),
             looking.read_before(tx, broadcast),
         )
 
@@ -246,6 +247,8 @@ class Messages:
                 broadcast = tx.broadcasts.get(post.broadcast_id or 0)
                 if post.step == EXPLAINED:
                     return cards.explanation(broadcast)
+                if post.step == GOES_OUT:
+                    return cards.goes_out(broadcast)
                 return cards.echo(broadcast, Step(post.step))
             case PostKind.SHARE:
                 broadcast = tx.broadcasts.get(post.broadcast_id or 0)

@@ -151,6 +151,10 @@ class Cards(Protocol):
         """Draw what somebody reads with whom a draft is shared now; None if it no longer is."""
         ...
 
+    def goes_out(self, broadcast: Broadcast) -> Rendered | None:
+        """Draw what the author is told when the undo window of what has a time begins; None if it is over."""
+        ...
+
     def template(
         self, standing: Standing | None, *, ended: Broadcast | None = None, attaches: bool = True
     ) -> Rendered:

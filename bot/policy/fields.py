@@ -10,7 +10,9 @@ from pydantic import AfterValidator, BeforeValidator
 
 from bot.characters import is_blank, reveal
 from bot.link import is_host
+from bot.moments import LANGUAGES
 from bot.origin import read_origin
+from bot.zones import named, near
 
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 # Discord takes at most so many characters of a choice.
@@ -175,6 +177,22 @@ def _severity(value: object) -> object:
     return value
 
 
+def _zone(value: object) -> object:
+    found = named(value) if isinstance(value, str) else None
+    if found is None:
+        meant = near(value, limit=3) if isinstance(value, str) else []
+        names = " or ".join(f'"{one}"' for one in meant or ["Europe/Berlin"])
+        raise ValueError(f"write the IANA name of a time zone, in quotes, such as {names}")
+    return found
+
+
+def _language(value: object) -> object:
+    if value not in LANGUAGES:
+        known = ", ".join(f'"{one}"' for one in LANGUAGES)
+        raise ValueError(f"write a language in which Herald reads times: {known}")
+    return value
+
+
 def _some(values: tuple[T, ...]) -> tuple[T, ...]:
     if not values:
         raise ValueError("write at least one entry")
@@ -217,7 +235,9 @@ Judged = Annotated[Severity, BeforeValidator(_severity)]
 Host = Annotated[str, BeforeValidator(_host)]
 
 Tables = Annotated[tuple[T, ...], AfterValidator(_some)]
+ZoneName = Annotated[str, BeforeValidator(_zone)]
 Several = Annotated[Tables[T], AfterValidator(distinct)]
+Languages = Several[Annotated[str, BeforeValidator(_language)]]
 Roles = Several[Snowflake]
 # True for those whose turn it is, false for nobody.
 Mentions = Annotated[bool | tuple[int, ...], BeforeValidator(_mentions)]

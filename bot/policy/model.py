@@ -28,6 +28,7 @@ from bot.policy.fields import (
     Generation,
     Host,
     Judged,
+    Languages,
     Mentions,
     Name,
     Origin,
@@ -42,6 +43,7 @@ from bot.policy.fields import (
     UserId,
     Variable,
     Words,
+    ZoneName,
     allowance,
     distinct,
     duration,
@@ -105,6 +107,7 @@ class Audience(Section):
     targets: Targets
     approvals: Approvals | None = None
     size: People | None = None
+    time_zone: ZoneName | None = None
 
     def reach(self) -> int | None:
         """Return how many people it reaches at most, as the policy knows; None if it does not say.
@@ -232,6 +235,8 @@ class Rules(Section):
     review_expires: Annotated[timedelta, duration("5m", "30d")] = timedelta(hours=24)
     missed_after: Annotated[timedelta, duration("1m", "20h")] = timedelta(minutes=15)
     large_above: People = 1000
+    time_zone: ZoneName = "UTC"
+    languages: Languages = ("en",)
     repeat_window: Annotated[timedelta, duration("0s", "30d")] = timedelta(hours=24)
     lent_by_template: Annotated[Allowance, allowance(100, "1s", "30d")] = Allowance(1, timedelta(hours=24))
     lent_to_person: Annotated[Allowance, allowance(100, "1s", "30d")] = Allowance(2, timedelta(hours=24))
@@ -320,6 +325,11 @@ class Server(Section):
             return []
         known = listed(self.link_hosts) or "none yet"
         return [f"The link leads to {host}, which link_hosts in herald.toml does not list ({known})."]
+
+    def zone_of(self, name: str) -> str:
+        """Return the time zone in which an audience lives, as far as the policy knows."""
+        named = self.audience(name)
+        return (named.time_zone if named else None) or self.rules.time_zone
 
     def is_large(self, audience: str) -> bool:
         """Tell whether whoever approves has to type the audience's name: also if its size is unknown."""

@@ -12,6 +12,7 @@ from bot.lifecycle import Lifecycle
 from bot.policy.model import Server
 from bot.reminders import next_reminder
 from bot.repeats import GONE_OUT
+from bot.schedule import MISSED
 from bot.sending.restore_guard import RestoreGuard
 from bot.sending.roles import RoleCheck
 from bot.store import Transaction
@@ -56,16 +57,26 @@ class Start:
         return tx.broadcasts.expired(self._clock(), limit=BATCH)
 
     def expire(self, tx: Transaction, broadcast: Broadcast) -> None:
-        """Give a broadcast that nobody answered for in time back to its author.
+        """Give a broadcast that nobody answered for in time back to its author; hold it if its time came.
 
         Raises Conflict if someone decided in this very moment.
         """
         # Loaded again, and nobody else's now: it may have been submitted anew meanwhile.
-        if tx.broadcasts.find(broadcast.id) == broadcast:
-            voided = tx.broadcasts.void_approvals(broadcast)
-            self._lifecycle.advance(
-                tx, voided, Step.EXPIRE, detail="nobody decided in time", review_expires_at=None
-            )
+        if tx.broadcasts.find(broadcast.id) != broadcast:
+            return
+        if self._is_missed(broadcast):
+            self._lifecycle.advance(tx, broadcast, Step.HOLD, detail=MISSED, review_expires_at=None)
+            return
+        voided = tx.broadcasts.void_approvals(broadcast)
+        self._lifecycle.advance(
+            tx, voided, Step.EXPIRE, detail="nobody decided in time", review_expires_at=None
+        )
+
+    def _is_missed(self, broadcast: Broadcast) -> bool:
+        """Tell whether its review ends since the time has come at which it was to go out."""
+        server, ends = self._lifecycle.policy.server(broadcast.guild_id), broadcast.review_expires_at
+        at = broadcast.schedule.at if broadcast.schedule else None
+        return server is not None and bool(ends and at and ends >= at - server.rules.undo_window)
 
     def remind(self, tx: Transaction) -> None:
         """Remind those for whom something waits, once at each of its times."""
@@ -117,7 +128,7 @@ class Start:
     def _alike(self, tx: Transaction, due: Sequence[Broadcast]) -> list[Broadcast]:
         """Return what went out lately with the fingerprints of these."""
         longest = max(one.rules.repeat_window for one in self._lifecycle.policy.servers)
-        printed = {one.fingerprint for one in due}
+        printed = {one.likeness for one in due}
         if not printed or not longest:
             return []
         return tx.broadcasts.alike(printed, statuses=GONE_OUT, since=self._clock() - longest)
@@ -128,7 +139,7 @@ class Start:
             return ""
         since = self._clock() - server.rules.repeat_window
         for one in gone_out:
-            same = (one.guild_id, one.fingerprint) == (broadcast.guild_id, broadcast.fingerprint)
+            same = (one.guild_id, one.likeness) == (broadcast.guild_id, broadcast.likeness)
             known = one.id in broadcast.confirmed or broadcast.id in one.confirmed
             # What goes out beside it, such as in this very round, may have waited for longer than that.
             lately = one.updated_at > since or one.status in UNDER_WAY

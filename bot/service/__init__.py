@@ -1,8 +1,10 @@
 """The use cases: each a function that loads, decides, advances, stores and records in one transaction."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Unpack
 
+from bot.alike import beside
 from bot.audit.chain import Event
 from bot.audit.search import Search, read_search
 from bot.broadcast import Broadcast, Place, Read
@@ -12,6 +14,7 @@ from bot.lifecycle import REASON_LIMIT, Lifecycle
 from bot.permissions import Action, Actor
 from bot.policy.model import Audience, Policy, Topic
 from bot.repeats import Beside
+from bot.schedule import Schedule
 from bot.service import (
     drafting,
     freezing,
@@ -28,6 +31,7 @@ from bot.service.gate import LISTED, PAGE, Gate
 from bot.service.lending import NOTHING, Offer, Standing
 from bot.service.lookup import LookedUp
 from bot.service.sharing import SHARED_WITH
+from bot.service.timing import read_schedule
 from bot.service.use_case import UseCase
 from bot.store import Beyond, Store
 from bot.whop import Form
@@ -55,6 +59,8 @@ class Service:
     reuse = UseCase(drafting.reuse, Action.REUSE)
     edit = UseCase(drafting.edit, Action.EDIT)
     share = UseCase(sharing.share, Action.SHARE)
+    settle_time = UseCase(drafting.settle_time, Action.EDIT)
+    reschedule = UseCase(drafting.reschedule, Action.RESCHEDULE)
     submittable = UseCase(drafting.submittable, Action.SUBMIT, writes=False)
     submit = UseCase(drafting.submit, Action.SUBMIT)
 
@@ -140,6 +146,18 @@ class Service:
         except Refused:
             await self._may_compose(actor, audience=audience, topic=topic)
 
+    async def read_time(self, actor: Actor, typed: str, *, known: Schedule | None = None) -> Schedule | None:
+        """Return the time that the actor typed, by the clocks of their zone; what is `known` stays."""
+        typed = typed.strip()
+        if not typed or (known is not None and typed == known.shown):
+            return known if typed else None
+        server, now = self.gate.server(actor), self.gate.clock()
+        zone = server.rules.time_zone
+        # The library that reads it takes its time when it is first asked.
+        return await asyncio.to_thread(
+            read_schedule, typed, now=now, zone=zone, languages=server.rules.languages
+        )
+
     async def page_of(self, name: str, actor: Actor, **beyond: Unpack[Beyond]) -> Sequence[Broadcast]:
         """Return a page of the list of that name, the nearest to where it goes on first, and one more."""
         lists = {"drafts": self.drafts, "queue": self.queue, "history": self.history}
@@ -151,7 +169,7 @@ class Service:
 
     async def beside(self, broadcast: Broadcast) -> Beside:
         """Return what customers may get twice because of the broadcast."""
-        return await self.store.read(self.lifecycle.beside, broadcast)
+        return await self.store.read(beside, self.lifecycle, broadcast)
 
     async def read_before(self, broadcast: Broadcast) -> Sequence[Read]:
         """Return what approvers read of it in earlier reviews, where that is something else than now."""

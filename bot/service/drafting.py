@@ -1,13 +1,16 @@
 """What authors do with their drafts."""
 
 from collections.abc import Sequence
+from typing import Literal
 
+from bot.alike import beside
 from bot.broadcast import ENDED, Broadcast, Status, Step
 from bot.errors import Conflict, NotReady
 from bot.notification import Notification
 from bot.permissions import Action, Actor, approvers
 from bot.quorum import missing
 from bot.repeats import Beside
+from bot.schedule import Schedule, told
 from bot.sentences import listed
 from bot.service import lending, unknowns
 from bot.service.gate import OLD_CARD, Gate, limit
@@ -34,7 +37,7 @@ def submittable(
     """Return a draft that the actor could submit, what a template would lend it, and what it may repeat."""
     broadcast = gate.admit(tx, actor, Action.SUBMIT, broadcast_id, revision)
     offer = lending.offer_of(tx, gate.lifecycle, broadcast)
-    return broadcast, offer, gate.lifecycle.beside(tx, broadcast)
+    return broadcast, offer, beside(tx, gate.lifecycle, broadcast)
 
 
 def editable(tx: Transaction, gate: Gate, actor: Actor, broadcast_id: int) -> Broadcast:
@@ -50,6 +53,7 @@ def compose(
     audience: str,
     notification: Notification,
     channel_id: int,
+    schedule: Schedule | None = None,
 ) -> Broadcast:
     """Store a new draft, fit to be sent or not: nothing typed is lost."""
     gate.decide(actor, Action.COMPOSE)
@@ -61,11 +65,12 @@ def compose(
         author=actor.person,
         audience=audience,
         notification=notification,
-        fingerprint=gate.lifecycle.fingerprint(server, audience, notification),
+        schedule=schedule,
         origin_channel_id=channel_id,
         at=gate.clock(),
+        **gate.lifecycle.prints(server, audience, notification, schedule),
     )
-    gate.lifecycle.note(tx, draft, actor.person, "composed", f"for {audience}")
+    gate.lifecycle.note(tx, draft, actor.person, "composed", f"for {audience}{told(schedule)}")
     return draft
 
 
@@ -89,13 +94,14 @@ def reuse(
         author=actor.person,
         audience=used.audience,
         notification=used.notification,
-        fingerprint=gate.lifecycle.fingerprint(server, used.audience, used.notification),
         origin_channel_id=channel_id,
         at=gate.clock(),
         # An author who used words again and left them as they were has written none of them.
         writers=[one for one in tx.revisions.writers(used) if one.id in used.editors],
         # What stands beside one that still sends another again stands beside its duplicate, too.
         repeats=None if used.status in ENDED else used.repeats,
+        # A time of its own is its own alone.
+        **gate.lifecycle.prints(server, used.audience, used.notification, None),
     )
     gate.lifecycle.note(
         tx, draft, actor.person, "composed", f"for {draft.audience}, in the words of #{used.id}"
@@ -125,26 +131,85 @@ def edit(
     *,
     revision: int,
     notification: Notification,
+    schedule: Schedule | Literal["kept"] | None = "kept",
 ) -> Broadcast:
-    """Replace the words of a draft by a new revision."""
+    """Replace the words of a draft by a new revision, and its time unless that is kept."""
     before = gate.admit(tx, actor, Action.EDIT, broadcast_id, revision)
     gate.meet(tx, actor)
+    timed = before.schedule if schedule == "kept" else schedule
+    return _revise(tx, gate, actor, before, Step.EDIT, notification=notification, schedule=timed)
+
+
+def settle_time(
+    tx: Transaction, gate: Gate, actor: Actor, broadcast_id: int, *, revision: int, choice: int
+) -> Broadcast:
+    """Take one of the moments that a draft's time could mean."""
+    before = gate.admit(tx, actor, Action.EDIT, broadcast_id, revision)
+    meanings = before.schedule.meanings if before.schedule else ()
+    if before.schedule is None or choice >= len(meanings):
+        raise Conflict(OLD_CARD)
+    gate.meet(tx, actor)
+    settled = before.schedule.settled(meanings[choice].at)
+    return _revise(tx, gate, actor, before, Step.EDIT, notification=before.notification, schedule=settled)
+
+
+def reschedule(
+    tx: Transaction, gate: Gate, actor: Actor, broadcast_id: int, *, revision: int, schedule: Schedule | None
+) -> Broadcast:
+    """Give one's own broadcast another time, or none; it is a draft again, and no approval counts."""
+    before = gate.admit(tx, actor, Action.RESCHEDULE, broadcast_id, revision)
+    gate.meet(tx, actor)
+    voided = tx.broadcasts.void_approvals(before)
+    after = _revise(
+        tx, gate, actor, voided, Step.RESCHEDULE, notification=before.notification, schedule=schedule
+    )
+    if before.lent:
+        lending.void(tx, gate.lifecycle, after, why=f"#{after.id} got another time")
+    return after
+
+
+def _revise(
+    tx: Transaction,
+    gate: Gate,
+    actor: Actor,
+    before: Broadcast,
+    step: Step,
+    *,
+    notification: Notification,
+    schedule: Schedule | None,
+) -> Broadcast:
     # What was lost when the database went back had numbers of its own, which stand on cards.
     number = max(before.revision, tx.facts.get(REVISIONS_ABOVE) or 0) + 1
     tx.broadcasts.add_revision(
-        before.id, number, editor=actor.person, notification=notification, at=gate.clock()
+        before.id,
+        number,
+        editor=actor.person,
+        notification=notification,
+        schedule=schedule,
+        at=gate.clock(),
     )
     server = gate.lifecycle.server_of(before)
     return gate.lifecycle.advance(
         tx,
         before,
-        Step.EDIT,
+        step,
         actor=actor.person,
+        detail=_told_change(before.schedule, schedule),
         revision=number,
         notification=notification,
-        fingerprint=gate.lifecycle.fingerprint(server, before.audience, notification),
+        schedule=schedule,
         reason="",
+        due_at=None,
+        review_expires_at=None,
+        **gate.lifecycle.prints(server, before.audience, notification, schedule),
     )
+
+
+def _told_change(before: Schedule | None, after: Schedule | None) -> str:
+    """Return what the record says of another time, or of none where there was one."""
+    if before == after:
+        return ""
+    return told(after).strip() or "as soon as it is approved"
 
 
 def submit(
@@ -170,7 +235,7 @@ def submit(
         raise NotReady(unseen)
     limit(note)
     gate.meet(tx, actor)
-    if lacking := gate.lifecycle.shortcomings(before):
+    if lacking := gate.lifecycle.before_review(before):
         raise NotReady(lacking[0])
     server, now = gate.lifecycle.server_of(before), gate.clock()
     offer = lending.offer_of(tx, gate.lifecycle, before)
@@ -189,9 +254,9 @@ def submit(
         note=note,
         reason="",
         confirmed=(),
+        review_expires_at=gate.lifecycle.review_ends(before),
         # The policy may have changed since the words were typed.
-        fingerprint=gate.lifecycle.fingerprint(server, before.audience, before.notification),
-        review_expires_at=now + server.rules.review_expires,
+        **gate.lifecycle.prints(server, before.audience, before.notification, before.schedule),
     )
     return lending.lend(tx, gate.lifecycle, submitted, offer)
 

@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Final, NamedTuple
 
 from bot import seal
+from bot.alike import alike, redraw_alike
 from bot.approvals import complete, drop
 from bot.audit.chain import HERALD
 from bot.broadcast import Approval, Broadcast, Status, Step
@@ -138,10 +139,10 @@ def _used_up(
     rules, now = server.rules, lifecycle.clock()
     spans = (rules.lent_by_template.within, rules.lent_to_person.within, rules.repeat_window)
     loans = tx.loans.since(server.guild, now - max(spans))
-    printed = lifecycle.fingerprint(server, broadcast.audience, broadcast.notification)
+    printed = lifecycle.likeness_now(server, broadcast)
     if same := [one for one in loans if one.fingerprint == printed]:
         yield f"the same was lent it as {_numbers(same)}"
-    if same := [one for one in lifecycle.alike(tx, broadcast) if one.status in GOING_OUT]:
+    if same := [one for one in alike(tx, lifecycle, broadcast) if one.status in GOING_OUT]:
         yield tell_all_alike(same, now)
     by_template = [one for one in loans if one.template == standing.fingerprint and not one.void]
     to_person = [one for one in loans if one.person_id == broadcast.author.id]
@@ -186,7 +187,7 @@ def lend(tx: Transaction, lifecycle: Lifecycle, submitted: Broadcast, offer: Off
     lifecycle.note(tx, submitted, HERALD, "template", said)
     if missing(lifecycle.server_of(lent), lent):
         return lent
-    lifecycle.redraw_alike(tx, lifecycle.alike(tx, lent))
+    redraw_alike(tx, lifecycle, alike(tx, lifecycle, lent))
     return complete(tx, lifecycle, lent)
 
 

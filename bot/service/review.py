@@ -5,6 +5,7 @@ from types import MappingProxyType
 from typing import Final
 
 from bot import approvals
+from bot.alike import alike, beside, redraw_alike
 from bot.audit.chain import HERALD
 from bot.broadcast import TRANSITIONS, Approval, Broadcast, Status, Step
 from bot.characters import is_blank
@@ -45,8 +46,8 @@ def approve(
         )
     if lacking := gate.lifecycle.shortcomings(before):
         raise NotReady(f"{lacking[0]} Its author has to withdraw it and mend that first.")
-    alike = gate.lifecycle.alike(tx, before)
-    going_out = [one for one in alike if one.status in GOING_OUT]
+    same = alike(tx, gate.lifecycle, before)
+    going_out = [one for one in same if one.status in GOING_OUT]
     warning = tell_all_alike(going_out, gate.clock())
     # A name that was typed for a large audience alone confirms nothing that its form did not tell.
     knew = {one.id for one in going_out} <= set(warned)
@@ -75,7 +76,7 @@ def approve(
         reason=before.reason,
     )
     gate.lifecycle.note(tx, after, HERALD, Step.QUORUM.value, approvals.ENOUGH)
-    gate.lifecycle.redraw_alike(tx, alike)
+    redraw_alike(tx, gate.lifecycle, same)
     return after
 
 
@@ -84,7 +85,7 @@ def approvable(
 ) -> tuple[Broadcast, Beside]:
     """Return a broadcast that the actor could approve now, and what customers may get twice by that."""
     broadcast = gate.admit(tx, actor, Action.APPROVE, broadcast_id, revision)
-    return broadcast, gate.lifecycle.beside(tx, broadcast)
+    return broadcast, beside(tx, gate.lifecycle, broadcast)
 
 
 def retract(tx: Transaction, gate: Gate, actor: Actor, broadcast_id: int, *, revision: int) -> Broadcast:
@@ -165,7 +166,7 @@ def release(
         raise NotReady(unseen)
     gate.meet(tx, actor)
     server, now = gate.lifecycle.server_of(before), gate.clock()
-    if lacking := gate.lifecycle.shortcomings(before):
+    if lacking := gate.lifecycle.before_review(before):
         raise NotReady(lacking[0])
     voided = tx.broadcasts.void_approvals(before)
     tx.outbox.open_card(before.id, channel_id=server.channels.review, at=now)
@@ -177,8 +178,8 @@ def release(
         reason="",
         due_at=None,
         confirmed=(),
-        fingerprint=gate.lifecycle.fingerprint(server, before.audience, before.notification),
-        review_expires_at=now + server.rules.review_expires,
+        review_expires_at=gate.lifecycle.review_ends(before),
+        **gate.lifecycle.prints_now(server, before),
     )
 
 

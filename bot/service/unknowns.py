@@ -103,7 +103,7 @@ def send_again(
         author=actor.person,
         audience=broadcast.audience,
         notification=broadcast.notification,
-        fingerprint=gate.lifecycle.fingerprint(server, broadcast.audience, broadcast.notification),
+        **gate.lifecycle.prints(server, broadcast.audience, broadcast.notification, None),
         origin_channel_id=channel_id,
         at=gate.clock(),
         writers=tx.revisions.writers(broadcast),

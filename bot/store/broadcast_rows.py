@@ -12,6 +12,7 @@ from sqlalchemy import RowMapping, String, bindparam, cast, func, select
 
 from bot.broadcast import Approval, Broadcast, Place, Status
 from bot.notification import Notification
+from bot.schedule import Schedule
 from bot.store.shares import in_order
 from bot.store.tables import approvals, broadcasts, cards, revisions, shares
 from bot.value import Person
@@ -79,6 +80,7 @@ def assembled(row: RowMapping, given: Iterable[RowMapping]) -> Broadcast:
         editors=tuple(sorted({int(editor) for editor in (row["editors"] or "").split(",") if editor})),
         shared=_shared(row["shared"] or ""),
         notification=_notification(row["notification"]),
+        schedule=schedule_of(row),
         card=Place(*map(int, row["card"].split(":"))) if row["card"] else None,
         approvals=_given(agreed, lent=False),
         lent=_given(agreed, lent=True),
@@ -107,8 +109,28 @@ def _notification(words: str) -> Notification:
     return Notification.model_validate_json(words)
 
 
+def schedule_of(row: RowMapping) -> Schedule | None:
+    """Return the time that a row of a broadcast or of a revision has."""
+    return Schedule.model_validate_json(row["schedule"]) if row["schedule"] else None
+
+
+def time_columns(schedule: Schedule | None) -> dict[str, object]:
+    """Return how a broadcast's time is kept: whole, and the moment by which it is looked for."""
+    return {"schedule": _kept(schedule), "scheduled_at": schedule.at if schedule else None}
+
+
+def _kept(schedule: Schedule | None) -> str | None:
+    return schedule.model_dump_json() if schedule else None
+
+
 def revision_row(
-    broadcast_id: int, number: int, editor: Person, words: str, at: datetime
+    broadcast_id: int,
+    number: int,
+    editor: Person,
+    words: str,
+    at: datetime,
+    *,
+    schedule: Schedule | None = None,
 ) -> dict[str, object]:
     """Return the row that keeps what an editor wrote."""
     return {
@@ -117,6 +139,7 @@ def revision_row(
         "editor_id": editor.id,
         "editor_name": editor.name,
         "notification": words,
+        "schedule": _kept(schedule),
         "at": at,
     }
 
@@ -137,4 +160,5 @@ _PLAIN = (
     "remind_at",
     "repeats",
     "nonce",
+    "timeless",
 )

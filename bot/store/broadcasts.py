@@ -29,6 +29,7 @@ from sqlalchemy import (
 
 from bot.broadcast import ENDED, UNDER_WAY, Approval, Broadcast, Status
 from bot.notification import Notification
+from bot.schedule import Schedule
 from bot.store import postgresql
 from bot.store.broadcast_rows import (
     CARD,
@@ -41,6 +42,7 @@ from bot.store.broadcast_rows import (
     assembled,
     gathered,
     revision_row,
+    time_columns,
     with_approvals,
 )
 from bot.store.conditions import Deadlines
@@ -55,6 +57,8 @@ class Changes(TypedDict, total=False):
     revision: int
     notification: Notification
     fingerprint: str
+    timeless: str | None
+    schedule: Schedule | None
     note: str
     reason: str
     due_at: datetime | None
@@ -93,6 +97,8 @@ class Broadcasts:
         fingerprint: str,
         origin_channel_id: int,
         at: datetime,
+        timeless: str | None = None,
+        schedule: Schedule | None = None,
         writers: Sequence[Person] = (),
         repeats: int | None = None,
     ) -> Broadcast:
@@ -103,6 +109,7 @@ class Broadcasts:
             "audience": audience,
             "revision": len(editors),
             "fingerprint": fingerprint,
+            "timeless": timeless,
             "origin_channel_id": origin_channel_id,
             "created_at": at.astimezone(UTC),
             "updated_at": at.astimezone(UTC),
@@ -120,12 +127,14 @@ class Broadcasts:
             status=Status.DRAFT,
             note="",
             reason="",
+            **time_columns(schedule),
         )
         identifier = self._connection.execute(added.returning(broadcasts.c.id)).scalar_one()
         # A revision for each of them: none may approve what is theirs.
         numbered = enumerate(editors, start=1)
         self._connection.execute(
-            insert(revisions), [revision_row(identifier, number, one, words, at) for number, one in numbered]
+            insert(revisions),
+            [revision_row(identifier, number, one, words, at, schedule=schedule) for number, one in numbered],
         )
         draft["id"] = identifier
         return Broadcast(
@@ -133,6 +142,7 @@ class Broadcasts:
             author=author,
             editors=tuple(sorted({one.id for one in editors})),
             notification=notification,
+            schedule=schedule,
             status=Status.DRAFT,
         )
 
@@ -142,11 +152,19 @@ class Broadcasts:
             postgresql.number_above(self._connection, broadcasts, highest)
 
     def add_revision(
-        self, broadcast_id: int, revision: int, *, editor: Person, notification: Notification, at: datetime
+        self,
+        broadcast_id: int,
+        revision: int,
+        *,
+        editor: Person,
+        notification: Notification,
+        at: datetime,
+        schedule: Schedule | None = None,
     ) -> None:
         """Keep what an editor wrote; a revision is never changed afterwards."""
         words = notification.model_dump_json()
-        self._connection.execute(insert(revisions), [revision_row(broadcast_id, revision, editor, words, at)])
+        row = revision_row(broadcast_id, revision, editor, words, at, schedule=schedule)
+        self._connection.execute(insert(revisions), [row])
 
     def all_of(self, broadcast_ids: Sequence[int]) -> list[Broadcast]:
         """Return broadcasts by their numbers, oldest first."""
@@ -257,16 +275,21 @@ class Broadcasts:
         return with_approvals(broadcast, ())
 
     def alike(
-        self, fingerprints: Collection[str], *, statuses: Collection[Status], since: datetime
+        self, likenesses: Collection[str], *, statuses: Collection[Status], since: datetime
     ) -> list[Broadcast]:
-        """Return broadcasts of these fingerprints that changed since or still go out, newest first.
+        """Return broadcasts that say this, at whatever time, and changed since or still go out, newest first.
 
         Without who approved them.
         """
-        # By the one index that is certainly narrow: SQLite's planner would rather go by the status.
-        ids = select(broadcasts.c.id).where(
-            broadcasts.c.fingerprint.in_(sorted(fingerprints)),
-            or_(broadcasts.c.updated_at > since, broadcasts.c.status.in_(sorted(UNDER_WAY))),
+        # By the indexes that are certainly narrow: SQLite's planner would rather go by the status.
+        wanted, lately = sorted(likenesses), broadcasts.c.updated_at > since
+        ids = union_all(
+            *(
+                select(broadcasts.c.id).where(
+                    column.in_(wanted), or_(lately, broadcasts.c.status.in_(sorted(UNDER_WAY)))
+                )
+                for column in (broadcasts.c.fingerprint, broadcasts.c.timeless)
+            )
         )
         found = self._load(broadcasts.c.id.in_(ids), limit=None, approved=False)
         return [one for one in found if one.status in statuses]
@@ -476,4 +499,6 @@ def _written(changes: Changes) -> dict[str, object]:
     written: dict[str, object] = {**changes}
     if "notification" in changes:
         written["notification"] = changes["notification"].model_dump_json()
+    if "schedule" in changes:
+        written |= time_columns(changes["schedule"])
     return written

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, bindparam, func, select
 
 from bot.broadcast import SENT_BACK, Broadcast, Read, Revision, Step
 from bot.notification import Notification
+from bot.store.broadcast_rows import schedule_of
 from bot.store.tables import audit_events, revisions
 from bot.value import Person
 
@@ -96,5 +97,7 @@ class Revisions:
         for row in rows.mappings():
             editor = Person(row["editor_id"], row["editor_name"])
             words = Notification.model_validate_json(row["notification"])
-            found[row["broadcast_id"]].append(Revision(row["revision"], editor, row["at"], words))
+            found[row["broadcast_id"]].append(
+                Revision(row["revision"], editor, row["at"], words, schedule_of(row))
+            )
         return found

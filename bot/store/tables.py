@@ -83,6 +83,10 @@ broadcasts: Final = Table(
     Column("remind_at", UtcDateTime, index=True),
     # Those with an equal fingerprint of which its approvers knew, by their numbers.
     Column("confirmed", JSON, nullable=False, server_default="[]"),
+    # The time that was set for it, whole; and the moment by itself. Its fingerprint without them.
+    Column("schedule", Text),
+    Column("scheduled_at", UtcDateTime),
+    Column("timeless", String(64)),
     Index(None, "status", "due_at"),
     Index(None, "guild_id", "status", "id"),
     Index(None, "guild_id", "author_id", "status", "id"),
@@ -91,6 +95,8 @@ broadcasts: Final = Table(
     # What an approval refers to.
     Index(None, "id", "revision", "fingerprint", unique=True),
     Index(None, "fingerprint", "updated_at"),
+    # Only of those that have a time of their own, as 0020 says.
+    Index("ix_broadcasts_timeless", "timeless", "updated_at"),
     # Only of those that repeat one, as 0017 says.
     Index("ix_broadcasts_repeats", "repeats"),
 )
@@ -113,6 +119,7 @@ revisions: Final = Table(
     Column("editor_name", String(100), nullable=False),
     Column("notification", Text, nullable=False),
     Column("at", UtcDateTime, nullable=False),
+    Column("schedule", Text),
 )
 
 # Whom drafts are shared with: they may write them, too.

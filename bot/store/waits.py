@@ -35,8 +35,10 @@ class Waits:
         """Let a server's broadcasts wait no longer than if each had come to where it is just now."""
         of_server = broadcasts.c.guild_id == guild_id
         in_review = broadcasts.c.status == Status.REVIEW
+        # What has a time of its own waits for that, by whatever clock.
+        undo_window_open = (broadcasts.c.status == Status.APPROVED) & broadcasts.c.scheduled_at.is_(None)
         for column, latest, waiting in (
-            (broadcasts.c.due_at, now + undo_window, broadcasts.c.status == Status.APPROVED),
+            (broadcasts.c.due_at, now + undo_window, undo_window_open),
             # How late it is.
             (broadcasts.c.due_at, now, broadcasts.c.status == Status.SENDING),
             (broadcasts.c.review_expires_at, now + review, in_review),

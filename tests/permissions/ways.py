@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, Final
 
 from bot.audit.search import Search
@@ -9,8 +10,10 @@ from bot.broadcast import Approval, Broadcast, Status
 from bot.freeze import Freeze
 from bot.notification import Notification, Text
 from bot.permissions import Action, Actor
+from bot.schedule import Meaning, Schedule
 from bot.seal import number_of_template
 from bot.service import Service
+from cogs.buttons import TIMES
 from tests.permissions.people import ACCOUNT_GUILD, GUILD, KIM, OTHER_GUILD
 
 # Every private name in here belongs to the product.
@@ -78,6 +81,14 @@ async def _template_approved(service: Service, actor: Actor, it: Broadcast) -> N
 
 async def _compose(service: Service, actor: Actor, it: Broadcast) -> Broadcast:
     return await service.compose(actor, audience=it.audience, notification=WORDS, channel_id=CHANNEL)
+
+
+async def _unclear_time(service: Service, actor: Actor, it: Broadcast) -> None:
+    _ = actor
+    meant = Meaning(at=it.updated_at + timedelta(days=1), label="tomorrow")
+    unclear = Schedule(typed="then", zone="UTC", meanings=(meant,))
+    with service.store.begin() as tx:
+        tx.broadcasts.change(it, status=it.status, at=it.updated_at, schedule=unclear)
 
 
 async def _search(service: Service, actor: Actor, it: Broadcast) -> Any:
@@ -152,6 +163,9 @@ WAYS: Final = (
     Way(what="share it", surfaces=("ShareModal",), by_card=True,
         do=lambda service, actor, it: service.share(
             actor, it.id, revision=it.revision, chosen=[KIM])),
+    Way(what="edit it", surfaces=tuple(f"button {one}" for one in TIMES), by_card=True,
+        first=_unclear_time, do=lambda service, actor, it: service.settle_time(
+            actor, it.id, revision=it.revision, choice=0)),
     Way(what="ask for its approval", surfaces=("button submit",), asks=True, by_card=True,
         do=_ask(Action.SUBMIT)),
     Way(what="ask for its approval", surfaces=("ConfirmModal",), by_card=True, do=_at_once("submit")),
@@ -175,6 +189,11 @@ WAYS: Final = (
     Way(what="reject it", surfaces=("ReasonModal reject",), by_card=True, do=_with_reason(Action.REJECT)),
 
     Way(what="stop it", surfaces=("button stop",), by_card=True, do=_at_once("stop")),
+    Way(what="give it another time", surfaces=("button reschedule",), asks=True, by_card=True,
+        do=_ask(Action.RESCHEDULE)),
+    Way(what="give it another time", surfaces=("TimeModal",), by_card=True,
+        do=lambda service, actor, it: service.reschedule(
+            actor, it.id, revision=it.revision, schedule=None)),
     Way(what="release it for a new review", surfaces=("button release",), by_card=True,
         do=_at_once("release")),
     Way(what="take it back to draft", surfaces=("button return",), by_card=True, do=_at_once("take_back")),
