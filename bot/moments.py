@@ -321,7 +321,9 @@ def _dates(then: datetime, moved: timedelta, words: str, today: datetime, on: _D
     """Yield what may be meant by a date, or by "tomorrow" and the like."""
     numbers = _numbers(words)
     if moved == timedelta(0):
-        if _is_date(then, numbers) and _fits_weekday(words, then, today, on):
+        # A month is a number or a word: "5 a" says neither.
+        has_month = len(numbers) > 1 or regex.search(r"\p{L}{3}", words)
+        if has_month and _is_date(then, numbers) and _fits_weekday(words, then, today, on):
             yield then
     elif moved == _EARLIER:
         ahead = (then.date() - today.date()).days

@@ -254,6 +254,12 @@ last friday 18:00
 2026-11-26 18:00
 2025-12-24 08:00
 2027-11-28 08:00
+6pm 15 hours
+in 2 months 18:00
+18:00 2026
+march in two 18:00
+6pm a 5
+3 9h
 noon
 half past six
 halb 7
@@ -278,7 +284,7 @@ def test_a_server_of_several_languages_understands_each() -> None:
 
 def test_what_is_no_time_for_certain_is_refused() -> None:
     for typed in REFUSED.splitlines():
-        assert told(typed, "en", "de") == [], typed
+        assert told(typed, "en", "de", "fr") == [], typed
     assert told("tomorrow " * 20 + "18:00") == []
 
 
