@@ -386,6 +386,10 @@ class Lifecycle:
             ),
         )
 
+    def note_setting(self, tx: Transaction, guild_id: int, actor: Person, action: str, detail: str) -> None:
+        """Write a line about what somebody set for themselves into the record."""
+        self.note_template(tx, guild_id, actor, action, detail, proof="")
+
     def note_template(
         self, tx: Transaction, guild_id: int, actor: Person, action: str, detail: str, *, proof: str
     ) -> None:

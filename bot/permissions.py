@@ -75,6 +75,7 @@ class Action(StrEnum):
     SEND_AGAIN = "send_again"
     FREEZE = "freeze"
     UNFREEZE = "unfreeze"
+    TIMEZONE = "timezone"
     LIST = "list"
     AUDIT = "audit"
 
@@ -124,6 +125,7 @@ PERMISSIONS: Final[Mapping[Action, Rule]] = MappingProxyType(
         Action.SEND_AGAIN: Rule(("compose",)),
         Action.FREEZE: Rule(("approve", "operate")),
         Action.UNFREEZE: Rule(("approve", "operate")),
+        Action.TIMEZONE: Rule(("compose", "approve", "operate", "audit")),
         Action.LIST: Rule(("compose", "approve", "operate", "audit")),
         Action.AUDIT: Rule(("audit",)),
     }
@@ -158,6 +160,7 @@ _SPOKEN: Final[Mapping[Action, str]] = MappingProxyType(
         Action.SEND_AGAIN: "compose this broadcast again",
         Action.FREEZE: "freeze sending",
         Action.UNFREEZE: "lift the freeze",
+        Action.TIMEZONE: "set your time zone",
         Action.LIST: "see the broadcasts",
         Action.AUDIT: "search the record",
     }

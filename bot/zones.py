@@ -15,13 +15,23 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 # What else tzdata has, as EST, stays without daylight saving, or has its sign reversed.
 _UTC_NAME: Final = "UTC"
 _ODD_REGIONS: Final = ("Etc", "SystemV")
-# An abbreviation of winter and one of summer: in any year, since it is the zone that is looked for.
-_SEASONS: Final = (datetime(2026, 1, 15, tzinfo=UTC), datetime(2026, 7, 15, tzinfo=UTC))
-# Whoever types an abbreviation likely means one of these.
-_WELL_KNOWN: Final = (
-    "America/New_York", "America/Chicago", "America/Denver", "America/Los_Angeles", "Europe/Berlin",
-    "Europe/London", "Europe/Lisbon", "Europe/Athens", "Asia/Kolkata", "Australia/Sydney",
-)  # fmt: skip
+# What people type for a zone, and where whoever does so most likely is. An abbreviation has several places.
+_ABBREVIATIONS: Final = {
+    "est edt et": ["America/New_York"],
+    "cst cdt ct": ["America/Chicago", "Asia/Shanghai"],
+    "mst mdt mt": ["America/Denver", "America/Phoenix"],
+    "pst pdt pt": ["America/Los_Angeles", "Asia/Manila"],
+    "cet cest mez mesz": ["Europe/Berlin"],
+    "gmt bst": ["Europe/London"],
+    "wet west": ["Europe/Lisbon"],
+    "eet eest": ["Europe/Athens"],
+    "msk": ["Europe/Moscow"],
+    "ist": ["Asia/Kolkata", "Asia/Jerusalem", "Europe/Dublin"],
+    "jst": ["Asia/Tokyo"],
+    "aest aedt": ["Australia/Sydney"],
+    "brt": ["America/Sao_Paulo"],
+}
+_ABBREVIATED: Final = {short: names for shorts, names in _ABBREVIATIONS.items() for short in shorts.split()}
 
 
 class OnClock(NamedTuple):
@@ -68,9 +78,9 @@ def _matches(wanted: str) -> Iterator[Sequence[str]]:
     """Yield groups of names, the likeliest first."""
     table = _table()
     if not wanted:
-        yield (*_WELL_KNOWN, *table.names)
+        yield [*(names[0] for names in _ABBREVIATIONS.values()), *table.names]
         return
-    yield _abbreviations().get(wanted, ())
+    yield _ABBREVIATED.get(wanted, ())
     starting = [city for city in table.cities if city.startswith(wanted)]
     yield [name for city in starting for name in table.cities[city]]
     countries = [country for country in table.countries if wanted in country]
@@ -118,17 +128,6 @@ def _spellings() -> Mapping[str, str]:
     listed = files("tzdata").joinpath("zones").read_text(encoding="utf-8").split()
     usable = [name for name in listed if "/" in name and name.partition("/")[0] not in _ODD_REGIONS]
     return {_folded(name): name for name in (*usable, _UTC_NAME)}
-
-
-@cache
-def _abbreviations() -> Mapping[str, Sequence[str]]:
-    """Return the names by what their clocks are called: CET, or PST."""
-    found: dict[str, dict[str, None]] = {}
-    for name in (*_WELL_KNOWN, *_table().names):
-        for season in _SEASONS:
-            called = _folded(season.astimezone(rules(name)).tzname() or "")
-            found.setdefault(called, {})[name] = None
-    return {called: [*names] for called, names in found.items()}
 
 
 def _folded(words: str) -> str:

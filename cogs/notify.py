@@ -17,6 +17,7 @@ from cogs.lists import show_list
 from cogs.showing import cards_of, show
 from cogs.template import show_template
 from cogs.text import fitting, inline, label, numbered, shorten
+from cogs.timezone import answer_timezone, offered_zones
 from cogs.writing import ComposeModal
 
 Choice = app_commands.Choice[str]
@@ -152,6 +153,18 @@ class Notify(
             said = f"{names} could approve it now, with the role {roles}."
         said = f"{numbered(asked)} needs {needed} more. {said}"
         await interaction.edit_original_response(content=said)
+
+    @app_commands.command()
+    @app_commands.describe(zone="A city near you, such as Berlin; nothing to see which one it is")
+    async def timezone(self, interaction: Interaction, zone: str | None = None) -> None:
+        """See or set by which clocks the times are read that you type."""
+        await answer_timezone(interaction, zone, self._service.gate.clock())
+
+    @timezone.autocomplete("zone")
+    async def _zones(self, interaction: Interaction, typed: str) -> list[Choice]:
+        if not self._service.permits(actor_of(interaction), Action.TIMEZONE):
+            return []
+        return offered_zones(typed, self._service.gate.clock())
 
     @app_commands.command()
     @app_commands.describe(reason="Why; everyone concerned reads it")

@@ -34,6 +34,7 @@ OPTIONS: Final[dict[str, dict[str, str]]] = {
     "/notify cancel": {"broadcast": "1"},
     "/notify who": {"broadcast": "1"},
     "/notify freeze": {"reason": "because"},
+    "/notify timezone": {"zone": "Asia/Tokyo"},
 }
 MOST_ON_A_CARD: Final = 25
 UNKNOWN_BUTTON: Final = "This button no longer does anything."
@@ -133,7 +134,7 @@ async def test_while_they_type_only_those_who_may_see_it_are_offered_anything(v5
         for option in command.parameters
         if option.autocomplete
     ]
-    assert len(typed) == 7
+    assert len(typed) == 8
     for who, someone in powerful(v5).items():
         for command, option in typed:
             assert await someone.autocomplete(channel, command, option, "") == [], (who, command)

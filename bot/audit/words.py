@@ -43,6 +43,7 @@ SPOKEN: Final[Mapping[str, str]] = MappingProxyType(
         "approve_template": "approved a template",
         "retract_template": "withdrew the approval of a template",
         "template": "approved beforehand",
+        "timezone": "set their time zone",
         "not lent": "lent no approval",
         EXPLAINED: "said why",
         "news given up": "gave up telling its author",

@@ -25,6 +25,7 @@ from bot.service import (
     review,
     sharing,
     templates,
+    time_zones,
     unknowns,
 )
 from bot.service.gate import LISTED, PAGE, Gate
@@ -93,6 +94,9 @@ class Service:
     freeze = UseCase(freezing.freeze, Action.FREEZE)
     frozen = UseCase(freezing.frozen, Action.LIST, writes=False)
     unfreeze = UseCase(freezing.unfreeze, Action.UNFREEZE)
+
+    clocks_of = UseCase(time_zones.clocks_of, Action.TIMEZONE, writes=False)
+    set_zone = UseCase(time_zones.set_zone, Action.TIMEZONE)
 
     audited = UseCase(looking.audited, Action.AUDIT, writes=False)
     look = UseCase(looking.look, Action.LIST, writes=False)

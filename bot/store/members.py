@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, select, update
 from sqlalchemy.dialects import sqlite
 
 from bot.store.tables import members
@@ -40,7 +40,7 @@ class Seen(NamedTuple):
 
 
 class Members:
-    """Answers of Discord's, kept for the time in which it cannot be asked."""
+    """Answers of Discord's, kept for the time in which it cannot be asked, and what members set."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -84,6 +84,20 @@ class Members:
                 for one in sorted(answers, key=lambda one: (one.guild_id, one.user_id))
             ],
         )
+
+    def set_zone(self, guild_id: int, user_id: int, zone: str | None) -> None:
+        """Keep by which clocks a known member types times, or that they no longer say."""
+        self._connection.execute(
+            update(members)
+            .where(members.c.guild_id == guild_id, members.c.user_id == user_id)
+            .values(time_zone=zone)
+        )
+
+    def zone_of(self, guild_id: int, user_id: int) -> str | None:
+        """Return by which clocks somebody types times, if they have said so."""
+        return self._connection.execute(
+            select(members.c.time_zone).where(members.c.guild_id == guild_id, members.c.user_id == user_id)
+        ).scalar()
 
     def of(self, guild_id: int, user_ids: Iterable[int]) -> Mapping[int, Seen]:
         """Return the newest answer about each of these people, where there ever was one."""

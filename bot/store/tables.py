@@ -302,7 +302,7 @@ posts: Final = Table(
     Index("ix_posts_told", "guild_id"),
 )
 
-# What Discord last said of someone's roles; null if they are no longer a member.
+# What Discord last said of someone's roles, null if they are no longer a member; and what they set.
 members: Final = Table(
     "members",
     metadata,
@@ -312,6 +312,8 @@ members: Final = Table(
     # Until when Discord keeps them from acting.
     Column("timed_out_until", UtcDateTime),
     Column("at", UtcDateTime, nullable=False),
+    # By which clocks they type times, where they have said so.
+    Column("time_zone", String(64)),
 )
 
 # Each interaction of Discord's changes something once, however often it comes.

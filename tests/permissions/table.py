@@ -118,6 +118,7 @@ _UNDER_WAY: Final = {Status.REVIEW, Status.APPROVED, Status.HELD, Status.SENDING
 _ENDED: Final = {Status.SENT, Status.PARTIAL, Status.FAILED, Status.UNKNOWN, Status.CANCELLED}
 _ANY: Final = "{compose} or {approve} or {operate} or {audit}"
 _TO_SEE: Final = f"You cannot see the broadcasts: it takes the role {_ANY}."
+_TO_SET: Final = f"You cannot set your time zone: it takes the role {_ANY}."
 _TO_COMPOSE: Final = "You cannot compose a broadcast: it takes the role {compose}."
 _TO_EDIT: Final = "You cannot edit this broadcast: it takes the role {compose}."
 
@@ -220,6 +221,9 @@ _ROWS: Final = (
     Row(what="compose it again", marks="++r++ +rrrr rrrrtt ggddd", record="send_again", done="composed",
         leads=_only(Status.UNKNOWN, Status.UNKNOWN),
         role="You cannot compose this broadcast again: it takes the role {compose}."),
+
+    Row(what="set one's time zone", marks="++r++ +++++ rrrrtt hhddd", record="timezone", names_it=False,
+        role=_TO_SET),
 
     Row(what="freeze all sending", marks="r+r++ r+++r rrrrtt hhddd", record="freeze", names_it=False,
         role="You cannot freeze sending: it takes the role {approve} or {operate}."),

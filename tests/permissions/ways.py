@@ -212,6 +212,9 @@ WAYS: Final = (
         do=lambda service, actor, it: service.send_again(
             actor, it.id, revision=it.revision, channel_id=CHANNEL)),
 
+    Way(what="set one's time zone", surfaces=("/notify timezone",),
+        do=lambda service, actor, _: service.set_zone(actor, "Asia/Tokyo")),
+
     Way(what="freeze all sending", surfaces=("/notify freeze",),
         do=lambda service, actor, _: service.freeze(actor, REASON)),
     Way(what="see what a freeze keeps back", surfaces=("/notify unfreeze",), first=_frozen_by(KIM),
