@@ -88,3 +88,17 @@ async def test_a_name_that_is_given_up_one_day_counts_as_none(v5: Sandbox) -> No
     with store.begin() as tx:
         tx.members.set_zone(maya.guild_id or 0, maya.id, "Europe/Atlantis")
     assert await service.clocks_of(maya) == Clocks("UTC", is_own=False)
+
+
+async def test_a_time_is_read_by_the_clocks_of_whoever_types_it(v5: Sandbox) -> None:
+    service = v5.herald.service
+    await service.set_zone(v5.actor("Maya"), TOKYO)
+    by_maya = await service.read_time(v5.actor("Maya"), "tomorrow 18:00")
+    by_omar = await service.read_time(v5.actor("Omar"), "tomorrow 18:00")
+    assert by_maya is not None
+    assert by_omar is not None
+    assert (by_maya.zone, by_omar.zone) == (TOKYO, "UTC")
+    assert by_maya.at != by_omar.at
+    # What was set before stays what it was, whatever zone is set later.
+    await service.set_zone(v5.actor("Maya"), LISBON)
+    assert await service.read_time(v5.actor("Maya"), by_maya.shown, known=by_maya) == by_maya

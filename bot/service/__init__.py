@@ -156,7 +156,7 @@ class Service:
         if not typed or (known is not None and typed == known.shown):
             return known if typed else None
         server, now = self.gate.server(actor), self.gate.clock()
-        zone = server.rules.time_zone
+        zone = await self.store.glance(time_zones.zone_of, self.gate, actor)
         # The library that reads it takes its time when it is first asked.
         return await asyncio.to_thread(
             read_schedule, typed, now=now, zone=zone, languages=server.rules.languages

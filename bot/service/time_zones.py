@@ -20,15 +20,19 @@ class Clocks(NamedTuple):
 def clocks_of(tx: Transaction, gate: Gate, actor: Actor) -> Clocks:
     """Return by which clocks the actor's times are read; raise NotAllowed for those who type none."""
     gate.decide(actor, Action.TIMEZONE)
+    return _clocks(tx, gate, actor)
+
+
+def zone_of(tx: Transaction, gate: Gate, actor: Actor) -> str:
+    """Return the zone by whose clocks the actor's times are read, whatever else they may do."""
+    return _clocks(tx, gate, actor).zone
+
+
+def _clocks(tx: Transaction, gate: Gate, actor: Actor) -> Clocks:
     server = gate.server(actor)
     # The name of a zone may be given up one day.
     own = named(tx.members.zone_of(server.guild, actor.id) or "")
     return Clocks(own or server.rules.time_zone, is_own=own is not None)
-
-
-def zone_of(tx: Transaction, gate: Gate, actor: Actor) -> str:
-    """Return the zone by whose clocks the actor's times are read."""
-    return clocks_of(tx, gate, actor).zone
 
 
 def set_zone(tx: Transaction, gate: Gate, actor: Actor, typed: str) -> Clocks:
