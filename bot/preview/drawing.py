@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple, Self
 import structlog
 
 import bot
-from bot.characters import is_blank, units
+from bot.characters import is_blank, reveal, units
 from bot.notification import PHONE_CONTENT, PHONE_SUBJECT, Notification, Text
 from bot.preview.order import Order, Words
 
@@ -26,6 +26,8 @@ log = structlog.get_logger()
 KEPT: Final = 40
 # So long a card waits for its picture; after that it comes without, and again when the picture is there.
 WAIT_SECONDS: Final = 1.5
+# Where more than so many are being drawn, nobody waits at all.
+WAITED_FOR: Final = 3
 # Nothing takes longer unless something is wrong.
 DRAW_SECONDS: Final = 20.0
 # Far more than a picture has, and less than Discord takes.
@@ -98,7 +100,7 @@ class Previews:
         task = self._under_way.get(order)
         if task is None:
             task = self._under_way[order] = asyncio.create_task(self._draw(order))
-        await asyncio.wait({task}, timeout=WAIT_SECONDS)
+        await asyncio.wait({task}, timeout=WAIT_SECONDS if len(self._under_way) <= WAITED_FOR else 0)
         if task.done() and not task.cancelled():
             return task.result()
         if late is None:
@@ -173,7 +175,7 @@ def _described(order: Order) -> str:
         if words
     ]
     room = ALT_LIMIT // len(said) - 1
-    return "\n".join(_fitting(" ".join(one.split()), room) for one in said)
+    return "\n".join(_fitting(reveal(" ".join(one.split())), room) for one in said)
 
 
 def _fitting(line: str, room: int) -> str:

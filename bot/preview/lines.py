@@ -10,17 +10,18 @@ import regex
 from bot.preview.fonts import Cluster, Fonts
 
 ELLIPSIS: Final = "\u2026"
-# Where scripts without spaces are broken, by Unicode's classes (UAX #14); Thai would need a dictionary.
+# Where scripts without spaces are broken, by Unicode's classes (UAX #14). Thai would need a dictionary:
+# there, at least no vowel is parted from its consonant.
 _FREE: Final = regex.compile(
     r"\p{lb=ID}|\p{lb=CJ}|\p{lb=H2}|\p{lb=H3}|\p{lb=JL}|\p{lb=EB}|\p{lb=SA}|\p{lb=RI}|\p{lb=B2}"
 )
 _NOT_FIRST: Final = regex.compile(
-    r"\p{lb=CL}|\p{lb=CP}|\p{lb=EX}|\p{lb=IS}|\p{lb=NS}|\p{lb=CJ}|\p{lb=QU}|\p{lb=SY}|\s"
+    r"(?V1)[\p{InSC=Vowel_Dependent}--\p{InPC=Visual_Order_Left}]|[\u0e46\u0ec6]|\p{lb=CL}|\p{lb=CP}|\p{lb=EX}|\p{lb=IS}|\p{lb=NS}|\p{lb=CJ}|\p{lb=QU}|\p{lb=SY}|\s"
 )
-_NOT_LAST: Final = regex.compile(r"\p{lb=OP}|\p{lb=QU}")
+_NOT_LAST: Final = regex.compile(r"\p{lb=OP}|\p{lb=QU}|\p{InPC=Visual_Order_Left}")
 _AFTER: Final = regex.compile(r"[^\S\u00a0\u202f\u2007]|\p{lb=HY}|\p{lb=BA}|\p{lb=ZW}|\p{lb=SY}")
 _BREAK: Final = regex.compile(r"\r\n|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]")
-# What no phone draws, and XML does not take.
+# What no phone draws.
 _NOT_DRAWN: Final = regex.compile(r"[\p{Cc}\p{Cs}\p{Noncharacter_Code_Point}]")
 _STRONG: Final = regex.compile(r"\p{bc=L}|(?P<right>\p{bc=R}|\p{bc=AL})")
 
