@@ -57,6 +57,12 @@ _PILED: Final = regex.compile(rf"(?<=(?:{_MARK}\p{{Cf}}*){{{MARKS_LIMIT}}}){_MAR
 _SEEN: Final = regex.compile(rf"(?V1)[[^\p{{White_Space}}\p{{M}}\p{{Cf}}\p{{Cc}}]--{_UNSEEN}]|\p{{PCM}}")
 # How an emoji is drawn, which a keyboard decides, and what is put around a name where it is shown.
 _PRESENTATION: Final = regex.compile(rf"[\ufe0e\ufe0f{FIRST_STRONG_ISOLATE}{POP_ISOLATE}]")
+# Accents, and the points of Hebrew and Arabic, by their combining class: what is written without them means
+# the same to whoever looks for it. Other marks are the vowels and tones of their scripts.
+_ACCENTS: Final = frozenset({*range(10, 37), *range(200, 241)})
+_IGNORED: Final = regex.compile(r"[\p{DI}\u0640]")
+# Letters that no accent can be taken from, though many write them without.
+_STROKES: Final = str.maketrans("łđøħŧı", "ldohti")
 _RIGHT: Final = r"[\p{bc=R}\p{bc=AL}\p{bc=AN}]"
 _FROM_THE_RIGHT: Final = regex.compile(_RIGHT)
 # Up to the name of the next value in a line of the log.
@@ -85,6 +91,13 @@ def is_piled(text: str) -> bool:
 def spelling(text: str) -> str:
     """Return what of a typed name is compared: all but how it is composed, drawn, and spaces around it."""
     return _PRESENTATION.sub("", unicodedata.normalize("NFC", text)).strip()
+
+
+def folded(text: str) -> str:
+    """Return what of a text is searched: its letters in whatever case, width and accents, on one line."""
+    letters = unicodedata.normalize("NFKD", _IGNORED.sub("", text)).casefold()
+    bare = "".join(one for one in letters if unicodedata.combining(one) not in _ACCENTS)
+    return " ".join(unicodedata.normalize("NFC", bare).translate(_STROKES).split())
 
 
 def isolated(text: str) -> str:

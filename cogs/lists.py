@@ -1,20 +1,23 @@
 """Lists of broadcasts, in pages that outlive a restart, as all buttons do."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple, Self, Unpack
 
 import discord
 from typing_extensions import override
 
+from bot.broadcast import Broadcast
 from bot.chat.answers import answering
 from bot.chat.client import HeraldBot, Interaction
 from bot.chat.custom_ids import PAGE_OF_LIST, Subject
 from bot.chat.members import actor_of
+from bot.filter import EVERYTHING, Filter
 from bot.freeze import describe
 from bot.service import PAGE, Beyond
 from cogs.buttons import OPEN, ActionButton
 from cogs.embeds import CONTENT_LIMIT, FIELD_LIMIT
+from cogs.filters import counted, spoken_filter
 from cogs.showing import cards_of
 from cogs.text import clip, first_of, inline, units
 
@@ -41,15 +44,17 @@ class ListButton(
 ):
     """The broadcasts of a list next to the number `beyond`, older or newer, or its newest for 0.
 
-    The custom_id carries no authority: each press asks anew whether its person may see the list.
+    `search` is the mark of what the list looks for. The custom_id carries no authority: each press asks anew
+    whether its person may see the list.
     """
 
-    def __init__(self, name: str, beyond: int, *, newer: bool = False) -> None:
+    def __init__(self, name: str, beyond: int, *, newer: bool = False, search: str = "") -> None:
         self.name = name
         self.beyond = beyond
         self.newer = newer
+        self.search = search
         label = "Newer" if newer else "Older" if beyond else "Newest"
-        custom_id = f"list:{name}:{'n' if newer else ''}{beyond}"
+        custom_id = f"list:{name}:{'n' if newer else ''}{beyond}{f':{search}' if search else ''}"
         super().__init__(discord.ui.Button(label=label, custom_id=custom_id))
 
     @classmethod
@@ -59,47 +64,82 @@ class ListButton(
     ) -> Self:
         """Build the button that was pressed from its custom_id."""
         _ = interaction, item
-        return cls(match["name"], int(match["beyond"]), newer=bool(match["newer"]))
+        return cls(
+            match["name"], int(match["beyond"]), newer=bool(match["newer"]), search=match["search"] or ""
+        )
 
     @override
     async def callback(self, interaction: discord.Interaction[Any]) -> None:
         """Show the page in place of the one before; discord.py would swallow an error, so it is answered."""
         async with answering(interaction):
             await interaction.response.defer()
-            if self.newer:
-                await show_list(interaction, self.name, after=self.beyond)
-            elif self.beyond:
-                await show_list(interaction, self.name, before=self.beyond)
-            else:
-                await show_list(interaction, self.name)
+            only = EVERYTHING
+            if self.search:
+                actor = actor_of(interaction)
+                only = await interaction.client.service.kept_search(actor, self.search)
+            beyond = Beyond()
+            if self.beyond:
+                beyond = Beyond(after=self.beyond) if self.newer else Beyond(before=self.beyond)
+            await show_list(interaction, self.name, only, **beyond)
 
 
-async def show_list(interaction: Interaction, name: str, **beyond: Unpack[Beyond]) -> None:
+async def show_list(
+    interaction: Interaction, name: str, only: Filter = EVERYTHING, **beyond: Unpack[Beyond]
+) -> None:
     """Put a page of a list where the deferred answer stands; only whoever asked sees it."""
-    listing, service, actor = LISTS[name], interaction.client.service, actor_of(interaction)
-    found = await service.page_of(name, actor, **beyond)
+    service, actor = interaction.client.service, actor_of(interaction)
+    listing = await _listing(interaction, name, only)
+    found = await service.page_of(name, actor, only, **beyond)
     freeze = (await service.frozen(actor))[0] if name == "queue" else None
     above = [clip(f"❄️ {describe(freeze, spoken=inline)}", FIELD_LIMIT)] if freeze else []
     lines = [f"Nothing {'newer' if 'after' in beyond else 'older'} is there." if beyond else listing.empty]
-    view = discord.ui.View(timeout=None)
+    shown: Sequence[Broadcast] = ()
     if found:
         above.append(f"**{listing.title}**")
         room = CONTENT_LIMIT - sum(units(line) + 1 for line in above)
-        lines = first_of([cards_of(interaction.client).brief(one) for one in found], room, most=PAGE)
-        is_more, shown = len(found) > len(lines), found[: len(lines)]
-        if "after" in beyond:
-            # They came from the one next to the page before, and are read from the newest.
-            lines, shown = lines[::-1], shown[::-1]
-        for one in shown:
-            # It shows what stands there now, whatever that is.
-            view.add_item(ActionButton(OPEN, Subject(one.id, one.revision, "")))
-        if "after" in beyond or is_more:
-            view.add_item(ListButton(name, shown[-1].id))
-        if "before" in beyond or ("after" in beyond and is_more):
-            view.add_item(ListButton(name, shown[0].id, newer=True))
-    if beyond:
-        view.add_item(ListButton(name, 0))
+        lines = first_of(await _lines(interaction, found), room, most=PAGE)
+        shown = found[: len(lines)]
+    is_more = len(found) > len(shown)
+    if "after" in beyond:
+        # They came from the one next to the page before, and are read from the newest.
+        lines, shown = lines[::-1], shown[::-1]
+    view = discord.ui.View(timeout=None)
+    for one in shown:
+        # It shows what stands there now, whatever that is.
+        view.add_item(ActionButton(OPEN, Subject(one.id, one.revision, "")))
+    if is_more or beyond:
+        search = await service.keep_search(actor, only) if only != EVERYTHING else ""
+        for button in _turning(name, shown, beyond, is_more=is_more, search=search):
+            view.add_item(button)
     await interaction.edit_original_response(content="\n".join([*above, *lines]), view=view)
+
+
+def _turning(
+    name: str, shown: Sequence[Broadcast], beyond: Beyond, *, is_more: bool, search: str
+) -> Iterator[ListButton]:
+    """Yield what turns the page to all that is older, newer, or the newest."""
+    if shown and ("after" in beyond or is_more):
+        yield ListButton(name, shown[-1].id, search=search)
+    if shown and ("before" in beyond or ("after" in beyond and is_more)):
+        yield ListButton(name, shown[0].id, newer=True, search=search)
+    if beyond:
+        yield ListButton(name, 0, search=search)
+
+
+async def _listing(interaction: Interaction, name: str, only: Filter) -> Listing:
+    """Return what a list is called, which says what it looks for."""
+    if only == EVERYTHING:
+        return LISTS[name]
+    known = await interaction.client.service.searchable(actor_of(interaction))
+    looked_for = spoken_filter(only, known.topics)
+    return Listing(f"{LISTS[name].title}: {looked_for}", f"Nothing fits what you look for: {looked_for}.")
+
+
+async def _lines(interaction: Interaction, found: Sequence[Broadcast]) -> list[str]:
+    """Return a line for each broadcast, with how many requests there were once it was begun."""
+    brief = cards_of(interaction.client).brief
+    tallies = await interaction.client.service.tallies_of(found)
+    return [f"{brief(one)}{counted(tallies.get(one.id, {}))}" for one in found]
 
 
 async def setup(bot: HeraldBot) -> None:

@@ -13,6 +13,7 @@ from bot.freeze import describe
 from bot.permissions import Action, Actor
 from cogs.audit import show_record
 from cogs.choices import Option, meant, named, of_broadcast, of_template, offered
+from cogs.filters import OUTCOME_OPTIONS, topic_options
 from cogs.lists import show_list
 from cogs.showing import cards_of, show
 from cogs.template import show_template
@@ -74,10 +75,55 @@ class Notify(
         await show_list(interaction, "queue")
 
     @app_commands.command()
-    async def history(self, interaction: Interaction) -> None:
-        """See what was sent, failed or was cancelled, or has no known answer."""
+    @app_commands.describe(
+        words="Words that customers read, such as market opens",
+        person="Who wrote it or approved it",
+        audience="Whom it was for",
+        topic="What it was about",
+        since="A date such as 2026-11-23, or a number of days",
+        until="A date such as 2026-11-30, or a number of days",
+        outcome="What became of it",
+    )
+    async def history(
+        self,
+        interaction: Interaction,
+        *,
+        words: str | None = None,
+        person: discord.User | None = None,
+        audience: str | None = None,
+        topic: str | None = None,
+        since: str | None = None,
+        until: str | None = None,
+        outcome: str | None = None,
+    ) -> None:
+        """Search what was sent, failed or was cancelled, or has no known answer."""
         await interaction.response.defer(ephemeral=True, thinking=True)
-        await show_list(interaction, "history")
+        typed = {
+            "words": words,
+            "person": str(person.id) if person else None,
+            "audience": audience,
+            "topic": topic,
+            "since": since,
+            "until": until,
+            "outcome": meant(outcome, OUTCOME_OPTIONS) if outcome else None,
+        }
+        only = await self._service.read_filter(actor_of(interaction), typed)
+        await show_list(interaction, "history", only)
+
+    @history.autocomplete("audience")
+    async def _past_audiences(self, interaction: Interaction, typed: str) -> list[Choice]:
+        known = await self._service.offered_searches(actor_of(interaction))
+        return offered(typed, map(named, known.audiences if known else ()))
+
+    @history.autocomplete("topic")
+    async def _past_topics(self, interaction: Interaction, typed: str) -> list[Choice]:
+        known = await self._service.offered_searches(actor_of(interaction))
+        return offered(typed, topic_options(known) if known else ())
+
+    @history.autocomplete("outcome")
+    async def _outcomes(self, interaction: Interaction, typed: str) -> list[Choice]:
+        permitted = self._service.permits(actor_of(interaction), Action.LIST)
+        return offered(typed, OUTCOME_OPTIONS if permitted else ())
 
     @app_commands.command()
     @app_commands.describe(broadcast="Its number, such as 12")

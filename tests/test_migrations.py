@@ -10,6 +10,7 @@ from sqlalchemy import Connection, create_engine, text
 
 from bot.broadcast import Status
 from bot.errors import StoreError
+from bot.filter import Filter
 from bot.freeze import Freeze
 from bot.policy.model import ACCOUNT
 from bot.store import Access, Store, Transaction, migrating
@@ -21,6 +22,7 @@ from tests.harness.found import only
 # Every private name in here belongs to the product.
 # pyright: reportPrivateUsage=false
 
+LIVE = Filter(words="LIVE")
 SCHEMAS = Path(__file__).with_name("schemas")
 VERSIONS = sorted(path.stem for path in (migrating.MIGRATIONS / "versions").glob("0*.py"))
 EARLIER = [name[:4] for name in VERSIONS[:-1]]
@@ -132,6 +134,8 @@ def assert_kept(tx: Transaction, revision: str) -> None:
         expected |= {"Lena": True} | ({"Vera": True, "Nils": False} if revision >= "0005" else {})
     assert {one.approver.name: one.named for one in (*second.approvals, *second.lent)} == expected
     assert tx.broadcasts.count(7) == {"sent": 1, "review": 1}
+    assert [one.id for one in tx.broadcasts.in_status(7, [*Status], only=LIVE, limit=9)] == [2, 1]
+    assert tx.search_index.topics(7) == ["news"]
     delivery = only(tx.deliveries.of(1))
     assert (delivery.account, delivery.attempts, len(delivery.past)) == (ACCOUNT, 1, 1)
     assert tx.audit.get(7, 1).detail == "for Gold members"

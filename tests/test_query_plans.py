@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Engine, event
 
 from bot.audit.search import Search
 from bot.broadcast import OPEN, Status
+from bot.filter import Filter
 from bot.policy.model import ACCOUNT
 from bot.repeats import GOING_OUT, GONE_OUT
 from bot.store import Store, Transaction
@@ -48,6 +49,12 @@ def events(**what: Any) -> Callable[[Transaction], object]:
     return lambda tx: tx.audit.newest(Search(guild_id=GUILD, **what), limit=26)
 
 
+def searched(**what: Any) -> Callable[[Transaction], object]:
+    """Return the question for a page of those broadcasts of the past."""
+    statuses = [Status.SENT, Status.FAILED]
+    return lambda tx: tx.broadcasts.in_status(GUILD, statuses, only=Filter(**what), limit=11)
+
+
 ASKED: Final[dict[str, Callable[[Transaction], object]]] = {
     "the dispatcher's look": lambda tx: tx.deliveries.work(
         NOW, owner="me", outlived=None, deadlines=DEADLINES
@@ -80,6 +87,24 @@ ASKED: Final[dict[str, Callable[[Transaction], object]]] = {
     "drafts": lambda tx: tx.broadcasts.drafts_of(GUILD, 7, limit=11),
     "a middle page of drafts": lambda tx: tx.broadcasts.drafts_of(GUILD, 7, before=ROWS // 2, limit=11),
     "a newer page of drafts": lambda tx: tx.broadcasts.drafts_of(GUILD, 7, after=ROWS // 2, limit=11),
+    "the history of an audience": searched(audience="Audience 7"),
+    "the history of a rare audience": searched(audience="Rare"),
+    "words of a rare audience": searched(audience="Rare", words="nobody said"),
+    "words of an audience": searched(audience="Audience 7", words="nobody said"),
+    "the history of an author": searched(person=7),
+    "the history of an approver": searched(person=1007),
+    "the history of nobody": searched(person=999),
+    "words of an author": searched(person=7, words="nobody said"),
+    "the history of a topic": searched(topic="topic1"),
+    "the history of a rare topic": searched(topic="rare"),
+    "words that many said": searched(words="live"),
+    "the history of a day long ago": searched(since=EARLY.date(), until=EARLY.date()),
+    "the history since half of the time": searched(since=MIDDLE.date()),
+    "the history until long ago": searched(until=EARLY.date()),
+    "words of a day": searched(since=MIDDLE.date(), until=MIDDLE.date(), words="nobody said"),
+    "the history of a day to come": searched(since=LATER.date()),
+    "the topics of a server": lambda tx: tx.search_index.topics(GUILD),
+    "drafts that say something": lambda tx: tx.broadcasts.drafts_of(GUILD, 7, words="nobody said", limit=11),
     "a broadcast's deliveries": lambda tx: tx.deliveries.of(7),
     "what became of a broadcast": lambda tx: tx.deliveries.results([7]),
     "deliveries to claim": lambda tx: tx.deliveries.may_go(
@@ -126,6 +151,14 @@ ASKED: Final[dict[str, Callable[[Transaction], object]]] = {
     "attempts under way": lambda tx: tx.deliveries.under_way(ACCOUNT),
     "broadcasts by their status": lambda tx: tx.broadcasts.count(GUILD),
     "when the next falls due": lambda tx: tx.broadcasts.next_moment(),
+}
+
+
+# What nobody said is looked for in all that was said, and in nothing else.
+IN_ALL_WORDS: Final[dict[str, Callable[[Transaction], object]]] = {
+    "words that nobody said": searched(words="nobody said"),
+    "words that nobody said on a topic": searched(topic="topic1", words="nobody said"),
+    "words that nobody said until half of the time": searched(until=MIDDLE.date(), words="nobody said"),
 }
 
 
@@ -215,6 +248,15 @@ async def test_no_question_that_somebody_waits_for_reads_through_a_table_that_gr
                 # It does so by itself after a while; SQLite never does, and goes by the indexes alone.
                 connection.exec_driver_sql("ANALYZE")
         faults: list[str] = []
+        with store.begin() as tx:
+            connection = tx._connection  # pyright: ignore[reportPrivateUsage]
+            for name, ask in IN_ALL_WORDS.items():
+                with statements() as asked:
+                    ask(tx)
+                for statement, parameters in asked:
+                    faults += [f"{name}: {one}" for one in read_through(connection, statement, parameters)]
+                    if "search_index" not in statement:
+                        faults += [f"{name}: {one}" for one in visited(connection, statement, parameters)]
         with store.begin() as tx:
             connection = tx._connection  # pyright: ignore[reportPrivateUsage]
             for name, ask in ASKED.items():

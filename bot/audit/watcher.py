@@ -26,6 +26,8 @@ EVERY: Final = timedelta(hours=1)
 AFTER_TROUBLE: Final = timedelta(minutes=1)
 # Discord gives a token of fifteen minutes to each: long after that none can come again.
 INTERACTIONS_KEPT: Final = timedelta(days=1)
+# Nobody turns the pages of an older list.
+SEARCHES_KEPT: Final = timedelta(days=90)
 
 
 class ChannelHistory(Protocol):
@@ -101,7 +103,7 @@ class Watcher:
 
     async def compare(self, channels: ChannelHistory) -> None:
         """Compare each server's last posts with its channels; raise Unreachable if one had no answer."""
-        await self._store.write(_forget_interactions, before=self._clock() - INTERACTIONS_KEPT)
+        await self._store.write(_forget, now=self._clock())
         unanswered: list[Unreachable] = []
         try:
             if self._restored is not None:
@@ -173,8 +175,9 @@ class Watcher:
             tx.facts.set(fact, unread)
 
 
-def _forget_interactions(tx: Transaction, *, before: datetime) -> None:
-    tx.forget_interactions(before=before)
+def _forget(tx: Transaction, *, now: datetime) -> None:
+    tx.forget_interactions(before=now - INTERACTIONS_KEPT)
+    tx.searches.forget(before=now - SEARCHES_KEPT)
 
 
 def _newest(tx: Transaction, guild_id: int) -> Sequence[Posted]:

@@ -9,7 +9,9 @@ from bot.audit.chain import Event
 from bot.audit.search import Search, read_search
 from bot.broadcast import Broadcast, Place, Read
 from bot.clock import Clock
+from bot.delivery import DeliveryStatus
 from bot.errors import Refused
+from bot.filter import EVERYTHING, Filter, Known, read_filter
 from bot.lifecycle import REASON_LIMIT, Lifecycle
 from bot.permissions import Action, Actor
 from bot.policy.model import Audience, Policy, Topic
@@ -23,6 +25,7 @@ from bot.service import (
     looking,
     lookup,
     review,
+    searching,
     sharing,
     templates,
     time_zones,
@@ -104,6 +107,9 @@ class Service:
     suggestions = UseCase(looking.suggestions, Action.LIST, writes=False)
     queue = UseCase(looking.queue, Action.LIST, writes=False)
     history = UseCase(looking.history, Action.LIST, writes=False)
+    searchable = UseCase(searching.searchable, Action.LIST, writes=False)
+    keep_search = UseCase(searching.keep_search, Action.LIST)
+    kept_search = UseCase(searching.kept_search, Action.LIST, writes=False)
     who = UseCase(looking.who, Action.LIST, writes=False)
     audit = UseCase(looking.audit, Action.AUDIT, writes=False)
     recorded_audiences = UseCase(looking.recorded_audiences, Action.AUDIT, writes=False)
@@ -162,10 +168,24 @@ class Service:
             read_schedule, typed, now=now, zone=zone, languages=server.rules.languages
         )
 
-    async def page_of(self, name: str, actor: Actor, **beyond: Unpack[Beyond]) -> Sequence[Broadcast]:
+    async def page_of(
+        self, name: str, actor: Actor, only: Filter = EVERYTHING, **beyond: Unpack[Beyond]
+    ) -> Sequence[Broadcast]:
         """Return a page of the list of that name, the nearest to where it goes on first, and one more."""
         lists = {"drafts": self.drafts, "queue": self.queue, "history": self.history}
-        return await lists[name](actor, **beyond)
+        return await lists[name](actor, only, **beyond)
+
+    async def tallies_of(self, broadcasts: Sequence[Broadcast]) -> Mapping[int, Mapping[DeliveryStatus, int]]:
+        """Return how many requests of each of these broadcasts stand how."""
+        return await self.store.glance(looking.tallies, [one.id for one in broadcasts])
+
+    async def read_filter(self, actor: Actor, typed: Mapping[str, str | None]) -> Filter:
+        """Return what is looked for among the server's broadcasts; raise Refused with what to mend."""
+        return read_filter(typed, await self.searchable(actor))
+
+    async def offered_searches(self, actor: Actor) -> Known | None:
+        """Return what an option offers to search by; None to those who may not, of whom nothing is noted."""
+        return await self.searchable(actor) if self.permits(actor, Action.LIST) else None
 
     async def offer_of(self, broadcast: Broadcast) -> Offer:
         """Return what a template would lend the draft if it was submitted now."""

@@ -1,18 +1,23 @@
 """What people can look at."""
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC
 from typing import Unpack
+from zoneinfo import ZoneInfo
 
 from bot.audit.chain import Event
 from bot.audit.search import Search
 from bot.broadcast import ENDED, OPEN, Broadcast, Place, Read, Status
+from bot.delivery import DeliveryStatus
 from bot.errors import Conflict
+from bot.filter import EVERYTHING, Filter
 from bot.freeze import first_over
 from bot.lifecycle import describe_state
 from bot.permissions import Action, Actor, approvers
 from bot.policy.model import Policy
 from bot.quorum import missing
 from bot.service.gate import LISTED, PAGE, Gate
+from bot.service.time_zones import zone_of
 from bot.store import Beyond, Transaction
 from bot.summary import TOLD, Course
 
@@ -60,21 +65,31 @@ def read_before(tx: Transaction, broadcast: Broadcast) -> list[Read]:
     return [one for one in read if one.notification != broadcast.notification]
 
 
-def drafts(tx: Transaction, gate: Gate, actor: Actor, **beyond: Unpack[Beyond]) -> list[Broadcast]:
-    """Return a page of the drafts that the actor may write, and one more if there is another page."""
+def drafts(
+    tx: Transaction, gate: Gate, actor: Actor, only: Filter = EVERYTHING, **beyond: Unpack[Beyond]
+) -> list[Broadcast]:
+    """Return a page of the drafts that the actor may write and that fit, and one more if there is another."""
     gate.decide(actor, Action.COMPOSE)
     guild_id = gate.server(actor).guild
-    return tx.broadcasts.drafts_of(guild_id, actor.id, limit=PAGE + 1, **beyond)
+    return tx.broadcasts.drafts_of(guild_id, actor.id, words=only.words, limit=PAGE + 1, **beyond)
 
 
-def queue(tx: Transaction, gate: Gate, actor: Actor, **beyond: Unpack[Beyond]) -> list[Broadcast]:
+def queue(
+    tx: Transaction, gate: Gate, actor: Actor, only: Filter = EVERYTHING, **beyond: Unpack[Beyond]
+) -> list[Broadcast]:
     """Return a page of what waits for people or for its time, and one more if there is another page."""
-    return _listed(tx, gate, actor, sorted(OPEN), beyond)
+    return _listed(tx, gate, actor, sorted(OPEN), only, beyond)
 
 
-def history(tx: Transaction, gate: Gate, actor: Actor, **beyond: Unpack[Beyond]) -> list[Broadcast]:
-    """Return a page of what was sent, failed or cancelled, and one more if there is another page."""
-    return _listed(tx, gate, actor, _HISTORY, beyond)
+def history(
+    tx: Transaction, gate: Gate, actor: Actor, only: Filter = EVERYTHING, **beyond: Unpack[Beyond]
+) -> list[Broadcast]:
+    """Return a page of what fits, and one more if there is another page.
+
+    It is looked for among what was sent, failed or was cancelled, unless another outcome is asked for.
+    """
+    statuses = [only.outcome] if only.outcome is not None else _HISTORY
+    return _listed(tx, gate, actor, statuses, only, beyond)
 
 
 def suggestions(tx: Transaction, gate: Gate, actor: Actor) -> list[Broadcast]:
@@ -90,10 +105,17 @@ def suggestions(tx: Transaction, gate: Gate, actor: Actor) -> list[Broadcast]:
 
 
 def _listed(
-    tx: Transaction, gate: Gate, actor: Actor, statuses: Sequence[Status], beyond: Beyond
+    tx: Transaction, gate: Gate, actor: Actor, statuses: Sequence[Status], only: Filter, beyond: Beyond
 ) -> list[Broadcast]:
     gate.decide(actor, Action.LIST)
-    return tx.broadcasts.in_status(gate.server(actor).guild, statuses, limit=PAGE + 1, **beyond)
+    server = gate.server(actor)
+    zone = ZoneInfo(zone_of(tx, gate, actor)) if only.since or only.until else UTC
+    return tx.broadcasts.in_status(server.guild, statuses, only=only, zone=zone, limit=PAGE + 1, **beyond)
+
+
+def tallies(tx: Transaction, broadcast_ids: Sequence[int]) -> Mapping[int, Mapping[DeliveryStatus, int]]:
+    """Return how many requests of each of these broadcasts stand how."""
+    return tx.tallies.requests(broadcast_ids)
 
 
 def places_of(tx: Transaction, events: Sequence[Event]) -> Mapping[int, Place]:

@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from functools import cache
 from itertools import groupby
 from operator import itemgetter
@@ -28,9 +28,10 @@ from sqlalchemy import (
 )
 
 from bot.broadcast import ENDED, UNDER_WAY, Approval, Broadcast, Status
+from bot.filter import EVERYTHING, Filter
 from bot.notification import Notification
 from bot.schedule import Schedule
-from bot.store import postgresql
+from bot.store import postgresql, search_index
 from bot.store.broadcast_rows import (
     CARD,
     EDITORS,
@@ -47,6 +48,7 @@ from bot.store.broadcast_rows import (
 )
 from bot.store.conditions import Deadlines
 from bot.store.facts import BROADCASTS_ABOVE
+from bot.store.search_index import SearchIndex, says
 from bot.store.tables import approvals, broadcasts, ended, facts, revisions, shares
 from bot.value import Person
 
@@ -136,6 +138,7 @@ class Broadcasts:
             insert(revisions),
             [revision_row(identifier, number, one, words, at, schedule=schedule) for number, one in numbered],
         )
+        search_index.add(self._connection, identifier, guild_id, notification)
         draft["id"] = identifier
         return Broadcast(
             **draft,
@@ -228,6 +231,8 @@ class Broadcasts:
             "_as_given": [(one.id, one.status, one.revision) for one in before],
         }
         changed = set(self._connection.scalars(_change_of(tuple(written)), {**written, **expected}))
+        if changed and "notification" in changes:
+            search_index.change(self._connection, changed, changes["notification"])
         update = {"status": status, "updated_at": at, **changes}
         return {one.id: _changed(one, update) for one in before if one.id in changed}
 
@@ -299,18 +304,24 @@ class Broadcasts:
         return self._load(broadcasts.c.repeats == repeated, limit=None, approved=False)
 
     def drafts_of(
-        self, guild_id: int, person_id: int, *, limit: int, **beyond: Unpack[Beyond]
+        self,
+        guild_id: int,
+        person_id: int,
+        *,
+        limit: int,
+        words: str | None = None,
+        **beyond: Unpack[Beyond],
     ) -> list[Broadcast]:
-        """Return the drafts that somebody may write: the newest, or those next to `beyond`."""
-        upwards, between = "after" in beyond, _beyond(beyond)
-        shared = exists().where(broadcasts.c.id == shares.c.broadcast_id, *_drafts_in(guild_id), *between)
+        """Return the drafts that somebody may write and that say this: the newest, or next to `beyond`."""
+        upwards, wanted = "after" in beyond, [*_beyond(beyond), *says(words)]
+        shared = exists().where(broadcasts.c.id == shares.c.broadcast_id, *_drafts_in(guild_id), *wanted)
         # The next of each come from an index; only they are put in order.
         nearest = [
             one.order_by(number if upwards else number.desc()).limit(limit).subquery()
             for one, number in (
                 (
                     select(broadcasts.c.id).where(
-                        *_drafts_in(guild_id), broadcasts.c.author_id == person_id, *between
+                        *_drafts_in(guild_id), broadcasts.c.author_id == person_id, *wanted
                     ),
                     broadcasts.c.id,
                 ),
@@ -324,21 +335,21 @@ class Broadcasts:
         return self._load(broadcasts.c.id.in_(ids), limit=limit, oldest=upwards)
 
     def in_status(
-        self, guild_id: int, statuses: Sequence[Status], *, limit: int, **beyond: Unpack[Beyond]
+        self,
+        guild_id: int,
+        statuses: Sequence[Status],
+        *,
+        limit: int,
+        only: Filter = EVERYTHING,
+        zone: tzinfo = UTC,
+        **beyond: Unpack[Beyond],
     ) -> list[Broadcast]:
-        """Return a server's broadcasts in any of the statuses: the newest, or those next to `beyond`."""
-        upwards = "after" in beyond
-        # The next of each come from an index; only they are put in order.
-        nearest = [
-            select(broadcasts.c.id)
-            .where(broadcasts.c.guild_id == guild_id, broadcasts.c.status == status, *_beyond(beyond))
-            .order_by(broadcasts.c.id if upwards else broadcasts.c.id.desc())
-            .limit(limit)
-            .subquery()
-            for status in statuses
-        ]
-        ids = union_all(*(select(one.c.id) for one in nearest))
-        return self._load(broadcasts.c.id.in_(ids), limit=limit, oldest=upwards)
+        """Return a server's broadcasts in any of the statuses that fit: the newest, or next to `beyond`."""
+        index = SearchIndex(self._connection)
+        nearest = index.nearest(guild_id, only, statuses, zone=zone, limit=limit, **beyond)
+        # A planner does not know how few fit, and would go through all to meet them: it is asked by itself.
+        ids = nearest if only == EVERYTHING else list(self._connection.scalars(nearest))
+        return self._load(broadcasts.c.id.in_(ids), limit=limit, oldest="after" in beyond)
 
     def everywhere(self, statuses: Collection[Status]) -> list[Broadcast]:
         """Return all servers' broadcasts in any of these statuses, oldest first.

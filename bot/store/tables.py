@@ -95,6 +95,8 @@ broadcasts: Final = Table(
     # What an approval refers to.
     Index(None, "id", "revision", "fingerprint", unique=True),
     Index(None, "fingerprint", "updated_at"),
+    # By its day, so that a date is soon turned into the numbers between which a search goes through them.
+    Index("ix_broadcasts_guild_id_day_id", "guild_id", text("date(updated_at)"), "id"),
     # Only of those that have a time of their own, as 0020 says.
     Index("ix_broadcasts_timeless", "timeless", "updated_at"),
     # Only of those that repeat one, as 0017 says.
@@ -152,6 +154,30 @@ approvals: Final = Table(
         ["broadcast_id", "revision", "fingerprint"],
         ["broadcasts.id", "broadcasts.revision", "broadcasts.fingerprint"],
     ),
+    Index(None, "approver_id", "broadcast_id"),
+)
+
+# What broadcasts say, folded as searches are: a narrow row each, so that looking through all of them is soon
+# done. It is written with every change of their words.
+search_index: Final = Table(
+    "search_index",
+    metadata,
+    Column("broadcast_id", RowId, ForeignKey("broadcasts.id"), primary_key=True, autoincrement=False),
+    Column("guild_id", BigInteger, nullable=False),
+    Column("topic", Text, nullable=False),
+    Column("words", Text, nullable=False),
+    Index(None, "guild_id", "topic", "broadcast_id"),
+)
+
+# What people looked for, by the mark that the buttons of its pages bear.
+searches: Final = Table(
+    "searches",
+    metadata,
+    Column("guild_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("mark", String(16), primary_key=True),
+    Column("looked_for", Text, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Index(None, "at"),
 )
 
 template_approvals: Final = Table(

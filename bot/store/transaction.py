@@ -20,8 +20,11 @@ from bot.store.mirror_posts import MirrorPosts
 from bot.store.outbox import Outbox, PostKind
 from bot.store.refusals import Refusals
 from bot.store.revisions import Revisions
+from bot.store.search_index import SearchIndex
+from bot.store.searches import Searches
 from bot.store.shares import Shares
 from bot.store.tables import interactions
+from bot.store.tallies import Tallies
 from bot.store.template_approvals import TemplateApprovals
 from bot.store.testimony import Testimony
 from bot.store.waits import Waits
@@ -53,6 +56,9 @@ class Transaction:
         self.templates = TemplateApprovals(connection)
         self.loans = Loans(connection, locking=writing)
         self.waits = Waits(connection)
+        self.search_index = SearchIndex(connection)
+        self.searches = Searches(connection)
+        self.tallies = Tallies(connection)
         self.mirror = MirrorPosts(connection, locking=writing)
 
     def note(self, new: NewEvent, *, channel_id: int | None) -> None:

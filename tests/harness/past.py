@@ -15,8 +15,11 @@ INSERT INTO broadcasts (id, guild_id, author_id, author_name, audience, notifica
     CASE n % 25000 WHEN 0 THEN 'Rare' ELSE 'Audience ' || (n % 40) END, '{_WORDS}',
     CASE WHEN n % 10000 = 0 THEN 'review' WHEN n % 10000 = 1 THEN 'approved' WHEN n % 29 = 0 THEN 'draft'
       ELSE 'sent' END,
-    1, 'f' || n, 1, '', '', '2026-12-24 09:41:00', '2026-12-24 09:41:00', '2026-11-01 09:41:00',
-    '2026-11-01 09:41:00' FROM numbers;
+    1, 'f' || n, 1, '', '', '2026-12-24 09:41:00', '2026-12-24 09:41:00', WRITTEN, WRITTEN
+    FROM numbers;
+INSERT INTO search_index (broadcast_id, guild_id, topic, words)
+  SELECT n, GUILD, CASE n % 25000 WHEN 0 THEN 'rare' ELSE 'topic' || (n % 3) END,
+    'we are live ' || n || ' come in' FROM numbers;
 INSERT INTO revisions (broadcast_id, revision, editor_id, editor_name, notification, at)
   SELECT n, 1, n % 50, 'Maya', '{_WORDS}', '2026-11-01 09:41:00' FROM numbers;
 INSERT INTO shares (broadcast_id, person_id, person_name, at)
@@ -57,7 +60,7 @@ _WRITTEN: Final = {
 def lay_past(tx: Transaction, *, guild: int, rows: int, begin: datetime) -> None:
     """Fill an empty database with so many broadcasts of a server, and with a line of its record for each.
 
-    The first line was written when it begins, and one each five minutes since.
+    The first was written when it begins, and one each five minutes since.
     """
     connection = tx._connection  # pyright: ignore[reportPrivateUsage]
     kind = connection.dialect.name
