@@ -2,11 +2,16 @@
 
 from collections.abc import Iterable
 from datetime import datetime
+from typing import Final
 
 from bot.broadcast import BEFORE_SENDING, Broadcast, Status
 from bot.lifecycle import Lifecycle
-from bot.repeats import GOING_OUT, Beside
+from bot.policy.fields import Severity
+from bot.repeats import GOING_OUT, Beside, is_near
 from bot.store import Transaction
+
+# Among so many it is looked for what says nearly the same.
+NEWEST: Final = 25
 
 
 def alike(tx: Transaction, lifecycle: Lifecycle, broadcast: Broadcast) -> list[Broadcast]:
@@ -29,6 +34,29 @@ def alike(tx: Transaction, lifecycle: Lifecycle, broadcast: Broadcast) -> list[B
     ]
 
 
+def near(
+    tx: Transaction, lifecycle: Lifecycle, broadcast: Broadcast, *, severity: Severity | None = None
+) -> list[Broadcast]:
+    """Return what says nearly the same to the same people and goes out or did about then, newest first.
+
+    Nothing if the policy does not judge that so severely, or not at all.
+    """
+    server = lifecycle.policy.server(broadcast.guild_id)
+    judged: set[Severity] = {severity} if severity else {"warn", "stop"}
+    if server is None or not server.rules.repeat_window or server.lint.repeats not in judged:
+        return []
+    now, window = lifecycle.clock(), server.rules.repeat_window
+    own = lifecycle.likeness_now(server, broadcast)
+    return [
+        one
+        for one in tx.broadcasts.in_status(broadcast.guild_id, sorted(GOING_OUT), limit=NEWEST)
+        if (one.id != broadcast.id and one.audience == broadcast.audience)
+        and abs(_expected(one, now) - _expected(broadcast, now)) < window
+        and one.likeness != own
+        and is_near(one.notification, broadcast.notification)
+    ]
+
+
 def _expected(broadcast: Broadcast, now: datetime) -> datetime:
     """Return about when customers get it, or did."""
     if broadcast.status is Status.SENDING:
@@ -42,10 +70,11 @@ def beside(tx: Transaction, lifecycle: Lifecycle, broadcast: Broadcast) -> Besid
     """Return what customers may get twice because of the broadcast."""
     same = alike(tx, lifecycle, broadcast) if broadcast.status in BEFORE_SENDING else []
     going_out = [one for one in same if one.status in GOING_OUT]
+    close = near(tx, lifecycle, broadcast) if broadcast.status in BEFORE_SENDING else []
     if broadcast.repeats is None:
-        return Beside(going_out)
+        return Beside(going_out, near=close)
     copies = [one for one in tx.broadcasts.copies(broadcast.repeats) if one.id != broadcast.id]
-    return Beside(going_out, tx.broadcasts.find(broadcast.repeats), copies)
+    return Beside(going_out, tx.broadcasts.find(broadcast.repeats), copies, close)
 
 
 def redraw_alike(tx: Transaction, lifecycle: Lifecycle, same: Iterable[Broadcast]) -> None:

@@ -1,14 +1,19 @@
 """What customers may get twice: broadcasts that say the same, and those that send one again. Pure."""
 
+import unicodedata
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Final, NamedTuple
 
 from bot.broadcast import Broadcast, Status
+from bot.notification import Notification
 from bot.sentences import spoken_span
 
 # What goes out by itself, has gone out, or may have.
 GOING_OUT: Final = frozenset({Status.APPROVED, Status.SENDING, Status.SENT, Status.PARTIAL, Status.UNKNOWN})
+# Out of a hundred: an hour or a name in a sentence may be another one.
+_NEAR: Final = 90
+NEARLY: Final = "Nearly the same"
 GONE_OUT: Final = GOING_OUT - {Status.APPROVED}
 
 
@@ -16,12 +21,14 @@ class Beside(NamedTuple):
     """What stands beside a broadcast, newest first.
 
     `alike` are those with an equal proof code that go out, or did lately; `repeated` is the one that it sends
-    again, as that stands now, and `copies` are the others that do so.
+    again, as that stands now, and `copies` are the others that do so. `near` are those of which only a few
+    words are others.
     """
 
     alike: Sequence[Broadcast] = ()
     repeated: Broadcast | None = None
     copies: Sequence[Broadcast] = ()
+    near: Sequence[Broadcast] = ()
 
 
 ALONE: Final = Beside()
@@ -32,20 +39,33 @@ def expected(broadcast: Broadcast) -> datetime:
     return broadcast.due_at or broadcast.updated_at
 
 
-def tell_alike(one: Broadcast, *, which: str, when: str) -> str:
-    """Say of a broadcast with an equal proof code what becomes of it; `which` and `when` for its reader."""
+def is_near(one: Notification, other: Notification) -> bool:
+    """Tell whether two notifications differ in a few words at most, or in how they are written."""
+    # It takes more than all the rest of a start, and only who writes or reads a draft needs it.
+    from rapidfuzz import fuzz
+
+    return fuzz.ratio(_plain(one), _plain(other)) >= _NEAR
+
+
+def _plain(notification: Notification) -> str:
+    words = (part for _, text in notification.texts() for part in (text.subject, text.content))
+    return " ".join(unicodedata.normalize("NFKC", " ".join(words)).casefold().split())
+
+
+def tell_alike(one: Broadcast, *, which: str, when: str, what: str = "The same") -> str:
+    """Say of a broadcast that says the same what becomes of it; `which` and `when` for its reader."""
     match one.status:
         case Status.APPROVED:
-            return f"The same goes out as {which} {when}"
+            return f"{what} goes out as {which} {when}"
         case Status.SENDING:
-            return f"The same is being sent as {which}"
+            return f"{what} is being sent as {which}"
         case Status.UNKNOWN:
-            return f"The same may have been sent as {which}, {when}"
+            return f"{what} may have been sent as {which}, {when}"
         case _:
-            return f"The same was sent as {which}, {when}"
+            return f"{what} was sent as {which}, {when}"
 
 
-def tell_all_alike(alike: Sequence[Broadcast], now: datetime) -> str:
+def tell_all_alike(alike: Sequence[Broadcast], now: datetime, *, what: str = "The same") -> str:
     """Say of the newest of them what becomes of it, and how many more there are, for the record."""
     if not alike:
         return ""
@@ -53,7 +73,7 @@ def tell_all_alike(alike: Sequence[Broadcast], now: datetime) -> str:
     due = expected(one)
     when = f"in {spoken_span(due - now)}" if due > now else f"{spoken_span(now - due)} ago"
     more = f", and {len(alike) - 1} more" if len(alike) > 1 else ""
-    return f"{tell_alike(one, which=f'#{one.id}', when=when)}{more}"
+    return f"{tell_alike(one, which=f'#{one.id}', when=when, what=what)}{more}"
 
 
 def tell_repeated(repeated: Broadcast, *, which: str, reason: str) -> str:

@@ -41,7 +41,7 @@ from cogs.embeds import CONTENT_LIMIT, FIELD_LIMIT, FIELD_NAMES, KEPT, field_val
 from cogs.layout import CAME_BACK, NOTE, Sheet, lay_out
 from cogs.lines import NOWHERE, line_of, trouble_of
 from cogs.reach import REACH_LIMIT, account_of, listed_reach, people, reach, size, whole_reach
-from cogs.repeats import warn_of_alike, warn_of_repeat
+from cogs.repeats import warn_of_alike, warn_of_near, warn_of_repeat
 from cogs.situation import HEADLINES, going_out, moment, offered, situation
 from cogs.template import draw_template
 from cogs.text import clip, first_of, fitting, inline, length_note, numbered, plain, shorten, units
@@ -418,6 +418,8 @@ class Cards:
         if broadcast.status in BEFORE_SENDING and (alike := warn_of_alike(beside)):
             value = f"{alike}\nApproving it asks for the audience's name."
             head.add_field(name="The same words for the same people", value=value, inline=False)
+        if broadcast.status in BEFORE_SENDING and (near := warn_of_near(beside)):
+            head.add_field(name="Nearly the same words for the same people", value=near, inline=False)
         details = discord.Embed(colour=head.colour)
         details.add_field(name="Topic", value=inline(topic.name if topic else broadcast.notification.topic))
         details.add_field(name="Author", value=inline(broadcast.author.name))

@@ -1,7 +1,9 @@
 """How a card warns of what customers may get twice."""
 
+from collections.abc import Sequence
+
 from bot.broadcast import Broadcast
-from bot.repeats import Beside, expected, tell_alike, tell_repeated
+from bot.repeats import NEARLY, Beside, expected, tell_alike, tell_repeated
 from cogs.embeds import KEPT
 from cogs.situation import HEADLINES, moment
 from cogs.text import fitting, numbered, plain, shorten
@@ -12,9 +14,19 @@ ROOM = 3 * KEPT
 
 def warn_of_alike(beside: Beside) -> str:
     """Say which others say the same to the same people, and what becomes of them."""
-    lines = [
-        f"⚠️ {tell_alike(one, which=numbered(one), when=moment(expected(one), 'R'))}." for one in beside.alike
-    ]
+    return _warned(beside.alike, "The same")
+
+
+def warn_of_near(beside: Beside) -> str:
+    """Say which others say nearly the same to the same people, and what becomes of them."""
+    return _warned(beside.near, NEARLY)
+
+
+def _warned(others: Sequence[Broadcast], what: str) -> str:
+    told = (
+        tell_alike(one, which=numbered(one), when=moment(expected(one), "R"), what=what) for one in others
+    )
+    lines = [f"⚠️ {one}." for one in told]
     return fitting(lines, ROOM, between="\n") if lines else ""
 
 

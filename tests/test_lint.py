@@ -268,7 +268,8 @@ def test_each_slip_is_found_in_whatever_script_and_nothing_else_is() -> None:
 
 
 def test_each_kind_of_slip_is_in_the_table_and_in_the_policy() -> None:
-    assert {kind for kind, _, _ in SLIPS} == set(Lint.model_fields)
+    # What others say is looked up elsewhere.
+    assert {kind for kind, _, _ in SLIPS} == set(Lint.model_fields) - {"repeats"}
 
 
 def test_plain_words_have_no_finding() -> None:

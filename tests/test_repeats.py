@@ -9,6 +9,8 @@ import pytest
 
 from bot.broadcast import Broadcast, Status
 from bot.errors import Conflict, NotReady
+from bot.notification import Notification, Text
+from bot.repeats import is_near
 from bot.sandbox.sandbox import UNDONE, Sandbox, answer, button_labels, readable, response
 from bot.sandbox.whop import Fault
 from bot.store import Access
@@ -57,6 +59,67 @@ def unlinked(text: str) -> str:
 
 async def waiting(sandbox: Sandbox) -> None:
     await sandbox.submit(await sandbox.compose())
+
+
+# --- nearly the same -------------------------------------------------------------------------------
+
+SAID = "We are live tonight at six with a new episode and your questions."
+
+
+def words(content: str, subject: str = "Live") -> Notification:
+    return Notification(topic="announcements", all=Text(subject=subject, content=content))
+
+
+def test_words_are_nearly_the_same_where_a_few_of_them_are_others() -> None:
+    near = [
+        SAID,
+        SAID.upper(),
+        SAID.replace("six", "seven"),
+        f"  {SAID.replace(' ', '  ')} ",
+        SAID.replace("episode", "episodes"),
+        SAID.removesuffix("."),
+    ]
+    far = ["Doors open at eight.", SAID[:30], f"{SAID} {SAID}", "Wir sind heute um sechs live.", ""]
+    assert [one for one in near if not is_near(words(SAID), words(one))] == []
+    assert [one for one in far if is_near(words(SAID), words(one))] == []
+    assert not is_near(words("配信は六時からです"), words("本日の配信は休みます"))
+    assert is_near(
+        words("Прямой эфир начнётся сегодня в шесть"), words("Прямой эфир начнется сегодня в шесть")
+    )
+
+
+async def test_nearly_the_same_for_the_same_people_is_named_with_its_number(careful: Sandbox) -> None:
+    await careful.approved(content=SAID)
+    await careful.wait(UNDONE)
+    draft = await careful.compose(content=SAID.replace("six", "seven"))
+    assert "⚠️ Nearly the same was sent as [#1](https://discord.com/channels/" in answer(draft)
+    await careful.submit(draft)
+    assert "⚠️ Nearly the same was sent as [#1]" in readable(careful.review_card())
+    # It is no repeat: nobody has to type a name.
+    assert "Approved." in answer(await careful.press("Omar", "Approve"))
+    assert "Nearly" not in answer(await careful.compose(content="Doors open at eight."))
+    assert "Nearly" not in answer(await careful.compose(audience="Everyone", content=SAID))
+    await careful.wait(timedelta(hours=25))
+    assert "Nearly" not in answer(await careful.compose(content=SAID.replace("six", "nine")))
+
+
+@pytest.mark.parametrize("severity", ["stop", "off"])
+async def test_the_policy_says_what_becomes_of_nearly_the_same(
+    open_sandbox: OpenSandbox, severity: str
+) -> None:
+    def judged(policy: str) -> str:
+        return policy.replace("[server.rules]", f'[server.lint]\nrepeats = "{severity}"\n[server.rules]')
+
+    async with open_sandbox("v1", rules=judged) as sandbox:
+        await sandbox.approved(content=SAID)
+        draft = await sandbox.compose(content=SAID.replace("six", "seven"))
+        assert ("Nearly the same" in answer(draft)) == (severity == "stop")
+        service, maya = sandbox.herald.service, sandbox.actor("Maya")
+        if severity == "stop":
+            with pytest.raises(NotReady, match=r"Nearly the same goes out as #1 in .*: change the words"):
+                await service.submit(maya, 2, revision=1)
+        else:
+            await service.submit(maya, 2, revision=1)
 
 
 # --- the same again --------------------------------------------------------------------------------

@@ -269,6 +269,7 @@ class Lint(Section):
     links: Judged = "warn"
     dates: Judged = "warn"
     letters: Judged = "warn"
+    repeats: Judged = "warn"
 
     def kinds(self, severity: Severity) -> Set[str]:
         """Return the kinds of slips that are judged so."""

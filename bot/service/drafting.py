@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from typing import Literal
 
-from bot.alike import beside
+from bot.alike import beside, near
 from bot.broadcast import ENDED, Broadcast, Status, Step
 from bot.errors import Conflict, NotReady
 from bot.notification import Notification
 from bot.permissions import Action, Actor, approvers
 from bot.quorum import missing
-from bot.repeats import Beside
+from bot.repeats import NEARLY, Beside, tell_all_alike
 from bot.schedule import Schedule, told
 from bot.sentences import listed
 from bot.service import lending, unknowns
@@ -237,6 +237,8 @@ def submit(
     gate.meet(tx, actor)
     if lacking := gate.lifecycle.before_review(before):
         raise NotReady(lacking[0])
+    if close := near(tx, gate.lifecycle, before, severity="stop"):
+        raise NotReady(f"{tell_all_alike(close, gate.clock(), what=NEARLY)}: change the words, or cancel it.")
     server, now = gate.lifecycle.server_of(before), gate.clock()
     offer = lending.offer_of(tx, gate.lifecycle, before)
     as_submitted = before.model_copy(update={"lent": offer.approvals})
