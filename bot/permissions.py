@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Final, Literal, NamedTuple
 
 from bot.broadcast import Broadcast, Step
+from bot.everyday import EverydayTemplate
 from bot.policy.model import Policy
 from bot.quorum import counting
 from bot.sentences import listed
@@ -62,6 +63,9 @@ class Action(StrEnum):
     RETRACT = "retract"
     APPROVE_TEMPLATE = "approve_template"
     RETRACT_TEMPLATE = "retract_template"
+    CREATE_TEMPLATE = "create_template"
+    EDIT_TEMPLATE = "edit_template"
+    RETIRE_TEMPLATE = "retire_template"
     REQUEST_CHANGES = "request_changes"
     REJECT = "reject"
     STOP = "stop"
@@ -93,10 +97,12 @@ class Rule:
     """Who may act: holders of one of the roles, and what being the author means.
 
     Whoever a broadcast is shared with counts as its author; never may anybody who wrote it or may.
+    Where it is for the author `only`, holders of `beside` may do it to what others wrote, too.
     """
 
     roles: tuple[Role, ...]
     author: Literal["only", "never", "also", "no matter"] = "no matter"
+    beside: tuple[Role, ...] = ()
 
 
 PERMISSIONS: Final[Mapping[Action, Rule]] = MappingProxyType(
@@ -112,6 +118,9 @@ PERMISSIONS: Final[Mapping[Action, Rule]] = MappingProxyType(
         Action.RETRACT: Rule(("approve",), author="never"),
         Action.APPROVE_TEMPLATE: Rule(("approve",)),
         Action.RETRACT_TEMPLATE: Rule(("approve",)),
+        Action.CREATE_TEMPLATE: Rule(("compose",)),
+        Action.EDIT_TEMPLATE: Rule(("compose", "operate"), author="only", beside=("operate",)),
+        Action.RETIRE_TEMPLATE: Rule(("compose", "operate"), author="only", beside=("operate",)),
         Action.REQUEST_CHANGES: Rule(("approve",), author="never"),
         Action.REJECT: Rule(("approve",), author="never"),
         Action.STOP: Rule(("approve", "operate"), author="also"),
@@ -147,6 +156,9 @@ _SPOKEN: Final[Mapping[Action, str]] = MappingProxyType(
         Action.RETRACT: "withdraw an approval of this broadcast",
         Action.APPROVE_TEMPLATE: "approve this template",
         Action.RETRACT_TEMPLATE: "withdraw an approval of this template",
+        Action.CREATE_TEMPLATE: "make a template",
+        Action.EDIT_TEMPLATE: "edit this template",
+        Action.RETIRE_TEMPLATE: "retire this template",
         Action.REQUEST_CHANGES: "ask for changes",
         Action.REJECT: "reject this broadcast",
         Action.STOP: "stop this broadcast",
@@ -182,12 +194,16 @@ def approvers(policy: Policy, broadcast: Broadcast, members: Iterable[Actor], *,
     ]
 
 
+# What somebody wrote in a server.
+Written = Broadcast | EverydayTemplate
+
+
 def decide(
-    policy: Policy, actor: Actor, action: Action, broadcast: Broadcast | None = None, *, at: datetime
+    policy: Policy, actor: Actor, action: Action, written: Written | None = None, *, at: datetime
 ) -> str | None:
     """Return None if the actor may do it at that moment, else the sentence that says who could."""
     server = policy.server(actor.guild_id)
-    if actor.bot or server is None or (broadcast is not None and broadcast.guild_id != actor.guild_id):
+    if actor.bot or server is None or (written is not None and written.guild_id != actor.guild_id):
         return "Herald works only for members of a server that its policy names."
     if actor.timed_out_until is not None and actor.is_timed_out(at):
         until = f"{actor.timed_out_until.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
@@ -195,17 +211,20 @@ def decide(
     if actor.channel_id == server.channels.audit and action not in BESIDE_THE_RECORD:
         return "This channel is for the record alone, and nothing but a halt is done here: use another one."
     rule, doing = PERMISSIONS[action], _SPOKEN[action]
-    if rule.author == "never" and broadcast is not None and actor.id in broadcast.writers:
-        is_shared = actor.id not in {broadcast.author.id, *broadcast.editors}
+    if rule.author == "never" and isinstance(written, Broadcast) and actor.id in written.writers:
+        is_shared = actor.id not in {written.author.id, *written.editors}
         whose = "This broadcast is shared with you" if is_shared else "You wrote this broadcast"
         return f"{whose}, so somebody else has to {doing}."
-    if rule.author == "also" and broadcast is not None and actor.id in broadcast.owners:
+    if rule.author == "also" and written is not None and actor.id in written.owners:
         return None
     allowed = sorted({role for name in rule.roles for role in getattr(server.roles, name)})
     if actor.roles.isdisjoint(allowed):
         also = "its author or " if rule.author == "also" else ""
         holders = listed((f"<@&{role}>" for role in allowed), between=" or ")
         return f"You cannot {doing}: it takes {also}the role {holders}."
-    if rule.author == "only" and broadcast is not None and actor.id not in broadcast.owners:
-        return f"You cannot {doing}: only its author, {broadcast.author.name}, can."
+    if rule.author == "only" and written is not None and actor.id not in written.owners:
+        beside = {role for name in rule.beside for role in getattr(server.roles, name)}
+        if actor.roles.isdisjoint(beside):
+            others = "".join(f" or the role <@&{role}>" for role in sorted(beside))
+            return f"You cannot {doing}: only its author, {written.author.name},{others} can."
     return None

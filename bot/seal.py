@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from bot.broadcast import Broadcast
+from bot.everyday import EverydayTemplate
 from bot.freeze import Freeze
 from bot.lifecycle import Lifecycle
 from bot.notification import fingerprint_of
@@ -54,6 +55,11 @@ def of_template(printed: str, *, needed: int) -> str:
 def number_of_template(printed: str, *, needed: int) -> int:
     """Return what stands for a template where only a number fits: another one once its card shows another."""
     return int(of_template(printed, needed=needed)[:12], 16)
+
+
+def of_everyday(template: EverydayTemplate) -> str:
+    """Return what seals the cards and forms of a template that moderators made."""
+    return _seal({"everyday": template.model_dump(mode="json", exclude={"editors"})})
 
 
 def of_freeze(freeze: Freeze, waiting: Sequence[Broadcast]) -> str:

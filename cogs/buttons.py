@@ -30,6 +30,10 @@ OPEN: Final = "open"
 # The moments that a time could mean, by their places: at most so many are offered.
 TIMES: Final = ("time_a", "time_b", "time_c", "time_d", "time_e")
 USE_TEMPLATE: Final = "use_template"
+# What stands on the cards of templates that moderators made, and in their list.
+OPEN_EVERYDAY: Final = "open_everyday"
+USE_EVERYDAY: Final = "use_everyday"
+PHONE_EVERYDAY: Final = "phone_everyday"
 # What uses the words again of one's own draft.
 DUPLICATE: Final = "Duplicate"
 # What asks for approval says where a template has all that is needed.
@@ -49,6 +53,12 @@ LOOKS: Final[Mapping[str, Look]] = MappingProxyType(
         USE_TEMPLATE: Look("Use", _BLUE),
         Action.APPROVE_TEMPLATE: Look("Approve the template", _GREEN),
         Action.RETRACT_TEMPLATE: Look("Withdraw my approval", _GREY),
+        OPEN_EVERYDAY: Look("Open", _GREY),
+        Action.CREATE_TEMPLATE: Look("Open the form again", _BLUE),
+        USE_EVERYDAY: Look("Use", _BLUE),
+        Action.EDIT_TEMPLATE: Look("Edit", _GREY),
+        PHONE_EVERYDAY: Look("Phone words", _GREY),
+        Action.RETIRE_TEMPLATE: Look("Retire", _RED),
         Action.REQUEST_CHANGES: Look("Ask for changes", _GREY),
         Action.REJECT: Look("Reject", _RED),
         Action.WITHDRAW: Look("Withdraw", _GREY),

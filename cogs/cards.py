@@ -324,7 +324,7 @@ class Cards:
         """
         if standing is None:
             return Rendered(
-                content="A template waited here that says something else by now: see `/notify template`."
+                content="A template waited here that says something else by now: see `/notify template use`."
             )
         asks = (
             "📄 These words wait to be **approved beforehand**, for an emergency: a broadcast of them, with"

@@ -7,6 +7,7 @@ from discord import app_commands
 
 from bot.broadcast import Broadcast
 from bot.characters import spelling
+from bot.everyday import TemplateName
 from bot.service import LISTED, Standing
 from cogs.text import label, shorten
 
@@ -41,7 +42,12 @@ def of_template(standing: Standing) -> Option:
     """Return the option for a template, with how it stands."""
     count = f"{len(standing.approvals)} of {standing.needed} approvals"
     name = standing.template.name
-    return Option(f"{label(name)} · {'approved' if standing.is_approved else count}", name)
+    return Option(f"{label(name)} · emergency · {'approved' if standing.is_approved else count}", name)
+
+
+def of_everyday(template: TemplateName) -> Option:
+    """Return the option for a template that somebody made."""
+    return Option(f"{label(template.name)} · template by {label(template.author)}", template.name)
 
 
 def offered(typed: str, options: Iterable[Option]) -> list[app_commands.Choice[str]]:

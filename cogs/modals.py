@@ -29,11 +29,13 @@ TIMEOUT_SECONDS: Final = 900
 class HeraldModal(ui.Modal):
     """A modal whose errors reach the person, together with what they typed."""
 
-    def __init__(self, interaction: discord.Interaction[Any], title: str) -> None:
+    def __init__(self, interaction: discord.Interaction[Any], title: str, *, seal: str | None = None) -> None:
         # Its own id for each opening, so that two people's modals never cross; with the session in it, one
         # that outlived its process is recognised when it is submitted.
-        # And with the seal of the card that it was opened on, so that it counts no longer than that card.
-        custom_id = form_id(interaction.client.session, interaction.id, seen(interaction) or "")
+        # And with the seal of the card that it was opened on, so that it counts no longer than that card; one
+        # that a command opened has a seal of its own.
+        sealed = (seen(interaction) or "") if seal is None else seal
+        custom_id = form_id(interaction.client.session, interaction.id, sealed)
         super().__init__(title=shorten(title, 45), timeout=TIMEOUT_SECONDS, custom_id=custom_id)
 
     def typed(self) -> str:
@@ -212,9 +214,9 @@ def line_input(custom_id: str, value: str, *, limit: int, required: bool = True)
     return _input(custom_id, value, discord.TextStyle.short, limit, required=required)
 
 
-def paragraph_input(custom_id: str, value: str, *, limit: int) -> ui.TextInput[Any]:
+def paragraph_input(custom_id: str, value: str, *, limit: int, required: bool = True) -> ui.TextInput[Any]:
     """Return a field of several lines."""
-    return _input(custom_id, value, discord.TextStyle.paragraph, limit, required=True)
+    return _input(custom_id, value, discord.TextStyle.paragraph, limit, required=required)
 
 
 def _input(

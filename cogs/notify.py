@@ -12,11 +12,11 @@ from bot.errors import Unreachable
 from bot.freeze import describe
 from bot.permissions import Action, Actor
 from cogs.audit import show_record
-from cogs.choices import Option, meant, named, of_broadcast, of_template, offered
+from cogs.choices import Option, meant, named, of_broadcast, offered
 from cogs.filters import OUTCOME_OPTIONS, topic_options
 from cogs.lists import show_list
 from cogs.showing import cards_of, show
-from cogs.template import show_template
+from cogs.template_commands import TemplateCommands
 from cogs.text import fitting, inline, label, numbered, shorten
 from cogs.timezone import answer_timezone, offered_zones
 from cogs.writing import ComposeModal
@@ -29,6 +29,8 @@ class Notify(
     commands.GroupCog, group_name="notify", group_description="Send Whop notifications, with approval"
 ):
     """Compose, follow and end broadcasts; all else is a button on a card."""
+
+    template = TemplateCommands(name="template", description="Words to use again, with blanks to fill in")
 
     def __init__(self, bot: HeraldBot) -> None:
         self._service = bot.service
@@ -147,31 +149,6 @@ class Notify(
         after = await self._service.cancel(actor_of(interaction), number, reason=reason)
         said = f"{numbered(after)} is cancelled. It will not go out."
         await interaction.edit_original_response(content=said)
-
-    @app_commands.command()
-    @app_commands.describe(name="Which template")
-    async def template(self, interaction: Interaction, name: str) -> None:
-        """Open words for an emergency: approve them beforehand, or use them."""
-        await interaction.response.defer(ephemeral=True, thinking=True)
-        standings = await self._service.templates(actor_of(interaction))
-        chosen = meant(name, map(of_template, standings))
-        found = next((one for one in standings if one.template.name == chosen), None)
-        if found is None:
-            known = fitting(
-                [inline(one.template.name) for one in standings] or ["none yet"], 1000, between=", "
-            )
-            said = f"There is no template “{inline(shorten(name, 100))}”: choose one from the list ({known})."
-            await interaction.edit_original_response(content=said)
-            return
-        await show_template(interaction, found)
-
-    @template.autocomplete("name")
-    async def _templates(self, interaction: Interaction, typed: str) -> list[Choice]:
-        actor = actor_of(interaction)
-        if not self._service.permits(actor, Action.LIST):
-            return []
-        standings = await self._service.templates(actor)
-        return offered(typed, map(of_template, standings))
 
     @app_commands.command()
     @app_commands.describe(broadcast="Its number, such as 12")

@@ -14,6 +14,7 @@ from bot.errors import NotReady, Unreachable
 from bot.permissions import Action, Actor
 from bot.quorum import missing
 from cogs.buttons import EDIT_PHONE, OPEN, TIMES, USE_TEMPLATE, ActionButton
+from cogs.everyday_presses import EVERYDAY_PRESSES
 from cogs.modals import REASONED, ConfirmModal, NameModal, ReasonModal
 from cogs.repeats import warn_of_alike
 from cogs.sharing import share
@@ -265,6 +266,7 @@ PRESSES: Final[Mapping[str, Press]] = MappingProxyType(
         Action.RETURN: _at_once("take_back", "{which} is a draft of {author}'s again."),
         **{action: _with_reason(action) for action in REASONED},
         Action.STOP: _stop,
+        **EVERYDAY_PRESSES,
     }
 )
 

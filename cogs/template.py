@@ -20,7 +20,7 @@ def draw_template(standing: Standing, *, attaches: bool = True) -> Rendered:
     """Draw a template as it stands, with what a person may press."""
     template = standing.template
     colour = discord.Colour.green() if standing.is_approved else discord.Colour.light_grey()
-    head = discord.Embed(title=f"Template “{inline(template.name)}”", colour=colour)
+    head = discord.Embed(title=f"Emergency template “{inline(template.name)}”", colour=colour)
     details = discord.Embed(colour=colour).set_footer(text=f"proof {standing.proof}")
     head.add_field(name="Audience", value=inline(template.audience))
     head.add_field(name="Blanks", value=_blanks(standing), inline=False)
@@ -31,7 +31,7 @@ def draw_template(standing: Standing, *, attaches: bool = True) -> Rendered:
     )
     sheet = Sheet(
         name="template",
-        title=f"Template “{template.name}” · proof {standing.proof}",
+        title=f"Emergency template “{template.name}” · proof {standing.proof}",
         notification=skeleton(template),
         left_out=_choices_left_out(template),
         attaches=attaches,

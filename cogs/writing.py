@@ -62,7 +62,7 @@ class ComposeModal(HeraldModal):
         hint = f"A lock screen shows about {PHONE_CONTENT} characters; at most {CONTENT_LIMIT}."
         self.add_item(ui.Label(text="Content", description=hint, component=self.content))
         if form.splits_feed_and_phone:
-            self.where = _where(split=bool(known and known.all is None))
+            self.where = where_input(split=bool(known and known.all is None))
             self.add_item(ui.Label(text="Where it goes", component=self.where))
         if form.has_subtitle:
             value = known.subtitle or "" if known else ""
@@ -222,7 +222,8 @@ def _blank(name: str, choices: Sequence[str]) -> ui.TextInput[Any] | ui.Select[A
     return ui.Select(custom_id=name, options=[discord.SelectOption(label=one) for one in choices])
 
 
-def _where(*, split: bool) -> ui.RadioGroup[Any]:
+def where_input(*, split: bool) -> ui.RadioGroup[Any]:
+    """Return the choice between one text and two."""
     return ui.RadioGroup(
         custom_id="where",
         options=[

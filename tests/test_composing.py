@@ -193,7 +193,7 @@ async def test_what_is_read_in_the_list_may_be_typed(v5: Sandbox) -> None:
     assert [one.notification.topic for one in drafts] == ["announcements", "outages"]
     assert [one.audience for one in drafts] == ["Gold members", "Gold members"]
     maya, channel = v5.person("Maya"), v5.channel("moderators")
-    for command, option in {"notify show": "broadcast", "notify template": "name"}.items():
+    for command, option in {"notify show": "broadcast", "notify template use": "name"}.items():
         (offered, *_) = await maya.autocomplete(channel, command, option, "")
         chosen, read = [
             readable(response(await maya.slash(channel, command, **{option: typed})))

@@ -252,6 +252,10 @@ AWAITED: Final[Mapping[str, str]] = MappingProxyType(
 PAST: Final = frozenset(
     {
         "approvals.at",
+        "everyday_revisions.at",
+        # What was typed is kept until the form is taken, or another one is refused.
+        "kept_forms.at",
+        "shares.at",
         "loans.at",
         "attempts.started_at",
         "attempts.finished_at",

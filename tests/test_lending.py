@@ -76,7 +76,7 @@ async def test_one_person_is_lent_an_approval_twice_a_day_over_all_templates(
     async with open_sandbox("v1", edit_policy=several) as sandbox:
         for name in ("We are down", "Gone", "Away"):
             shown = await sandbox.person("Omar").slash(
-                sandbox.channel("moderators"), "notify template", name=name
+                sandbox.channel("moderators"), "notify template use", name=name
             )
             await sandbox.person("Omar").click(response(shown), label="Approve the template")
         for name, expected in (
@@ -85,7 +85,7 @@ async def test_one_person_is_lent_an_approval_twice_a_day_over_all_templates(
             ("Away", "is under review"),
         ):
             shown = await sandbox.person("Maya").slash(
-                sandbox.channel("moderators"), "notify template", name=name
+                sandbox.channel("moderators"), "notify template use", name=name
             )
             blanks = await sandbox.person("Maya").click(response(shown), label="Use")
             draft = await sandbox.person("Maya").submit_modal(blanks, dict(CHAT))

@@ -96,6 +96,11 @@ INSERT INTO freezes (guild_id, account, by_id, by_name, at, reason) VALUES
   (7, '', 103, 'Lena', '2026-11-01 09:43:00', 'Wrong price'),
   (0, '', 0, 'the host', '2026-11-01 09:44:00', 'All')
 """
+# What any Herald since has written beside each broadcast.
+INDEXED = """
+INSERT INTO search_index (broadcast_id, guild_id, topic, words)
+  VALUES (1, 7, 'news', 'we are live come in'), (2, 7, 'news', 'we are live come in')
+"""
 
 
 def migrate_to(connection: Connection, revision: str) -> None:
@@ -120,6 +125,8 @@ def leave(url: str, revision: str) -> None:
         more = (FREEZES, COUNTED) if revision >= "0006" else (FREEZES_AS_FACTS,)
         if revision >= "0013":
             more = (OF_NO_ACCOUNT, COUNTED)
+        if revision >= "0022":
+            more = (*more, INDEXED)
         for statement in filter(str.strip, [*ROWS.split(";\n"), *more, *rows_of_names_typed(revision)]):
             connection.execute(text(statement.replace(":", "\\:")))
     engine.dispose()

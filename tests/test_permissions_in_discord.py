@@ -11,12 +11,15 @@ from bot.audit.chain import Event
 from bot.audit.search import EVERYTHING
 from bot.broadcast import Broadcast, Status
 from bot.chat.custom_ids import Subject, button_id
+from bot.everyday import Typed
+from bot.notification import Notification, Text
 from bot.sandbox.discord import PEOPLE
 from bot.sandbox.sandbox import UNDONE, Sandbox, answer
 from bot.sandbox.whop import Fault
 from bot.store import Access
 from cogs.audit import PageButton
 from cogs.buttons import LOOKS, ActionButton
+from cogs.everyday_list import TemplatePageButton
 from cogs.lists import LISTS, ListButton
 from tests.harness.cards import subject_of
 from tests.harness.found import only
@@ -30,12 +33,22 @@ BUTTONS: Final = [surface for surface in WHAT if surface.startswith("button ")]
 OPTIONS: Final[dict[str, dict[str, str]]] = {
     "/notify compose": {"audience": "Gold members", "topic": "announcements"},
     "/notify show": {"broadcast": "1"},
-    "/notify template": {"name": "We are down"},
+    "/notify template use": {"name": "We are down"},
+    "/notify template create": {"name": "Weekly"},
+    "/notify template edit": {"name": "Weekly"},
+    "/notify template retire": {"name": "Weekly"},
     "/notify cancel": {"broadcast": "1"},
     "/notify who": {"broadcast": "1"},
     "/notify freeze": {"reason": "because"},
     "/notify timezone": {"zone": "Asia/Tokyo"},
 }
+WEEKLY: Final = Typed(
+    "Weekly",
+    None,
+    None,
+    Notification(topic="", in_app=Text(subject="We are live", content="Come in at {when}")),
+    "when: word",
+)
 MOST_ON_A_CARD: Final = 25
 UNKNOWN_BUTTON: Final = "This button no longer does anything."
 
@@ -64,12 +77,14 @@ def ids() -> list[str]:
     """Return the custom_ids of all buttons that there are."""
     page = PageButton.of(EVERYTHING, before=0).item.custom_id or ""
     pages = [*(ListButton(name, 7).item.custom_id or "" for name in LISTS), page]
+    pages.append(TemplatePageButton(7).item.custom_id or "")
     return [*(ActionButton(action, Subject(1, 1, "")).item.custom_id or "" for action in LOOKS), *pages]
 
 
 def row_of(custom_id: str) -> Any:
     kind, action, *_ = custom_id.split(":")
-    return WHAT[{"record": "page button", "list": f"page of {action}"}.get(kind, f"button {action}")]
+    pages = {"record": "page button", "list": f"page of {action}", "templates": "page of templates"}
+    return WHAT[pages.get(kind, f"button {action}")]
 
 
 async def record(sandbox: Sandbox, guild: int | None = None) -> Sequence[Event]:
@@ -123,6 +138,7 @@ async def test_discords_own_powers_are_none_here(v5: Sandbox, who: str) -> None:
 
 async def test_while_they_type_only_those_who_may_see_it_are_offered_anything(v5: Sandbox) -> None:
     await v5.submit(await v5.compose())
+    await v5.herald.service.create_template(v5.actor("Maya"), WEEKLY)
     channel, written = v5.channel("moderators"), len(await record(v5))
     guild = discord.Object(v5.world.guild.id)
     group = only(v5.herald.client.tree.get_commands(guild=guild))
@@ -134,7 +150,7 @@ async def test_while_they_type_only_those_who_may_see_it_are_offered_anything(v5
         for option in command.parameters
         if option.autocomplete
     ]
-    assert len(typed) == 11
+    assert len(typed) == 17
     for who, someone in powerful(v5).items():
         for command, option in typed:
             assert await someone.autocomplete(channel, command, option, "") == [], (who, command)
@@ -242,6 +258,10 @@ FORMS: Final = {
     "TimeModal": ("Maya", "button reschedule", Status.REVIEW),
     "ConfirmModal": ("Maya", "button submit", Status.DRAFT),
     "BlanksModal": ("Maya", "button use_template", Status.DRAFT),
+    "TemplateModal": ("Maya", "/notify template create", Status.DRAFT),
+    "TemplateModal of a template": ("Maya", "button edit_template", Status.DRAFT),
+    "TemplatePhoneModal": ("Maya", "button phone_everyday", Status.DRAFT),
+    "FillModal": ("Maya", "button use_everyday", Status.DRAFT),
     "NameModal": ("Omar", "button approve", Status.REVIEW),
     "NameModal of a template": ("Omar", "button approve_template", Status.DRAFT),
     "ReasonModal cancel": ("Lena", "button cancel", Status.REVIEW),
@@ -261,6 +281,9 @@ TYPED: Final = {
     "NameModal": {"audience": "Typed"},
     "BlanksModal": {"service": "Typed", "since": "noon"},
     "ReasonModal": {"reason": "Typed"},
+    "TemplateModal": {"subject": "Typed", "content": "long and well", "where": "same"},
+    "TemplatePhoneModal": {"subject": "Typed", "content": "long and well"},
+    "FillModal": {"blank:when": "Typed", "audience": ["Gold members"], "topic": ["outages"]},
 }
 
 
@@ -282,7 +305,10 @@ async def opened(sandbox: Sandbox, form: str) -> simcord.InteractionResult:
             sandbox.channel("moderators"), surface[1:], **OPTIONS[surface]
         )
     subject = subject_of(sandbox)
-    if "template" in surface:
+    if form.startswith(("Template", "Fill")):
+        seen = await sandbox.herald.service.create_template(sandbox.actor(name), WEEKLY)
+        subject = Subject(seen.template.id, 1, seen.seal)
+    elif "template" in surface:
         standing = only(await sandbox.herald.service.templates(sandbox.actor(name)))
         subject = Subject(standing.number, 0, standing.seal)
     custom_id = button_id(surface.removeprefix("button "), subject)

@@ -37,7 +37,7 @@ CONTENT = "Since 10:40, Chat cannot be reached. We are on it and will write agai
 
 
 async def card(sandbox: Sandbox, who: str) -> simcord.InteractionResult:
-    return await sandbox.person(who).slash(sandbox.channel("moderators"), "notify template", name=NAME)
+    return await sandbox.person(who).slash(sandbox.channel("moderators"), "notify template use", name=NAME)
 
 
 async def press(
@@ -331,7 +331,7 @@ async def test_only_approvers_approve_a_template(v5: Sandbox, name: str) -> None
 async def test_strangers_see_no_templates(v5: Sandbox) -> None:
     sam, channel = v5.person("Sam"), v5.channel("moderators")
     assert "You cannot see the broadcasts" in answer(await card(v5, "Sam"))
-    assert await sam.autocomplete(channel, "notify template", "name", "") == []
+    assert await sam.autocomplete(channel, "notify template use", "name", "") == []
 
 
 async def test_only_authors_use_a_template(v5: Sandbox) -> None:
@@ -361,7 +361,7 @@ async def test_a_template_for_a_large_audience_asks_for_its_name(open_sandbox: O
 
 
 async def test_an_unknown_template_is_refused_with_those_there_are(v5: Sandbox) -> None:
-    shown = await v5.person("Maya").slash(v5.channel("moderators"), "notify template", name="Fire")
+    shown = await v5.person("Maya").slash(v5.channel("moderators"), "notify template use", name="Fire")
     assert answer(shown) == "There is no template “Fire”: choose one from the list (We are down)."
 
 

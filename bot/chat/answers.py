@@ -12,6 +12,7 @@ import aiohttp
 import discord
 import structlog
 from discord import app_commands
+from discord.utils import MISSING
 
 from bot.characters import isolated, reveal
 from bot.errors import CommitUnknown, Refused, StoreError
@@ -36,14 +37,20 @@ async def answering(interaction: discord.Interaction[Any]) -> AsyncGenerator[Non
         await fail(interaction, error)
 
 
-async def fail(interaction: discord.Interaction[Any], error: BaseException, *, typed: str = "") -> None:
-    """Answer the person with one sentence and what they typed, and tell the log what it was."""
+async def fail(
+    interaction: discord.Interaction[Any],
+    error: BaseException,
+    *,
+    typed: str = "",
+    view: discord.ui.View = MISSING,
+) -> None:
+    """Answer the person with one sentence, what they typed and buttons, and tell the log what it was."""
     if is_too_late(error):
         # Nobody can be answered any more, and it is nobody's fault: the network was slow, or Herald busy.
         log.warning("Discord no longer waits for this answer", asked=interaction.type.name)
         return
     try:
-        await _answer(interaction, _sentence(error), typed)
+        await _answer(interaction, _sentence(error), typed, view)
     except (discord.HTTPException, aiohttp.ClientError, OSError) as failure:
         log.warning(
             "an answer did not reach its person",
@@ -106,7 +113,9 @@ def _sentence(error: BaseException) -> str:
     )
 
 
-async def _answer(interaction: discord.Interaction[Any], sentence: str, typed: str) -> None:
+async def _answer(
+    interaction: discord.Interaction[Any], sentence: str, typed: str, view: discord.ui.View
+) -> None:
     files: list[discord.File] = []
     if typed:
         sentence += "\nWhat you typed is attached, to copy."
@@ -114,8 +123,8 @@ async def _answer(interaction: discord.Interaction[Any], sentence: str, typed: s
         whole = typed.encode(errors="backslashreplace")
         files.append(discord.File(io.BytesIO(whole[:ATTACHED_BYTES]), filename="what-you-typed.txt"))
     if not interaction.response.is_done():
-        await interaction.response.send_message(sentence, files=files, ephemeral=True)
+        await interaction.response.send_message(sentence, files=files, view=view, ephemeral=True)
     elif interaction.response.type is discord.InteractionResponseType.deferred_channel_message:
-        await interaction.edit_original_response(content=sentence, attachments=files)
+        await interaction.edit_original_response(content=sentence, attachments=files, view=view)
     else:
-        await interaction.followup.send(sentence, files=files, ephemeral=True)
+        await interaction.followup.send(sentence, files=files, view=view, ephemeral=True)

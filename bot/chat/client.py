@@ -29,7 +29,8 @@ log = structlog.get_logger()
 
 RESTARTING: Final = "Herald is restarting; nothing was changed. Try again in a minute."
 EXTENSIONS: Final = (
-    "cogs.cards", "cogs.modals", "cogs.presses", "cogs.audit", "cogs.lists", "cogs.mirror", "cogs.notify",
+    "cogs.cards", "cogs.modals", "cogs.presses", "cogs.audit", "cogs.lists", "cogs.everyday_list",
+    "cogs.mirror", "cogs.notify",
 )  # fmt: skip
 
 

@@ -20,6 +20,7 @@ FORM: Final = rf"herald:(?P<session>[0-9a-f]{{1,32}}):(?P<opening>[0-9]{{1,20}})
 PAGE_OF_LIST: Final = (
     r"list:(?P<name>drafts|queue|history):(?P<newer>n?)(?P<beyond>[0-9]{1,18})(?::(?P<search>[0-9a-f]{16}))?"
 )
+PAGE_OF_TEMPLATES: Final = r"templates:(?P<newer>n?)(?P<beyond>[0-9]{1,18})"
 PAGE_OF_RECORD: Final = (
     r"record:(?P<before>[0-9]{1,15}):(?P<person>[0-9]{0,19}):(?P<since>[0-9-]{0,10})"
     r":(?P<proof>[0-9A-F]{0,8}):(?P<broadcast>[0-9]{0,18}):(?P<audience>[0-9a-f]{0,8})"

@@ -34,6 +34,12 @@ def refuse_alike(what: str, groups: Iterable[Iterable[str]]) -> None:
         seen |= alike
 
 
+def lookalike(name: str, others: Iterable[str]) -> str | None:
+    """Return the first of the other names that the name could be taken for, in whatever case or script."""
+    shown = _skeletons(name)
+    return next((one for one in others if not shown.isdisjoint(_skeletons(one))), None)
+
+
 def _skeletons(name: str) -> set[str]:
     """Return what the name looks like in small letters, and what is left of its letters as they look."""
     shown = _folded(_UNSEEN.sub("", name))

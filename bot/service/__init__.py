@@ -11,6 +11,7 @@ from bot.broadcast import Broadcast, Place, Read
 from bot.clock import Clock
 from bot.delivery import DeliveryStatus
 from bot.errors import Refused
+from bot.everyday import EverydayTemplate, Kind
 from bot.filter import EVERYTHING, Filter, Known, read_filter
 from bot.lifecycle import REASON_LIMIT, Lifecycle
 from bot.permissions import Action, Actor
@@ -19,6 +20,7 @@ from bot.repeats import Beside
 from bot.schedule import Schedule
 from bot.service import (
     drafting,
+    everyday,
     freezing,
     gate,
     lending,
@@ -31,6 +33,7 @@ from bot.service import (
     time_zones,
     unknowns,
 )
+from bot.service.everyday import Opened, Seen
 from bot.service.gate import LISTED, PAGE, Gate
 from bot.service.lending import NOTHING, Offer, Standing
 from bot.service.lookup import LookedUp
@@ -49,6 +52,8 @@ __all__ = [
     "Beyond",
     "Gate",
     "Offer",
+    "Opened",
+    "Seen",
     "Service",
     "Standing",
 ]
@@ -93,6 +98,16 @@ class Service:
     approve_template = UseCase(templates.approve_template, Action.APPROVE_TEMPLATE)
     retract_template = UseCase(templates.retract_template, Action.RETRACT_TEMPLATE)
     templates = UseCase(templates.templates, Action.LIST, writes=False)
+
+    template_names = UseCase(everyday.names, Action.LIST, writes=False)
+    template_page = UseCase(everyday.page, Action.LIST, writes=False)
+    look_at_template = UseCase(everyday.look, Action.LIST, writes=False)
+    ask_new_template = UseCase(everyday.ask_new, Action.CREATE_TEMPLATE, writes=False)
+    ask_everyday = UseCase(everyday.ask, writes=False)
+    create_template = UseCase(everyday.create, Action.CREATE_TEMPLATE)
+    edit_template = UseCase(everyday.edit, Action.EDIT_TEMPLATE)
+    retire_template = UseCase(everyday.retire, Action.RETIRE_TEMPLATE)
+    _use_template = UseCase(everyday.use, Action.COMPOSE)
 
     freeze = UseCase(freezing.freeze, Action.FREEZE)
     frozen = UseCase(freezing.frozen, Action.LIST, writes=False)
@@ -186,6 +201,35 @@ class Service:
     async def offered_searches(self, actor: Actor) -> Known | None:
         """Return what an option offers to search by; None to those who may not, of whom nothing is noted."""
         return await self.searchable(actor) if self.permits(actor, Action.LIST) else None
+
+    async def use_template(
+        self,
+        actor: Actor,
+        template: EverydayTemplate,
+        values: Mapping[str, str],
+        *,
+        audience: str = "",
+        topic: str = "",
+        channel_id: int,
+    ) -> Broadcast:
+        """Store a draft of a template with its blanks filled, as its form showed it; times are read first."""
+        typed = [values.get(one.name, "").strip() for one in template.outline.blanks if one.kind is Kind.TIME]
+        return await self._use_template(
+            actor,
+            template.id,
+            values,
+            revision=template.revision,
+            audience=audience,
+            topic=topic,
+            times={one: await self.read_time(actor, one) for one in typed},
+            channel_id=channel_id,
+        )
+
+    async def keep_form(
+        self, actor: Actor, action: Action, number: int, fields: Mapping[str, str]
+    ) -> str | None:
+        """Keep what was typed into a form that is refused; return the seal of what opens it again."""
+        return await self.store.write(everyday.keep_form, self.gate, actor, action, number, fields)
 
     async def offer_of(self, broadcast: Broadcast) -> Offer:
         """Return what a template would lend the draft if it was submitted now."""

@@ -8,7 +8,7 @@ from bot.characters import is_blank, is_storable
 from bot.clock import Clock
 from bot.errors import Conflict, NotAllowed, NotFound, NotReady
 from bot.lifecycle import REASON_LIMIT, Lifecycle, describe_state
-from bot.permissions import Action, Actor, decide
+from bot.permissions import Action, Actor, Written, decide
 from bot.policy.model import Server
 from bot.sentences import listed
 from bot.store import Transaction
@@ -86,13 +86,13 @@ class Gate:
             raise NotFound(f"#{broadcast_id} is a draft, and only its author can see it.")
         return broadcast
 
-    def may(self, actor: Actor, action: Action) -> bool:
-        """Tell whether the actor may do it, whatever it is about."""
-        return decide(self.policy, actor, action, at=self.clock()) is None
+    def may(self, actor: Actor, action: Action, written: Written | None = None) -> bool:
+        """Tell whether the actor may do it to what was written, or whatever it is about."""
+        return decide(self.policy, actor, action, written, at=self.clock()) is None
 
-    def decide(self, actor: Actor, action: Action, broadcast: Broadcast | None = None) -> None:
+    def decide(self, actor: Actor, action: Action, written: Written | None = None) -> None:
         """Raise NotAllowed with who could do it, unless the actor may."""
-        sentence = decide(self.policy, actor, action, broadcast, at=self.clock())
+        sentence = decide(self.policy, actor, action, written, at=self.clock())
         if sentence:
             raise NotAllowed(sentence)
 

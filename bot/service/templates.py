@@ -73,7 +73,7 @@ def _known(tx: Transaction, gate: Gate, actor: Actor, number: int) -> Standing:
     if standing is None:
         raise NotFound(
             "This card is out of date: its template says something else by now, or is gone. See"
-            " `/notify template`."
+            " `/notify template use`."
         )
     gate.compare(actor, standing.seal)
     return standing

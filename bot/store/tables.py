@@ -205,6 +205,46 @@ loans: Final = Table(
     Index(None, "guild_id", "at"),
 )
 
+# What moderators keep for everyday use: as it stands, and all that it ever said.
+everyday_templates: Final = Table(
+    "everyday_templates",
+    metadata,
+    Column("id", RowId, primary_key=True),
+    Column("guild_id", BigInteger, nullable=False),
+    Column("name", String(100), nullable=False),
+    Column("author_id", BigInteger, nullable=False),
+    Column("author_name", String(100), nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("retired", Boolean, nullable=False),
+    Index(None, "guild_id", "retired", "id"),
+    # Only of those that are not retired, as 0023 says.
+    Index("ix_everyday_templates_named", "guild_id", "name", unique=True),
+)
+
+everyday_revisions: Final = Table(
+    "everyday_revisions",
+    metadata,
+    Column("template_id", RowId, ForeignKey("everyday_templates.id"), primary_key=True, autoincrement=False),
+    Column("revision", Integer, primary_key=True, autoincrement=False),
+    Column("editor_id", BigInteger, nullable=False),
+    Column("editor_name", String(100), nullable=False),
+    Column("outline", Text, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+)
+
+# What people typed into the form that they were last refused, until it is taken.
+kept_forms: Final = Table(
+    "kept_forms",
+    metadata,
+    Column("guild_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("user_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("form", String(32), nullable=False),
+    # What it was about, such as the number of a template.
+    Column("number", BigInteger, nullable=False),
+    Column("fields", JSON, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+)
+
 deliveries: Final = Table(
     "deliveries",
     metadata,

@@ -11,9 +11,11 @@ from bot.store import postgresql
 from bot.store.audit_log import AuditLog
 from bot.store.broadcasts import Broadcasts
 from bot.store.deliveries import Deliveries
+from bot.store.everyday import EverydayTemplates
 from bot.store.facts import Facts
 from bot.store.freezes import Freezes
 from bot.store.history import History
+from bot.store.kept_forms import KeptForms
 from bot.store.loans import Loans
 from bot.store.members import Members, insert_of
 from bot.store.mirror_posts import MirrorPosts
@@ -54,6 +56,8 @@ class Transaction:
         self.facts = Facts(connection, locking=writing)
         self.history = History(connection)
         self.templates = TemplateApprovals(connection)
+        self.everyday = EverydayTemplates(connection, locking=writing)
+        self.kept_forms = KeptForms(connection)
         self.loans = Loans(connection, locking=writing)
         self.waits = Waits(connection)
         self.search_index = SearchIndex(connection)

@@ -61,6 +61,10 @@ _FORMS: Final[Mapping[str, str]] = MappingProxyType(
         "NameModal": "typing the audience's name in the form",
         "NameModal of a template": "typing the audience's name in the form",
         "BlanksModal": "submitting the form for the blanks",
+        "TemplateModal": "submitting the form",
+        "TemplateModal of a template": "submitting the form",
+        "TemplatePhoneModal": "submitting the form for the phone",
+        "FillModal": "submitting the form for the blanks",
         "page": "the buttons **Older** and **Newest**",
     }
 )

@@ -7,12 +7,14 @@ from typing import Any, Final
 
 from bot.audit.search import Search
 from bot.broadcast import Approval, Broadcast, Status
+from bot.everyday import EverydayTemplate, Typed, outlined
 from bot.freeze import Freeze
 from bot.notification import Notification, Text
 from bot.permissions import Action, Actor
 from bot.schedule import Meaning, Schedule
 from bot.seal import number_of_template
 from bot.service import Service
+from bot.store import Access
 from cogs.buttons import TIMES
 from tests.permissions.people import ACCOUNT_GUILD, GUILD, KIM, OTHER_GUILD
 
@@ -79,6 +81,63 @@ async def _template_approved(service: Service, actor: Actor, it: Broadcast) -> N
             tx.templates.approve(server.guild, said, approver=actor.person, at=it.updated_at)
 
 
+TYPED: Final = Typed("Weekly", None, "news", WORDS.model_copy(update={"topic": ""}), "")
+
+
+async def _made(service: Service, actor: Actor, it: Broadcast) -> None:
+    """Let the author make a template, the same in each server."""
+    _ = actor
+    with service.store.begin() as tx:
+        for server in service.policy.servers:
+            tx.everyday.add(server.guild, outlined(TYPED), author=it.author, at=it.updated_at)
+
+
+async def _made_one(service: Service, actor: Actor) -> int:
+    """Return the number of the template in the actor's server, or of the first one."""
+    with service.store.begin(Access.READ) as tx:
+        found = tx.everyday.names(actor.guild_id or GUILD) or tx.everyday.names(GUILD)
+    return found[0].id if found else 0
+
+
+def _ask_everyday(action: Action) -> Do:
+    async def ask(service: Service, actor: Actor, it: Broadcast) -> Any:
+        _ = it
+        return await service.ask_everyday(actor, action, await _made_one(service, actor))
+
+    return ask
+
+
+async def _edit_everyday(service: Service, actor: Actor, it: Broadcast) -> Any:
+    _ = it
+    typed = TYPED._replace(name="Monthly")
+    return await service.edit_template(actor, await _made_one(service, actor), typed, revision=1)
+
+
+async def _use_everyday(service: Service, actor: Actor, it: Broadcast) -> Any:
+    number = await _made_one(service, actor)
+    maya = it.author
+    template = EverydayTemplate(
+        id=number,
+        guild_id=actor.guild_id or GUILD,
+        author=maya,
+        editor=maya,
+        revision=1,
+        retired=False,
+        outline=outlined(TYPED),
+    )
+    return await service.use_template(actor, template, {}, audience=it.audience, channel_id=CHANNEL)
+
+
+async def _look_at_everyday(service: Service, actor: Actor, it: Broadcast) -> Any:
+    _ = it
+    return await service.look_at_template(actor, await _made_one(service, actor))
+
+
+async def _retire_everyday(service: Service, actor: Actor, it: Broadcast) -> Any:
+    _ = it
+    return await service.retire_template(actor, await _made_one(service, actor), revision=1)
+
+
 async def _compose(service: Service, actor: Actor, it: Broadcast) -> Broadcast:
     return await service.compose(actor, audience=it.audience, notification=WORDS, channel_id=CHANNEL)
 
@@ -134,7 +193,7 @@ WAYS: Final = (
     Way(what="search the record", surfaces=("/notify audit",), do=_search),
     Way(what="search the record", surfaces=("page button",), do=_search_on),
 
-    Way(what="see a template", surfaces=("/notify template",),
+    Way(what="see a template", surfaces=("/notify template use",),
         do=lambda service, actor, _: service.templates(actor)),
     Way(what="write a new broadcast from a template", surfaces=("button use_template",), asks=True,
         do=lambda service, actor, _: service.ask_template(actor, Action.COMPOSE, _template(service, actor))),
@@ -149,6 +208,26 @@ WAYS: Final = (
     Way(what="withdraw one's approval of a template", surfaces=("button retract_template",),
         first=_template_approved, do=lambda service, actor, _: service.retract_template(
             actor, _template(service, actor))),
+
+    Way(what="see the templates that moderators made", first=_made,
+        surfaces=("/notify template list", "page of templates"),
+        do=lambda service, actor, _: service.template_page(actor)),
+    Way(what="see the templates that moderators made", surfaces=("button open_everyday",), first=_made,
+        do=_look_at_everyday),
+    Way(what="make a template", surfaces=("/notify template create", "button create_template"), asks=True,
+        do=lambda service, actor, it: service.ask_new_template(
+            actor, name="Weekly", audience=it.audience, topic=None)),
+    Way(what="make a template", surfaces=("TemplateModal",),
+        do=lambda service, actor, _: service.create_template(actor, TYPED)),
+    Way(what="use a template that moderators made", surfaces=("button use_everyday",), asks=True,
+        first=_made, do=_ask_everyday(Action.COMPOSE)),
+    Way(what="use a template that moderators made", surfaces=("FillModal",), first=_made, do=_use_everyday),
+    Way(what="edit a template", asks=True, first=_made, do=_ask_everyday(Action.EDIT_TEMPLATE),
+        surfaces=("/notify template edit", "button edit_template", "button phone_everyday")),
+    Way(what="edit a template", surfaces=("TemplateModal of a template", "TemplatePhoneModal"), first=_made,
+        do=_edit_everyday),
+    Way(what="retire a template", surfaces=("/notify template retire", "button retire_template"),
+        first=_made, do=_retire_everyday),
 
     Way(what="use its words again", surfaces=("button reuse",), by_card=True,
         do=lambda service, actor, it: service.reuse(
