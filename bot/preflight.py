@@ -1,6 +1,6 @@
 """The questions of `herald check`: can what the settings and the policy name be reached and used?"""
 
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
@@ -15,10 +15,12 @@ from bot.delivery import NoAnswer
 from bot.errors import REFUSED_BY_DISCORD, HeraldError, Unreachable
 from bot.file_rights import open_to_others, with_companions
 from bot.key_trust import nothing_to_prove, recall
+from bot.policy.fields import Severity
 from bot.policy.model import Policy, Server
 from bot.sentences import listed
 from bot.settings import Settings
 from bot.store import Access, Store
+from bot.template import slips
 from bot.whop import Account
 from bot.whop.transport import Transport
 
@@ -26,6 +28,7 @@ from bot.whop.transport import Transport
 # Words that are too long for a card are attached to it.
 REVIEW_RIGHTS: Final = CHANNEL_RIGHTS | {"attach_files": "Attach Files"}
 AUDIT_RIGHTS: Final = CHANNEL_RIGHTS | {"read_message_history": "Read Message History"}
+_SEVERITIES: Final[Sequence[Severity]] = ("stop", "warn")
 # So long may lines wait for a Herald that is about to post them.
 MINUTE: Final = timedelta(minutes=1)
 # What a setting of .env is called in a table [[whop]].
@@ -70,6 +73,18 @@ def look_at_files(settings: Settings) -> list[str]:
         f"{one} can be used by others on this machine: it has all words, names and approvals, so let nobody"
         f" but Herald's own user at it (chmod 600 {one})."
         for one in open_to_others([*database, settings.witness_file])
+    ]
+
+
+def look_at_templates(policy: Policy, *, file: str, now: datetime) -> list[str]:
+    """Return a sentence for each likely slip in words that customers may read in an emergency."""
+    return [
+        f"{file}: server “{server.name}”, template “{template.name}”: {sentence}"
+        for server in policy.servers
+        for template in server.templates
+        # What is to be stopped has ended the check already, unless it is a day that has passed since.
+        for severity in _SEVERITIES
+        for sentence in slips(template, server, severity=severity, now=now)
     ]
 
 

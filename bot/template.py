@@ -2,14 +2,17 @@
 
 import unicodedata
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Final
 
 import regex
 
 from bot.characters import HIDDEN, units
 from bot.errors import NotReady
+from bot.lint import findings
 from bot.notification import Notification, Text
-from bot.policy.model import BLANK, Template
+from bot.policy.fields import Severity
+from bot.policy.model import BLANK, Server, Template
 from bot.sentences import listed
 
 # What is typed into a blank is approved by nobody: it has to be too little to say something else.
@@ -42,6 +45,18 @@ def skeleton(template: Template) -> Notification:
     return _notification(template, template.subject, template.content)
 
 
+def slips(template: Template, server: Server, *, severity: Severity, now: datetime) -> list[str]:
+    """Return a sentence for each slip that the policy judges so, whatever is chosen for the blanks."""
+    choices = {name: template.choices(name) or ("…",) for name in template.blanks()}
+    found: dict[str, None] = {}
+    for index in range(max(map(len, choices.values()), default=1)):
+        filled = {name: some[index % len(some)] for name, some in choices.items()}
+        words = _filled(template, filled)
+        told = findings(words, server, audience=template.audience, severity=severity, now=now)
+        found |= dict.fromkeys(one.sentence for one in told)
+    return [*found]
+
+
 def fill(template: Template, values: Mapping[str, str]) -> Notification:
     """Return the notification with its blanks filled; raise NotReady if something does not fit one."""
     # A phone leaves a space behind the word that it has offered.
@@ -49,8 +64,12 @@ def fill(template: Template, values: Mapping[str, str]) -> Notification:
     if sentence := _misfit(template, typed):
         raise NotReady(sentence)
 
+    return _filled(template, typed)
+
+
+def _filled(template: Template, values: Mapping[str, str]) -> Notification:
     def put(text: str) -> str:
-        return BLANK.sub(lambda match: typed[match[1]], text)
+        return BLANK.sub(lambda match: values[match[1]], text)
 
     return _notification(template, put(template.subject), put(template.content))
 

@@ -4,7 +4,7 @@ import json
 import re
 import tomllib
 from collections.abc import Callable, Iterable, Iterator
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import reduce
 from operator import getitem, setitem
 from pathlib import Path
@@ -16,6 +16,7 @@ from bot.errors import ConfigurationError
 from bot.policy.loading import load_policy, parse_policy
 from bot.policy.model import ACCOUNT, Policy, Rules
 from bot.policy.names import refuse_alike
+from bot.preflight import look_at_templates
 from bot.whop import gateway_for
 from bot.whop.gateway import check_policy
 from tests.harness.found import only
@@ -636,6 +637,48 @@ def audiences_refused(policy: Policy, generation: str) -> list[str]:
     except ConfigurationError as error:
         return str(error).splitlines()
     return []
+
+
+DOWN = """
+[[server.template]]
+name = "Down"
+audience = "Gold"
+topic = "news"
+subject = "{service} is **down**"
+content = "Since {since}. We hope to be back on 2026-11-01."
+[[server.template.blank]]
+name = "service"
+choices = ["The chat", "THE WHOLE SHOP"]
+"""
+NOW = datetime(2026, 11, 28, tzinfo=UTC)
+PLACE = "herald.toml: server “Sunrise”, template “Down”: "
+SLIPS = [
+    "Discord's markup means nothing on a phone: **down**.",
+    "A date that has passed: 2026-11-01.",
+    "All capitals read like shouting: THE WHOLE SHOP.",
+]
+
+
+def refused_templates(policy: Policy) -> list[str]:
+    return [one for one in audiences_refused(policy, "v5") if one.startswith(PLACE)]
+
+
+def test_the_words_of_templates_are_looked_at_with_whatever_may_stand_in_their_blanks() -> None:
+    topic = re.search(r'\[\[server.topic\]\]\nid = "(.*)"', RIGHT)
+    assert topic is not None
+    text = RIGHT + DOWN.replace('"news"', f'"{topic[1]}"')
+    policy = parse_policy(text, name="herald.toml")
+    assert refused_templates(policy) == []
+    told = [
+        re.sub("[\u2068\u2069]", "", one) for one in look_at_templates(policy, file="herald.toml", now=NOW)
+    ]
+    assert told == [PLACE + one for one in SLIPS]
+    # What the policy stops could never be sent: it is told before it is needed. A day only passes.
+    stops = '[server.lint]\nmarkup = "stop"\ndates = "stop"\ncapitals = "off"\n[[server.topic]]'
+    strict = parse_policy(text.replace("[[server.topic]]", stops, 1), name="herald.toml")
+    refused = only(refused_templates(strict))
+    assert re.sub("[\u2068\u2069]", "", refused) == PLACE + SLIPS[0]
+    assert len(look_at_templates(strict, file="herald.toml", now=NOW)) == 2
 
 
 @pytest.mark.parametrize(

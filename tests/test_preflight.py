@@ -296,8 +296,8 @@ Check = Callable[..., Awaitable[tuple[int, str]]]
 
 @pytest.fixture
 def check(whop: SimulatedWhop, tmp_path: Path, at_discord: LoopbackDiscord) -> Check:
-    async def run(*arguments: str, generation: str = "v1") -> tuple[int, str]:
-        (tmp_path / "herald.toml").write_text(policy_text(generation), encoding="utf-8")
+    async def run(*arguments: str, generation: str = "v1", more: str = "") -> tuple[int, str]:
+        (tmp_path / "herald.toml").write_text(policy_text(generation) + more, encoding="utf-8")
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "tests.harness.discord.run", at_discord.origin, "{}", "check", *arguments,
             cwd=tmp_path,
@@ -395,6 +395,16 @@ async def test_check_says_which_commands_are_not_there_as_they_should_be_and_tha
     guild.commands[0]["options"][0]["description"] = "Something else"
     _, said = await check()
     assert note in said
+
+
+async def test_check_names_likely_slips_in_the_words_of_templates(check: Check) -> None:
+    words = 'subject = "{what} is down"\ncontent = "We are **on it**."\n'
+    template = f'[[server.template]]\nname = "Down"\naudience = "Gold"\ntopic = "announcements"\n{words}'
+    status, said = await check(more=template)
+    assert (status, "! herald.toml: server “Sunrise”, template “Down”: Discord's markup" in said) == (
+        0,
+        True,
+    ), said
 
 
 async def test_check_names_the_roles_whose_mention_would_ping_nobody(

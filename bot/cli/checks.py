@@ -18,6 +18,7 @@ from bot.preflight import (
     look_at_database,
     look_at_files,
     look_at_mirror,
+    look_at_templates,
     look_up_proof,
 )
 from bot.settings import Settings
@@ -41,7 +42,12 @@ def agree(
             name = f"{one.account.name}: " if len(keyed) > 1 else ""
             out.print(_shown(f"- {name}{complete(look_up_proof(settings, one.account))}"))
     # What waits is no mistake in the files: it does not keep a script from starting what would post it.
-    for sentence in (*look_at_files(settings), *look_at_mirror(settings, policy, now=utc_now())):
+    now, file = utc_now(), str(settings.herald_config)
+    for sentence in (
+        *look_at_files(settings),
+        *look_at_mirror(settings, policy, now=now),
+        *look_at_templates(policy, file=file, now=now),
+    ):
         out.print(f"[yellow]![/] {_shown(sentence)}")
     at_whop, at_discord = complete(_ask(settings, policy, keyed))
     for sentence in at_discord.notes:

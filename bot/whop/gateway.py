@@ -4,7 +4,7 @@ import json
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final, NamedTuple, Protocol
 
 from bot.delivery import (
@@ -27,7 +27,7 @@ from bot.origin import LIVE, environment_of
 from bot.policy.example import made_up_ids
 from bot.policy.model import Policy, Targets
 from bot.sentences import listed
-from bot.template import skeleton
+from bot.template import skeleton, slips
 from bot.whop.answers import is_about_credential, is_acceptance, is_page, names_in, wait_of, words_of
 from bot.whop.api_log import ApiLog
 
@@ -263,6 +263,10 @@ def backoff(attempt: int) -> timedelta:
     return ceiling * random.uniform(0.1, 1)  # noqa: S311 - spreads load, guards nothing
 
 
+# A day that passes by itself ends no start.
+_ONCE: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
 def check_policy(policy: Policy, gateways: Mapping[str, WhopGateway], *, file: str) -> None:
     """Raise ConfigurationError for audiences and templates that a server's own account could not send."""
     found = [
@@ -279,6 +283,7 @@ def check_policy(policy: Policy, gateways: Mapping[str, WhopGateway], *, file: s
             *problems(skeleton(template)),
             *gateways[server.account].refuse_notification(skeleton(template)),
             *server.refuse_link(template.link),
+            *slips(template, server, severity="stop", now=_ONCE),
         )
     ]
     found += [
