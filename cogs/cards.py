@@ -348,8 +348,8 @@ class Cards:
 
         return Rendered(content=line_of(event, role_name, about=about, places=places))
 
-    def brief(self, broadcast: Broadcast) -> str:
-        """Return one line for a list."""
+    def brief(self, broadcast: Broadcast, *, since: bool = True) -> str:
+        """Return one line for a list, with `since` when it stands so if that matters there."""
         title, when = inline(shorten(broadcast.title, 60)), moment(broadcast.updated_at, "R")
         others = [inline(one.name) for one in broadcast.shared]
         wrote = (
@@ -361,7 +361,7 @@ class Cards:
         headline = HEADLINES[broadcast.status]
         if broadcast.status is Status.DRAFT and broadcast.reason.strip():
             headline = f"↩️ Came back ({inline(shorten(broadcast.reason, 40))})"
-        return f"**{numbered(broadcast)}** {headline} · {title} · {people} · {when}"
+        return f"**{numbered(broadcast)}** {headline} · {title} · {people}{f' · {when}' if since else ''}"
 
     def confirmation(self, broadcast: Broadcast, *, why_not: str = "", beside: Beside = ALONE) -> str:
         """Say once more, before submitting, what approval would set off; `why_not` is why nothing is lent."""

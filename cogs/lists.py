@@ -15,6 +15,7 @@ from bot.chat.members import actor_of
 from bot.filter import EVERYTHING, Filter
 from bot.freeze import describe
 from bot.service import PAGE, Beyond
+from cogs.agenda import Line, headed, listed
 from cogs.buttons import OPEN, ActionButton
 from cogs.embeds import CONTENT_LIMIT, FIELD_LIMIT
 from cogs.filters import counted, spoken_filter
@@ -23,15 +24,18 @@ from cogs.text import clip, first_of, inline, units
 
 
 class Listing(NamedTuple):
-    """How a list is called, and what is said when it is empty."""
+    """How a list is called, what is said when it is empty, and how its pages are turned."""
 
     title: str
     empty: str
+    on: str = "Older"
+    back: str = "Newer"
+    first: str = "Newest"
 
 
 LISTS: Final[Mapping[str, Listing]] = {
     "drafts": Listing("Your drafts", "You have no drafts. `/notify compose` starts one."),
-    "queue": Listing("Under way", "Nothing waits for anybody."),
+    "queue": Listing("Under way", "Nothing waits for anybody.", on="Later", back="Earlier", first="First"),
     "history": Listing(
         "The latest that were sent or have ended", "Nothing was sent yet, and nothing has ended."
     ),
@@ -53,7 +57,8 @@ class ListButton(
         self.beyond = beyond
         self.newer = newer
         self.search = search
-        label = "Newer" if newer else "Older" if beyond else "Newest"
+        listing = LISTS[name]
+        label = listing.back if newer else listing.on if beyond else listing.first
         custom_id = f"list:{name}:{'n' if newer else ''}{beyond}{f':{search}' if search else ''}"
         super().__init__(discord.ui.Button(label=label, custom_id=custom_id))
 
@@ -92,17 +97,19 @@ async def show_list(
     found = await service.page_of(name, actor, only, **beyond)
     freeze = (await service.frozen(actor))[0] if name == "queue" else None
     above = [clip(f"❄️ {describe(freeze, spoken=inline)}", FIELD_LIMIT)] if freeze else []
-    lines = [f"Nothing {'newer' if 'after' in beyond else 'older'} is there." if beyond else listing.empty]
+    nothing = f"Nothing {(listing.back if 'after' in beyond else listing.on).lower()} is there."
+    lines = [nothing if beyond else listing.empty]
     shown: Sequence[Broadcast] = ()
     if found:
         above.append(f"**{listing.title}**")
         room = CONTENT_LIMIT - sum(units(line) + 1 for line in above)
-        lines = first_of(await _lines(interaction, found), room, most=PAGE)
-        shown = found[: len(lines)]
+        drawn = await _lines(interaction, name, found)
+        lines = first_of(list(headed(drawn)), room, most=PAGE)
+        shown, drawn = found[: len(lines)], drawn[: len(lines)]
+        if "after" in beyond and len(lines) > 1:
+            # They came from the one next to the page before, and are read from the first.
+            shown, lines = shown[::-1], list(headed(drawn[::-1]))
     is_more = len(found) > len(shown)
-    if "after" in beyond:
-        # They came from the one next to the page before, and are read from the newest.
-        lines, shown = lines[::-1], shown[::-1]
     view = discord.ui.View(timeout=None)
     for one in shown:
         # It shows what stands there now, whatever that is.
@@ -135,11 +142,18 @@ async def _listing(interaction: Interaction, name: str, only: Filter) -> Listing
     return Listing(f"{LISTS[name].title}: {looked_for}", f"Nothing fits what you look for: {looked_for}.")
 
 
-async def _lines(interaction: Interaction, found: Sequence[Broadcast]) -> list[str]:
-    """Return a line for each broadcast, with how many requests there were once it was begun."""
-    brief = cards_of(interaction.client).brief
-    tallies = await interaction.client.service.tallies_of(found)
-    return [f"{brief(one)}{counted(tallies.get(one.id, {}))}" for one in found]
+async def _lines(interaction: Interaction, name: str, found: Sequence[Broadcast]) -> list[Line]:
+    """Return a line for each: of what waits when and why, of all else how many requests there were."""
+    client = interaction.client
+    brief = cards_of(client).brief
+    if name == "queue":
+        calendar = await client.service.calendar(actor_of(interaction), found)
+        server = client.service.policy.server(interaction.guild_id)
+        return [
+            listed(one, brief(one, since=one.id not in calendar.moments), server, calendar) for one in found
+        ]
+    tallies = await client.service.tallies_of(found)
+    return [Line("", f"{brief(one)}{counted(tallies.get(one.id, {}))}") for one in found]
 
 
 async def setup(bot: HeraldBot) -> None:

@@ -109,6 +109,15 @@ class Audience(Section):
     size: People | None = None
     time_zone: ZoneName | None = None
 
+    def reached(self) -> frozenset[tuple[str, str]]:
+        """Return each target that is named, with its kind: two audiences that share one share people."""
+        given = self.targets
+        inside = given.users_in_experience
+        named = {kind: getattr(given, kind) for kind in ("users", "products", "companies", "experiences")}
+        named["users"] = (*named["users"], *(inside.users if inside else ()))
+        named["team"] = (given.team,) if given.team else ()
+        return frozenset((kind, one) for kind, those in named.items() for one in those)
+
     def reach(self) -> int | None:
         """Return how many people it reaches at most, as the policy knows; None if it does not say.
 

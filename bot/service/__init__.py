@@ -26,6 +26,7 @@ from bot.service import (
     lending,
     looking,
     lookup,
+    queueing,
     review,
     searching,
     sharing,
@@ -37,6 +38,7 @@ from bot.service.everyday import Opened, Seen
 from bot.service.gate import LISTED, PAGE, Gate
 from bot.service.lending import NOTHING, Offer, Standing
 from bot.service.lookup import LookedUp
+from bot.service.queueing import Calendar
 from bot.service.sharing import SHARED_WITH
 from bot.service.timing import read_schedule
 from bot.service.use_case import UseCase
@@ -120,7 +122,7 @@ class Service:
     look = UseCase(looking.look, Action.LIST, writes=False)
     drafts = UseCase(looking.drafts, Action.COMPOSE, writes=False)
     suggestions = UseCase(looking.suggestions, Action.LIST, writes=False)
-    queue = UseCase(looking.queue, Action.LIST, writes=False)
+    queue = UseCase(queueing.queue, Action.LIST, writes=False)
     history = UseCase(looking.history, Action.LIST, writes=False)
     searchable = UseCase(searching.searchable, Action.LIST, writes=False)
     keep_search = UseCase(searching.keep_search, Action.LIST)
@@ -189,6 +191,10 @@ class Service:
         """Return a page of the list of that name, the nearest to where it goes on first, and one more."""
         lists = {"drafts": self.drafts, "queue": self.queue, "history": self.history}
         return await lists[name](actor, only, **beyond)
+
+    async def calendar(self, actor: Actor, broadcasts: Sequence[Broadcast]) -> Calendar:
+        """Return by which days these are listed that wait, and what reaches the same people close by."""
+        return await self.store.read(queueing.calendar, self.gate, actor, broadcasts)
 
     async def tallies_of(self, broadcasts: Sequence[Broadcast]) -> Mapping[int, Mapping[DeliveryStatus, int]]:
         """Return how many requests of each of these broadcasts stand how."""

@@ -74,13 +74,6 @@ def drafts(
     return tx.broadcasts.drafts_of(guild_id, actor.id, words=only.words, limit=PAGE + 1, **beyond)
 
 
-def queue(
-    tx: Transaction, gate: Gate, actor: Actor, only: Filter = EVERYTHING, **beyond: Unpack[Beyond]
-) -> list[Broadcast]:
-    """Return a page of what waits for people or for its time, and one more if there is another page."""
-    return _listed(tx, gate, actor, sorted(OPEN), only, beyond)
-
-
 def history(
     tx: Transaction, gate: Gate, actor: Actor, only: Filter = EVERYTHING, **beyond: Unpack[Beyond]
 ) -> list[Broadcast]:

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, delete, select
 from bot.audit.chain import Event, NewEvent
 from bot.broadcast import Broadcast
 from bot.store import postgresql
+from bot.store.agenda import Agenda
 from bot.store.audit_log import AuditLog
 from bot.store.broadcasts import Broadcasts
 from bot.store.deliveries import Deliveries
@@ -62,6 +63,7 @@ class Transaction:
         self.waits = Waits(connection)
         self.search_index = SearchIndex(connection)
         self.searches = Searches(connection)
+        self.agenda = Agenda(connection)
         self.tallies = Tallies(connection)
         self.mirror = MirrorPosts(connection, locking=writing)
 
