@@ -6,13 +6,15 @@ from typing import Final
 from bot.audit.chain import HERALD
 from bot.broadcast import Approval, Broadcast, Step
 from bot.lifecycle import CHANGED, Lifecycle
-from bot.quorum import counting, missing
+from bot.quiet_rules import disturbance, time_of
+from bot.quorum import counting, missing, needed
 from bot.store import Transaction
 from bot.value import Person
 
 FEWER: Final = "it has fewer approvals than the policy asks for now"
 GROWN: Final = "its audience counts as large now, and it was approved without typing the name"
 ENOUGH: Final = "enough approvals"
+QUIET: Final = "quiet hours"
 
 
 def lapse(lifecycle: Lifecycle, broadcast: Broadcast) -> str:
@@ -22,7 +24,7 @@ def lapse(lifecycle: Lifecycle, broadcast: Broadcast) -> str:
         return CHANGED
     if not missing(server, broadcast):
         return ""
-    return FEWER if broadcast.agreed < server.quorum(broadcast.audience) else GROWN
+    return FEWER if broadcast.agreed < needed(server, broadcast) else GROWN
 
 
 def complete(
@@ -37,10 +39,11 @@ def complete(
 ) -> Broadcast:
     """Let what has all the approvals it needs go out: once its undo window has passed, or at its time.
 
-    Its undo window lies just before that time then, and whoever could stop it is called when it begins.
+    What the policy lets wait for the end of quiet hours has that for its time. Its undo window lies just
+    before its time, and whoever could stop it is called when it begins.
     """
-    undo, timed = lifecycle.server_of(agreed).rules.undo_window, agreed.schedule
-    at = timed.at if timed else None
+    server, now = lifecycle.server_of(agreed), lifecycle.clock()
+    undo, at = server.rules.undo_window, time_of(server, agreed, now)
     return lifecycle.advance(
         tx,
         agreed,
@@ -49,10 +52,17 @@ def complete(
         action=action,
         detail=detail,
         reason=reason,
-        due_at=at or lifecycle.clock() + undo,
+        due_at=at or now + undo,
         remind_at=at - undo if at and undo else None,
         review_expires_at=None,
     )
+
+
+def note_quiet(tx: Transaction, lifecycle: Lifecycle, asked: Broadcast) -> None:
+    """Write into the record that a broadcast is to go out in quiet hours, which takes one approval more."""
+    found = disturbance(lifecycle.server_of(asked), asked, lifecycle.clock())
+    if asked.in_quiet_hours and found is not None:
+        lifecycle.note(tx, asked, HERALD, QUIET, f"{found.told}: it needs one approval more")
 
 
 def void(tx: Transaction, lifecycle: Lifecycle, broadcast: Broadcast, why: str) -> Broadcast:

@@ -203,7 +203,8 @@ class Broadcast(Value):
     `confirmed` are those with an equal proof code beside which its approvers want it to go out all the same.
     Those who approved the template that it is made of have `lent` it one approval. Without a `schedule` it
     goes out once it is approved; `timeless` is the fingerprint that it would have then. `card` is where its
-    newest card stands, once it does. The `nonce` is drawn at random whenever people are to decide anew.
+    newest card stands, once it does. Submitted to go out `in_quiet_hours` it needs one approval more. The
+    `nonce` is drawn at random whenever people are to decide anew.
     """
 
     id: int
@@ -228,6 +229,7 @@ class Broadcast(Value):
     confirmed: tuple[int, ...] = ()
     nonce: str = ""
     timeless: str | None = None
+    in_quiet_hours: bool = False
     card: Place | None = None
     shared: tuple[Person, ...] = ()
     approvals: tuple[Approval, ...] = ()

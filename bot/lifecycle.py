@@ -25,6 +25,7 @@ from bot.notification import Notification, fingerprint_of, printed, problems
 from bot.permissions import Action, Actor
 from bot.policy.fields import Severity
 from bot.policy.model import ACCOUNT, Audience, Policy, Server, Template
+from bot.quiet_rules import refuse_review
 from bot.refusals import AGAIN, Streak
 from bot.reminders import DECIDED_BY_PEOPLE, first_reminder
 from bot.schedule import Schedule
@@ -86,9 +87,11 @@ class Lifecycle:
     def before_review(self, broadcast: Broadcast) -> list[str]:
         """Return a sentence for each thing that keeps a broadcast from being put before its approvers."""
         found, schedule = self.shortcomings(broadcast), broadcast.schedule
-        undo = self.server_of(broadcast).rules.undo_window
-        if schedule and (late := schedule.too_near(self.clock(), undo_window=undo)):
+        server, now = self.server_of(broadcast), self.clock()
+        if schedule and (late := schedule.too_near(now, undo_window=server.rules.undo_window)):
             found.append(late)
+        elif quiet := refuse_review(server, broadcast, now):
+            found.append(quiet)
         return found
 
     def review_ends(self, broadcast: Broadcast) -> datetime:

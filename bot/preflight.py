@@ -300,13 +300,16 @@ async def _unreachable(server: Server, client: discord.Client) -> AsyncIterator[
         for roles in (server.roles.compose, server.roles.approve)
     )
     for audience in server.audiences:
-        needed = server.quorum(audience.name)
+        quorum, quiet = server.quorum(audience.name), server.quiet_of(audience.name)
+        needed = quorum + (quiet is not None and quiet.mode == "approval")
         # The best case: whoever writes it takes nobody away from those who approve.
         most = max((len(approving - {author}) for author in composing), default=0)
         if most < needed:
+            when = "" if most < quorum else " in quiet hours"
             yield (
-                f"audience “{audience.name}”: nobody could ever approve it: it needs {needed} approval(s),"
-                f" and {most} member(s) other than its author hold a role of roles.approve: give it to more."
+                f"audience “{audience.name}”: nobody could ever approve it{when}: it needs {needed}"
+                f" approval(s), and {most} member(s) other than its author hold a role of roles.approve:"
+                " give it to more."
             )
 
 

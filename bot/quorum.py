@@ -16,6 +16,11 @@ def counting(server: Server, broadcast: Broadcast) -> Broadcast:
     )
 
 
+def needed(server: Server, broadcast: Broadcast) -> int:
+    """Return how many approvals it needs: one more to go out in quiet hours."""
+    return server.quorum(broadcast.audience) + broadcast.in_quiet_hours
+
+
 def missing(server: Server, broadcast: Broadcast) -> int:
     """Return how many more approvals it needs."""
-    return max(0, server.quorum(broadcast.audience) - counting(server, broadcast).agreed)
+    return max(0, needed(server, broadcast) - counting(server, broadcast).agreed)

@@ -26,7 +26,8 @@ class Schedule(Value):
     """The time that somebody typed, in their zone: one moment, one of several, or nothing that is a time.
 
     `local` is what the clocks of the zone will show at that moment by the rules that were known when it was
-    set. While there are `meanings` or there is a `problem`, nobody knows `at`.
+    set. While there are `meanings` or there is a `problem`, nobody knows `at`. What would have been in quiet
+    hours may have been `moved_from` there to their end.
     """
 
     typed: str
@@ -35,6 +36,7 @@ class Schedule(Value):
     local: str = ""
     meanings: tuple[Meaning, ...] = ()
     problem: str = ""
+    moved_from: datetime | None = None
 
     @property
     def shown(self) -> str:
@@ -82,4 +84,5 @@ def told(schedule: Schedule | None) -> str:
     if schedule is None:
         return ""
     at = f"{schedule.at:%Y-%m-%d %H:%M} UTC" if schedule.at else "no known moment"
-    return f" at {at} (“{schedule.typed}”, {schedule.zone})"
+    moved = f", moved from {schedule.moved_from:%Y-%m-%d %H:%M} UTC" if schedule.moved_from else ""
+    return f" at {at} (“{schedule.typed}”, {schedule.zone}{moved})"

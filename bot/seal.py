@@ -14,6 +14,7 @@ from bot.freeze import Freeze
 from bot.lifecycle import Lifecycle
 from bot.notification import fingerprint_of
 from bot.policy.model import Server
+from bot.quorum import needed
 
 # So many characters of the hash, which nobody guesses and no two share, fit where Discord takes a hundred.
 LENGTH: Final = 32
@@ -37,12 +38,13 @@ def of_broadcast(lifecycle: Lifecycle, broadcast: Broadcast) -> str:
 
 def _now(lifecycle: Lifecycle, server: Server, broadcast: Broadcast) -> Mapping[str, object]:
     """Return what would go out today, and what that asks of approvers."""
-    named = server.audience(broadcast.audience)
+    named, quiet = server.audience(broadcast.audience), server.quiet_of(broadcast.audience)
     return {
         "fingerprint": lifecycle.prints_now(server, broadcast)["fingerprint"],
         "reach": named.reach() if named else None,
         "large": server.is_large(broadcast.audience),
-        "approvals": server.quorum(broadcast.audience),
+        "approvals": needed(server, broadcast),
+        "quiet": [broadcast.in_quiet_hours, *(map(str, quiet) if quiet else ())],
         "lint": server.lint.model_dump(mode="json"),
     }
 

@@ -81,7 +81,7 @@ def reminds(broadcast: Broadcast, server: Server | None) -> str:
                 f"{which} still waits for your approval: it was submitted {since}, and its review ends"
                 f" {moment(ends, 'R')}."
             )
-        case Status.APPROVED if broadcast.schedule is not None:
+        case Status.APPROVED if broadcast.schedule is not None or _has_waited(broadcast, server):
             return (
                 f"{which} goes out {moment(broadcast.due_at, 'R')}, as it was approved: until then **Stop**"
                 " on its card takes it back."
@@ -101,6 +101,12 @@ def reminds(broadcast: Broadcast, server: Server | None) -> str:
                 f"{which} is held and does **not** go out by itself: {reason}. Its card asks what is to"
                 " become of it."
             )
+
+
+def _has_waited(broadcast: Broadcast, server: Server | None) -> bool:
+    """Tell whether it was approved longer ago than its undo window, and waited for the end of quiet hours."""
+    due, undo = broadcast.due_at, server.rules.undo_window if server else None
+    return due is not None and undo is not None and due - broadcast.updated_at > undo
 
 
 def _roles(roles: Iterable[int]) -> Called:

@@ -22,6 +22,8 @@ from bot.lifecycle import Lifecycle
 from bot.link import host_of
 from bot.permissions import Action, Actor, approvers
 from bot.policy.model import Policy
+from bot.quiet_rules import as_submitted
+from bot.quorum import needed
 from bot.repeats import ALONE, Beside
 from bot.service import NOTHING, PAGE, Offer, Standing
 from bot.zones import written
@@ -45,7 +47,7 @@ from cogs.repeats import warn_of_alike, warn_of_near, warn_of_repeat
 from cogs.situation import HEADLINES, going_out, moment, offered, situation
 from cogs.template import draw_template
 from cogs.text import clip, first_of, fitting, inline, length_note, numbered, plain, shorten, units
-from cogs.times import WHEN, when_it_goes
+from cogs.times import QUIET, WHEN, moved_line, quiet_note, when_it_goes
 
 COLOURS: Final[Mapping[Status, discord.Colour]] = MappingProxyType(
     {
@@ -105,7 +107,8 @@ class Cards:
         `elsewhere` is the channel in which its author is told what becomes of it, where Herald may not post.
         """
         lacking = self._lifecycle.before_review(broadcast)
-        head, details = self._frame(broadcast, f"Draft #{broadcast.id}", beside)
+        submitted = self.as_submitted(broadcast, offer)
+        head, details = self._frame(submitted, f"Draft #{broadcast.id}", beside)
         if broadcast.reason.strip():
             head.add_field(name=CAME_BACK, value=plain(broadcast.reason), inline=False)
         for field, text in broadcast.notification.texts():
@@ -118,8 +121,7 @@ class Cards:
         if elsewhere is not None:
             place = f"Herald may not post here: you will read it in <#{elsewhere}>."
             details.add_field(name="What becomes of it", value=place, inline=False)
-        as_submitted = broadcast.model_copy(update={"lent": offer.approvals})
-        self._add_approvals(details, as_submitted)
+        self._add_approvals(details, submitted)
         if offer.why_not:
             details.add_field(name="📄 Template", value=field_value(inline(offer.why_not)), inline=False)
         subject = self.subject(broadcast)
@@ -128,7 +130,7 @@ class Cards:
         for action, meaning in zip(TIMES, meanings, strict=False):
             view.add_item(ActionButton(action, subject, label=shorten(meaning.label, 80)))
         if not lacking:
-            label = None if self.asks(as_submitted) else SEND
+            label = None if self.asks(submitted) else SEND
             view.add_item(ActionButton(Action.SUBMIT, subject, label=label))
         if broadcast.notification.all is None:
             view.add_item(ActionButton(EDIT_PHONE, subject))
@@ -142,10 +144,15 @@ class Cards:
         sealed = seal.of_broadcast(self._lifecycle, broadcast)
         return Subject(broadcast.id, broadcast.revision, sealed)
 
+    def as_submitted(self, broadcast: Broadcast, offer: Offer) -> Broadcast:
+        """Return a draft as it would be submitted now, with what a template lends it."""
+        server, now = self._lifecycle.server_of(broadcast), self._lifecycle.clock()
+        return as_submitted(server, broadcast, now).model_copy(update={"lent": offer.approvals})
+
     def asks(self, as_submitted: Broadcast) -> bool:
         """Tell whether somebody has to approve it yet before it goes out."""
         server = self._lifecycle.server_of(as_submitted)
-        return as_submitted.agreed < server.quorum(as_submitted.audience)
+        return as_submitted.agreed < needed(server, as_submitted)
 
     def review(
         self,
@@ -366,30 +373,33 @@ class Cards:
     def confirmation(self, broadcast: Broadcast, *, why_not: str = "", beside: Beside = ALONE) -> str:
         """Say once more, before submitting, what approval would set off; `why_not` is why nothing is lent."""
         server = self._lifecycle.server_of(broadcast)
-        needed = server.quorum(broadcast.audience) - broadcast.agreed
+        lacking = needed(server, broadcast) - broadcast.agreed
         undo, timed = _span(server.rules.undo_window.total_seconds()), broadcast.schedule
         lent = f"\n{_lent(broadcast)}." if broadcast.lent else f"\n📄 {inline(why_not)}" if why_not else ""
         when = (
-            f"once {people(needed)} of your team approved it and {undo} have passed in which it can be"
+            f"once {people(lacking)} of your team approved it and {undo} have passed in which it can be"
             " stopped"
-            if needed > 0
+            if lacking > 0
             else f"**{undo} after you confirm it here**, in which it can be stopped"
         )
         if timed and timed.at:
             ends = moment(self._lifecycle.review_ends(broadcast), "f")
             when = (
                 f"at **{moment(timed.at, 'F')}** ({inline(written(timed.at, timed.zone))}) if"
-                f" {people(needed)} of your team approved it by {ends}; until it goes out it can be stopped"
+                f" {people(lacking)} of your team approved it by {ends}; until it goes out it can be stopped"
             )
         whom = fitting(reach(self._lifecycle, broadcast), REACH_LIMIT, between="; ")
         repeat, alike = warn_of_repeat(broadcast, beside), warn_of_alike(beside)
         again = f"\n⚠️ It **may be a second push**: {repeat}" if repeat else ""
         again += f"\n{alike}" if alike else ""
+        notes = (moved_line(broadcast, server), quiet_note(broadcast, server, self._lifecycle.clock()))
+        quiet = "".join(f"\n{note}" for note in notes if note)
         return (
             f"**{inline(shorten(broadcast.title, 100))}**\n"
             f"to **{inline(broadcast.audience)}**, {size(self._lifecycle, broadcast)}: {whom}\n"
             f"It goes to **{account_of(self._lifecycle, broadcast).environment}** {when}."
-            f" Once Whop has it, nobody can call it back.{lent}{again}\nProof code **{broadcast.proof}**"
+            f" Once Whop has it, nobody can call it back.{lent}{quiet}{again}\n"
+            f"Proof code **{broadcast.proof}**"
         )
 
     def _frame(self, broadcast: Broadcast, title: str, beside: Beside) -> tuple[discord.Embed, discord.Embed]:
@@ -402,6 +412,8 @@ class Cards:
         head.add_field(name="Audience", value=value, inline=False)
         if broadcast.schedule is not None:
             head.add_field(name=WHEN, value=when_it_goes(broadcast, server), inline=False)
+        if quiet := quiet_note(broadcast, server, self._lifecycle.clock()):
+            head.add_field(name=QUIET, value=quiet, inline=False)
         if any(HIDDEN.search(words) for words in broadcast.notification.words()):
             head.add_field(
                 name="⚠️ Invisible characters",
@@ -448,14 +460,14 @@ class Cards:
         self, embed: discord.Embed, broadcast: Broadcast, members: Sequence[Actor] | None = None
     ) -> None:
         server = self._lifecycle.server_of(broadcast)
-        needed = server.quorum(broadcast.audience)
+        wanted = needed(server, broadcast)
         given = [
             f"✅ {inline(one.approver.name)} {moment(one.at, 'R')} · proof {broadcast.proof}"
             for one in broadcast.approvals
         ]
         if broadcast.lent:
             given.append(_lent(broadcast))
-        missing = needed - broadcast.agreed
+        missing = wanted - broadcast.agreed
         if broadcast.status in {Status.DRAFT, Status.REVIEW} and missing > 0:
             roles = [inline(self._role_name(server.guild, role)) for role in server.roles.approve]
             holders = fitting(roles, HOLDERS_LIMIT, between=" or ")
@@ -465,7 +477,7 @@ class Cards:
                 names = able(self._lifecycle.policy, broadcast, members, at=self._lifecycle.clock())
                 given.append(f"Could approve it now: {names}")
         embed.add_field(
-            name=f"Approvals {broadcast.agreed} of {needed}",
+            name=f"Approvals {broadcast.agreed} of {wanted}",
             value=fitting(given, APPROVALS_LIMIT, between="\n") or "none",
             inline=False,
         )

@@ -61,9 +61,10 @@ async def _submit(interaction: Interaction, number: int, revision: int) -> None:
     client = interaction.client
     service = client.service
     broadcast, offer, beside = await service.submittable(actor_of(interaction), number, revision=revision)
-    as_submitted = broadcast.model_copy(update={"lent": offer.approvals})
-    summary = cards_of(client).confirmation(as_submitted, why_not=offer.why_not, beside=beside)
-    asks = cards_of(client).asks(as_submitted)
+    cards = cards_of(client)
+    as_submitted = cards.as_submitted(broadcast, offer)
+    summary = cards.confirmation(as_submitted, why_not=offer.why_not, beside=beside)
+    asks = cards.asks(as_submitted)
     await interaction.response.send_modal(ConfirmModal(interaction, broadcast, summary, asks=asks))
 
 

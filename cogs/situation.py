@@ -1,7 +1,7 @@
 """Where a broadcast stands, in words, and which buttons that leaves."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Final
 
@@ -14,6 +14,8 @@ from cogs.text import inline, shorten
 
 # How many pieces a progress bar has.
 BAR: Final = 12
+# What goes out later than that after its last approval may do so on another day.
+LONGEST_UNDO: Final = timedelta(hours=1)
 
 HEADLINES: Final[Mapping[Status, str]] = MappingProxyType(
     {
@@ -169,7 +171,9 @@ _SAID_OF: Final[Mapping[DeliveryStatus, str]] = MappingProxyType(
 
 def going_out(broadcast: Broadcast) -> str:
     """Return when what is approved goes out, by its reader's clock: with the day if it may be another."""
-    return f"at {moment(broadcast.due_at, 'F' if broadcast.schedule else 'T')}"
+    due = broadcast.due_at
+    waits = broadcast.schedule is not None or (due is not None and due - broadcast.updated_at > LONGEST_UNDO)
+    return f"at {moment(due, 'F' if waits else 'T')}"
 
 
 def moment(at: datetime | None, style: discord.utils.TimestampStyle) -> str:

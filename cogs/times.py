@@ -1,14 +1,17 @@
 """The time at which a broadcast is to go out, as its card shows it."""
 
+from datetime import datetime
 from typing import Final
 
-from bot.broadcast import Broadcast
+from bot.broadcast import Broadcast, Status
 from bot.policy.model import Server
-from bot.zones import written
+from bot.quiet_rules import disturbance, refuse_last_approval, refuse_review
+from bot.zones import local_time, written
 from cogs.situation import moment
 from cogs.text import inline
 
 WHEN: Final = "When it goes out"
+QUIET: Final = "🌙 Quiet hours"
 
 
 def when_it_goes(broadcast: Broadcast, server: Server) -> str:
@@ -20,4 +23,49 @@ def when_it_goes(broadcast: Broadcast, server: Server) -> str:
         return f"“{inline(schedule.typed)}” is no known moment yet"
     zones = dict.fromkeys((schedule.zone, server.zone_of(broadcast.audience)))
     there = [inline(written(schedule.at, zone)) for zone in zones]
-    return f"**{moment(schedule.at, 'F')}** ({moment(schedule.at, 'R')})\n{chr(10).join(there)}"
+    lines = [f"**{moment(schedule.at, 'F')}** ({moment(schedule.at, 'R')})", *there]
+    if moved := moved_line(broadcast, server):
+        lines.append(moved)
+    return "\n".join(lines)
+
+
+def moved_line(broadcast: Broadcast, server: Server) -> str:
+    """Return from when its time was moved to the end of quiet hours, by the clocks of its audience."""
+    schedule = broadcast.schedule
+    if schedule is None or schedule.at is None or schedule.moved_from is None:
+        return ""
+    zone = server.zone_of(broadcast.audience)
+    before, after = (f"{local_time(at, zone):%H:%M}" for at in (schedule.moved_from, schedule.at))
+    return (
+        f"🌙 Moved from {before}: quiet hours of **{inline(broadcast.audience)}** end at {after}"
+        f" ({inline(zone)})"
+    )
+
+
+def quiet_note(broadcast: Broadcast, server: Server, now: datetime) -> str:
+    """Return what quiet hours ask of what is not approved yet, or nothing.
+
+    Of what is under review it says nothing that another moment would make untrue.
+    """
+    quiet, found = server.quiet_of(broadcast.audience), disturbance(server, broadcast, now)
+    if quiet is None or broadcast.status not in {Status.DRAFT, Status.REVIEW}:
+        return ""
+    is_draft = broadcast.status is Status.DRAFT
+    if is_draft and refuse_review(server, broadcast, now):
+        # That stands above, among what it lacks.
+        return ""
+    which = f"quiet hours of **{inline(broadcast.audience)}** ({quiet.hours}, {inline(quiet.zone)})"
+    if broadcast.in_quiet_hours:
+        return f"It may go out in the {which}, so it needs **one approval more**."
+    if broadcast.schedule is not None:
+        return inline(refuse_last_approval(server, broadcast, now)) if found and not is_draft else ""
+    match quiet.mode:
+        case "shift":
+            return f"Approved in the {which}, it waits and goes out when they end."
+        case "approval" if is_draft:
+            return f"To go out in the {which} it needs one approval more: ask for it then."
+        case "approval":
+            return f"Its last approval is refused in the {which}: it was asked for at another hour."
+        case "refuse":
+            own = ". With a time of its own it is approved at any hour" if is_draft else ""
+            return f"Its last approval is refused in the {which}{own}."

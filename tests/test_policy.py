@@ -541,6 +541,8 @@ def test_rules_that_are_left_out_are_the_careful_ones() -> None:
         "missed_after": timedelta(minutes=15),
         "large_above": 1000,
         "time_zone": "UTC",
+        "quiet_hours": None,
+        "in_quiet_hours": "refuse",
         "languages": ("en",),
         "repeat_window": timedelta(hours=24),
         "lent_by_template": (1, timedelta(hours=24)),

@@ -75,6 +75,7 @@ def to_line(
             "created_at": _time(one.created_at),
             "updated_at": _time(one.updated_at),
             "schedule": _schedule(one.schedule),
+            "in_quiet_hours": one.in_quiet_hours,
             "due_at": _time(one.due_at),
             "review_expires_at": _time(one.review_expires_at),
         }
@@ -101,7 +102,7 @@ def _revision(one: Revision) -> Mapping[str, object]:
 
 
 def _schedule(one: Schedule | None) -> Mapping[str, object] | None:
-    return {**one.printed(), "typed": one.typed} if one else None
+    return {**one.printed(), "typed": one.typed, "moved_from": _time(one.moved_from)} if one else None
 
 
 def _approval(one: Approval, proof: str) -> Mapping[str, object]:

@@ -48,6 +48,7 @@ SPOKEN: Final[Mapping[str, str]] = MappingProxyType(
         "edit_template": "edited a template",
         "retire_template": "retired a template",
         "not lent": "lent no approval",
+        "quiet hours": "asks for one approval more",
         EXPLAINED: "said why",
         "news given up": "gave up telling its author",
         AGAIN: "was refused again",

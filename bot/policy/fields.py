@@ -3,7 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import time, timedelta
 from typing import Annotated, Final, Literal, NamedTuple, TypeVar, cast
 
 from pydantic import AfterValidator, BeforeValidator
@@ -12,11 +12,17 @@ from bot.characters import is_blank, reveal
 from bot.link import is_host
 from bot.moments import LANGUAGES
 from bot.origin import read_origin
+from bot.quiet import Hours, InQuietHours
 from bot.zones import named, near
 
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 # Discord takes at most so many characters of a choice.
 NAME_LIMIT: Final = 100
+_HOURS: Final = re.compile(
+    r"([01]?[0-9]|2[0-3]):([0-5][0-9])\s+to\s+([01]?[0-9]|2[0-3]):([0-5][0-9])", re.ASCII
+)
+# An audience without quiet hours, in a server that has some.
+NEVER: Final = "never"
 # Secrets that are nothing to Whop.
 _NO_KEYS: Final = frozenset({"DISCORD_TOKEN", "DATABASE_URL"})
 T = TypeVar("T")
@@ -177,6 +183,35 @@ def _severity(value: object) -> object:
     return value
 
 
+def _hours(value: object) -> object:
+    if isinstance(value, Hours):
+        return value
+    match = _HOURS.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError('write two times of day, such as "22:00 to 08:00"')
+    begin, end = time(int(match[1]), int(match[2])), time(int(match[3]), int(match[4]))
+    if begin == end:
+        raise ValueError(
+            "it begins and ends at the same time, so nobody could tell whether it is all day or never: write"
+            ' two times, such as "22:00 to 08:00", or remove the line'
+        )
+    return Hours(begin, end)
+
+
+def _own_hours(value: object) -> object:
+    try:
+        return value if value == NEVER else _hours(value)
+    except ValueError as error:
+        raise ValueError(f'{error}; or "{NEVER}"') from None
+
+
+def _in_quiet_hours(value: object) -> object:
+    # What is no text may have no hash.
+    if value not in ("refuse", "shift", "approval"):
+        raise ValueError('write "refuse", "shift" or "approval", in quotes')
+    return value
+
+
 def _zone(value: object) -> object:
     found = named(value) if isinstance(value, str) else None
     if found is None:
@@ -235,6 +270,9 @@ Judged = Annotated[Severity, BeforeValidator(_severity)]
 Host = Annotated[str, BeforeValidator(_host)]
 
 Tables = Annotated[tuple[T, ...], AfterValidator(_some)]
+QuietSpan = Annotated[Hours, BeforeValidator(_hours)]
+OwnQuietSpan = Annotated[Hours | Literal["never"], BeforeValidator(_own_hours)]
+WhenQuiet = Annotated[InQuietHours, BeforeValidator(_in_quiet_hours)]
 ZoneName = Annotated[str, BeforeValidator(_zone)]
 Several = Annotated[Tables[T], AfterValidator(distinct)]
 Languages = Several[Annotated[str, BeforeValidator(_language)]]

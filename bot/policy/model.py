@@ -20,6 +20,7 @@ from bot.characters import spelling
 from bot.link import host_of
 from bot.origin import PRODUCTION
 from bot.policy.fields import (
+    NEVER,
     AccountName,
     Allowance,
     Approvals,
@@ -32,8 +33,10 @@ from bot.policy.fields import (
     Mentions,
     Name,
     Origin,
+    OwnQuietSpan,
     People,
     ProductId,
+    QuietSpan,
     Roles,
     Several,
     Severity,
@@ -42,6 +45,7 @@ from bot.policy.fields import (
     TopicId,
     UserId,
     Variable,
+    WhenQuiet,
     Words,
     ZoneName,
     allowance,
@@ -49,6 +53,7 @@ from bot.policy.fields import (
     duration,
 )
 from bot.policy.names import refuse_alike
+from bot.quiet import QuietHours
 from bot.sentences import listed
 
 # A blank of a template, such as {service}; a form of Discord's takes five.
@@ -108,6 +113,8 @@ class Audience(Section):
     approvals: Approvals | None = None
     size: People | None = None
     time_zone: ZoneName | None = None
+    quiet_hours: OwnQuietSpan | None = None
+    in_quiet_hours: WhenQuiet | None = None
 
     def reached(self) -> frozenset[tuple[str, str]]:
         """Return each target that is named, with its kind: two audiences that share one share people."""
@@ -245,6 +252,8 @@ class Rules(Section):
     missed_after: Annotated[timedelta, duration("1m", "20h")] = timedelta(minutes=15)
     large_above: People = 1000
     time_zone: ZoneName = "UTC"
+    quiet_hours: QuietSpan | None = None
+    in_quiet_hours: WhenQuiet = "refuse"
     languages: Languages = ("en",)
     repeat_window: Annotated[timedelta, duration("0s", "30d")] = timedelta(hours=24)
     lent_by_template: Annotated[Allowance, allowance(100, "1s", "30d")] = Allowance(1, timedelta(hours=24))
@@ -341,6 +350,15 @@ class Server(Section):
         named = self.audience(name)
         return (named.time_zone if named else None) or self.rules.time_zone
 
+    def quiet_of(self, name: str) -> QuietHours | None:
+        """Return the quiet hours of an audience, or None if it has none."""
+        named = self.audience(name)
+        hours = (named.quiet_hours if named else None) or self.rules.quiet_hours
+        if hours is None or hours == NEVER:
+            return None
+        mode = (named.in_quiet_hours if named else None) or self.rules.in_quiet_hours
+        return QuietHours(name, hours, self.zone_of(name), mode)
+
     def is_large(self, audience: str) -> bool:
         """Tell whether whoever approves has to type the audience's name: also if its size is unknown."""
         named = self.audience(audience)
@@ -369,6 +387,11 @@ class Server(Section):
                     " name a role that only some have"
                 )
         for audience in self.audiences:
+            if audience.in_quiet_hours is not None and self.quiet_of(audience.name) is None:
+                raise ValueError(
+                    f"audience “{audience.name}”: in_quiet_hours: it has no quiet hours: write"
+                    " quiet_hours too, or remove the line"
+                )
             if audience.approvals is not None and audience.approvals < self.rules.approvals:
                 raise ValueError(
                     f"audience “{audience.name}”: approvals: {audience.approvals} is laxer than the server's"

@@ -10,6 +10,7 @@ from bot.clock import Clock
 from bot.freeze import Freeze, first_over
 from bot.lifecycle import Lifecycle
 from bot.policy.model import Server
+from bot.quiet_rules import refuse_start
 from bot.reminders import next_reminder
 from bot.repeats import GONE_OUT
 from bot.schedule import MISSED
@@ -185,7 +186,7 @@ class Start:
         late = self._clock() - (broadcast.due_at or self._clock())
         if late > server.rules.missed_after:
             return f"it was due {_spoken(late)} ago and has been missed"
-        if lapsed := lapse(self._lifecycle, broadcast):
+        if lapsed := lapse(self._lifecycle, broadcast) or refuse_start(server, broadcast, self._clock()):
             return lapsed
         if any(one.approver.id in broadcast.writers for one in (*broadcast.approvals, *broadcast.lent)):
             return "it was approved by someone who wrote it"

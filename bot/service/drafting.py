@@ -4,11 +4,13 @@ from collections.abc import Sequence
 from typing import Literal
 
 from bot.alike import beside, near
+from bot.approvals import note_quiet
 from bot.broadcast import ENDED, Broadcast, Status, Step
 from bot.errors import Conflict, NotReady
 from bot.notification import Notification
 from bot.permissions import Action, Actor, approvers
-from bot.quorum import missing
+from bot.quiet_rules import as_submitted, moved
+from bot.quorum import missing, needed
 from bot.repeats import NEARLY, Beside, tell_all_alike
 from bot.schedule import Schedule, told
 from bot.sentences import listed
@@ -60,6 +62,7 @@ def compose(
     gate.choose(actor, audience, notification.topic)
     gate.meet(tx, actor)
     server = gate.server(actor)
+    schedule = moved(server, audience, schedule)
     draft = tx.broadcasts.add(
         guild_id=server.guild,
         author=actor.person,
@@ -178,6 +181,8 @@ def _revise(
     notification: Notification,
     schedule: Schedule | None,
 ) -> Broadcast:
+    server = gate.lifecycle.server_of(before)
+    schedule = moved(server, before.audience, schedule)
     # What was lost when the database went back had numbers of its own, which stand on cards.
     number = max(before.revision, tx.facts.get(REVISIONS_ABOVE) or 0) + 1
     tx.broadcasts.add_revision(
@@ -188,7 +193,6 @@ def _revise(
         schedule=schedule,
         at=gate.clock(),
     )
-    server = gate.lifecycle.server_of(before)
     return gate.lifecycle.advance(
         tx,
         before,
@@ -241,11 +245,11 @@ def submit(
         raise NotReady(f"{tell_all_alike(close, gate.clock(), what=NEARLY)}: change the words, or cancel it.")
     server, now = gate.lifecycle.server_of(before), gate.clock()
     offer = lending.offer_of(tx, gate.lifecycle, before)
-    as_submitted = before.model_copy(update={"lent": offer.approvals})
-    if asks is not None and asks != (as_submitted.agreed < server.quorum(before.audience)):
+    asked = as_submitted(server, before, now).model_copy(update={"lent": offer.approvals})
+    if asks is not None and asks != (asked.agreed < needed(server, asked)):
         # What a template lends has changed while the form stood open.
         raise Conflict(OLD_CARD)
-    _refuse_unreachable(gate, as_submitted, members)
+    _refuse_unreachable(gate, asked, members)
     tx.outbox.open_card(before.id, channel_id=server.channels.review, at=now)
     submitted = gate.lifecycle.advance(
         tx,
@@ -256,10 +260,12 @@ def submit(
         note=note,
         reason="",
         confirmed=(),
+        in_quiet_hours=asked.in_quiet_hours,
         review_expires_at=gate.lifecycle.review_ends(before),
         # The policy may have changed since the words were typed.
         **gate.lifecycle.prints(server, before.audience, before.notification, before.schedule),
     )
+    note_quiet(tx, gate.lifecycle, submitted)
     return lending.lend(tx, gate.lifecycle, submitted, offer)
 
 

@@ -15,7 +15,7 @@ from bot.freeze import first_over
 from bot.lifecycle import describe_state
 from bot.permissions import Action, Actor, approvers
 from bot.policy.model import Policy
-from bot.quorum import missing
+from bot.quorum import missing, needed
 from bot.service.gate import LISTED, PAGE, Gate
 from bot.service.time_zones import zone_of
 from bot.store import Beyond, Transaction
@@ -41,7 +41,7 @@ def read_courses(tx: Transaction, policy: Policy, broadcasts: Sequence[Broadcast
             writers=writers[one.id],
             deliveries=deliveries[one.id],
             events=events[one.id],
-            needed=server.quorum(one.audience) if (server := servers[one.guild_id]) else None,
+            needed=needed(server, one) if (server := servers[one.guild_id]) else None,
             frozen=first_over(freezes, one.guild_id, policy.account_of(one.guild_id)) is not None,
         )
         for one in broadcasts

@@ -12,6 +12,7 @@ from bot.characters import is_blank
 from bot.errors import Conflict, NotReady
 from bot.lifecycle import describe_state
 from bot.permissions import Action, Actor
+from bot.quiet_rules import as_submitted, refuse_last_approval
 from bot.quorum import counting, missing
 from bot.repeats import GOING_OUT, Beside, tell_all_alike
 from bot.service import lending
@@ -65,6 +66,8 @@ def approve(
         return gate.lifecycle.advance(
             tx, agreed, Step.APPROVE, actor=actor.person, detail=said, reason=before.reason
         )
+    if quiet := refuse_last_approval(server, agreed, gate.clock()):
+        raise NotReady(quiet)
     after = approvals.complete(
         tx,
         gate.lifecycle,
@@ -170,7 +173,7 @@ def release(
         raise NotReady(lacking[0])
     voided = tx.broadcasts.void_approvals(before)
     tx.outbox.open_card(before.id, channel_id=server.channels.review, at=now)
-    return gate.lifecycle.advance(
+    released = gate.lifecycle.advance(
         tx,
         voided,
         Step.RELEASE,
@@ -178,9 +181,12 @@ def release(
         reason="",
         due_at=None,
         confirmed=(),
+        in_quiet_hours=as_submitted(server, before, now).in_quiet_hours,
         review_expires_at=gate.lifecycle.review_ends(before),
         **gate.lifecycle.prints_now(server, before),
     )
+    approvals.note_quiet(tx, gate.lifecycle, released)
+    return released
 
 
 def reject(

@@ -161,4 +161,5 @@ _PLAIN = (
     "repeats",
     "nonce",
     "timeless",
+    "in_quiet_hours",
 )

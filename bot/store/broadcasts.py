@@ -61,6 +61,7 @@ class Changes(TypedDict, total=False):
     fingerprint: str
     timeless: str | None
     schedule: Schedule | None
+    in_quiet_hours: bool
     note: str
     reason: str
     due_at: datetime | None

@@ -87,6 +87,8 @@ broadcasts: Final = Table(
     Column("schedule", Text),
     Column("scheduled_at", UtcDateTime),
     Column("timeless", String(64)),
+    # Submitted to go out in quiet hours, which takes one approval more.
+    Column("in_quiet_hours", Boolean, nullable=False, server_default=false()),
     Index(None, "status", "due_at"),
     Index(None, "guild_id", "status", "id"),
     Index(None, "guild_id", "author_id", "status", "id"),
