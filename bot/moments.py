@@ -109,6 +109,10 @@ class _Unreadable(Exception):
     """Why what was typed cannot be read, in a sentence without its full stop."""
 
 
+class _ZoneNamed(_Unreadable):
+    """There is what a language takes for a time zone."""
+
+
 class _Clock(NamedTuple):
     """What a clock shall show, in more than one way where that is in doubt, and the words around it."""
 
@@ -192,20 +196,25 @@ def _meant(
     """Return the spans from now and the times on clocks that a text may mean, at least one of them."""
     if len(text) > _LONGEST_TEXT:
         raise _Unreadable(_UNREADABLE)
-    known = list(dict.fromkeys(["en", *languages]))
     clock = _clock(text, doubtful="en" in languages)
     around = {word.casefold() for word in clock.words.split()} if clock else set[str]()
     spans: list[timedelta] = []
-    # "18h" and "at 18h" are no spans, whatever the parser says.
-    if clock is None or around - _PARTICLES:
-        spans += [span for one in known for span in _spans(text, today, _parser(one, "DMY"))]
-    locals_: list[datetime] = []
-    # "In 2h" is no time on a clock.
-    if clock and not (spans and around <= _IN):
-        locals_ += [one for shown in clock.times for one in _on_days(clock.words, shown, today, known)]
-    if not spans and not locals_:
-        raise _Unreadable(_UNREADABLE)
-    return list(dict.fromkeys(spans)), list(dict.fromkeys(locals_))
+    shown: list[datetime] = []
+    refusal = _Unreadable(_UNREADABLE)
+    for language in dict.fromkeys(["en", *languages]):
+        try:
+            # "18h" and "at 18h" are no spans, whatever the parser says.
+            if clock is None or around - _PARTICLES:
+                spans += _spans(text, today, _parser(language, "DMY"))
+            # "In 2h" is no time on a clock.
+            if clock and not (spans and around <= _IN):
+                shown += (one for at in clock.times for one in _on_days(clock.words, at, today, language))
+        except _ZoneNamed as why:
+            # In another language it may be the name of a month.
+            refusal = why
+    if not spans and not shown:
+        raise refusal
+    return list(dict.fromkeys(spans)), list(dict.fromkeys(shown))
 
 
 def _parser(language: str, order: str) -> _Parser:
@@ -225,7 +234,7 @@ def _parser(language: str, order: str) -> _Parser:
         if found.date_obj is None or found.period not in _PERIODS:
             return None
         if found.date_obj.tzinfo is not None:
-            raise _Unreadable("Leave the time zone out: /notify timezone says by which clocks times are read")
+            raise _ZoneNamed("Leave the time zone out: /notify timezone says by which clocks times are read")
         return _Found(found.date_obj, is_part=found.period != "time")
 
     return parse
@@ -267,8 +276,8 @@ def _clock(text: str, *, doubtful: bool) -> _Clock | None:
     return _Clock(times, " ".join(words.split()).strip(" ,"))
 
 
-def _on_days(words: str, shown: time, today: datetime, languages: Sequence[str]) -> Iterator[datetime]:
-    """Yield when a clock shows that time on the days that are meant by words."""
+def _on_days(words: str, shown: time, today: datetime, language: str) -> Iterator[datetime]:
+    """Yield when a clock shows that time on the days that are meant by words of a language."""
     said = [word for word in words.split() if word.casefold() not in _PARTICLES]
     if not said:
         on_this_day = datetime.combine(today, shown)
@@ -278,11 +287,10 @@ def _on_days(words: str, shown: time, today: datetime, languages: Sequence[str])
     bare = " ".join(word for word in said if word.casefold() not in turn)
     # As it stands first: what is a particle in one language is none in another.
     tried = [bare] if turn else list(dict.fromkeys([words, bare]))
-    for language in languages:
-        for order in _orders(words, language):
-            on = partial(_on_clock, shown=shown, parse=_parser(language, order))
-            understood = (days for one in tried if (days := list(_days(one, turn, today, on))))
-            yield from next(understood, ())
+    for order in _orders(words, language):
+        on = partial(_on_clock, shown=shown, parse=_parser(language, order))
+        understood = (days for one in tried if (days := list(_days(one, turn, today, on))))
+        yield from next(understood, ())
 
 
 def _orders(words: str, language: str) -> Sequence[str]:
@@ -332,7 +340,9 @@ def _dates(then: datetime, moved: timedelta, words: str, today: datetime, on: _D
                 yield then - timedelta(days=1)
             yield then
     elif moved > _MOST_OF_A_YEAR and _is_date(then, numbers):
-        raise _Unreadable("That day has passed this year: if the next one is meant, write its year as well")
+        # It has just passed: whoever does not mean the next year asks for what cannot be.
+        yield then - moved
+        yield then
 
 
 def _numbers(words: str) -> list[int]:
