@@ -47,14 +47,26 @@ def near(
         return []
     now, window = lifecycle.clock(), server.rules.repeat_window
     own = lifecycle.likeness_now(server, broadcast)
+    newest = tx.broadcasts.in_status(broadcast.guild_id, sorted(GOING_OUT), limit=NEWEST)
+    known = _corrected_by(broadcast, newest)
     return [
         one
-        for one in tx.broadcasts.in_status(broadcast.guild_id, sorted(GOING_OUT), limit=NEWEST)
-        if (one.id != broadcast.id and one.audience == broadcast.audience)
+        for one in newest
+        if (one.id not in known and one.audience == broadcast.audience)
         and abs(_expected(one, now) - _expected(broadcast, now)) < window
         and one.likeness != own
         and is_near(one.notification, broadcast.notification)
     ]
+
+
+def _corrected_by(broadcast: Broadcast, newest: Iterable[Broadcast]) -> set[int]:
+    """Return it, what it corrects, and what that corrected in turn: a correction says nearly the same."""
+    known = {broadcast.id, broadcast.corrects or broadcast.id}
+    for one in newest:
+        # The newest first: each is known before what it corrects.
+        if one.id in known and one.corrects is not None:
+            known.add(one.corrects)
+    return known
 
 
 def _expected(broadcast: Broadcast, now: datetime) -> datetime:

@@ -137,6 +137,8 @@ EXPLAINED: Final = "said why"
 GOES_OUT: Final = "goes out soon"
 # What the record is told of a broadcast when a repeat of it can no longer be believed to have reached nobody.
 TWICE: Final = "may have arrived twice"
+# What reached customers, all of them or some, and can be corrected.
+REACHED: Final = frozenset({Status.SENT, Status.PARTIAL})
 BEFORE_SENDING: Final = frozenset({Status.DRAFT, Status.REVIEW, Status.APPROVED, Status.HELD})
 # What goes out by itself, however long it has waited for that.
 UNDER_WAY: Final = frozenset({Status.APPROVED, Status.SENDING})
@@ -182,6 +184,7 @@ class Read(NamedTuple):
     number: int
     notification: Notification
     approved_by: tuple[str, ...] = ()
+    schedule: Schedule | None = None
 
 
 class Place(NamedTuple):
@@ -201,6 +204,7 @@ class Broadcast(Value):
     It is `shared` with those who may write it as well as its author; `editors` are whose words it has had.
     `repeats` is the number of a broadcast that may have reached customers, and that this one sends again;
     `confirmed` are those with an equal proof code beside which its approvers want it to go out all the same.
+    It `corrects` the one of that number, which went out, and is `corrected_by` others that are not cancelled.
     Those who approved the template that it is made of have `lent` it one approval. Without a `schedule` it
     goes out once it is approved; `timeless` is the fingerprint that it would have then. `card` is where its
     newest card stands, once it does. Submitted to go out `in_quiet_hours` it needs one approval more. The
@@ -226,6 +230,8 @@ class Broadcast(Value):
     review_expires_at: datetime | None = None
     remind_at: datetime | None = None
     repeats: int | None = None
+    corrects: int | None = None
+    corrected_by: tuple[int, ...] = ()
     confirmed: tuple[int, ...] = ()
     nonce: str = ""
     timeless: str | None = None

@@ -231,11 +231,16 @@ class Lifecycle:
             self._show(tx, after[one.id], actor, action or step.value, detail, echo=echo)
             if moved and status in DECIDED_BY_PEOPLE:
                 self.call(tx, after[one.id])
-            if moved and one.status is Status.UNKNOWN:
-                # Cards of what sends it again say how it stands.
-                for copy in tx.broadcasts.copies(one.id):
-                    tx.outbox.redraw_card(copy.id, at=now)
+            if moved:
+                self._redraw_beside(tx, one)
         return [*after.values()]
+
+    def _redraw_beside(self, tx: Transaction, moved: Broadcast) -> None:
+        """Let the cards of others say how it stands: of what it corrects, and of what sends it again."""
+        copies = tx.broadcasts.copies(moved.id) if moved.status is Status.UNKNOWN else []
+        corrected = [] if moved.corrects is None else [moved.corrects]
+        for number in (*corrected, *(one.id for one in copies)):
+            tx.outbox.redraw_card(number, at=self.clock())
 
     def explain(
         self, tx: Transaction, before: Broadcast, *, actor: Person, detail: str, reason: str

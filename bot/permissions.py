@@ -54,6 +54,7 @@ class Action(StrEnum):
 
     COMPOSE = "compose"
     REUSE = "reuse"
+    CORRECT = "correct"
     EDIT = "edit"
     SHARE = "share"
     SUBMIT = "submit"
@@ -109,6 +110,7 @@ PERMISSIONS: Final[Mapping[Action, Rule]] = MappingProxyType(
     {
         Action.COMPOSE: Rule(("compose",)),
         Action.REUSE: Rule(("compose",)),
+        Action.CORRECT: Rule(("compose",)),
         Action.EDIT: Rule(("compose",), author="only"),
         Action.SHARE: Rule(("compose",), author="only"),
         Action.SUBMIT: Rule(("compose",), author="only"),
@@ -147,6 +149,7 @@ _SPOKEN: Final[Mapping[Action, str]] = MappingProxyType(
     {
         Action.COMPOSE: "compose a broadcast",
         Action.REUSE: "use the words of this broadcast again",
+        Action.CORRECT: "correct this broadcast",
         Action.EDIT: "edit this broadcast",
         Action.SHARE: "share this broadcast",
         Action.SUBMIT: "ask for approval of this broadcast",

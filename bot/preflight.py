@@ -300,7 +300,8 @@ async def _unreachable(server: Server, client: discord.Client) -> AsyncIterator[
         for roles in (server.roles.compose, server.roles.approve)
     )
     for audience in server.audiences:
-        quorum, quiet = server.quorum(audience.name), server.quiet_of(audience.name)
+        quiet = server.quiet_of(audience.name)
+        quorum = max(server.quorum(audience.name, corrects=corrects) for corrects in (False, True))
         needed = quorum + (quiet is not None and quiet.mode == "approval")
         # The best case: whoever writes it takes nobody away from those who approve.
         most = max((len(approving - {author}) for author in composing), default=0)

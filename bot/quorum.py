@@ -18,7 +18,8 @@ def counting(server: Server, broadcast: Broadcast) -> Broadcast:
 
 def needed(server: Server, broadcast: Broadcast) -> int:
     """Return how many approvals it needs: one more to go out in quiet hours."""
-    return server.quorum(broadcast.audience) + broadcast.in_quiet_hours
+    corrects = broadcast.corrects is not None
+    return server.quorum(broadcast.audience, corrects=corrects) + broadcast.in_quiet_hours
 
 
 def missing(server: Server, broadcast: Broadcast) -> int:

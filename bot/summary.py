@@ -87,7 +87,13 @@ class _Teller(NamedTuple):
             parts.append(
                 f"which sends #{broadcast.repeats} again, of which nobody knew whether customers got it"
             )
+        if broadcast.corrects is not None:
+            parts.append(f"which corrects #{broadcast.corrects}")
         parts += [*self._stops(), *self._approvals(), self._end()]
+        if broadcast.corrected_by:
+            parts.append(
+                f"corrected by {listed((f'#{one}' for one in broadcast.corrected_by), between=' and ')}"
+            )
         return f"{', '.join(parts)}."
 
     def _names(self, people: Sequence[Person]) -> str:

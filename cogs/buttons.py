@@ -42,6 +42,7 @@ SEND: Final = "Send…"
 LOOKS: Final[Mapping[str, Look]] = MappingProxyType(
     {
         Action.EDIT: Look("Edit", _GREY),
+        Action.CORRECT: Look("Correct…", _GREY),
         Action.SHARE: Look("Share…", _GREY),
         EDIT_PHONE: Look("Phone words", _BLUE),
         OPEN: Look("Open #{number}", _GREY),

@@ -16,6 +16,7 @@ from bot.characters import HIDDEN
 from bot.chat.client import HeraldBot
 from bot.chat.custom_ids import Subject
 from bot.chat.rendering import Rendered
+from bot.corrections import UNPAIRED, Pair, shortcomings
 from bot.delivery import Delivery
 from bot.freeze import Freeze, describe, lifted_on_host
 from bot.lifecycle import Lifecycle
@@ -42,6 +43,7 @@ from cogs.echoes import echo, explanation, goes_out, shared
 from cogs.embeds import CONTENT_LIMIT, FIELD_LIMIT, FIELD_NAMES, KEPT, field_value
 from cogs.layout import CAME_BACK, NOTE, Sheet, lay_out
 from cogs.lines import NOWHERE, line_of, trouble_of
+from cogs.pairs import add_pair, paired
 from cogs.reach import REACH_LIMIT, account_of, listed_reach, people, reach, size, whole_reach
 from cogs.repeats import warn_of_alike, warn_of_near, warn_of_repeat
 from cogs.situation import HEADLINES, going_out, moment, offered, situation
@@ -99,16 +101,22 @@ class Cards:
         *,
         offer: Offer = NOTHING,
         beside: Beside = ALONE,
+        pair: Pair = UNPAIRED,
         elsewhere: int | None = None,
     ) -> Rendered:
         """Draw the author's own card: what it says, what it lacks, what comes next.
 
-        `offer` is what a template would lend it when it is submitted, `beside` what customers may get twice;
+        `offer` is what a template would lend it when it is submitted, `beside` what customers may get twice,
+        `pair` what it corrects;
         `elsewhere` is the channel in which its author is told what becomes of it, where Herald may not post.
         """
-        lacking = self._lifecycle.before_review(broadcast)
+        lacking = [
+            *self._lifecycle.before_review(broadcast),
+            *shortcomings(self._lifecycle, broadcast, pair.corrected),
+        ]
         submitted = self.as_submitted(broadcast, offer)
         head, details = self._frame(submitted, f"Draft #{broadcast.id}", beside)
+        typed = {CAME_BACK: broadcast.reason} | add_pair(head, broadcast, pair)
         if broadcast.reason.strip():
             head.add_field(name=CAME_BACK, value=plain(broadcast.reason), inline=False)
         for field, text in broadcast.notification.texts():
@@ -136,7 +144,7 @@ class Cards:
             view.add_item(ActionButton(EDIT_PHONE, subject))
         view.add_item(ActionButton(Action.SHARE, subject))
         view.add_item(ActionButton(Action.CANCEL, subject))
-        laid = lay_out(head, details, self._sheet(broadcast, {CAME_BACK: broadcast.reason}))
+        laid = lay_out(head, details, self._sheet(broadcast, typed))
         return Rendered(embeds=laid.embeds, attached=laid.attached, view=view)
 
     def subject(self, broadcast: Broadcast) -> Subject:
@@ -166,6 +174,7 @@ class Cards:
         mirror: Condition | None = None,
         beside: Beside = ALONE,
         earlier: Sequence[Read] = (),
+        pair: Pair = UNPAIRED,
         redrawn: bool = True,
         attaches: bool = True,
     ) -> Rendered:
@@ -202,7 +211,7 @@ class Cards:
         if mirror is not None and broadcast.status in OPEN and (trouble := trouble_of(mirror)):
             name, value = trouble
             head.add_field(name=name, value=field_value(value), inline=False)
-        typed |= add_changes(head, earlier, broadcast.notification)
+        typed |= add_changes(head, earlier, broadcast) | add_pair(head, broadcast, pair)
         if broadcast.note.strip():
             head.add_field(name=NOTE, value=plain(broadcast.note), inline=False)
         if broadcast.status is not Status.DRAFT:
@@ -368,7 +377,8 @@ class Cards:
         headline = HEADLINES[broadcast.status]
         if broadcast.status is Status.DRAFT and broadcast.reason.strip():
             headline = f"↩️ Came back ({inline(shorten(broadcast.reason, 40))})"
-        return f"**{numbered(broadcast)}** {headline} · {title} · {people}{f' · {when}' if since else ''}"
+        at = f" · {when}" if since else ""
+        return f"**{numbered(broadcast)}** {headline} · {title} · {people}{at}{paired(broadcast)}"
 
     def confirmation(self, broadcast: Broadcast, *, why_not: str = "", beside: Beside = ALONE) -> str:
         """Say once more, before submitting, what approval would set off; `why_not` is why nothing is lent."""

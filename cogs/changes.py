@@ -1,15 +1,17 @@
 """What changed in a broadcast since approvers read it last: its words, struck and added."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from difflib import SequenceMatcher
 from typing import Final
 
 import discord
 import regex
 
-from bot.broadcast import Read
+from bot.broadcast import Broadcast, Read
 from bot.notification import Notification
+from bot.schedule import Schedule
 from bot.sentences import listed
+from bot.zones import written
 from cogs.layout import APPROVED_BEFORE, CHANGED, named_words
 from cogs.text import clip, inline, plain
 
@@ -23,20 +25,34 @@ _UNSPACED: Final = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{
 _WORD: Final = regex.compile(rf"^\s+|(?:{_UNSPACED}|(?:(?!{_UNSPACED})\S)+)\s*")
 
 
-def add_changes(head: discord.Embed, earlier: Iterable[Read], now: Notification) -> Mapping[str, str]:
+def add_changes(head: discord.Embed, earlier: Iterable[Read], now: Broadcast) -> dict[str, str]:
     """Add what changed since each of these to a card; return what it was, by the names of these fields."""
     typed: dict[str, str] = {}
     for read in earlier:
         name = APPROVED_BEFORE if read.approved_by else CHANGED
-        typed[name] = as_it_was(read.notification, now)
-        marked = f"{_since(read)}\n{marked_changes(read.notification, now)}"
-        head.add_field(name=name, value=marked, inline=False)
+        typed[name] = as_it_was(read.notification, now.notification)
+        marked = marked_changes(read.notification, now.notification)
+        parts = [_since(read), *_times(read.schedule, now.schedule), marked]
+        head.add_field(name=name, value="\n".join(filter(None, parts)), inline=False)
     return typed
 
 
 def marked_changes(before: Notification, now: Notification) -> str:
     """Return Markdown of each text that is another one: what was struck, what was added, what is around."""
     return "\n".join(f"__{name}__: {_marked(old, new)}" for name, old, new in _changed(before, now))
+
+
+def _times(was: Schedule | None, became: Schedule | None) -> Iterator[str]:
+    """Yield another time, if it has one now."""
+    if was != became:
+        yield f"__Time__: {STRUCK}{_spoken(was)}{STRUCK} {ADDED}{_spoken(became)}{ADDED}"
+
+
+def _spoken(schedule: Schedule | None) -> str:
+    if schedule is None:
+        return "once it is approved"
+    # What is typed may end in a sign that would close the mark.
+    return inline(written(schedule.at, schedule.zone)) if schedule.at else f"“{inline(schedule.typed)}”"
 
 
 def _since(read: Read) -> str:

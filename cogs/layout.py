@@ -17,10 +17,12 @@ from cogs.text import BREAK, MARK, closed, head_of
 NOTE: Final = "Author's note"
 CAME_BACK: Final = "Came back"
 CHANGED: Final = "Changed since it was sent back"
+# What a correction changes, of what it corrects.
+CORRECTS: Final = "✏️ Correction"
 APPROVED_BEFORE: Final = "Changed since it was approved"
 # So much of a text stands on the card at least, where the rest of it is in the file.
 WORDS_KEPT: Final = 300
-_GIVE_WAY: Final = frozenset({NOTE, CAME_BACK, CHANGED, APPROVED_BEFORE})
+_GIVE_WAY: Final = frozenset({NOTE, CAME_BACK, CHANGED, APPROVED_BEFORE, CORRECTS})
 _LINE_ENDS: Final = re.compile(rf"\r\n|[{BREAK}]")
 _ABOUT_FILE: Final = (
     "What people typed stands behind bars, line by line. ⟨U+…⟩ names a character that nobody would see."

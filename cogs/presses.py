@@ -14,6 +14,7 @@ from bot.errors import NotReady, Unreachable
 from bot.permissions import Action, Actor
 from bot.quorum import missing
 from cogs.buttons import EDIT_PHONE, OPEN, TIMES, USE_TEMPLATE, ActionButton
+from cogs.correcting import correct
 from cogs.everyday_presses import EVERYDAY_PRESSES
 from cogs.modals import REASONED, ConfirmModal, NameModal, ReasonModal
 from cogs.repeats import warn_of_alike
@@ -248,6 +249,7 @@ PRESSES: Final[Mapping[str, Press]] = MappingProxyType(
         Action.EDIT: _edit,
         EDIT_PHONE: _edit_phone,
         Action.SHARE: share,
+        Action.CORRECT: correct,
         OPEN: _open,
         Action.RESCHEDULE: _reschedule,
         **{action: _settle_time(choice) for choice, action in enumerate(TIMES)},

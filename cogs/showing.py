@@ -38,6 +38,7 @@ async def show(interaction: Interaction, number: int) -> None:
         members=members,
         beside=await interaction.client.service.beside(broadcast),
         earlier=await interaction.client.service.read_before(broadcast),
+        pair=await interaction.client.service.pair_of(broadcast),
         redrawn=False,
     )
     # Where nobody knows what became of it, its card offers to send it again, which warns of that.
@@ -74,6 +75,9 @@ async def show_draft(interaction: Interaction, draft: Broadcast, *, said: str | 
         here = draft.origin_channel_id == interaction.channel_id
         elsewhere = told_in(interaction) if here else draft.origin_channel_id
     beside = await interaction.client.service.beside(draft)
-    shown = cards_of(interaction.client).draft(draft, offer=offer, beside=beside, elsewhere=elsewhere)
+    pair = await interaction.client.service.pair_of(draft)
+    shown = cards_of(interaction.client).draft(
+        draft, offer=offer, beside=beside, pair=pair, elsewhere=elsewhere
+    )
     _offer_reuse(interaction, shown, draft, label=DUPLICATE)
     await put(interaction, shown.with_preview(await interaction.client.preview(draft)), content=said)

@@ -7,7 +7,7 @@ from typing import Final
 
 import discord
 
-from bot.broadcast import Broadcast, Status
+from bot.broadcast import REACHED, Broadcast, Status
 from bot.delivery import Delivery, DeliveryStatus
 from bot.permissions import Action
 from cogs.text import inline, shorten
@@ -37,6 +37,7 @@ _STATUS_BUTTONS: Final[Mapping[Status, Sequence[Action]]] = MappingProxyType(
         Status.REVIEW: (Action.APPROVE, Action.REQUEST_CHANGES, Action.REJECT, Action.WITHDRAW),
         Status.APPROVED: (Action.STOP,),
         Status.HELD: (Action.RELEASE, Action.RETURN, Action.CANCEL),
+        **dict.fromkeys(REACHED, (Action.CORRECT,)),
         Status.UNKNOWN: (Action.LOOK_UP, Action.CHECK, Action.CONFIRM, Action.DENY, Action.SEND_AGAIN),
     }
 )

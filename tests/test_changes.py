@@ -1,6 +1,7 @@
 """What changed since approvers read a broadcast last: words struck and added on its card."""
 
 import re
+from datetime import timedelta
 
 import pytest
 from hypothesis import given
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from bot.characters import reveal
 from bot.notification import Notification, Text
 from bot.sandbox.sandbox import Sandbox, readable, response
+from bot.schedule import Schedule
 from bot.store import Access
 from cogs.changes import as_it_was, marked_changes
 from cogs.layout import APPROVED_BEFORE, CHANGED
@@ -178,3 +180,19 @@ async def test_a_long_change_gives_way_to_the_words_and_what_was_there_is_in_the
     assert (card.embeds[1].description or "").endswith(r"\*new\*")
     whole = (await card.attachments[0].read()).decode()
     assert f"Feed and phone, content, as it was:\n| {before}\n" in whole
+
+
+async def test_another_time_is_a_change_that_approvers_see(v5: Sandbox) -> None:
+    service, maya = v5.herald.service, v5.actor("Maya")
+    await v5.submit(await v5.compose(content="one"))
+    await v5.press("Omar", "Approve")
+    tomorrow = v5.clock().replace(hour=11, minute=0, second=0, microsecond=0) + timedelta(days=1)
+    noon = Schedule(typed="tomorrow noon", zone="Europe/Berlin").settled(tomorrow)
+    await service.reschedule(maya, 1, revision=1, schedule=noon)
+    await service.submit(maya, 1, revision=2)
+    await v5.settle()
+    shown = changed(v5)[APPROVED_BEFORE]
+    assert shown.startswith(
+        "Since revision 1, which Omar had approved:\n__Time__: ~~once it is approved~~ **"
+    )
+    assert "12:00" in shown

@@ -253,6 +253,7 @@ async def test_an_invented_number_is_refused_and_recorded(sandbox: Sandbox) -> N
 FORMS: Final = {
     "ComposeModal": ("Maya", "/notify compose", Status.DRAFT),
     "ComposeModal of a draft": ("Maya", "button edit", Status.DRAFT),
+    "CorrectionModal": ("Maya", "button correct", Status.SENT),
     "PhoneModal": ("Maya", "button edit_phone", Status.DRAFT),
     "ShareModal": ("Maya", "button share", Status.DRAFT),
     "TimeModal": ("Maya", "button reschedule", Status.REVIEW),
@@ -274,6 +275,7 @@ FORMS: Final = {
 NOTHING_TYPED: Final = ("NameModal", "ShareModal")
 TYPED: Final = {
     "ComposeModal": {"subject": "Typed", "content": "long and well", "where": "same"},
+    "CorrectionModal": {"subject": "Typed", "content": "long and well", "where": "same"},
     "PhoneModal": {"subject": "Typed", "content": "long and well"},
     "ShareModal": {},
     "TimeModal": {"time": "tomorrow 9am"},
@@ -291,8 +293,9 @@ async def bring(sandbox: Sandbox, status: Status) -> None:
     draft = await sandbox.compose()
     if status is not Status.DRAFT:
         await sandbox.submit(draft)
-    if status is Status.UNKNOWN:
-        sandbox.whop.fail_next(Fault.DROP_AFTER_ACCEPT)
+    if status in {Status.UNKNOWN, Status.SENT}:
+        if status is Status.UNKNOWN:
+            sandbox.whop.fail_next(Fault.DROP_AFTER_ACCEPT)
         await sandbox.press("Omar", "Approve")
         await sandbox.wait(UNDONE)
     assert (await broadcast(sandbox)).status is status

@@ -309,6 +309,18 @@ WRONG = [
         f"{S}: audience “All”: approvals: 1 is laxer than the server's rules:"
         " write at least 2, or remove the line.",
     ),
+    *(
+        ("approvals = 2\n", f"approvals = 2\ncorrections = {value}\n", f"{S}: rules.corrections: {WHOLE}")
+        for value in ("0", "21", "1.5", '"1"', "true")
+    ),
+    ("approvals = 3", "approvals = 3\ncorrections = 0", f"{ALL}: corrections: {WHOLE}"),
+    ("approvals = 3", "correction = 3", f"{ALL}: correction: {meant('corrections')}"),
+    (
+        "approvals = 3",
+        "approvals = 3\ncorrections = 1",
+        f"{S}: audience “All”: corrections: 1 is laxer than the server's rules:"
+        " write at least 2, or remove the line.",
+    ),
     # templates
     (
         '[[server.audience]]\nname = "Gold"',
@@ -536,6 +548,7 @@ def test_rules_that_are_left_out_are_the_careful_ones() -> None:
     )
     assert rules.servers[0].rules.model_dump() == {
         "approvals": 1,
+        "corrections": None,
         "undo_window": timedelta(seconds=60),
         "review_expires": timedelta(hours=24),
         "missed_after": timedelta(minutes=15),
@@ -630,6 +643,23 @@ def test_an_id_in_quotes_is_as_good_as_one_without() -> None:
 def test_an_audience_may_be_stricter_than_its_server() -> None:
     server = parse_policy(RIGHT, name="x").servers[0]
     assert (server.quorum("Gold"), server.quorum("All")) == (2, 3)
+
+
+def test_a_correction_needs_what_the_policy_says_of_it_and_else_what_everything_needs() -> None:
+    def quorums(rules: str, audience: str) -> tuple[int, int]:
+        text = edited("approvals = 2\n", f"approvals = 2\n{rules}\n").replace(
+            "approvals = 3", f"approvals = 3\n{audience}"
+        )
+        server = parse_policy(text, name="x").servers[0]
+        assert (server.quorum("Gold"), server.quorum("All")) == (2, 3)
+        return server.quorum("Gold", corrects=True), server.quorum("All", corrects=True)
+
+    assert quorums("", "") == (2, 3)
+    # An audience that is stricter by itself is loosened by nothing but its own line.
+    assert quorums("corrections = 1", "") == (1, 3)
+    assert quorums("corrections = 1", "corrections = 1") == (1, 1)
+    assert quorums("corrections = 4", "corrections = 5") == (4, 5)
+    assert quorums("", "corrections = 2") == (2, 2)
 
 
 def audiences_refused(policy: Policy, generation: str) -> list[str]:

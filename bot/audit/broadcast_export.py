@@ -72,6 +72,8 @@ def to_line(
             "note": one.note,
             "reason": one.reason,
             "repeats": one.repeats,
+            "corrects": one.corrects,
+            "corrected_by": one.corrected_by,
             "created_at": _time(one.created_at),
             "updated_at": _time(one.updated_at),
             "schedule": _schedule(one.schedule),

@@ -17,6 +17,7 @@ from bot.broadcast import BEFORE_SENDING, EXPLAINED, GOES_OUT, Broadcast, Status
 from bot.chat.channels import NO_CHANNEL
 from bot.chat.members import Members
 from bot.chat.rendering import Cards, OnCard, Rendered, why_not_attached
+from bot.corrections import pair_of
 from bot.errors import StoreError
 from bot.freeze import Freeze
 from bot.permissions import Actor
@@ -108,6 +109,7 @@ class Messages:
             mirror=facts.mirror,
             beside=facts.beside,
             earlier=facts.earlier,
+            pair=facts.pair,
         )
         channel = self._client.get_partial_messageable(card.channel_id)
         message_id = card.message_id or await self._posted_already(card, facts.broadcast, channel)
@@ -218,6 +220,7 @@ class Messages:
             unknowns.can_check(tx, self._service.gate, broadcast),
             beside(tx, self._service.lifecycle, broadcast),
             looking.read_before(tx, broadcast),
+            pair_of(tx, broadcast),
         )
 
     def _freeze_over(self, tx: Transaction, guild_id: int) -> Freeze | None:

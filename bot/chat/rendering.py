@@ -11,6 +11,7 @@ import discord
 from bot.audit.chain import Event
 from bot.audit.mirror import Condition
 from bot.broadcast import Broadcast, Place, Read, Step
+from bot.corrections import Pair
 from bot.delivery import Delivery
 from bot.freeze import Freeze
 from bot.permissions import Actor
@@ -109,6 +110,7 @@ class OnCard(NamedTuple):
     checkable: bool
     beside: Beside
     earlier: Sequence[Read]
+    pair: Pair
 
 
 class Cards(Protocol):
@@ -126,6 +128,7 @@ class Cards(Protocol):
         mirror: Condition | None = None,
         beside: Beside = ...,
         earlier: Sequence[Read] = (),
+        pair: Pair = ...,
         attaches: bool = True,
     ) -> Rendered:
         """Draw the card for approvers."""

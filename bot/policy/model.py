@@ -111,6 +111,7 @@ class Audience(Section):
     name: Name
     targets: Targets
     approvals: Approvals | None = None
+    corrections: Approvals | None = None
     size: People | None = None
     time_zone: ZoneName | None = None
     quiet_hours: OwnQuietSpan | None = None
@@ -247,6 +248,8 @@ class Rules(Section):
     """What a broadcast has to pass."""
 
     approvals: Approvals = 1
+    # As many as for anything else, if none is given.
+    corrections: Approvals | None = None
     undo_window: Annotated[timedelta, duration("0s", "1h")] = timedelta(seconds=60)
     review_expires: Annotated[timedelta, duration("5m", "30d")] = timedelta(hours=24)
     missed_after: Annotated[timedelta, duration("1m", "20h")] = timedelta(minutes=15)
@@ -332,10 +335,18 @@ class Server(Section):
         """Return the topic with that identifier."""
         return next((topic for topic in self.topics if topic.id == identifier), None)
 
-    def quorum(self, audience: str) -> int:
-        """Return how many approvals a broadcast to that audience needs."""
+    def quorum(self, audience: str, *, corrects: bool = False) -> int:
+        """Return how many approvals a broadcast to that audience needs, or one that corrects another."""
         named = self.audience(audience)
-        return (named.approvals if named else None) or self.rules.approvals
+        own = named.approvals if named else None
+        if not corrects:
+            return own or self.rules.approvals
+        # What the server's rules say of corrections loosens no audience that is stricter by itself.
+        return (named.corrections if named else None) or own or self._corrections
+
+    @property
+    def _corrections(self) -> int:
+        return self.rules.corrections or self.rules.approvals
 
     def refuse_link(self, link: str | None) -> list[str]:
         """Return a sentence if a link leads to a host that is not listed here."""
@@ -392,11 +403,13 @@ class Server(Section):
                     f"audience “{audience.name}”: in_quiet_hours: it has no quiet hours: write"
                     " quiet_hours too, or remove the line"
                 )
-            if audience.approvals is not None and audience.approvals < self.rules.approvals:
-                raise ValueError(
-                    f"audience “{audience.name}”: approvals: {audience.approvals} is laxer than the server's"
-                    f" rules: write at least {self.rules.approvals}, or remove the line"
-                )
+            for key, least in (("approvals", self.rules.approvals), ("corrections", self._corrections)):
+                own: int | None = getattr(audience, key)
+                if own is not None and own < least:
+                    raise ValueError(
+                        f"audience “{audience.name}”: {key}: {own} is laxer than the server's"
+                        f" rules: write at least {least}, or remove the line"
+                    )
         return self
 
 

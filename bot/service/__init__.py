@@ -9,6 +9,7 @@ from bot.audit.chain import Event
 from bot.audit.search import Search, read_search
 from bot.broadcast import Broadcast, Place, Read
 from bot.clock import Clock
+from bot.corrections import UNPAIRED, Pair, pair_of
 from bot.delivery import DeliveryStatus
 from bot.errors import Refused
 from bot.everyday import EverydayTemplate, Kind
@@ -19,6 +20,7 @@ from bot.policy.model import Audience, Policy, Topic
 from bot.repeats import Beside
 from bot.schedule import Schedule
 from bot.service import (
+    correcting,
     drafting,
     everyday,
     freezing,
@@ -68,6 +70,8 @@ class Service:
     editable = UseCase(drafting.editable, Action.EDIT, writes=False)
     compose = UseCase(drafting.compose, Action.COMPOSE)
     reuse = UseCase(drafting.reuse, Action.REUSE)
+    correctable = UseCase(correcting.correctable, Action.CORRECT, writes=False)
+    correct = UseCase(correcting.correct, Action.CORRECT)
     edit = UseCase(drafting.edit, Action.EDIT)
     share = UseCase(sharing.share, Action.SHARE)
     settle_time = UseCase(drafting.settle_time, Action.EDIT)
@@ -248,6 +252,12 @@ class Service:
     async def read_before(self, broadcast: Broadcast) -> Sequence[Read]:
         """Return what approvers read of it in earlier reviews, where that is something else than now."""
         return await self.store.read(looking.read_before, broadcast)
+
+    async def pair_of(self, broadcast: Broadcast) -> Pair:
+        """Return what a broadcast corrects, and what corrects it."""
+        if broadcast.corrects is None and not broadcast.corrected_by:
+            return UNPAIRED
+        return await self.store.read(pair_of, broadcast)
 
     async def can_check(self, broadcast: Broadcast) -> bool:
         """Tell whether Whop can be asked again about an unknown broadcast without pushing twice."""

@@ -6,6 +6,7 @@ from typing import Literal
 from bot.alike import beside, near
 from bot.approvals import note_quiet
 from bot.broadcast import ENDED, Broadcast, Status, Step
+from bot.corrections import pair_of, shortcomings
 from bot.errors import Conflict, NotReady
 from bot.notification import Notification
 from bot.permissions import Action, Actor, approvers
@@ -140,7 +141,7 @@ def edit(
     before = gate.admit(tx, actor, Action.EDIT, broadcast_id, revision)
     gate.meet(tx, actor)
     timed = before.schedule if schedule == "kept" else schedule
-    return _revise(tx, gate, actor, before, Step.EDIT, notification=notification, schedule=timed)
+    return revise(tx, gate, actor, before, Step.EDIT, notification=notification, schedule=timed)
 
 
 def settle_time(
@@ -153,7 +154,7 @@ def settle_time(
         raise Conflict(OLD_CARD)
     gate.meet(tx, actor)
     settled = before.schedule.settled(meanings[choice].at)
-    return _revise(tx, gate, actor, before, Step.EDIT, notification=before.notification, schedule=settled)
+    return revise(tx, gate, actor, before, Step.EDIT, notification=before.notification, schedule=settled)
 
 
 def reschedule(
@@ -163,7 +164,7 @@ def reschedule(
     before = gate.admit(tx, actor, Action.RESCHEDULE, broadcast_id, revision)
     gate.meet(tx, actor)
     voided = tx.broadcasts.void_approvals(before)
-    after = _revise(
+    after = revise(
         tx, gate, actor, voided, Step.RESCHEDULE, notification=before.notification, schedule=schedule
     )
     if before.lent:
@@ -171,7 +172,7 @@ def reschedule(
     return after
 
 
-def _revise(
+def revise(
     tx: Transaction,
     gate: Gate,
     actor: Actor,
@@ -181,6 +182,7 @@ def _revise(
     notification: Notification,
     schedule: Schedule | None,
 ) -> Broadcast:
+    """Write a new revision of a draft, by the step that takes it there."""
     server = gate.lifecycle.server_of(before)
     schedule = moved(server, before.audience, schedule)
     # What was lost when the database went back had numbers of its own, which stand on cards.
@@ -239,7 +241,11 @@ def submit(
         raise NotReady(unseen)
     limit(note)
     gate.meet(tx, actor)
-    if lacking := gate.lifecycle.before_review(before):
+    lacking = [
+        *gate.lifecycle.before_review(before),
+        *shortcomings(gate.lifecycle, before, pair_of(tx, before).corrected),
+    ]
+    if lacking:
         raise NotReady(lacking[0])
     if close := near(tx, gate.lifecycle, before, severity="stop"):
         raise NotReady(f"{tell_all_alike(close, gate.clock(), what=NEARLY)}: change the words, or cancel it.")
@@ -273,11 +279,11 @@ def _refuse_unreachable(gate: Gate, broadcast: Broadcast, members: Sequence[Acto
     if members is None:
         return
     server = gate.lifecycle.server_of(broadcast)
-    needed = missing(server, broadcast)
+    lacking = missing(server, broadcast)
     able = approvers(gate.policy, broadcast, members, at=gate.clock())
-    if len(able) < needed:
+    if len(able) < lacking:
         holders = listed((f"<@&{role}>" for role in server.roles.approve), between=" or ")
         raise NotReady(
-            f"Nobody could ever approve this: it needs {needed} approval(s), and {len(able)} member(s)"
+            f"Nobody could ever approve this: it needs {lacking} approval(s), and {len(able)} member(s)"
             f" other than its author hold the role {holders}. Give the role to more people first."
         )

@@ -105,6 +105,8 @@ def offer_of(tx: Transaction, lifecycle: Lifecycle, broadcast: Broadcast) -> Off
     # Nobody could say yes beforehand to a second push, or after someone stopped it or sent it back.
     if broadcast.repeats is not None:
         return _declined(name, "it may be a second push, and that needs people")
+    if broadcast.corrects is not None:
+        return _declined(name, f"it corrects #{broadcast.corrects}, and that needs people")
     if tx.outbox.has_card(broadcast.id):
         return _declined(name, "it was before its approvers once, and came back")
     tx.loans.lend_alone(server.guild)

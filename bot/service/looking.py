@@ -62,7 +62,8 @@ def read_before(tx: Transaction, broadcast: Broadcast) -> list[Read]:
     if broadcast.status not in {Status.REVIEW, Status.APPROVED} or broadcast.revision == 1:
         return []
     read = tx.revisions.read_before(broadcast.id)
-    return [one for one in read if one.notification != broadcast.notification]
+    now = (broadcast.notification, broadcast.schedule)
+    return [one for one in read if (one.notification, one.schedule) != now]
 
 
 def drafts(
@@ -123,8 +124,8 @@ def who(
     broadcast = gate.visible(tx, actor, Action.LIST, broadcast_id)
     if broadcast.status not in {Status.DRAFT, Status.REVIEW}:
         raise Conflict(describe_state(broadcast))
-    needed = missing(gate.lifecycle.server_of(broadcast), broadcast)
-    return broadcast, needed, approvers(gate.policy, broadcast, members, at=gate.clock())
+    lacking = missing(gate.lifecycle.server_of(broadcast), broadcast)
+    return broadcast, lacking, approvers(gate.policy, broadcast, members, at=gate.clock())
 
 
 def recorded_audiences(tx: Transaction, gate: Gate, actor: Actor) -> list[str]:

@@ -17,7 +17,7 @@ from bot.store.shares import in_order
 from bot.store.tables import approvals, broadcasts, cards, revisions, shares
 from bot.value import Person
 
-EDITORS: Final = (
+_EDITORS: Final = (
     select(func.aggregate_strings(cast(revisions.c.editor_id, String), ","))
     .where(revisions.c.broadcast_id == broadcasts.c.id)
     .correlate(broadcasts)
@@ -26,14 +26,22 @@ EDITORS: Final = (
 )
 # A name has no such sign: it stands on one line.
 _BETWEEN: Final = "\x1f"
-SHARED: Final = (
+_SHARED: Final = (
     select(func.aggregate_strings(cast(shares.c.person_id, String) + ":" + shares.c.person_name, _BETWEEN))
     .where(shares.c.broadcast_id == broadcasts.c.id)
     .correlate(broadcasts)
     .scalar_subquery()
     .label("shared")
 )
-CARD: Final = (
+_CORRECTION: Final = broadcasts.alias("corrections")
+_CORRECTED_BY: Final = (
+    select(func.aggregate_strings(cast(_CORRECTION.c.id, String), ","))
+    .where(_CORRECTION.c.corrects == broadcasts.c.id, _CORRECTION.c.status != Status.CANCELLED)
+    .correlate(broadcasts)
+    .scalar_subquery()
+    .label("corrected_by")
+)
+_CARD: Final = (
     select(cast(cards.c.channel_id, String) + ":" + cast(cards.c.message_id, String))
     .where(cards.c.broadcast_id == broadcasts.c.id, cards.c.current, cards.c.message_id.is_not(None))
     .limit(1)
@@ -46,7 +54,9 @@ GIVEN: Final = tuple(
     approvals.c[name].label(f"given_{name}")
     for name in ("approver_id", "approver_name", "revision", "fingerprint", "at", "template", "named")
 )
-JOINED: Final = select(broadcasts, EDITORS, SHARED, CARD, *GIVEN).outerjoin_from(broadcasts, approvals)
+# What stands in rows of others, and is read with each broadcast.
+BESIDE: Final = (_EDITORS, _SHARED, _CORRECTED_BY, _CARD)
+JOINED: Final = select(broadcasts, *BESIDE, *GIVEN).outerjoin_from(broadcasts, approvals)
 # Every use case begins with it: building it anew would cost more than asking.
 FOUND: Final = JOINED.where(broadcasts.c.id == bindparam("wanted")).order_by(approvals.c.at)
 
@@ -77,7 +87,8 @@ def assembled(row: RowMapping, given: Iterable[RowMapping]) -> Broadcast:
         status=Status(row["status"]),
         confirmed=tuple(row["confirmed"]),
         author=Person(row["author_id"], row["author_name"]),
-        editors=tuple(sorted({int(editor) for editor in (row["editors"] or "").split(",") if editor})),
+        editors=_numbers(row["editors"]),
+        corrected_by=_numbers(row["corrected_by"]),
         shared=_shared(row["shared"] or ""),
         notification=_notification(row["notification"]),
         schedule=schedule_of(row),
@@ -85,6 +96,10 @@ def assembled(row: RowMapping, given: Iterable[RowMapping]) -> Broadcast:
         approvals=_given(agreed, lent=False),
         lent=_given(agreed, lent=True),
     )
+
+
+def _numbers(packed: str | None) -> tuple[int, ...]:
+    return tuple(sorted({int(one) for one in (packed or "").split(",") if one}))
 
 
 def _shared(packed: str) -> tuple[Person, ...]:
@@ -159,6 +174,7 @@ _PLAIN = (
     "updated_at",
     "remind_at",
     "repeats",
+    "corrects",
     "nonce",
     "timeless",
     "in_quiet_hours",

@@ -33,13 +33,11 @@ from bot.notification import Notification
 from bot.schedule import Schedule
 from bot.store import postgresql, search_index
 from bot.store.broadcast_rows import (
-    CARD,
-    EDITORS,
+    BESIDE,
     FOUND,
     GIVEN,
     JOINED,
     NONE,
-    SHARED,
     assembled,
     gathered,
     revision_row,
@@ -104,6 +102,7 @@ class Broadcasts:
         schedule: Schedule | None = None,
         writers: Sequence[Person] = (),
         repeats: int | None = None,
+        corrects: int | None = None,
     ) -> Broadcast:
         """Store a new draft and return it with its number; `writers` are whose words it takes over."""
         editors = writers or (author,)
@@ -117,6 +116,7 @@ class Broadcasts:
             "created_at": at.astimezone(UTC),
             "updated_at": at.astimezone(UTC),
             "repeats": repeats,
+            "corrects": corrects,
             "nonce": new_nonce(),
         }
         words = notification.model_dump_json()
@@ -437,7 +437,7 @@ class Broadcasts:
         approved: bool = True,
     ) -> list[Broadcast]:
         order = broadcasts.c.id if oldest else broadcasts.c.id.desc()
-        chosen = select(broadcasts, EDITORS, SHARED, CARD).where(*where).order_by(order).limit(limit)
+        chosen = select(broadcasts, *BESIDE).where(*where).order_by(order).limit(limit)
         if locked and self._connection.dialect.name == "postgresql":
             # Whoever waited for a lock sees what came meanwhile only by another question.
             rows = self._connection.execute(chosen.with_for_update(skip_locked=not waiting)).mappings().all()

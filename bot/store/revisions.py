@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from typing import Final
 
 from sqlalchemy import Connection, bindparam, func, select
@@ -12,11 +13,12 @@ from bot.store.broadcast_rows import schedule_of
 from bot.store.tables import audit_events, revisions
 from bot.value import Person
 
+_REVISES: Final = frozenset({Step.EDIT, Step.RESCHEDULE})
 _ASKED_ABOUT: Final = (
     select(audit_events.c.action, audit_events.c.actor_id, audit_events.c.actor_name)
     .where(
         audit_events.c.broadcast_id == bindparam("wanted"),
-        audit_events.c.action.in_(sorted({Step.EDIT, Step.APPROVE, Step.RETRACT, *SENT_BACK})),
+        audit_events.c.action.in_(sorted({*_REVISES, Step.APPROVE, Step.RETRACT, *SENT_BACK})),
     )
     # By the order of the record, since edits and what came before them may bear the same moment.
     .order_by(audit_events.c.sequence)
@@ -25,6 +27,7 @@ _AGO: Final = (
     select(
         revisions.c.revision,
         revisions.c.notification,
+        revisions.c.schedule,
         func.row_number().over(order_by=revisions.c.revision.desc()).label("ago"),
     )
     .where(revisions.c.broadcast_id == bindparam("wanted"))
@@ -63,14 +66,14 @@ class Revisions:
         """
         edits, sent_back, approved = 0, -1, dict[int, dict[int, str]]()
         for action, person, name in self._connection.execute(_ASKED_ABOUT, {"wanted": broadcast_id}):
-            if action == Step.EDIT:
-                edits += 1
-            elif action == Step.APPROVE:
+            if action == Step.APPROVE:
                 approved.setdefault(edits, {})[person] = name
             elif action == Step.RETRACT:
                 approved.get(edits, {}).pop(person, None)
-            else:
+            if action in SENT_BACK:
                 sent_back = edits
+            if action in _REVISES:
+                edits += 1
         yes = max((number for number, names in approved.items() if names and number < edits), default=-1)
         # By how many revisions ago it was: numbers may leave some out.
         wanted = {edits - one + 1: one for one in (sent_back, yes) if 0 <= one < edits}
@@ -79,11 +82,12 @@ class Revisions:
         rows = self._connection.execute(_READ, {"wanted": broadcast_id, "wanted_ago": sorted(wanted)})
         return [
             Read(
-                revision,
-                Notification.model_validate_json(words),
-                tuple(approved.get(wanted[ago], {}).values()),
+                row["revision"],
+                Notification.model_validate_json(row["notification"]),
+                tuple(approved.get(wanted[row["ago"]], {}).values()),
+                schedule_of(row),
             )
-            for revision, words, ago in sorted(rows, key=lambda row: row.ago)
+            for row in sorted(rows.mappings(), key=itemgetter("ago"))
         ]
 
     def of(self, broadcast_ids: Sequence[int]) -> Mapping[int, Sequence[Revision]]:

@@ -77,6 +77,8 @@ broadcasts: Final = Table(
     Column("updated_at", UtcDateTime, nullable=False),
     # The broadcast of which nobody knows whether it went out, and which this one would send again.
     Column("repeats", BigInteger),
+    # The broadcast that went out, and that this one corrects.
+    Column("corrects", BigInteger),
     # Drawn at random whenever people are to decide anew: no copy of the database could repeat it.
     Column("nonce", String(32), nullable=False, server_default=""),
     # When those for whom it waits are to be reminded of it the next time.
@@ -103,6 +105,8 @@ broadcasts: Final = Table(
     Index("ix_broadcasts_timeless", "timeless", "updated_at"),
     # Only of those that repeat one, as 0017 says.
     Index("ix_broadcasts_repeats", "repeats"),
+    # Only of those that correct one, as 0025 says.
+    Index("ix_broadcasts_corrects", "corrects"),
 )
 
 # How many broadcasts of a server have ended in each way, counted by a trigger: they grow without end.

@@ -54,6 +54,7 @@ _FORMS: Final[Mapping[str, str]] = MappingProxyType(
         "ComposeModal": "submitting the form",
         "ComposeModal of a draft": "submitting the form",
         "TimeModal": "submitting the form for the time",
+        "CorrectionModal": "submitting the form",
         "PhoneModal": "submitting the form for the phone",
         "ShareModal": "submitting the form",
         "ConfirmModal": "confirming in the form",

@@ -171,6 +171,10 @@ _ROWS: Final = (
         record="reuse", done="composed",
         role="You cannot use the words of this broadcast again: it takes the role {compose}."),
 
+    Row(what="correct it", marks="++r++ +rrrr rrrrtt ggddd", record="correct", done="composed",
+        leads={Status.SENT: Status.SENT, Status.PARTIAL: Status.PARTIAL},
+        role="You cannot correct this broadcast: it takes the role {compose}."),
+
     Row(what="edit it", marks="++ra+ arrrr rrrrtt ggddd", record="edit",
         leads=_only(Status.DRAFT, Status.DRAFT), role=_TO_EDIT,
         author="You cannot edit this broadcast: only its author, Maya, can."),

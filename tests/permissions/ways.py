@@ -233,6 +233,12 @@ WAYS: Final = (
         do=lambda service, actor, it: service.reuse(
             actor, it.id, revision=it.revision, channel_id=CHANNEL)),
 
+    Way(what="correct it", surfaces=("button correct",), asks=True, by_card=True,
+        do=lambda service, actor, it: service.correctable(actor, it.id, revision=it.revision)),
+    Way(what="correct it", surfaces=("CorrectionModal",), by_card=True,
+        do=lambda service, actor, it: service.correct(
+            actor, it.id, revision=it.revision, notification=it.notification, channel_id=CHANNEL)),
+
     Way(what="edit it", surfaces=("button edit", "button edit_phone"), asks=True,
         do=lambda service, actor, it: service.editable(actor, it.id)),
     Way(what="edit it", surfaces=("ComposeModal of a draft", "PhoneModal"), by_card=True,
