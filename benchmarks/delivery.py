@@ -20,6 +20,7 @@ from benchmarks import (
     flood,
     idle,
     latency,
+    lists,
     rate,
     record,
     start,
@@ -115,6 +116,12 @@ def _sections(stock: Databases, options: argparse.Namespace) -> dict[str, tuple[
         "use-cases": (
             "What people do, on SQLite; ratio to one bare row",
             lambda: use_cases.measure(stock, times=20 if quick else 100),
+        ),
+        "lists": (
+            "What people look for, after a long past; ratio to the newest rows by a bare connection",
+            lambda: lists.measure(
+                stock, times=20 if quick else 50, past_broadcasts=10_000 if quick else 100_000
+            ),
         ),
         "record": (
             "The record; ratio to plain Python",

@@ -244,9 +244,6 @@ async def test_no_question_that_somebody_waits_for_reads_through_a_table_that_gr
         with store.begin() as tx:
             connection = tx._connection  # pyright: ignore[reportPrivateUsage]
             lay_past(tx, guild=GUILD, rows=ROWS, begin=BEGIN)
-            if connection.dialect.name == "postgresql":
-                # It does so by itself after a while; SQLite never does, and goes by the indexes alone.
-                connection.exec_driver_sql("ANALYZE")
         faults: list[str] = []
         with store.begin() as tx:
             connection = tx._connection  # pyright: ignore[reportPrivateUsage]

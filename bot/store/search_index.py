@@ -116,10 +116,10 @@ class SearchIndex:
             max(span.lowest, 0 if after is None else after + 1),
             min(span.highest, HIGHEST if before is None else before - 1),
         )
-        wanted = [broadcasts.c.guild_id == guild_id, broadcasts.c.status.in_(statuses), *changed]
+        wanted = [broadcasts.c.guild_id == guild_id, *changed]
         # Each is a walk along an index from its nearest on, which ends as soon as enough are found.
         walks = [
-            one.where(number.between(*between))
+            one.where(*between.of(number))
             .order_by(number if after is not None else number.desc())
             .limit(limit)
             .subquery()
@@ -149,11 +149,17 @@ class _Between(NamedTuple):
     lowest: int
     highest: int
 
+    def of(self, number: ColumnElement[int]) -> list[ColumnElement[bool]]:
+        """Return the conditions of what is between them: a planner reckons with each that is given."""
+        above = [number >= self.lowest] if self.lowest > 0 else []
+        return [*above, *([number <= self.highest] if self.highest < HIGHEST else [])]
+
 
 def _walks(
     only: Filter, guild_id: int, statuses: Sequence[Status], wanted: Sequence[ColumnElement[bool]]
 ) -> Iterator[tuple[Select[Any], ColumnElement[int]]]:
     """Yield walks that together come by all that fits, by the narrowest index that there is."""
+    any_of = broadcasts.c.status.in_(statuses)
     if only.audience is not None:
         wanted = [*wanted, broadcasts.c.audience == only.audience]
     if only.person is not None:
@@ -161,11 +167,11 @@ def _walks(
         for one in statuses:
             theirs = (broadcasts.c.author_id == only.person, broadcasts.c.status == one)
             yield select(broadcasts.c.id).where(*theirs, *fits), broadcasts.c.id
-        given = (approvals.c.approver_id == only.person, _that_fits(approvals, fits))
+        given = (approvals.c.approver_id == only.person, _that_fits(approvals, [any_of, *fits]))
         yield select(approvals.c.broadcast_id).where(*given), approvals.c.broadcast_id
     elif only.audience is not None:
         fits = [*wanted, *_has_topic(only.topic), *says(only.words)]
-        yield select(broadcasts.c.id).where(*fits), broadcasts.c.id
+        yield select(broadcasts.c.id).where(any_of, *fits), broadcasts.c.id
     elif only.topic is not None or only.words is not None:
         index = search_index.alias()
         # As a sum, the server's number leads no planner to an index of topics: it goes by the numbers alone.
@@ -175,7 +181,10 @@ def _walks(
             else (index.c.guild_id == guild_id, index.c.topic == only.topic)
         )
         said = (*within, *_each_of(index, only.words))
-        yield select(index.c.broadcast_id).where(*said, _that_fits(index, wanted)), index.c.broadcast_id
+        yield (
+            select(index.c.broadcast_id).where(*said, _that_fits(index, [any_of, *wanted])),
+            index.c.broadcast_id,
+        )
     else:
         for one in statuses:
             yield select(broadcasts.c.id).where(broadcasts.c.status == one, *wanted), broadcasts.c.id
