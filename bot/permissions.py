@@ -67,6 +67,7 @@ class Action(StrEnum):
     CREATE_TEMPLATE = "create_template"
     EDIT_TEMPLATE = "edit_template"
     RETIRE_TEMPLATE = "retire_template"
+    RESTORE_TEMPLATE = "restore_template"
     REQUEST_CHANGES = "request_changes"
     REJECT = "reject"
     STOP = "stop"
@@ -123,6 +124,7 @@ PERMISSIONS: Final[Mapping[Action, Rule]] = MappingProxyType(
         Action.CREATE_TEMPLATE: Rule(("compose",)),
         Action.EDIT_TEMPLATE: Rule(("compose", "operate"), author="only", beside=("operate",)),
         Action.RETIRE_TEMPLATE: Rule(("compose", "operate"), author="only", beside=("operate",)),
+        Action.RESTORE_TEMPLATE: Rule(("compose", "operate"), author="only", beside=("operate",)),
         Action.REQUEST_CHANGES: Rule(("approve",), author="never"),
         Action.REJECT: Rule(("approve",), author="never"),
         Action.STOP: Rule(("approve", "operate"), author="also"),
@@ -162,6 +164,7 @@ _SPOKEN: Final[Mapping[Action, str]] = MappingProxyType(
         Action.CREATE_TEMPLATE: "make a template",
         Action.EDIT_TEMPLATE: "edit this template",
         Action.RETIRE_TEMPLATE: "retire this template",
+        Action.RESTORE_TEMPLATE: "bring this template back",
         Action.REQUEST_CHANGES: "ask for changes",
         Action.REJECT: "reject this broadcast",
         Action.STOP: "stop this broadcast",

@@ -60,6 +60,7 @@ LOOKS: Final[Mapping[str, Look]] = MappingProxyType(
         Action.EDIT_TEMPLATE: Look("Edit", _GREY),
         PHONE_EVERYDAY: Look("Phone words", _GREY),
         Action.RETIRE_TEMPLATE: Look("Retire", _RED),
+        Action.RESTORE_TEMPLATE: Look("Bring it back", _GREY),
         Action.REQUEST_CHANGES: Look("Ask for changes", _GREY),
         Action.REJECT: Look("Reject", _RED),
         Action.WITHDRAW: Look("Withdraw", _GREY),

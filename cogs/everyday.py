@@ -28,6 +28,7 @@ _BUTTONS: Final[Mapping[Action, tuple[str, ...]]] = MappingProxyType(
         Action.COMPOSE: (USE_EVERYDAY,),
         Action.EDIT_TEMPLATE: (Action.EDIT_TEMPLATE, PHONE_EVERYDAY),
         Action.RETIRE_TEMPLATE: (Action.RETIRE_TEMPLATE,),
+        Action.RESTORE_TEMPLATE: (Action.RESTORE_TEMPLATE,),
     }
 )
 

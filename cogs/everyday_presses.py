@@ -79,6 +79,14 @@ async def retire_template(interaction: Interaction, template: EverydayTemplate) 
     await show_everyday(interaction, seen, said=said)
 
 
+async def _restore(interaction: Interaction, number: int, revision: int) -> None:
+    service = interaction.client.service
+    await service.ask_everyday(actor_of(interaction), Action.RESTORE_TEMPLATE, number)
+    await interaction.response.defer()
+    seen = await service.restore_template(actor_of(interaction), number, revision=revision)
+    await show_everyday(interaction, seen, said=f"“{inline(seen.template.name)}” can be used again.")
+
+
 EVERYDAY_PRESSES: Final[Mapping[str, Press]] = MappingProxyType(
     {
         OPEN_EVERYDAY: _open,
@@ -87,5 +95,6 @@ EVERYDAY_PRESSES: Final[Mapping[str, Press]] = MappingProxyType(
         Action.EDIT_TEMPLATE: _edit,
         PHONE_EVERYDAY: _edit_phone,
         Action.RETIRE_TEMPLATE: _retire,
+        Action.RESTORE_TEMPLATE: _restore,
     }
 )

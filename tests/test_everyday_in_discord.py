@@ -10,7 +10,7 @@ import simcord
 
 from bot.broadcast import Broadcast, Status
 from bot.chat.custom_ids import Subject
-from bot.errors import Conflict, NotReady
+from bot.errors import Conflict, NotReady, StoreError
 from bot.everyday import Typed, outlined
 from bot.notification import Notification, Text
 from bot.permissions import Action
@@ -139,17 +139,31 @@ async def test_an_edit_counts_from_then_on_and_what_it_said_before_is_kept(sandb
 
     retired = await command(sandbox, "Omar", "retire", name="Quiz")
     assert "“Quiz” is retired: nobody is offered it any more." in answer(retired)
-    assert button_labels(response(retired)) == []
+    assert button_labels(response(retired)) == ["Bring it back"]
+    back = await sandbox.person("Omar").click(response(retired), label="Bring it back")
+    assert "“Quiz” can be used again." in answer(back)
+    assert button_labels(response(back)) == ["Use", "Edit", "Retire"]
+    retired = await command(sandbox, "Omar", "retire", name="Quiz")
     assert "There is no template “Quiz”" in answer(await command(sandbox, "Maya", "use", name="Quiz"))
     # Its name is free again.
     assert "Template “Quiz night”" in answer(await made(sandbox, "Maya"))
     assert "Template “Quiz”" in answer(await made(sandbox, "Maya", name="Quiz"))
-    assert [line for line in await record(sandbox) if line[1] in {"edit_template", "retire_template"}] == [
+    taken = await sandbox.person("Omar").click(response(retired), label="Bring it back")
+    assert "The name “Quiz” looks like that of the template “Quiz”" in answer(taken)
+    assert [line for line in await record(sandbox) if line[1].endswith("_template")][1:5] == [
         ("Lena", "edit_template", "template “Quiz”, before “Quiz night”, revision 2"),
+        ("Omar", "retire_template", "template “Quiz”"),
+        ("Omar", "restore_template", "template “Quiz”"),
         ("Omar", "retire_template", "template “Quiz”"),
     ]
     with sandbox.herald.store.begin(Access.READ) as tx:
         assert [one.name for one in tx.everyday.writers(1)] == ["Omar", "Lena"]
+    for change in ("UPDATE everyday_revisions SET outline = ''", "DELETE FROM everyday_revisions"):
+        with (
+            pytest.raises(StoreError, match="what was written is never changed"),
+            sandbox.herald.store.begin() as tx,
+        ):
+            tx._connection.exec_driver_sql(change)  # pyright: ignore[reportPrivateUsage]
 
 
 async def test_different_words_for_feed_and_phone_are_asked_for_one_after_the_other(v5: Sandbox) -> None:

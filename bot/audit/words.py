@@ -47,6 +47,7 @@ SPOKEN: Final[Mapping[str, str]] = MappingProxyType(
         "create_template": "made a template",
         "edit_template": "edited a template",
         "retire_template": "retired a template",
+        "restore_template": "brought a template back",
         "not lent": "lent no approval",
         "quiet hours": "asks for one approval more",
         EXPLAINED: "said why",

@@ -113,6 +113,7 @@ class Service:
     create_template = UseCase(everyday.create, Action.CREATE_TEMPLATE)
     edit_template = UseCase(everyday.edit, Action.EDIT_TEMPLATE)
     retire_template = UseCase(everyday.retire, Action.RETIRE_TEMPLATE)
+    restore_template = UseCase(everyday.restore, Action.RESTORE_TEMPLATE)
     _use_template = UseCase(everyday.use, Action.COMPOSE)
 
     freeze = UseCase(freezing.freeze, Action.FREEZE)

@@ -21,6 +21,8 @@ from bot.zones import local_time, written
 
 # So many are found by their names, and offered while somebody types.
 MOST_TEMPLATES: Final = 1000
+_OF_STANDING: Final = (Action.COMPOSE, Action.EDIT_TEMPLATE, Action.RETIRE_TEMPLATE)
+_OF_RETIRED: Final = (Action.RESTORE_TEMPLATE,)
 # As much as five fields of a form take.
 KEPT_LIMIT: Final = 20_000
 
@@ -91,11 +93,7 @@ def create(tx: Transaction, gate: Gate, actor: Actor, typed: Typed) -> Seen:
     gate.meet(tx, actor)
     guild_id = gate.server(actor).guild
     _refuse_name(tx, gate, actor, outline.name)
-    if tx.everyday.count(guild_id) >= MOST_TEMPLATES:
-        raise NotReady(
-            f"This server has {MOST_TEMPLATES:,} templates, and no more fit: retire one first"
-            " (`/notify template retire`)."
-        )
+    _refuse_more(tx, guild_id)
     template = tx.everyday.add(guild_id, outline, author=actor.person, at=gate.clock())
     _note(tx, gate, actor, Action.CREATE_TEMPLATE, template)
     tx.kept_forms.drop(guild_id, actor.id, Action.CREATE_TEMPLATE, 0)
@@ -133,6 +131,19 @@ def retire(tx: Transaction, gate: Gate, actor: Actor, number: int, *, revision: 
     if after is None:
         raise _edited(before)
     _note(tx, gate, actor, Action.RETIRE_TEMPLATE, after)
+    return _seen(tx, gate, actor, after)
+
+
+def restore(tx: Transaction, gate: Gate, actor: Actor, number: int, *, revision: int) -> Seen:
+    """Offer a template again that was retired."""
+    before = _unchanged(tx, gate, actor, Action.RESTORE_TEMPLATE, number, revision)
+    gate.meet(tx, actor)
+    _refuse_name(tx, gate, actor, before.name)
+    _refuse_more(tx, before.guild_id)
+    after = tx.everyday.restore(before)
+    if after is None:
+        raise _edited(before)
+    _note(tx, gate, actor, Action.RESTORE_TEMPLATE, after)
     return _seen(tx, gate, actor, after)
 
 
@@ -225,8 +236,9 @@ def _standing(tx: Transaction, gate: Gate, actor: Actor, action: Action, number:
     if template is None or template.guild_id != gate.server(actor).guild:
         raise NotFound("There is no such template here: see `/notify template list`.")
     gate.decide(actor, action, template if action is not Action.COMPOSE else None)
-    if template.retired:
-        raise NotFound(f"The template “{template.name}” is retired: see `/notify template list`.")
+    if template.retired is not (action is Action.RESTORE_TEMPLATE):
+        state = "retired" if template.retired else "in use"
+        raise NotFound(f"The template “{template.name}” is {state}: see `/notify template list`.")
     return template
 
 
@@ -253,6 +265,14 @@ def _refuse_choice(gate: Gate, actor: Actor, audience: str | None, topic: str | 
     gate.choose(actor, audience or server.audiences[0].name, topic or server.topics[0].id)
 
 
+def _refuse_more(tx: Transaction, guild_id: int) -> None:
+    if tx.everyday.count(guild_id) >= MOST_TEMPLATES:
+        raise NotReady(
+            f"This server has {MOST_TEMPLATES:,} templates, and no more fit: retire one first"
+            " (`/notify template retire`)."
+        )
+
+
 def _refuse_name(tx: Transaction, gate: Gate, actor: Actor, name: str, *, but: int | None = None) -> None:
     server = gate.server(actor)
     tx.everyday.name_alone(server.guild)
@@ -277,13 +297,8 @@ def _refuse_what_is_gone(server: Server, template: EverydayTemplate) -> None:
 
 
 def _seen(tx: Transaction, gate: Gate, actor: Actor, template: EverydayTemplate) -> Seen:
-    may = [
-        action
-        for action, written in (
-            (Action.COMPOSE, None), (Action.EDIT_TEMPLATE, template), (Action.RETIRE_TEMPLATE, template)
-        )
-        if not template.retired and gate.may(actor, action, written)
-    ]  # fmt: skip
+    possible = _OF_RETIRED if template.retired else _OF_STANDING
+    may = [one for one in possible if gate.may(actor, one, None if one is Action.COMPOSE else template)]
     return Seen(template, tx.everyday.writers(template.id), may, seal.of_everyday(template))
 
 

@@ -108,9 +108,16 @@ class EverydayTemplates:
         done = self._change(before, retired=True)
         return before.model_copy(update={"retired": True}) if done else None
 
+    def restore(self, before: EverydayTemplate) -> EverydayTemplate | None:
+        """Offer a template again that was retired; return None if somebody was faster."""
+        done = self._change(before, retired=False)
+        return before.model_copy(update={"retired": False}) if done else None
+
     def _change(self, before: EverydayTemplate, **changes: object) -> bool:
         as_it_was = templates.c.id == before.id, templates.c.revision == before.revision
-        changed = update(templates).where(*as_it_was, templates.c.retired.is_(False)).values(**changes)
+        changed = (
+            update(templates).where(*as_it_was, templates.c.retired.is_(before.retired)).values(**changes)
+        )
         return self._connection.execute(changed).rowcount == 1
 
     def _keep(self, template: EverydayTemplate, at: datetime) -> None:

@@ -167,6 +167,10 @@ _ROWS: Final = (
         role="You cannot retire this template: it takes the role {compose} or {operate}.",
         author="You cannot retire this template: only its author, Maya, or the role {operate} can."),
 
+    Row(what="bring a retired template back", marks="++r++ arr+r rrrrtt hhddd", record="restore_template",
+        names_it=False, role="You cannot bring this template back: it takes the role {compose} or {operate}.",
+        author="You cannot bring this template back: only its author, Maya, or the role {operate} can."),
+
     Row(what="use its words again", marks="++r++ +rrrr rrrrtt ggddd", draft_marks="++rg+ grrrr rrrrtt ggddd",
         record="reuse", done="composed",
         role="You cannot use the words of this broadcast again: it takes the role {compose}."),

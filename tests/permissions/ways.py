@@ -99,6 +99,23 @@ async def _made_one(service: Service, actor: Actor) -> int:
     return found[0].id if found else 0
 
 
+async def _retired(service: Service, actor: Actor, it: Broadcast) -> None:
+    """Let there be a retired template, the same in each server."""
+    await _made(service, actor, it)
+    with service.store.begin() as tx:
+        for server in service.policy.servers:
+            tx.everyday.retire(tx.everyday.page(server.guild, limit=1)[0])
+
+
+async def _restore_everyday(service: Service, actor: Actor, it: Broadcast) -> Any:
+    _ = it
+    with service.store.begin(Access.READ) as tx:
+        there = [tx.everyday.find(number) for number in (1, 2, 3)]
+    guild = actor.guild_id or GUILD
+    number = next((one.id for one in there if one is not None and one.guild_id == guild), 1)
+    return await service.restore_template(actor, number, revision=1)
+
+
 def _ask_everyday(action: Action) -> Do:
     async def ask(service: Service, actor: Actor, it: Broadcast) -> Any:
         _ = it
@@ -228,6 +245,9 @@ WAYS: Final = (
         do=_edit_everyday),
     Way(what="retire a template", surfaces=("/notify template retire", "button retire_template"),
         first=_made, do=_retire_everyday),
+
+    Way(what="bring a retired template back", surfaces=("button restore_template",), first=_retired,
+        do=_restore_everyday),
 
     Way(what="use its words again", surfaces=("button reuse",), by_card=True,
         do=lambda service, actor, it: service.reuse(
