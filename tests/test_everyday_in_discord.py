@@ -1,6 +1,5 @@
 """Everyday templates where people meet them: made, found, filled in, edited and retired, and lost never."""
 
-import asyncio
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -10,7 +9,7 @@ import simcord
 
 from bot.broadcast import Broadcast, Status
 from bot.chat.custom_ids import Subject
-from bot.errors import Conflict, NotReady, StoreError
+from bot.errors import NotReady, StoreError
 from bot.everyday import Typed, outlined
 from bot.notification import Notification, Text
 from bot.permissions import Action
@@ -20,7 +19,7 @@ from bot.service.everyday import MOST_TEMPLATES
 from bot.store import Access, Store
 from bot.value import Person
 from cogs.buttons import ActionButton
-from tests.harness.found import last, only
+from tests.harness.found import last
 
 WORDS: Final = {"subject": "{show} tonight", "content": "Room {room}, {seats} seats. Be there."}
 BLANKS: Final = "room: one of Gold, Silver\nseats: number"
@@ -311,6 +310,10 @@ async def test_a_template_whose_audience_or_topic_left_the_policy_says_so_before
     shown = await command(v5, "Maya", "use", name="Quiz night")
     assert (shown.modal, answer(shown)) == (None, said.replace("`", "\\`"))
     assert "no longer in the policy: edit it" in answer(await opened(v5, "Maya"))
+    service, maya = v5.herald.service, v5.actor("Maya")
+    template = (await service.look_at_template(maya, 1)).template
+    with pytest.raises(NotReady, match="of the template “Quiz night” is no longer in the policy"):
+        await service.use_template(maya, template, {}, channel_id=1)
     lost = await submitted(v5, "Maya", form, **VALUES)
     assert "Herald had closed this form in the meantime" in answer(lost)
     edit = await command(v5, "Omar", "edit", name="Quiz night", audience="Golden")
@@ -345,20 +348,6 @@ async def test_of_two_that_take_one_name_at_once_one_is_refused_and_its_words_co
     assert "The name “Quiz night” looks like that of the template “Quiz night”" in answer(results[1])
     other = await command(sandbox, "Omar", "create", name="Quiz evening")
     assert field(other, "content")["value"] == WORDS["content"]
-
-
-async def test_of_two_processes_that_name_at_once_one_is_refused(sandbox: Sandbox) -> None:
-    service, maya = sandbox.herald.service, sandbox.actor("Maya")
-    named = [WEEKLY._replace(name=name) for name in ("Weekly", "weekly", "Wееkly", "WEEKLY")]
-    done = await asyncio.gather(
-        *(service.create_template(maya, typed) for typed in named), return_exceptions=True
-    )
-    assert sum(isinstance(one, NotReady) for one in done) == len(named) - 1
-    seen = only(one for one in done if not isinstance(one, BaseException)).template
-    both = await asyncio.gather(
-        *(service.edit_template(maya, seen.id, WEEKLY, revision=1) for _ in range(2)), return_exceptions=True
-    )
-    assert sum(isinstance(one, Conflict) for one in both) == 1
 
 
 # --- the list --------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from bot.audit.chain import HERALD, NewEvent, first_broken
 from bot.broadcast import Broadcast, Status
 from bot.delivery import Delivery, Request, Response
 from bot.errors import Refused
+from bot.everyday import Typed
 from bot.notification import Notification, Text
 from bot.policy.model import ACCOUNT
 from bot.store import Access, Store
@@ -187,6 +188,25 @@ async def test_of_two_submitted_at_once_a_template_lends_its_approval_to_one(two
         stand = [(await two.now(one)).status for one in drafts]
         assert sorted(stand) == [Status.APPROVED, Status.REVIEW]
         two.clock.advance(timedelta(minutes=2))
+    assert await two.is_whole()
+
+
+async def test_of_two_who_give_templates_one_name_one_gets_it_and_of_two_edits_one_counts(two: Two) -> None:
+    words = Notification(topic="", all=Text(subject="We are live", content="Come in"))
+    for number in range(TIMES):
+        typed = Typed(f"Weekly {number}", None, None, words, "")
+        results = await at_once(
+            two.one.service.create_template(MAYA, typed),
+            two.other.service.create_template(NOOR, typed._replace(name=f"weekly {number}")),
+        )
+        assert refusals(results) == 1
+        made = next(one for one in results if not isinstance(one, BaseException)).template
+        author = next(one for one in (MAYA, NOOR) if one.id == made.author.id)
+        edits = [
+            process.service.edit_template(author, made.id, typed, revision=1)
+            for process in (two.one, two.other)
+        ]
+        assert refusals(await at_once(*edits)) == 1
     assert await two.is_whole()
 
 
