@@ -402,8 +402,8 @@ class Cards:
         repeat, alike = warn_of_repeat(broadcast, beside), warn_of_alike(beside)
         again = f"\n⚠️ It **may be a second push**: {repeat}" if repeat else ""
         again += f"\n{alike}" if alike else ""
-        notes = (moved_line(broadcast, server), quiet_note(broadcast, server, self._lifecycle.clock()))
-        quiet = "".join(f"\n{note}" for note in notes if note)
+        note, moved = quiet_note(broadcast, server, self._lifecycle.clock()), moved_line(broadcast, server)
+        quiet = "".join(f"\n🌙 {line}" for line in (moved, note) if line)
         return (
             f"**{inline(shorten(broadcast.title, 100))}**\n"
             f"to **{inline(broadcast.audience)}**, {size(self._lifecycle, broadcast)}: {whom}\n"

@@ -25,7 +25,7 @@ def when_it_goes(broadcast: Broadcast, server: Server) -> str:
     there = [inline(written(schedule.at, zone)) for zone in zones]
     lines = [f"**{moment(schedule.at, 'F')}** ({moment(schedule.at, 'R')})", *there]
     if moved := moved_line(broadcast, server):
-        lines.append(moved)
+        lines.append(f"🌙 {moved}")
     return "\n".join(lines)
 
 
@@ -37,7 +37,7 @@ def moved_line(broadcast: Broadcast, server: Server) -> str:
     zone = server.zone_of(broadcast.audience)
     before, after = (f"{local_time(at, zone):%H:%M}" for at in (schedule.moved_from, schedule.at))
     return (
-        f"🌙 Moved from {before}: quiet hours of **{inline(broadcast.audience)}** end at {after}"
+        f"Moved from {before}: quiet hours of **{inline(broadcast.audience)}** end at {after}"
         f" ({inline(zone)})"
     )
 

@@ -363,6 +363,21 @@ async def test_the_policy_of_the_moment_is_asked_again_when_it_is_to_go_out(
         await process.service.release(LENA, timed.id, revision=1)
 
 
+async def test_what_they_have_held_is_released_for_one_approval_more(house: House, cluster: Cluster) -> None:
+    process = await house.open(server(ONE, TWO))
+    process.clock.advance(BEGIN - process.clock())
+    held = await asked(process)
+    await process.service.approve(OMAR, held.id, revision=1)
+    process = await house.open(under("approval"))
+    await process.tick(UNDO)
+    assert await process.status(held.id) is Status.HELD
+    await process.service.release(LENA, held.id, revision=1)
+    assert (await process.service.approve(OMAR, held.id, revision=1)).status is Status.REVIEW
+    await process.service.approve(LENA, held.id, revision=1)
+    await process.tick(UNDO)
+    assert len(cluster.deliveries_seen()) == 1
+
+
 async def test_a_policy_that_has_come_meanwhile_refuses_the_last_approval_of_a_time_in_its_hours(
     house: House,
 ) -> None:

@@ -53,7 +53,9 @@ TESTS: Final[Mapping[str, Sequence[str]]] = MappingProxyType(
             "tests/test_unicode.py",
         ),
         "bot/approvals.py": ("tests/test_approvals.py", "tests/test_startup.py"),
-        "bot/quorum.py": ("tests/test_approvals.py",),
+        "bot/quorum.py": ("tests/test_approvals.py", "tests/test_quiet_hours.py"),
+        "bot/quiet.py": ("tests/test_quiet_hours.py",),
+        "bot/quiet_rules.py": ("tests/test_quiet_hours.py",),
         "bot/permissions.py": ("tests/test_approvers.py", "tests/test_permissions.py"),
         "bot/service/gate.py": (*_DOORS, "tests/test_statements.py"),
         "bot/service/review.py": (
