@@ -6,7 +6,7 @@ from typing import Final
 from bot.audit.chain import HERALD
 from bot.broadcast import Approval, Broadcast, Step
 from bot.lifecycle import CHANGED, Lifecycle
-from bot.quiet_rules import disturbance, time_of
+from bot.quiet_rules import as_submitted, disturbance, time_of
 from bot.quorum import counting, missing, needed
 from bot.store import Transaction
 from bot.value import Person
@@ -25,6 +25,30 @@ def lapse(lifecycle: Lifecycle, broadcast: Broadcast) -> str:
     if not missing(server, broadcast):
         return ""
     return FEWER if broadcast.agreed < needed(server, broadcast) else GROWN
+
+
+def ask(
+    tx: Transaction, lifecycle: Lifecycle, draft: Broadcast, *, actor: Person = HERALD, note: str = ""
+) -> Broadcast:
+    """Put a draft that lacks nothing before its approvers, on a card of its own."""
+    server, now = lifecycle.server_of(draft), lifecycle.clock()
+    tx.outbox.open_card(draft.id, channel_id=server.channels.review, at=now)
+    asked = lifecycle.advance(
+        tx,
+        draft,
+        Step.SUBMIT,
+        actor=actor,
+        detail=note,
+        note=note,
+        reason="",
+        confirmed=(),
+        in_quiet_hours=as_submitted(server, draft, now).in_quiet_hours,
+        review_expires_at=lifecycle.review_ends(draft),
+        # The policy may have changed since the words were typed.
+        **lifecycle.prints(server, draft.audience, draft.notification, draft.schedule),
+    )
+    note_quiet(tx, lifecycle, asked)
+    return asked
 
 
 def complete(

@@ -42,6 +42,7 @@ class Step(StrEnum):
     EXPIRE = "expire"
     STOP = "stop"
     RESCHEDULE = "reschedule"
+    REPEAT = "repeat"
     HOLD = "hold"
     RELEASE = "release"
     RETURN = "return"
@@ -59,6 +60,7 @@ TRANSITIONS: Final[Mapping[Status, Mapping[Step, Status]]] = MappingProxyType(
     {
         Status.DRAFT: {
             Step.EDIT: Status.DRAFT,
+            Step.REPEAT: Status.DRAFT,
             Step.SHARE: Status.DRAFT,
             Step.SUBMIT: Status.REVIEW,
             Step.CANCEL: Status.CANCELLED,
@@ -135,6 +137,8 @@ ECHOED: Final = frozenset(
 EXPLAINED: Final = "said why"
 # What the author is told when the undo window of what had a time of its own begins.
 GOES_OUT: Final = "goes out soon"
+# What the author is told of one of a series that lacks something, and so waits for them as a draft.
+NOT_ASKED: Final = "not asked for"
 # What the record is told of a broadcast when a repeat of it can no longer be believed to have reached nobody.
 TWICE: Final = "may have arrived twice"
 # What reached customers, all of them or some, and can be corrected.
@@ -153,7 +157,7 @@ SENT_BACK: Final = frozenset(
 
 
 # From these steps on people decide anew, and no card from before counts.
-DECIDED_ANEW: Final = frozenset({Step.EDIT, Step.SUBMIT, Step.RELEASE, Step.RESCHEDULE})
+DECIDED_ANEW: Final = frozenset({Step.EDIT, Step.SUBMIT, Step.RELEASE, Step.RESCHEDULE, Step.REPEAT})
 
 
 class Approval(Value):
@@ -236,6 +240,7 @@ class Broadcast(Value):
     nonce: str = ""
     timeless: str | None = None
     in_quiet_hours: bool = False
+    series: int | None = None
     card: Place | None = None
     shared: tuple[Person, ...] = ()
     approvals: tuple[Approval, ...] = ()

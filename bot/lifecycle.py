@@ -10,6 +10,7 @@ from bot.broadcast import (
     ECHOED,
     EXPLAINED,
     GOES_OUT,
+    NOT_ASKED,
     TRANSITIONS,
     TWICE,
     Broadcast,
@@ -251,6 +252,11 @@ class Lifecycle:
             raise Conflict(describe_state(tx.broadcasts.get(before.id)))
         self._show(tx, after, actor, EXPLAINED, detail, echo=EXPLAINED)
         return after
+
+    def give_back(self, tx: Transaction, draft: Broadcast, why: str) -> None:
+        """Tell the author why what was composed for them waits for them as a draft."""
+        after = tx.broadcasts.change(draft, status=draft.status, at=self.clock(), reason=why)
+        self._show(tx, after or draft, HERALD, NOT_ASKED, why, echo=NOT_ASKED)
 
     def doubt_once(self, tx: Transaction, broadcast_id: int) -> None:
         """Say that customers may have got a broadcast twice: on its card, in the record and to its author."""

@@ -72,6 +72,11 @@ class Action(StrEnum):
     REJECT = "reject"
     STOP = "stop"
     RESCHEDULE = "reschedule"
+    REPEAT = "repeat"
+    SKIP = "skip"
+    PAUSE = "pause"
+    GO_ON = "go_on"
+    END = "end"
     RELEASE = "release"
     RETURN = "return"
     LOOK_UP = "look_up"
@@ -129,6 +134,11 @@ PERMISSIONS: Final[Mapping[Action, Rule]] = MappingProxyType(
         Action.REJECT: Rule(("approve",), author="never"),
         Action.STOP: Rule(("approve", "operate"), author="also"),
         Action.RESCHEDULE: Rule(("compose",), author="only"),
+        Action.REPEAT: Rule(("compose",), author="only"),
+        Action.SKIP: Rule(("approve", "operate"), author="also"),
+        Action.PAUSE: Rule(("approve", "operate"), author="also"),
+        Action.GO_ON: Rule(("operate",), author="also"),
+        Action.END: Rule(("approve", "operate"), author="also"),
         Action.RELEASE: Rule(("approve", "operate")),
         Action.RETURN: Rule(("approve", "operate"), author="also"),
         Action.LOOK_UP: Rule(("operate",), author="never"),
@@ -169,6 +179,11 @@ _SPOKEN: Final[Mapping[Action, str]] = MappingProxyType(
         Action.REJECT: "reject this broadcast",
         Action.STOP: "stop this broadcast",
         Action.RESCHEDULE: "give this broadcast another time",
+        Action.REPEAT: "let this broadcast go out again and again",
+        Action.SKIP: "skip one of this series",
+        Action.PAUSE: "pause this series",
+        Action.GO_ON: "let this series go on",
+        Action.END: "end this series",
         Action.RELEASE: "release this broadcast",
         Action.RETURN: "take this broadcast back to draft",
         Action.LOOK_UP: "look this broadcast up at Whop",

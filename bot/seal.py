@@ -15,6 +15,7 @@ from bot.lifecycle import Lifecycle
 from bot.notification import fingerprint_of
 from bot.policy.model import Server
 from bot.quorum import needed
+from bot.series import Series
 
 # So many characters of the hash, which nobody guesses and no two share, fit where Discord takes a hundred.
 LENGTH: Final = 32
@@ -68,6 +69,11 @@ def of_freeze(freeze: Freeze, waiting: Sequence[Broadcast]) -> str:
     """Return what seals the question whether to lift a freeze, and to let go out what waits behind it."""
     listed = [(one.id, one.revision, one.nonce) for one in waiting]
     return _seal({"freeze": freeze.model_dump(mode="json"), "waiting": listed})
+
+
+def of_series(series: Series) -> str:
+    """Return what seals the card of a series."""
+    return _seal({"series": series.model_dump(mode="json")})
 
 
 def of_server(lifecycle: Lifecycle, server: Server) -> str:

@@ -29,6 +29,7 @@ EDIT_PHONE: Final = "edit_phone"
 OPEN: Final = "open"
 # The moments that a time could mean, by their places: at most so many are offered.
 TIMES: Final = ("time_a", "time_b", "time_c", "time_d", "time_e")
+OPEN_SERIES: Final = "open_series"
 USE_TEMPLATE: Final = "use_template"
 # What stands on the cards of templates that moderators made, and in their list.
 OPEN_EVERYDAY: Final = "open_everyday"
@@ -67,6 +68,12 @@ LOOKS: Final[Mapping[str, Look]] = MappingProxyType(
         **dict.fromkeys(TIMES, Look("This time", _BLUE)),
         Action.STOP: Look("Stop", _RED),
         Action.RESCHEDULE: Look("Another time…", _GREY),
+        Action.REPEAT: Look("Repeat…", _GREY),
+        OPEN_SERIES: Look("Series of #{number}", _GREY),
+        Action.SKIP: Look("Skip the next", _GREY),
+        Action.PAUSE: Look("Pause", _GREY),
+        Action.GO_ON: Look("Go on", _BLUE),
+        Action.END: Look("End it", _RED),
         Action.RELEASE: Look("Release", _BLUE),
         Action.RETURN: Look("Back to draft", _GREY),
         Action.LOOK_UP: Look("Look it up", _BLUE),

@@ -39,7 +39,7 @@ from cogs.calls import (
     tells_of_loan,
 )
 from cogs.changes import add_changes
-from cogs.echoes import echo, explanation, goes_out, shared
+from cogs.echoes import echo, explanation, goes_out, not_asked, shared
 from cogs.embeds import CONTENT_LIMIT, FIELD_LIMIT, FIELD_NAMES, KEPT, field_value
 from cogs.layout import CAME_BACK, NOTE, Sheet, lay_out
 from cogs.lines import NOWHERE, line_of, trouble_of
@@ -49,7 +49,7 @@ from cogs.repeats import warn_of_alike, warn_of_near, warn_of_repeat
 from cogs.situation import HEADLINES, going_out, moment, offered, situation
 from cogs.template import draw_template
 from cogs.text import clip, first_of, fitting, inline, length_note, numbered, plain, shorten, units
-from cogs.times import QUIET, WHEN, moved_line, quiet_note, when_it_goes
+from cogs.times import moved_line, quiet_note, time_fields
 
 COLOURS: Final[Mapping[Status, discord.Colour]] = MappingProxyType(
     {
@@ -142,6 +142,8 @@ class Cards:
             view.add_item(ActionButton(Action.SUBMIT, subject, label=label))
         if broadcast.notification.all is None:
             view.add_item(ActionButton(EDIT_PHONE, subject))
+        if broadcast.series is None and broadcast.schedule and broadcast.schedule.at:
+            view.add_item(ActionButton(Action.REPEAT, subject))
         view.add_item(ActionButton(Action.SHARE, subject))
         view.add_item(ActionButton(Action.CANCEL, subject))
         laid = lay_out(head, details, self._sheet(broadcast, typed))
@@ -323,6 +325,10 @@ class Cards:
         """Tell the author that what has a time of its own goes out now; None if it does not any more."""
         return goes_out(broadcast, server=self._lifecycle.policy.server(broadcast.guild_id))
 
+    def not_asked(self, broadcast: Broadcast) -> Rendered | None:
+        """Tell the author of one of a series that lacks something; None if it has gone on since."""
+        return not_asked(broadcast, server=self._lifecycle.policy.server(broadcast.guild_id))
+
     def explanation(self, broadcast: Broadcast) -> Rendered | None:
         """Tell the author why it was stopped, of which they know already; None if it has gone on since."""
         return explanation(broadcast, server=self._lifecycle.policy.server(broadcast.guild_id))
@@ -420,10 +426,8 @@ class Cards:
         named = f"**{inline(broadcast.audience)}**\n{size(self._lifecycle, broadcast)}"
         value = f"{named}\n{listed_reach(self._lifecycle, broadcast, named)}"
         head.add_field(name="Audience", value=value, inline=False)
-        if broadcast.schedule is not None:
-            head.add_field(name=WHEN, value=when_it_goes(broadcast, server), inline=False)
-        if quiet := quiet_note(broadcast, server, self._lifecycle.clock()):
-            head.add_field(name=QUIET, value=quiet, inline=False)
+        for name, value in time_fields(broadcast, server, self._lifecycle.clock()):
+            head.add_field(name=name, value=value, inline=False)
         if any(HIDDEN.search(words) for words in broadcast.notification.words()):
             head.add_field(
                 name="⚠️ Invisible characters",

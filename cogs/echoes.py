@@ -54,6 +54,18 @@ def goes_out(broadcast: Broadcast, *, server: Server | None) -> Rendered | None:
     return _to_author(broadcast, said, server)
 
 
+def not_asked(broadcast: Broadcast, *, server: Server | None) -> Rendered | None:
+    """Tell the author that one of a series waits for them, and why; None if it has gone on since."""
+    if broadcast.status is not Status.DRAFT or not broadcast.reason:
+        return None
+    which = f"**{numbered(broadcast)}** for **{inline(broadcast.audience)}**"
+    said = (
+        f"<@{broadcast.author.id}> {which}, the next of your series, could not be put before its approvers;"
+        f" it is a draft (`/notify drafts`):\n> {inline(shorten(broadcast.reason, 600))}"
+    )
+    return _to_author(broadcast, said, server)
+
+
 def explanation(broadcast: Broadcast, *, server: Server | None) -> Rendered | None:
     """Tell the author why it was stopped, of which they know already; None if it has gone on since."""
     if broadcast.status is not Status.DRAFT or not broadcast.reason:

@@ -15,6 +15,7 @@ from cogs.audit import show_record
 from cogs.choices import Option, meant, named, of_broadcast, offered
 from cogs.filters import OUTCOME_OPTIONS, topic_options
 from cogs.lists import show_list
+from cogs.series import show_all_series
 from cogs.showing import cards_of, show
 from cogs.template_commands import TemplateCommands
 from cogs.text import fitting, inline, label, numbered, shorten
@@ -75,6 +76,12 @@ class Notify(
         """See what waits for approval, for its time or for a decision."""
         await interaction.response.defer(ephemeral=True, thinking=True)
         await show_list(interaction, "queue")
+
+    @app_commands.command()
+    async def series(self, interaction: Interaction) -> None:
+        """See what goes out again and again; skip one, pause it or end it."""
+        await interaction.response.defer(ephemeral=True, thinking=True)
+        await show_all_series(interaction, await self._service.all_series(actor_of(interaction)))
 
     @app_commands.command()
     @app_commands.describe(

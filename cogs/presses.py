@@ -13,11 +13,12 @@ from bot.chat.members import actor_of
 from bot.errors import NotReady, Unreachable
 from bot.permissions import Action, Actor
 from bot.quorum import missing
-from cogs.buttons import EDIT_PHONE, OPEN, TIMES, USE_TEMPLATE, ActionButton
+from cogs.buttons import EDIT_PHONE, OPEN, OPEN_SERIES, TIMES, USE_TEMPLATE, ActionButton
 from cogs.correcting import correct
 from cogs.everyday_presses import EVERYDAY_PRESSES
 from cogs.modals import REASONED, ConfirmModal, NameModal, ReasonModal
 from cogs.repeats import warn_of_alike
+from cogs.series import RepeatModal, show_series
 from cogs.sharing import share
 from cogs.showing import cards_of, show, show_draft, told_in
 from cogs.situation import going_out
@@ -39,6 +40,29 @@ async def _reschedule(interaction: Interaction, number: int, revision: int) -> N
         actor_of(interaction), Action.RESCHEDULE, number, revision=revision
     )
     await interaction.response.send_modal(TimeModal(interaction, broadcast))
+
+
+async def _repeat(interaction: Interaction, number: int, revision: int) -> None:
+    broadcast = await interaction.client.service.ask(
+        actor_of(interaction), Action.REPEAT, number, revision=revision
+    )
+    await interaction.response.send_modal(RepeatModal(interaction, broadcast))
+
+
+async def _open_series(interaction: Interaction, number: int, revision: int) -> None:
+    _ = revision
+    await interaction.response.defer(ephemeral=True, thinking=True)
+    found = await interaction.client.service.series(actor_of(interaction), number)
+    await show_series(interaction, found)
+
+
+def _steer(action: Action) -> Press:
+    async def press(interaction: Interaction, number: int, revision: int) -> None:
+        await interaction.response.defer()
+        steer = getattr(interaction.client.service, action.value)
+        await show_series(interaction, await steer(actor_of(interaction), number, revision=revision))
+
+    return press
 
 
 def _settle_time(choice: int) -> Press:
@@ -252,6 +276,9 @@ PRESSES: Final[Mapping[str, Press]] = MappingProxyType(
         Action.CORRECT: correct,
         OPEN: _open,
         Action.RESCHEDULE: _reschedule,
+        Action.REPEAT: _repeat,
+        OPEN_SERIES: _open_series,
+        **{one: _steer(one) for one in (Action.SKIP, Action.PAUSE, Action.GO_ON, Action.END)},
         **{action: _settle_time(choice) for choice, action in enumerate(TIMES)},
         Action.SEND_AGAIN: _send_again,
         Action.REUSE: _reuse,

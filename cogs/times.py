@@ -1,5 +1,6 @@
 """The time at which a broadcast is to go out, as its card shows it."""
 
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Final
 
@@ -12,6 +13,17 @@ from cogs.text import inline
 
 WHEN: Final = "When it goes out"
 QUIET: Final = "🌙 Quiet hours"
+SERIES: Final = "🔁 Series"
+
+
+def time_fields(broadcast: Broadcast, server: Server, now: datetime) -> Iterator[tuple[str, str]]:
+    """Yield what a card says of when it goes out, each with its name."""
+    if broadcast.schedule is not None:
+        yield WHEN, when_it_goes(broadcast, server)
+    if quiet := quiet_note(broadcast, server, now):
+        yield QUIET, quiet
+    if broadcast.series is not None:
+        yield SERIES, told_of_series(broadcast)
 
 
 def when_it_goes(broadcast: Broadcast, server: Server) -> str:
@@ -69,3 +81,12 @@ def quiet_note(broadcast: Broadcast, server: Server, now: datetime) -> str:
         case "refuse":
             own = ". With a time of its own it is approved at any hour" if is_draft else ""
             return f"Its last approval is refused in the {which}{own}."
+
+
+def told_of_series(broadcast: Broadcast) -> str:
+    """Say on a card that a broadcast is one of a series."""
+    if broadcast.series == broadcast.id:
+        return (
+            "It is the first of a series. Each of it is approved by itself; `/notify series` shows the rest."
+        )
+    return f"One of the series that began with #{broadcast.series}; `/notify series` shows the rest."

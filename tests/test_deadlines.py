@@ -245,6 +245,7 @@ AWAITED: Final[Mapping[str, str]] = MappingProxyType(
         "deliveries.lease_until": "test_leases.py::test_a_claim_whose_lease_is_over_is_unknown",
         "cards.next_at": "test_announcer.py::test_an_outage_of_all_channels_delays_no_send_and_loses_no_word",
         "posts.next_at": "test_announcer.py::test_the_audit_mirror_catches_up_in_order",
+        "series.make_at": "test_series.py::test_each_comes_before_its_approvers_a_day_ahead",
         "refusals.until": "test_deadlines.py::test_a_streak_of_refusals_is_ended_by_whoever_sends",
     }
 )
@@ -255,6 +256,8 @@ PAST: Final = frozenset(
         "everyday_revisions.at",
         # What was typed is kept until the form is taken, or another one is refused.
         "kept_forms.at",
+        # A search is forgotten once it is old; nobody waits for that.
+        "searches.at",
         "shares.at",
         "loans.at",
         "attempts.started_at",
@@ -264,6 +267,8 @@ PAST: Final = frozenset(
         "broadcasts.updated_at",
         # It is due at that time once it is approved, and its review ends before it.
         "broadcasts.scheduled_at",
+        # Each of them is made a day before.
+        "series.next_at",
         # What a freeze holds up is held or given up when it is late; the freeze itself waits for nothing.
         "freezes.at",
         "interactions.at",

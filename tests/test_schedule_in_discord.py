@@ -89,3 +89,32 @@ async def test_another_time_is_given_on_the_card_and_asks_for_approval_anew(sand
     await sandbox.press("Omar", "Approve")
     await sandbox.wait(timedelta(minutes=2))
     assert get(sandbox).status is Status.SENT
+
+
+async def test_a_series_begins_on_a_draft_and_is_seen_skipped_paused_and_ended(sandbox: Sandbox) -> None:
+    maya, here = sandbox.person("Maya"), sandbox.channel("moderators")
+    draft = await sandbox.compose(subject="Every week", time="2026-01-02 18:00")
+    form = await maya.click(response(draft), label="Repeat…")
+    refused = await maya.submit_modal(form, {"every": "week", "ends": "for ever"})
+    assert "neither a number of times nor one day" in answer(refused)
+    form = await maya.click(response(draft), label="Repeat…")
+    begun = await maya.submit_modal(form, {"every": "week", "ends": "2026-02-01"})
+    assert "first of a series" in answer(begun)
+    assert "Repeat…" not in button_labels(response(begun))
+    await sandbox.submit(begun)
+    assert "🔁 Series" in readable(sandbox.review_card())
+
+    listed = await sandbox.person("Omar").slash(here, "notify series")
+    assert "every week, until 2026-02-01" in answer(listed)
+    shown = await sandbox.person("Omar").click(response(listed), label="Series of #1")
+    assert "4 still to come" in readable(response(shown))
+    skipped = await sandbox.person("Omar").click(response(shown), label="Skip the next")
+    assert "3 still to come" in readable(response(skipped))
+    paused = await sandbox.person("Omar").click(response(skipped), label="Pause")
+    assert "paused by Omar" in readable(response(paused))
+    assert "role" in answer(await sandbox.person("Omar").click(response(paused), label="Go on"))
+    again = await maya.click(response(await maya.slash(here, "notify series")), label="Series of #1")
+    ended = await maya.click(response(again), label="End it")
+    assert "has ended" in readable(response(ended))
+    assert button_labels(response(ended)) == []
+    assert "Nothing goes out again" in answer(await maya.slash(here, "notify series"))

@@ -14,6 +14,8 @@ from bot.delivery import Delivery, DeliveryStatus, Request
 from bot.freeze import Freeze
 from bot.notification import Notification, Text
 from bot.policy.model import ACCOUNT
+from bot.schedule import Schedule
+from bot.series import AHEAD, Every, Series, SeriesStatus
 from bot.store import Access, Store, Transaction
 from bot.store.deliveries import Work
 from bot.store.members import Answer
@@ -392,11 +394,42 @@ def to_be_sent(tx: Transaction) -> None:
     tx.deliveries.settle(waiting(tx), status=DeliveryStatus.PENDING, detail="", at=NOW, next_at=LATER)
 
 
+def to_be_repeated(tx: Transaction) -> None:
+    moved_on(tx)
+    draft = broadcast(tx)
+    begun = Series(
+        first=draft.id,
+        guild_id=draft.guild_id,
+        author=draft.author,
+        audience=draft.audience,
+        notification=draft.notification,
+        schedule=Schedule(typed="then", zone="UTC").settled(LATER + AHEAD - timedelta(weeks=1)),
+        every=Every.WEEK,
+        times=2,
+        until=None,
+        made=0,
+        next_at=None,
+        status=SeriesStatus.RUNNING,
+        reason="",
+        origin_channel_id=draft.origin_channel_id,
+        version=1,
+    )
+    tx.series.add(begun.after(1))
+
+
 NOTHING: Final = Work(
-    abandoned=False, expired=False, due=False, pending=False, late=False, refused=False, to_remind=False
+    abandoned=False,
+    expired=False,
+    due=False,
+    pending=False,
+    late=False,
+    refused=False,
+    to_remind=False,
+    to_make=False,
 )
 WAITS: Final[Mapping[str, tuple[Callable[[Transaction], None], Work]]] = {
     "an end": (moved_on, NOTHING),
+    "a series": (to_be_repeated, NOTHING._replace(to_make=True)),
     "a review": (waiting_for_review, NOTHING._replace(expired=True)),
     "an approval": (approved_for, NOTHING._replace(due=True)),
     "a request": (to_be_sent, NOTHING._replace(pending=True)),

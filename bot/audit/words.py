@@ -6,7 +6,7 @@ from typing import Final
 
 from bot.audit.chain import SKIPPED
 from bot.audit.mirror import DELETED, EDITED
-from bot.broadcast import EXPLAINED, TWICE, Step
+from bot.broadcast import EXPLAINED, NOT_ASKED, TWICE, Step
 from bot.refusals import AGAIN
 
 SPOKEN: Final[Mapping[str, str]] = MappingProxyType(
@@ -26,6 +26,12 @@ SPOKEN: Final[Mapping[str, str]] = MappingProxyType(
         Step.EXPIRE: "review expired",
         Step.STOP: "stopped",
         Step.RESCHEDULE: "given another time",
+        Step.REPEAT: "made a series",
+        "skip": "skipped one of a series",
+        "pause": "paused a series",
+        "go_on": "let a series go on",
+        "end": "ended a series",
+        NOT_ASKED: "could not be put before approvers",
         Step.HOLD: "held",
         Step.RELEASE: "released for new approval",
         Step.RETURN: "taken back to draft",

@@ -13,7 +13,7 @@ import discord
 from bot.alike import beside
 from bot.audit.chain import Event
 from bot.audit.mirror import DELETED, EDITED
-from bot.broadcast import BEFORE_SENDING, EXPLAINED, GOES_OUT, Broadcast, Status, Step
+from bot.broadcast import BEFORE_SENDING, EXPLAINED, GOES_OUT, NOT_ASKED, Broadcast, Status, Step
 from bot.chat.channels import NO_CHANNEL
 from bot.chat.members import Members
 from bot.chat.rendering import Cards, OnCard, Rendered, why_not_attached
@@ -248,11 +248,13 @@ class Messages:
                 return cards.freeze(self._freeze_over(tx, post.guild_id), guild_id=post.guild_id)
             case PostKind.ECHO:
                 broadcast = tx.broadcasts.get(post.broadcast_id or 0)
-                if post.step == EXPLAINED:
-                    return cards.explanation(broadcast)
-                if post.step == GOES_OUT:
-                    return cards.goes_out(broadcast)
-                return cards.echo(broadcast, Step(post.step))
+                # What is no step of its life.
+                aside = {
+                    EXPLAINED: cards.explanation,
+                    GOES_OUT: cards.goes_out,
+                    NOT_ASKED: cards.not_asked,
+                }.get(post.step)
+                return aside(broadcast) if aside else cards.echo(broadcast, Step(post.step))
             case PostKind.SHARE:
                 broadcast = tx.broadcasts.get(post.broadcast_id or 0)
                 opens = post.channel_id == broadcast.origin_channel_id

@@ -154,6 +154,10 @@ class Cards(Protocol):
         """Draw what somebody reads with whom a draft is shared now; None if it no longer is."""
         ...
 
+    def not_asked(self, broadcast: Broadcast) -> Rendered | None:
+        """Draw what the author is told of one of a series that waits for them; None if it has gone on."""
+        ...
+
     def goes_out(self, broadcast: Broadcast) -> Rendered | None:
         """Draw what the author is told when the undo window of what has a time begins; None if it is over."""
         ...

@@ -16,6 +16,7 @@ from bot.errors import Conflict, StoreError
 from bot.lifecycle import Lifecycle
 from bot.sending.claiming import Claim, Claimed, Claiming
 from bot.sending.first_bytes import FirstBytes
+from bot.sending.occurrences import Occurrences
 from bot.sending.recording import RECORD_AGAIN_SECONDS, Recorder
 from bot.sending.restore_guard import RestoreGuard
 from bot.sending.roles import RoleCheck, RoleSource
@@ -82,6 +83,7 @@ class Dispatcher:
             clock=clock,
             new_key=new_key,
         )
+        self._occurrences = Occurrences(lifecycle=lifecycle, clock=clock)
         self._settlement = Settlement(lifecycle=lifecycle, clock=clock, steady=steady, watch=watch)
         self._claiming = Claiming(
             lifecycle=lifecycle,
@@ -226,13 +228,17 @@ class Dispatcher:
         return bool(claimed.claims)
 
     async def _settle_overdue(self, work: Work) -> None:
-        """Give up, end and remind of what has waited too long."""
+        """Give up, end and remind of what has waited too long; make what a series brings."""
         if work.late:
             async with self._aside("give up what is late"):
                 await self._store.write(self._settlement.give_up_late)
         if work.expired:
             async with self._aside("end reviews"):
                 await self._expire_reviews()
+        if work.to_make:
+            for known in await self._store.read(self._occurrences.due):
+                async with self._aside("make one of a series"):
+                    await self._store.write(self._occurrences.make, known)
         if work.to_remind:
             async with self._aside("remind"):
                 await self._store.write(self._start.remind)

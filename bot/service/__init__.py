@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Unpack
 
 from bot.alike import beside
@@ -11,7 +12,7 @@ from bot.broadcast import Broadcast, Place, Read
 from bot.clock import Clock
 from bot.corrections import UNPAIRED, Pair, pair_of
 from bot.delivery import DeliveryStatus
-from bot.errors import Refused
+from bot.errors import NotReady, Refused
 from bot.everyday import EverydayTemplate, Kind
 from bot.filter import EVERYTHING, Filter, Known, read_filter
 from bot.lifecycle import REASON_LIMIT, Lifecycle
@@ -19,6 +20,7 @@ from bot.permissions import Action, Actor
 from bot.policy.model import Audience, Policy, Topic
 from bot.repeats import Beside
 from bot.schedule import Schedule
+from bot.series import Ends, read_times
 from bot.service import (
     correcting,
     drafting,
@@ -29,6 +31,7 @@ from bot.service import (
     looking,
     lookup,
     queueing,
+    repeating,
     review,
     searching,
     sharing,
@@ -76,6 +79,13 @@ class Service:
     share = UseCase(sharing.share, Action.SHARE)
     settle_time = UseCase(drafting.settle_time, Action.EDIT)
     reschedule = UseCase(drafting.reschedule, Action.RESCHEDULE)
+    repeat = UseCase(repeating.repeat, Action.REPEAT)
+    all_series = UseCase(repeating.all_series, Action.LIST, writes=False)
+    series = UseCase(repeating.series, Action.LIST, writes=False)
+    skip = UseCase(repeating.skip, Action.SKIP)
+    pause = UseCase(repeating.pause, Action.PAUSE)
+    go_on = UseCase(repeating.go_on, Action.GO_ON)
+    end = UseCase(repeating.end, Action.END)
     submittable = UseCase(drafting.submittable, Action.SUBMIT, writes=False)
     submit = UseCase(drafting.submit, Action.SUBMIT)
 
@@ -189,6 +199,19 @@ class Service:
         return await asyncio.to_thread(
             read_schedule, typed, now=now, zone=zone, languages=server.rules.languages
         )
+
+    async def read_ends(self, actor: Actor, typed: str) -> Ends:
+        """Return when a series ends, as the actor typed it; raise NotReady with what to mend."""
+        ends = read_times(typed)
+        if ends is None:
+            day = await self.read_time(actor, f"{typed.strip()} 23:59") if typed.strip() else None
+            if day is None or day.at is None:
+                said = f"“{typed[:60]}” is neither a number of times nor one day"
+                raise NotReady(f"{said}: write it like 10, or 2027-03-31.")
+            ends = Ends(until=datetime.fromisoformat(day.local).date())
+        if isinstance(ends, str):
+            raise NotReady(ends)
+        return ends
 
     async def page_of(
         self, name: str, actor: Actor, only: Filter = EVERYTHING, **beyond: Unpack[Beyond]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from bot.alike import beside, near
-from bot.approvals import note_quiet
+from bot.approvals import ask
 from bot.broadcast import ENDED, Broadcast, Status, Step
 from bot.corrections import pair_of, shortcomings
 from bot.errors import Conflict, NotReady
@@ -185,6 +185,7 @@ def revise(
     """Write a new revision of a draft, by the step that takes it there."""
     server = gate.lifecycle.server_of(before)
     schedule = moved(server, before.audience, schedule)
+    _follow(tx, before, notification, schedule)
     # What was lost when the database went back had numbers of its own, which stand on cards.
     number = max(before.revision, tx.facts.get(REVISIONS_ABOVE) or 0) + 1
     tx.broadcasts.add_revision(
@@ -209,6 +210,21 @@ def revise(
         review_expires_at=None,
         **gate.lifecycle.prints(server, before.audience, notification, schedule),
     )
+
+
+def _follow(
+    tx: Transaction, before: Broadcast, notification: Notification, schedule: Schedule | None
+) -> None:
+    """Let a series say what its first broadcast says, until that has gone out; without a time it ends."""
+    known = tx.series.find(before.id) if before.series == before.id else None
+    if known is None:
+        return
+    if schedule is None or schedule.at is None:
+        changed = known.ended("its first one has no time any more")
+    else:
+        changed = known.following(notification, schedule)
+    if tx.series.change(known, changed) is None:
+        raise Conflict(OLD_CARD)
 
 
 def _told_change(before: Schedule | None, after: Schedule | None) -> str:
@@ -249,29 +265,14 @@ def submit(
         raise NotReady(lacking[0])
     if close := near(tx, gate.lifecycle, before, severity="stop"):
         raise NotReady(f"{tell_all_alike(close, gate.clock(), what=NEARLY)}: change the words, or cancel it.")
-    server, now = gate.lifecycle.server_of(before), gate.clock()
+    server = gate.lifecycle.server_of(before)
     offer = lending.offer_of(tx, gate.lifecycle, before)
-    asked = as_submitted(server, before, now).model_copy(update={"lent": offer.approvals})
+    asked = as_submitted(server, before, gate.clock()).model_copy(update={"lent": offer.approvals})
     if asks is not None and asks != (asked.agreed < needed(server, asked)):
         # What a template lends has changed while the form stood open.
         raise Conflict(OLD_CARD)
     _refuse_unreachable(gate, asked, members)
-    tx.outbox.open_card(before.id, channel_id=server.channels.review, at=now)
-    submitted = gate.lifecycle.advance(
-        tx,
-        before,
-        Step.SUBMIT,
-        actor=actor.person,
-        detail=note,
-        note=note,
-        reason="",
-        confirmed=(),
-        in_quiet_hours=asked.in_quiet_hours,
-        review_expires_at=gate.lifecycle.review_ends(before),
-        # The policy may have changed since the words were typed.
-        **gate.lifecycle.prints(server, before.audience, before.notification, before.schedule),
-    )
-    note_quiet(tx, gate.lifecycle, submitted)
+    submitted = ask(tx, gate.lifecycle, before, actor=actor.person, note=note)
     return lending.lend(tx, gate.lifecycle, submitted, offer)
 
 

@@ -178,4 +178,5 @@ _PLAIN = (
     "nonce",
     "timeless",
     "in_quiet_hours",
+    "series",
 )

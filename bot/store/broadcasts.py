@@ -58,6 +58,7 @@ class Changes(TypedDict, total=False):
     notification: Notification
     fingerprint: str
     timeless: str | None
+    series: int | None
     schedule: Schedule | None
     in_quiet_hours: bool
     note: str
@@ -103,6 +104,7 @@ class Broadcasts:
         writers: Sequence[Person] = (),
         repeats: int | None = None,
         corrects: int | None = None,
+        series: int | None = None,
     ) -> Broadcast:
         """Store a new draft and return it with its number; `writers` are whose words it takes over."""
         editors = writers or (author,)
@@ -117,6 +119,7 @@ class Broadcasts:
             "updated_at": at.astimezone(UTC),
             "repeats": repeats,
             "corrects": corrects,
+            "series": series,
             "nonce": new_nonce(),
         }
         words = notification.model_dump_json()

@@ -38,7 +38,7 @@ from bot.store.delivery_rows import (
     claimed_by,
     delivery_of,
 )
-from bot.store.tables import attempts, broadcasts, deliveries, refusals
+from bot.store.tables import attempts, broadcasts, deliveries, refusals, series
 
 # Spelled out, so that the index of what waits is known to answer.
 _PENDING: Final = literal_column(f"'{DeliveryStatus.PENDING.value}'", String)
@@ -56,6 +56,7 @@ class Work(NamedTuple):
     late: bool
     refused: bool
     to_remind: bool
+    to_make: bool
 
 
 class Results(NamedTuple):
@@ -192,6 +193,7 @@ class Deliveries:
             exists().where(*_is_late(deadlines)),
             exists().where(refusals.c.until <= now),
             exists().where(broadcasts.c.remind_at <= now),
+            exists().where(series.c.make_at <= now),
         )
         return Work(*map(bool, self._connection.execute(select(*asked)).one()))
 

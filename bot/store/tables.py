@@ -8,6 +8,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Date,
     DateTime,
     ForeignKey,
     ForeignKeyConstraint,
@@ -91,6 +92,8 @@ broadcasts: Final = Table(
     Column("timeless", String(64)),
     # Submitted to go out in quiet hours, which takes one approval more.
     Column("in_quiet_hours", Boolean, nullable=False, server_default=false()),
+    # The number of the first one of the series of which it is an occurrence, its own if it is that one.
+    Column("series", BigInteger),
     Index(None, "status", "due_at"),
     Index(None, "guild_id", "status", "id"),
     Index(None, "guild_id", "author_id", "status", "id"),
@@ -107,6 +110,31 @@ broadcasts: Final = Table(
     Index("ix_broadcasts_repeats", "repeats"),
     # Only of those that correct one, as 0025 says.
     Index("ix_broadcasts_corrects", "corrects"),
+)
+
+# What goes out again and again, by its first broadcast.
+series: Final = Table(
+    "series",
+    metadata,
+    Column("first", RowId, ForeignKey("broadcasts.id"), primary_key=True, autoincrement=False),
+    Column("guild_id", BigInteger, nullable=False),
+    Column("author_id", BigInteger, nullable=False),
+    Column("author_name", String(100), nullable=False),
+    Column("audience", String(100), nullable=False),
+    Column("notification", Text, nullable=False),
+    Column("schedule", Text, nullable=False),
+    Column("every", String(16), nullable=False),
+    Column("times", Integer),
+    Column("until", Date),
+    Column("made", Integer, nullable=False),
+    Column("next_at", UtcDateTime),
+    # When the next one is to be put before its approvers; none while it is paused, or has ended.
+    Column("make_at", UtcDateTime, index=True),
+    Column("status", String(16), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("origin_channel_id", BigInteger, nullable=False),
+    Column("version", Integer, nullable=False),
+    Index(None, "guild_id", "status", "first"),
 )
 
 # How many broadcasts of a server have ended in each way, counted by a trigger: they grow without end.

@@ -25,6 +25,7 @@ from bot.store.refusals import Refusals
 from bot.store.revisions import Revisions
 from bot.store.search_index import SearchIndex
 from bot.store.searches import Searches
+from bot.store.series_rows import SeriesRows
 from bot.store.shares import Shares
 from bot.store.tables import interactions
 from bot.store.tallies import Tallies
@@ -59,6 +60,7 @@ class Transaction:
         self.templates = TemplateApprovals(connection)
         self.everyday = EverydayTemplates(connection, locking=writing)
         self.kept_forms = KeptForms(connection)
+        self.series = SeriesRows(connection)
         self.loans = Loans(connection, locking=writing)
         self.waits = Waits(connection)
         self.search_index = SearchIndex(connection)

@@ -13,6 +13,7 @@ from bot.notification import Notification, Text
 from bot.permissions import Action, Actor
 from bot.schedule import Meaning, Schedule
 from bot.seal import number_of_template
+from bot.series import Ends, Every, Series, SeriesStatus
 from bot.service import Service
 from bot.store import Access
 from cogs.buttons import TIMES
@@ -167,6 +168,46 @@ async def _unclear_time(service: Service, actor: Actor, it: Broadcast) -> None:
         tx.broadcasts.change(it, status=it.status, at=it.updated_at, schedule=unclear)
 
 
+async def _timed(service: Service, actor: Actor, it: Broadcast) -> None:
+    _ = actor
+    with service.store.begin() as tx:
+        tx.broadcasts.change(it, status=it.status, at=it.updated_at, schedule=_tomorrow(it))
+
+
+def _tomorrow(it: Broadcast) -> Schedule:
+    return Schedule(typed="then", zone="UTC").settled(it.updated_at + timedelta(days=1))
+
+
+def _begun(status: SeriesStatus) -> Do:
+    async def begin(service: Service, actor: Actor, it: Broadcast) -> None:
+        _ = actor
+        begun = Series(
+            first=it.id,
+            guild_id=it.guild_id,
+            author=it.author,
+            audience=it.audience,
+            notification=it.notification,
+            schedule=_tomorrow(it),
+            every=Every.WEEK,
+            times=3,
+            until=None,
+            made=1,
+            next_at=it.updated_at + timedelta(days=8),
+            status=status,
+            reason="",
+            origin_channel_id=CHANNEL,
+            version=1,
+        )
+        with service.store.begin() as tx:
+            tx.series.add(begun)
+
+    return begin
+
+
+_series = _begun(SeriesStatus.RUNNING)
+_paused_series = _begun(SeriesStatus.PAUSED)
+
+
 async def _search(service: Service, actor: Actor, it: Broadcast) -> Any:
     found = await service.audit(actor, await service.read_search(actor, {"broadcast": str(it.id)}))
     return found, await service.audited(actor, it.id)
@@ -299,6 +340,23 @@ WAYS: Final = (
     Way(what="give it another time", surfaces=("TimeModal",), by_card=True,
         do=lambda service, actor, it: service.reschedule(
             actor, it.id, revision=it.revision, schedule=None)),
+    Way(what="make a series of it", surfaces=("button repeat",), asks=True, by_card=True,
+        first=_timed, do=_ask(Action.REPEAT)),
+    Way(what="make a series of it", surfaces=("RepeatModal",), by_card=True, first=_timed,
+        do=lambda service, actor, it: service.repeat(
+            actor, it.id, revision=it.revision, every=Every.WEEK, ends=Ends(times=3))),
+    Way(what="list what goes out again and again", surfaces=("/notify series",),
+        do=lambda service, actor, _: service.all_series(actor)),
+    Way(what="see its series", surfaces=("button open_series",), first=_series,
+        do=lambda service, actor, it: service.series(actor, it.id)),
+    Way(what="skip one of its series", surfaces=("button skip",), first=_series,
+        do=lambda service, actor, it: service.skip(actor, it.id, revision=1)),
+    Way(what="pause its series", surfaces=("button pause",), first=_series,
+        do=lambda service, actor, it: service.pause(actor, it.id, revision=1)),
+    Way(what="let its series go on", surfaces=("button go_on",), first=_paused_series,
+        do=lambda service, actor, it: service.go_on(actor, it.id, revision=1)),
+    Way(what="end its series", surfaces=("button end",), first=_series,
+        do=lambda service, actor, it: service.end(actor, it.id, revision=1)),
     Way(what="release it for a new review", surfaces=("button release",), by_card=True,
         do=_at_once("release")),
     Way(what="take it back to draft", surfaces=("button return",), by_card=True, do=_at_once("take_back")),

@@ -1,0 +1,97 @@
+"""What a series makes a day ahead of each of its times: a broadcast of its own, before its approvers."""
+
+from typing import Final
+
+import structlog
+
+from bot.alike import near
+from bot.approvals import ask
+from bot.audit.chain import HERALD
+from bot.broadcast import Broadcast, Step
+from bot.clock import Clock
+from bot.lifecycle import Lifecycle
+from bot.quiet_rules import moved
+from bot.repeats import NEARLY, tell_all_alike
+from bot.schedule import MISSED, Schedule, told
+from bot.series import Series, SeriesStatus
+from bot.store import Transaction
+
+log = structlog.get_logger()
+
+# So many are made in one round: others come in the next.
+BATCH: Final = 20
+GONE: Final = "the policy no longer names this server"
+
+
+class Occurrences:
+    """Make the broadcasts of series whose time comes."""
+
+    def __init__(self, *, lifecycle: Lifecycle, clock: Clock) -> None:
+        self._lifecycle = lifecycle
+        self._clock = clock
+
+    def due(self, tx: Transaction) -> list[Series]:
+        """Return the series of which one is to be put before its approvers, the longest waiting first."""
+        return tx.series.due(self._clock(), limit=BATCH)
+
+    def make(self, tx: Transaction, known: Series) -> None:
+        """Make the next one; what was missed is held and never caught up. Nothing if another was faster."""
+        server = self._lifecycle.policy.server(known.guild_id)
+        if server is None:
+            tx.series.change(known, _paused(known, GONE))
+            return
+        before, passed = known, 0
+        # Of several that were missed only the last is held.
+        while (following := before.after(before.made + 1)).next_at and following.next_at <= self._clock():
+            before, passed = following, passed + 1
+        after = before.after(before.made + 1)
+        if before.next_at is None or tx.series.change(known, after) is None:
+            return
+        first = tx.broadcasts.get(known.first)
+        # Where the policy moves what would go out in quiet hours, this too.
+        timed = known.schedule.settled(before.next_at)
+        schedule = moved(server, known.audience, timed) or timed
+        draft = self._compose(tx, known, first, schedule)
+        missed = f"; {passed} before it were missed" if passed else ""
+        number = f"number {after.made} of the series of #{known.first}{missed}"
+        said = f"for {known.audience}{told(schedule)}, {number}"
+        self._lifecycle.note(tx, draft, HERALD, "composed", said)
+        self._ask(tx, draft)
+
+    def _compose(self, tx: Transaction, known: Series, first: Broadcast, schedule: Schedule) -> Broadcast:
+        server = self._lifecycle.server_of(first)
+        return tx.broadcasts.add(
+            guild_id=known.guild_id,
+            author=known.author,
+            audience=known.audience,
+            notification=known.notification,
+            schedule=schedule,
+            origin_channel_id=known.origin_channel_id,
+            at=self._clock(),
+            # Nobody who wrote the words of the first may approve them in another.
+            writers=tx.revisions.writers(first),
+            series=known.first,
+            **self._lifecycle.prints(server, known.audience, known.notification, schedule),
+        )
+
+    def _ask(self, tx: Transaction, draft: Broadcast) -> None:
+        undo = self._lifecycle.server_of(draft).rules.undo_window
+        if draft.schedule and draft.schedule.too_near(self._clock(), undo_window=undo):
+            asked = ask(tx, self._lifecycle, draft)
+            self._lifecycle.advance(tx, asked, Step.HOLD, detail=MISSED, review_expires_at=None)
+        elif lacking := self._lacks(tx, draft):
+            log.warning("one of a series could not be put before its approvers", broadcast=draft.id)
+            self._lifecycle.give_back(tx, draft, lacking)
+        else:
+            ask(tx, self._lifecycle, draft)
+
+    def _lacks(self, tx: Transaction, draft: Broadcast) -> str:
+        """Return what keeps it from its approvers, as it would keep its author from asking."""
+        if lacking := self._lifecycle.before_review(draft):
+            return lacking[0]
+        close = near(tx, self._lifecycle, draft, severity="stop")
+        return f"{tell_all_alike(close, self._clock(), what=NEARLY)}." if close else ""
+
+
+def _paused(known: Series, why: str) -> Series:
+    return known.model_copy(update={"status": SeriesStatus.PAUSED, "reason": why})
