@@ -18,6 +18,7 @@ _EXAMPLES: Final = 3
 _EXAMPLE_LIMIT: Final = 30
 # Where a day ends last.
 _LAST_ZONE: Final = timedelta(hours=-12)
+_YEAR: Final = timedelta(days=365)
 
 
 class Finding(NamedTuple):
@@ -160,6 +161,29 @@ _DATE: Final = regex.compile(
     r"|(?<d>\p{Nd}{1,2})\. ?(?<m>\p{Nd}{1,2})\. ?(?<y>\p{Nd}{4})"
     r"|(?<y>\p{Nd}{4})年(?<m>\p{Nd}{1,2})月(?<d>\p{Nd}{1,2})日)(?!\p{Nd}|[.-]\p{Nd})"
 )
+_MONTHS: Final = {
+    name: number
+    for names in (
+        "january february march april may june july august september october november december",
+        "jan feb mar apr may jun jul aug sep oct nov dec",
+        "januar februar märz april mai juni juli august september oktober november dezember",
+        "janvier février mars avril mai juin juillet août septembre octobre novembre décembre",
+        "enero febrero marzo abril mayo junio julio agosto septiembre octubre noviembre diciembre",
+        "janeiro fevereiro março abril maio junho julho agosto setembro outubro novembro dezembro",
+        "gennaio febbraio marzo aprile maggio giugno luglio agosto settembre ottobre novembre dicembre",
+        "januari februari maart april mei juni juli augustus september oktober november december",
+        "stycznia lutego marca kwietnia maja czerwca lipca sierpnia września października listopada grudnia",
+        "января февраля марта апреля мая июня июля августа сентября октября ноября декабря",
+        "जनवरी फ़रवरी मार्च अप्रैल मई जून जुलाई अगस्त सितंबर अक्टूबर नवंबर दिसंबर",
+        "يناير فبراير مارس أبريل مايو يونيو يوليو أغسطس سبتمبر أكتوبر نوفمبر ديسمبر",
+    )
+    for number, name in enumerate(names.split(), 1)
+}
+_MONTH: Final = r"(?<month>[\p{L}\p{M}]{3,12})\.?"
+_SPOKEN_DATE: Final = regex.compile(
+    rf"(?i)(?<![\p{{Nd}}.-])(?:(?<d>\p{{Nd}}{{1,2}})(?:st|nd|rd|th|er|º|\.)? (?:de |of )?{_MONTH},? (?:de )?"
+    rf"|{_MONTH} (?<d>\p{{Nd}}{{1,2}})(?:st|nd|rd|th)?,? )(?<y>\p{{Nd}}{{4}})(?!\p{{Nd}})"
+)
 _LATIN, _CYRILLIC, _GREEK = (rf"\p{{Script={name}}}" for name in ("Latin", "Cyrillic", "Greek"))
 _BOTH: Final = "|".join(
     rf"(?=[\p{{L}}\p{{M}}]*{one})(?=[\p{{L}}\p{{M}}]*{other})"
@@ -213,13 +237,24 @@ def _strange(case: _Case) -> Iterator[str]:
 
 
 def _passed(case: _Case) -> Iterator[str]:
-    for match in (match for text in case.texts for match in _DATE.finditer(text)):
-        try:
-            written = date(int(match["y"]), int(match["m"]), int(match["d"]))
-        except ValueError:
-            continue
-        if written < case.today:
-            yield match[0]
+    for text in case.texts:
+        for match in _DATE.finditer(text):
+            written = _date(match["y"], match["m"], match["d"])
+            if written is not None and written < case.today:
+                yield match[0]
+        for match in _SPOKEN_DATE.finditer(text):
+            month = _MONTHS.get(match["month"].casefold(), 0)
+            written = _date(match["y"], month, match["d"])
+            # Of what is long ago people tell.
+            if written is not None and case.today - _YEAR < written < case.today:
+                yield match[0]
+
+
+def _date(year: str, month: str | int, day: str) -> date | None:
+    try:
+        return date(int(year), int(month), int(day))
+    except ValueError:
+        return None
 
 
 def _mixed(case: _Case) -> Iterator[str]:

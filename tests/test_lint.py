@@ -74,6 +74,8 @@ SLIPS = [
     ("links", "See https://whop.com@evil.example/gold", "does not list: evil.example."),
     ("links", "See https://whop.com.evil.рф", "does not list: whop.com.evil.рф."),
     ("dates", "Offer ends 2026-11-26, hurry", "2026-11-26"),
+    ("dates", "Offer ends November 26, 2026", "November 26, 2026"),
+    ("dates", "Until the 26th of Nov 2026!", "26th of Nov 2026"),
     ("letters", "Log in to Whоp", "Whоp"),
     ("letters", "Your pαypal account", "pαypal"),
     # German
@@ -86,6 +88,7 @@ SLIPS = [
     ("links", "Mehr auf www.boese.de", "does not list: www.boese.de."),
     ("dates", "Nur bis zum 1.11.2026", "1.11.2026"),
     ("dates", "Am 3. 2. 2025 ging es los", "3. 2. 2025"),
+    ("dates", "Nur bis 1. November 2026", "1. November 2026"),
     ("letters", "Geld zurüсk", "zurüсk"),
     # French
     ("blanks", "Bonjour [Prénom]", "[Prénom]"),
@@ -94,6 +97,7 @@ SLIPS = [
     ("spaces", "À  bientôt", "À"),
     ("capitals", "DERNIÈRE ÉTAPE", "DERNIÈRE ÉTAPE"),
     ("tests", "Ceci est un test.", "test"),
+    ("dates", "Jusqu’au 1er août 2026", "1er août 2026"),
     ("letters", "Votre cоmpte", "cоmpte"),
     # Spanish
     ("placeholders", "Precio: xxx €", "xxx"),
@@ -102,6 +106,7 @@ SLIPS = [
     ("capitals", "¡ÚLTIMA OPORTUNIDAD!", "ÚLTIMA OPORTUNIDAD"),
     ("tests", "Esto es un test", "test"),
     ("dates", "Hasta el 12.10.2026", "12.10.2026"),
+    ("dates", "Hasta el 12 de octubre de 2026", "12 de octubre de 2026"),
     # Russian
     ("placeholders", "Лорем ипсум", "Лорем ипсум"),
     ("blanks", "Здравствуйте, {имя}!", "{имя}"),
@@ -112,6 +117,7 @@ SLIPS = [
     ("tests", "Это тест", "тест"),
     ("links", "Смотрите https://пример.рф/x", "does not list: пример.рф."),
     ("dates", "Только до 01.11.2026!", "01.11.2026"),
+    ("dates", "Только до 1 ноября 2026", "1 ноября 2026"),
     ("letters", "Привeт всем", "Привeт"),
     ("letters", "Скидка для Whoр", "Whoр"),
     # Greek
@@ -126,6 +132,7 @@ SLIPS = [
     ("spaces", "صباح  الخير", "صباح"),
     ("tests", "هذا اختبار فقط", "اختبار"),
     ("links", "انظر http://whop.com", "http://whop.com"),
+    ("dates", "حتى ١ نوفمبر ٢٠٢٦", "١ نوفمبر ٢٠٢٦"),
     ("dates", "حتى ٢٠٢٦-١١-٠١", "٢٠٢٦-١١-٠١"),
     # Hindi
     ("placeholders", "लोरेम इप्सम", "लोरेम इप्सम"),
@@ -133,6 +140,7 @@ SLIPS = [
     ("markup", "यह **ज़रूरी** है", "**ज़रूरी**"),
     ("spaces", "आप  कैसे हैं", "आप"),
     ("tests", "यह एक टेस्ट है", "टेस्ट"),
+    ("dates", "अंतिम तिथि १ नवंबर २०२६", "१ नवंबर २०२६"),
     ("dates", "अंतिम तिथि ०१.११.२०२६", "०१.११.२०२६"),
     # Japanese
     ("placeholders", "○○さん、こんにちは", "○○"),
@@ -165,6 +173,7 @@ Version 2.0.1 fixes what 1.9 broke, e.g. the sound.
 Rated #1 by you \N{EN DASH} thank you so much! 🎉
 It’s 7 a.m. in New York and 1 p.m. in Berlin; rock 'n' roll.
 See you on 2026-12-24 at 8 p.m., or on 2026-11-28.
+We began on 3 May 2019, and go on until December 24, 2026.
 Learn Node.js, C++ and A/B basics in a week...
 Guten Morgen! Der Kurs beginnt um 9:00 Uhr.
 Größere Räume, kürzere Wege: z. B. am Bahnhof, u. a. in Köln.
@@ -311,6 +320,9 @@ def test_a_day_has_passed_once_it_is_over_everywhere() -> None:
     ends = datetime(2026, 11, 29, 12, 0, tzinfo=UTC)
     assert look("Until 2026-11-28", now=ends - timedelta(seconds=1)) == []
     assert only(look("Until 2026-11-28", now=ends)).sentence == "A date that has passed: 2026-11-28."
+    assert look("Until 28 November 2026", now=ends - timedelta(seconds=1)) == []
+    assert only(look("Until 28 November 2026", now=ends)).kind == "dates"
+    assert look("On 31 April 2026, 5 apples 2026, episode 12 of 2025, or 1 maybe 2026") == []
     assert look("On 31.2.2026 or 0.0.0000, by 192.168.1.1.2020, at 99.99.2020") == []
 
 
