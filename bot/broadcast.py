@@ -26,6 +26,15 @@ class Status(StrEnum):
     CANCELLED = "cancelled"
 
 
+class DraftState(StrEnum):
+    """How it is with a draft; one may be in several."""
+
+    CAME_BACK = "came back"
+    NOT_BACK = "not sent back"
+    SHARED = "shared"
+    TIMED = "with a time"
+
+
 class Step(StrEnum):
     """What moves a broadcast from one status to another."""
 

@@ -6,7 +6,7 @@ from datetime import date, datetime, time, timedelta, tzinfo
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
-from bot.broadcast import Status
+from bot.broadcast import DraftState, Status
 from bot.characters import spelling, storable
 from bot.errors import NotReady
 from bot.sentences import listed
@@ -24,7 +24,8 @@ class Filter(Value):
     """Which broadcasts are meant; None leaves nothing out.
 
     All of the `words` stand in what customers read, be it within another word. The person wrote or approved
-    it. It changed last on a day from `since` to `until`, in the zone of whoever asks.
+    it. It changed last on a day from `since` to `until`, in the zone of whoever asks. A draft is in that
+    `state`.
     """
 
     words: str | None = None
@@ -34,6 +35,7 @@ class Filter(Value):
     since: date | None = None
     until: date | None = None
     outcome: Status | None = None
+    state: DraftState | None = None
 
     def moments(self, zone: tzinfo) -> tuple[datetime | None, datetime | None]:
         """Return the first moment that counts and the first that no longer does, in that zone."""
@@ -91,6 +93,10 @@ def _outcome(text: str, _known: Known) -> Status:
     return Status(_chosen("outcome", text.lower(), [(status.value,) for status in OUTCOMES]))
 
 
+def _state(text: str, _known: Known) -> DraftState:
+    return DraftState(_chosen("state", text.lower(), [(state.value,) for state in DraftState]))
+
+
 def _chosen(part: str, text: str, choices: Sequence[Sequence[str]]) -> str:
     """Return the first spelling of the choice that was typed in any of its spellings."""
     for spellings in choices:
@@ -132,5 +138,6 @@ _READERS: Final[Mapping[str, Callable[[str, Known], Any]]] = MappingProxyType(
         "since": _since,
         "until": _until,
         "outcome": _outcome,
+        "state": _state,
     }
 )

@@ -382,7 +382,7 @@ class Cards:
         people = f"{inline(broadcast.audience)} · {wrote}"
         headline = HEADLINES[broadcast.status]
         if broadcast.status is Status.DRAFT and broadcast.reason.strip():
-            headline = f"↩️ Came back ({inline(shorten(broadcast.reason, 40))})"
+            headline = f"↩️ Came back ({inline(shorten(broadcast.reason, 56))})"
         at = f" · {when}" if since else ""
         return f"**{numbered(broadcast)}** {headline} · {title} · {people}{at}{paired(broadcast)}"
 

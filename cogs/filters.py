@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
+from bot.broadcast import DraftState
 from bot.delivery import DeliveryStatus
 from bot.filter import OUTCOMES, Filter, Known
 from cogs.choices import Option, named
@@ -17,6 +18,9 @@ def _within(headline: str) -> str:
 
 # Beside each outcome stands what cards call it.
 OUTCOME_OPTIONS: Final = [Option(f"{one.value} · {_within(HEADLINES[one])}", one.value) for one in OUTCOMES]
+
+
+STATE_OPTIONS: Final = [named(one.value) for one in DraftState]
 
 
 def topic_options(known: Known) -> list[Option]:
@@ -34,6 +38,7 @@ def spoken_filter(only: Filter, topics: Mapping[str, str]) -> str:
         f"since {only.since}" if only.since else "",
         f"until {only.until}" if only.until else "",
         _within(HEADLINES[only.outcome]) if only.outcome is not None else "",
+        only.state.value if only.state is not None else "",
     ]
     return ", ".join(filter(None, parts))
 

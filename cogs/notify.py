@@ -9,11 +9,12 @@ from discord.ext import commands
 from bot.chat.client import HeraldBot, Interaction
 from bot.chat.members import actor_of
 from bot.errors import Unreachable
+from bot.filter import EVERYTHING
 from bot.freeze import describe
 from bot.permissions import Action, Actor
 from cogs.audit import show_record
 from cogs.choices import Option, meant, named, of_broadcast, offered
-from cogs.filters import OUTCOME_OPTIONS, topic_options
+from cogs.filters import OUTCOME_OPTIONS, STATE_OPTIONS, topic_options
 from cogs.lists import show_list
 from cogs.series import show_all_series
 from cogs.showing import cards_of, show
@@ -66,10 +67,22 @@ class Notify(
         return [named(one.name, one.id) for one in topics]
 
     @app_commands.command()
-    async def drafts(self, interaction: Interaction) -> None:
-        """Open your own drafts again."""
+    @app_commands.describe(words="All of them stand in it, in any order", state="How it is with it")
+    async def drafts(
+        self, interaction: Interaction, words: str | None = None, state: str | None = None
+    ) -> None:
+        """Open the drafts again that you write, alone or with others."""
         await interaction.response.defer(ephemeral=True, thinking=True)
-        await show_list(interaction, "drafts")
+        only = EVERYTHING
+        if words or state:
+            typed = {"words": words, "state": state}
+            only = await self._service.read_filter(actor_of(interaction), typed)
+        await show_list(interaction, "drafts", only)
+
+    @drafts.autocomplete("state")
+    async def _states(self, interaction: Interaction, typed: str) -> list[Choice]:
+        permitted = self._service.permits(actor_of(interaction), Action.COMPOSE)
+        return offered(typed, STATE_OPTIONS if permitted else ())
 
     @app_commands.command()
     async def queue(self, interaction: Interaction) -> None:

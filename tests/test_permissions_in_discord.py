@@ -150,7 +150,7 @@ async def test_while_they_type_only_those_who_may_see_it_are_offered_anything(v5
         for option in command.parameters
         if option.autocomplete
     ]
-    assert len(typed) == 17
+    assert len(typed) == 18
     for who, someone in powerful(v5).items():
         for command, option in typed:
             assert await someone.autocomplete(channel, command, option, "") == [], (who, command)

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import Connection, Engine, event
 
 from bot.audit.search import Search
-from bot.broadcast import OPEN, Status
+from bot.broadcast import OPEN, DraftState, Status
 from bot.filter import Filter
 from bot.policy.model import ACCOUNT
 from bot.repeats import GOING_OUT, GONE_OUT
@@ -104,6 +104,10 @@ ASKED: Final[dict[str, Callable[[Transaction], object]]] = {
     "words of a day": searched(since=MIDDLE.date(), until=MIDDLE.date(), words="nobody said"),
     "the history of a day to come": searched(since=LATER.date()),
     "the topics of a server": lambda tx: tx.search_index.topics(GUILD),
+    "drafts that came back": lambda tx: tx.broadcasts.drafts_of(
+        GUILD, 7, state=DraftState.CAME_BACK, limit=11
+    ),
+    "drafts that are shared": lambda tx: tx.broadcasts.drafts_of(GUILD, 7, state=DraftState.SHARED, limit=11),
     "drafts that say something": lambda tx: tx.broadcasts.drafts_of(GUILD, 7, words="nobody said", limit=11),
     "a broadcast's deliveries": lambda tx: tx.deliveries.of(7),
     "what became of a broadcast": lambda tx: tx.deliveries.results([7]),

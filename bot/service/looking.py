@@ -72,7 +72,9 @@ def drafts(
     """Return a page of the drafts that the actor may write and that fit, and one more if there is another."""
     gate.decide(actor, Action.COMPOSE)
     guild_id = gate.server(actor).guild
-    return tx.broadcasts.drafts_of(guild_id, actor.id, words=only.words, limit=PAGE + 1, **beyond)
+    return tx.broadcasts.drafts_of(
+        guild_id, actor.id, words=only.words, state=only.state, limit=PAGE + 1, **beyond
+    )
 
 
 def history(

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, tzinfo
 from functools import cache
 from itertools import groupby
 from operator import itemgetter
-from typing import Any, Final, TypedDict, Unpack
+from typing import Any, Final, TypedDict, Unpack, assert_never
 
 from sqlalchemy import (
     ColumnElement,
@@ -27,7 +27,7 @@ from sqlalchemy import (
     update,
 )
 
-from bot.broadcast import ENDED, UNDER_WAY, Approval, Broadcast, Status
+from bot.broadcast import ENDED, UNDER_WAY, Approval, Broadcast, DraftState, Status
 from bot.filter import EVERYTHING, Filter
 from bot.notification import Notification
 from bot.schedule import Schedule
@@ -314,10 +314,11 @@ class Broadcasts:
         *,
         limit: int,
         words: str | None = None,
+        state: DraftState | None = None,
         **beyond: Unpack[Beyond],
     ) -> list[Broadcast]:
-        """Return the drafts that somebody may write and that say this: the newest, or next to `beyond`."""
-        upwards, wanted = "after" in beyond, [*_beyond(beyond), *says(words)]
+        """Return the drafts that somebody may write and that fit: the newest, or those next to `beyond`."""
+        upwards, wanted = "after" in beyond, [*_beyond(beyond), *_in_state(state), *says(words)]
         shared = exists().where(broadcasts.c.id == shares.c.broadcast_id, *_drafts_in(guild_id), *wanted)
         # The next of each come from an index; only they are put in order.
         nearest = [
@@ -491,6 +492,22 @@ def _changed(before: Broadcast, update: Mapping[str, object]) -> Broadcast:
 
 def _drafts_in(guild_id: int) -> tuple[ColumnElement[bool], ...]:
     return broadcasts.c.guild_id == guild_id, broadcasts.c.status == Status.DRAFT
+
+
+def _in_state(state: DraftState | None) -> list[ColumnElement[bool]]:
+    match state:
+        case None:
+            return []
+        case DraftState.CAME_BACK:
+            return [broadcasts.c.reason != ""]
+        case DraftState.NOT_BACK:
+            return [broadcasts.c.reason == ""]
+        case DraftState.SHARED:
+            return [exists().where(shares.c.broadcast_id == broadcasts.c.id)]
+        case DraftState.TIMED:
+            return [broadcasts.c.schedule.is_not(None)]
+        case _:
+            assert_never(state)
 
 
 def _beyond(beyond: Beyond) -> list[ColumnElement[bool]]:
