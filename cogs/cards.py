@@ -18,6 +18,7 @@ from bot.chat.custom_ids import Subject
 from bot.chat.rendering import Rendered
 from bot.corrections import UNPAIRED, Pair, shortcomings
 from bot.delivery import Delivery
+from bot.digest import Span
 from bot.freeze import Freeze, describe, lifted_on_host
 from bot.lifecycle import Lifecycle
 from bot.link import host_of
@@ -39,6 +40,7 @@ from cogs.calls import (
     tells_of_loan,
 )
 from cogs.changes import add_changes
+from cogs.digest import draw_digest
 from cogs.echoes import echo, explanation, goes_out, not_asked, shared
 from cogs.embeds import CONTENT_LIMIT, FIELD_LIMIT, FIELD_NAMES, KEPT, field_value
 from cogs.layout import CAME_BACK, NOTE, Sheet, lay_out
@@ -272,6 +274,10 @@ class Cards:
     def audience_of(self, number: int) -> str | None:
         """Return whom a broadcast is for, asking no database; None if its card was not drawn here."""
         return self._audiences.get(number)
+
+    def digest(self, span: Span, results: Mapping[str, Mapping[str, int]]) -> Rendered:
+        """Tell a server's people what became of what was decided in a time."""
+        return draw_digest(span, results)
 
     def freeze(self, freeze: Freeze | None, *, guild_id: int) -> Rendered:
         """Tell a server's approvers of a freeze that stands, or of one that was lifted."""

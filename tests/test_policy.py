@@ -554,6 +554,7 @@ def test_rules_that_are_left_out_are_the_careful_ones() -> None:
         "missed_after": timedelta(minutes=15),
         "large_above": 1000,
         "time_zone": "UTC",
+        "weekly_digest": None,
         "quiet_hours": None,
         "in_quiet_hours": "refuse",
         "languages": ("en",),

@@ -18,6 +18,7 @@ from bot.chat.channels import NO_CHANNEL
 from bot.chat.members import Members
 from bot.chat.rendering import Cards, OnCard, Rendered, why_not_attached
 from bot.corrections import pair_of
+from bot.digest import Span, by_audience
 from bot.errors import StoreError
 from bot.freeze import Freeze
 from bot.permissions import Actor
@@ -244,6 +245,9 @@ class Messages:
                 found = lending.find_template(tx, self._service.lifecycle, post.guild_id, int(post.step))
                 ended = tx.broadcasts.find(post.broadcast_id) if post.broadcast_id else None
                 return cards.template(found, ended=ended, attaches=attaches)
+            case PostKind.DIGEST:
+                span = Span.of(post.step)
+                return cards.digest(span, by_audience(tx.tallies.results(post.guild_id, span)))
             case PostKind.FREEZE:
                 return cards.freeze(self._freeze_over(tx, post.guild_id), guild_id=post.guild_id)
             case PostKind.ECHO:

@@ -13,6 +13,7 @@ from bot.audit.mirror import Condition
 from bot.broadcast import Broadcast, Place, Read, Step
 from bot.corrections import Pair
 from bot.delivery import Delivery
+from bot.digest import Span
 from bot.freeze import Freeze
 from bot.permissions import Actor
 from bot.preview.drawing import Picture, Preview
@@ -132,6 +133,10 @@ class Cards(Protocol):
         attaches: bool = True,
     ) -> Rendered:
         """Draw the card for approvers."""
+        ...
+
+    def digest(self, span: Span, results: Mapping[str, Mapping[str, int]]) -> Rendered:
+        """Draw what became of what was decided in a time, for each audience."""
         ...
 
     def freeze(self, freeze: Freeze | None, *, guild_id: int) -> Rendered:

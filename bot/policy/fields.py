@@ -13,6 +13,7 @@ from bot.link import is_host
 from bot.moments import LANGUAGES
 from bot.origin import read_origin
 from bot.quiet import Hours, InQuietHours
+from bot.weekly import Weekly, read_weekly
 from bot.zones import named, near
 
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
@@ -212,6 +213,10 @@ def _in_quiet_hours(value: object) -> object:
     return value
 
 
+def _weekly(value: object) -> object:
+    return value if isinstance(value, Weekly) else read_weekly(value)
+
+
 def _zone(value: object) -> object:
     found = named(value) if isinstance(value, str) else None
     if found is None:
@@ -273,6 +278,7 @@ Tables = Annotated[tuple[T, ...], AfterValidator(_some)]
 QuietSpan = Annotated[Hours, BeforeValidator(_hours)]
 OwnQuietSpan = Annotated[Hours | Literal["never"], BeforeValidator(_own_hours)]
 WhenQuiet = Annotated[InQuietHours, BeforeValidator(_in_quiet_hours)]
+WeeklyTime = Annotated[Weekly | None, BeforeValidator(_weekly)]
 ZoneName = Annotated[str, BeforeValidator(_zone)]
 Several = Annotated[Tables[T], AfterValidator(distinct)]
 Languages = Several[Annotated[str, BeforeValidator(_language)]]

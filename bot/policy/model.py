@@ -45,6 +45,7 @@ from bot.policy.fields import (
     TopicId,
     UserId,
     Variable,
+    WeeklyTime,
     WhenQuiet,
     Words,
     ZoneName,
@@ -255,6 +256,7 @@ class Rules(Section):
     missed_after: Annotated[timedelta, duration("1m", "20h")] = timedelta(minutes=15)
     large_above: People = 1000
     time_zone: ZoneName = "UTC"
+    weekly_digest: WeeklyTime = None
     quiet_hours: QuietSpan | None = None
     in_quiet_hours: WhenQuiet = "refuse"
     languages: Languages = ("en",)

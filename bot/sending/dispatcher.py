@@ -15,6 +15,7 @@ from bot.delivery import Delivery, NoAnswer, Outcome, Response, RetryAt, Unknown
 from bot.errors import Conflict, StoreError
 from bot.lifecycle import Lifecycle
 from bot.sending.claiming import Claim, Claimed, Claiming
+from bot.sending.digests import Digests
 from bot.sending.first_bytes import FirstBytes
 from bot.sending.occurrences import Occurrences
 from bot.sending.recording import RECORD_AGAIN_SECONDS, Recorder
@@ -71,6 +72,7 @@ class Dispatcher:
         self._timekeeping = Timekeeping(
             store=store, lifecycle=lifecycle, clock=clock, steady=steady, watch=watch
         )
+        self._digests = Digests(store=store, policy=lifecycle.policy, clock=clock)
         self._woken = store.wakeup.listen()
         self._owner = f"{store.name}-{uuid4().hex[:8]}"
         folder = restore_guard.file.absolute().parent
@@ -242,6 +244,8 @@ class Dispatcher:
         if work.to_remind:
             async with self._aside("remind"):
                 await self._store.write(self._start.remind)
+        async with self._aside("tell of the week"):
+            await self._digests.tell()
 
     def _carry(self, delivery: Delivery, carried: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(carried)

@@ -166,6 +166,11 @@ def cards_of(guild_id: int) -> Fact[str]:
     return _words(f"cards of {guild_id}")
 
 
+def digest_of(guild_id: int) -> Fact[datetime]:
+    """Return the fact of up to when a server was told what became of what was decided."""
+    return _moment(f"digest of {guild_id}")
+
+
 def template_asked(number: int, guild_id: int) -> Fact[datetime]:
     """Return the fact of when a template's approvers were asked."""
     return _moment(f"template {number} of {guild_id} was asked for")

@@ -32,6 +32,7 @@ class PostKind(StrEnum):
 
     AUDIT = "audit"
     CALL = "call"
+    DIGEST = "digest"
     ECHO = "echo"
     FREEZE = "freeze"
     SHARE = "share"
@@ -40,7 +41,7 @@ class PostKind(StrEnum):
     @property
     def rank(self) -> int:
         """Return its place in a channel's turns: what people need in order to act goes first."""
-        return {PostKind.ECHO: 1, PostKind.SHARE: 1, PostKind.AUDIT: _LAST}.get(self, 0)
+        return {PostKind.DIGEST: 1, PostKind.ECHO: 1, PostKind.SHARE: 1, PostKind.AUDIT: _LAST}.get(self, 0)
 
 
 _LAST: Final = 2
