@@ -28,7 +28,6 @@ from bot.quiet_rules import as_submitted
 from bot.quorum import needed
 from bot.repeats import ALONE, Beside
 from bot.service import NOTHING, PAGE, Offer, Standing
-from bot.zones import written
 from cogs.buttons import EDIT_PHONE, SEND, TIMES, ActionButton, buttons
 from cogs.calls import (
     NOBODY,
@@ -46,12 +45,12 @@ from cogs.embeds import CONTENT_LIMIT, FIELD_LIMIT, FIELD_NAMES, KEPT, field_val
 from cogs.layout import CAME_BACK, NOTE, Sheet, lay_out
 from cogs.lines import NOWHERE, line_of, trouble_of
 from cogs.pairs import add_pair, paired
-from cogs.reach import REACH_LIMIT, account_of, listed_reach, people, reach, size, whole_reach
+from cogs.reach import REACH_LIMIT, account_of, listed_reach, reach, size, whole_reach
 from cogs.repeats import warn_of_alike, warn_of_near, warn_of_repeat
 from cogs.situation import HEADLINES, going_out, moment, offered, situation
 from cogs.template import draw_template
 from cogs.text import clip, first_of, fitting, inline, length_note, numbered, plain, shorten, units
-from cogs.times import moved_line, quiet_note, time_fields
+from cogs.times import quiet_lines, time_fields, when_asked
 
 COLOURS: Final[Mapping[Status, discord.Colour]] = MappingProxyType(
     {
@@ -395,27 +394,14 @@ class Cards:
     def confirmation(self, broadcast: Broadcast, *, why_not: str = "", beside: Beside = ALONE) -> str:
         """Say once more, before submitting, what approval would set off; `why_not` is why nothing is lent."""
         server = self._lifecycle.server_of(broadcast)
-        lacking = needed(server, broadcast) - broadcast.agreed
-        undo, timed = _span(server.rules.undo_window.total_seconds()), broadcast.schedule
+        now = self._lifecycle.clock()
         lent = f"\n{_lent(broadcast)}." if broadcast.lent else f"\n📄 {inline(why_not)}" if why_not else ""
-        when = (
-            f"once {people(lacking)} of your team approved it and {undo} have passed in which it can be"
-            " stopped"
-            if lacking > 0
-            else f"**{undo} after you confirm it here**, in which it can be stopped"
-        )
-        if timed and timed.at:
-            ends = moment(self._lifecycle.review_ends(broadcast), "f")
-            when = (
-                f"at **{moment(timed.at, 'F')}** ({inline(written(timed.at, timed.zone))}) if"
-                f" {people(lacking)} of your team approved it by {ends}; until it goes out it can be stopped"
-            )
+        when = when_asked(broadcast, server, now, ends=self._lifecycle.review_ends(broadcast))
         whom = fitting(reach(self._lifecycle, broadcast), REACH_LIMIT, between="; ")
         repeat, alike = warn_of_repeat(broadcast, beside), warn_of_alike(beside)
         again = f"\n⚠️ It **may be a second push**: {repeat}" if repeat else ""
         again += f"\n{alike}" if alike else ""
-        note, moved = quiet_note(broadcast, server, self._lifecycle.clock()), moved_line(broadcast, server)
-        quiet = "".join(f"\n🌙 {line}" for line in (moved, note) if line)
+        quiet = "".join(f"\n{line}" for line in quiet_lines(broadcast, server, now))
         return (
             f"**{inline(shorten(broadcast.title, 100))}**\n"
             f"to **{inline(broadcast.audience)}**, {size(self._lifecycle, broadcast)}: {whom}\n"
@@ -518,10 +504,6 @@ def able(policy: Policy, broadcast: Broadcast, members: Sequence[Actor], *, at: 
     """Name those who could approve it now."""
     names = [inline(one.name) for one in approvers(policy, broadcast, members, at=at)]
     return fitting(names, ABLE_LIMIT, between=", ") if names else "nobody"
-
-
-def _span(seconds: float) -> str:
-    return f"{int(seconds)} seconds" if seconds < 120 else f"{int(seconds // 60)} minutes"
 
 
 async def setup(bot: HeraldBot) -> None:

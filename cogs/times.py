@@ -6,8 +6,10 @@ from typing import Final
 
 from bot.broadcast import Broadcast, Status
 from bot.policy.model import Server
-from bot.quiet_rules import disturbance, refuse_last_approval, refuse_review
+from bot.quiet_rules import disturbance, refuse_last_approval, refuse_review, time_of
+from bot.quorum import needed
 from bot.zones import local_time, written
+from cogs.reach import people
 from cogs.situation import moment
 from cogs.text import inline
 
@@ -36,12 +38,44 @@ def when_it_goes(broadcast: Broadcast, server: Server) -> str:
     zones = dict.fromkeys((schedule.zone, server.zone_of(broadcast.audience)))
     there = [inline(written(schedule.at, zone)) for zone in zones]
     lines = [f"**{moment(schedule.at, 'F')}** ({moment(schedule.at, 'R')})", *there]
-    if moved := moved_line(broadcast, server):
+    if moved := _moved_line(broadcast, server):
         lines.append(f"🌙 {moved}")
     return "\n".join(lines)
 
 
-def moved_line(broadcast: Broadcast, server: Server) -> str:
+def when_asked(broadcast: Broadcast, server: Server, now: datetime, *, ends: datetime) -> str:
+    """Return when what is submitted now would go out, and on which conditions; its review `ends` then."""
+    lacking, timed = needed(server, broadcast) - broadcast.agreed, broadcast.schedule
+    undo = _span(server.rules.undo_window.total_seconds())
+    at = time_of(server, broadcast, now)
+    if at is not None and (timed or lacking <= 0):
+        zone = timed.zone if timed else server.zone_of(broadcast.audience)
+        agreed = (
+            f" if {people(lacking)} of your team approved it by {moment(ends, 'f')}" if lacking > 0 else ""
+        )
+        return (
+            f"at **{moment(at, 'F')}** ({inline(written(at, zone))}){agreed}; until it goes out it can be"
+            " stopped"
+        )
+    if lacking > 0:
+        return (
+            f"once {people(lacking)} of your team approved it and {undo} have passed in which it can be"
+            " stopped"
+        )
+    return f"**{undo} after you confirm it here**, in which it can be stopped"
+
+
+def quiet_lines(broadcast: Broadcast, server: Server, now: datetime) -> list[str]:
+    """Return what is said of quiet hours where approval is asked for, line by line."""
+    lines = (_moved_line(broadcast, server), quiet_note(broadcast, server, now))
+    return [f"🌙 {line}" for line in lines if line]
+
+
+def _span(seconds: float) -> str:
+    return f"{int(seconds)} seconds" if seconds < 120 else f"{int(seconds // 60)} minutes"
+
+
+def _moved_line(broadcast: Broadcast, server: Server) -> str:
     """Return from when its time was moved to the end of quiet hours, by the clocks of its audience."""
     schedule = broadcast.schedule
     if schedule is None or schedule.at is None or schedule.moved_from is None:

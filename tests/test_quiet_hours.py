@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.broadcast import Broadcast, Status
+from bot.broadcast import Approval, Broadcast, Status
 from bot.errors import ConfigurationError, NotReady
 from bot.policy.loading import parse_policy
 from bot.policy.model import Policy
@@ -19,7 +19,9 @@ from bot.sandbox.discord import PEOPLE
 from bot.sandbox.sandbox import Sandbox, answer, button_labels, readable, response
 from bot.schedule import Meaning, Schedule
 from bot.seal import of_broadcast
+from bot.store import Access
 from bot.zones import local_time
+from cogs.cards import Cards
 from tests.conftest import OpenSandbox
 from tests.harness.found import only
 from tests.harness.people import CHANNEL, LENA, MAYA, OMAR, WORDS
@@ -549,3 +551,29 @@ async def test_a_check_names_an_audience_that_too_few_could_approve_in_them(v5: 
         f" quiet hours: it needs {able + 1} approval(s), and {able} member(s) other than its author hold a"
         " role of roles.approve: give it to more."
     ]
+
+
+@pytest.mark.parametrize(
+    ("time", "when"),
+    [
+        (
+            "2026-01-01 18:00",
+            f"at **<t:{int(utc('2026-01-01 18:00').timestamp())}:F>** (Thu 1 Jan 2026 18:00 UTC",
+        ),
+        ("", f"at **<t:{int(utc('2026-01-01 08:00').timestamp())}:F>** (Thu 1 Jan 2026 08:00 UTC"),
+    ],
+)
+async def test_what_a_template_lets_out_says_when_and_asks_for_nobody(
+    open_sandbox: OpenSandbox, time: str, when: str
+) -> None:
+    async with open_sandbox("v1", edit_policy=late_evening("shift")) as sandbox:
+        cards = Cards(sandbox.herald.service.lifecycle, role_name=lambda _guild, role: str(role))
+        await sandbox.compose(time=time)
+        with sandbox.herald.store.begin(Access.READ) as tx:
+            draft = tx.broadcasts.get(1)
+        lent = Approval(
+            approver=sandbox.actor("Omar").person, at=sandbox.clock(), template="Down", named=True
+        )
+        said = cards.confirmation(draft.model_copy(update={"lent": (lent,)}))
+        assert f"{when} (UTC)); until it goes out it can be stopped" in said
+        assert "of your team" not in said
