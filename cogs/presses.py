@@ -58,19 +58,22 @@ async def _open_series(interaction: Interaction, number: int, revision: int) -> 
 
 def _steer(action: Action) -> Press:
     async def press(interaction: Interaction, number: int, revision: int) -> None:
-        await interaction.response.defer()
         steer = getattr(interaction.client.service, action.value)
-        await show_series(interaction, await steer(actor_of(interaction), number, revision=revision))
+        # A refusal is for whoever pressed alone, and not for the channel.
+        after = await steer(actor_of(interaction), number, revision=revision)
+        await interaction.response.defer()
+        await show_series(interaction, after)
 
     return press
 
 
 def _settle_time(choice: int) -> Press:
     async def press(interaction: Interaction, number: int, revision: int) -> None:
+        service, actor = interaction.client.service, actor_of(interaction)
+        # A refusal is for whoever pressed alone, and not for the channel.
+        await service.ask(actor, Action.EDIT, number, revision=revision)
         await interaction.response.defer()
-        draft = await interaction.client.service.settle_time(
-            actor_of(interaction), number, revision=revision, choice=choice
-        )
+        draft = await service.settle_time(actor, number, revision=revision, choice=choice)
         await show_draft(interaction, draft)
 
     return press

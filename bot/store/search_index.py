@@ -20,7 +20,7 @@ from sqlalchemy import (
 )
 
 from bot.broadcast import Status
-from bot.characters import folded
+from bot.characters import folded, storable
 from bot.filter import Filter
 from bot.notification import Notification
 from bot.store.tables import approvals, broadcasts, search_index
@@ -54,7 +54,7 @@ _TOPICS: Final = text(
 
 def indexed(notification: Notification) -> dict[str, str]:
     """Return what a broadcast of these words is found by."""
-    return {"topic": notification.topic, "words": folded("\n".join(notification.words()))}
+    return {"topic": notification.topic, "words": folded(storable("\n".join(notification.words())))}
 
 
 def add(connection: Connection, broadcast_id: int, guild_id: int, notification: Notification) -> None:
