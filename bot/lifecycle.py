@@ -273,7 +273,7 @@ class Lifecycle:
         now = self.clock()
         tx.outbox.redraw_card(after.id, at=now)
         self.note(tx, after, actor, action, detail)
-        if echo is not None and actor.id != after.author.id:
+        if echo is not None and after.owners - {actor.id}:
             self._tell_author(tx, after, echo)
 
     def _tell_author(self, tx: Transaction, broadcast: Broadcast, step: str) -> None:

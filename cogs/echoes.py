@@ -36,7 +36,7 @@ SAID: Final[Mapping[Step, str]] = MappingProxyType(
 def echo(broadcast: Broadcast, step: Step, *, place: str, server: Server | None) -> Rendered:
     """Tell the author what happened; `place` says where it goes. The card has the words."""
     which = f"**{numbered(broadcast)}** for **{inline(broadcast.audience)}**"
-    line = f"<@{broadcast.author.id}> {which} {SAID[step]}."
+    line = f"{_writers(broadcast)} {which} {SAID[step]}."
     if broadcast.reason and step is not Step.EXPIRE:
         line += f"\n> {inline(shorten(broadcast.reason, 600))}"
     return _to_author(broadcast, f"{line}\n-# proof {broadcast.proof}{place}", server)
@@ -48,7 +48,7 @@ def goes_out(broadcast: Broadcast, *, server: Server | None) -> Rendered | None:
         return None
     which = f"**{numbered(broadcast)}** for **{inline(broadcast.audience)}**"
     said = (
-        f"<@{broadcast.author.id}> {which} goes out {moment(broadcast.due_at, 'R')}: until then **Stop** on"
+        f"{_writers(broadcast)} {which} goes out {moment(broadcast.due_at, 'R')}: until then **Stop** on"
         f" its card takes it back.\n-# proof {broadcast.proof}"
     )
     return _to_author(broadcast, said, server)
@@ -60,7 +60,7 @@ def not_asked(broadcast: Broadcast, *, server: Server | None) -> Rendered | None
         return None
     which = f"**{numbered(broadcast)}** for **{inline(broadcast.audience)}**"
     said = (
-        f"<@{broadcast.author.id}> {which}, the next of your series, could not be put before its approvers;"
+        f"{_writers(broadcast)} {which}, the next of your series, could not be put before its approvers;"
         f" it is a draft (`/notify drafts`):\n> {inline(shorten(broadcast.reason, 600))}"
     )
     return _to_author(broadcast, said, server)
@@ -71,7 +71,7 @@ def explanation(broadcast: Broadcast, *, server: Server | None) -> Rendered | No
     if broadcast.status is not Status.DRAFT or not broadcast.reason:
         return None
     why = inline(shorten(broadcast.reason, 600))
-    said = f"<@{broadcast.author.id}> Why **{numbered(broadcast)}** was stopped:\n> {why}"
+    said = f"{_writers(broadcast)} Why **{numbered(broadcast)}** was stopped:\n> {why}"
     return _to_author(broadcast, said, server)
 
 
@@ -93,8 +93,14 @@ def shared(broadcast: Broadcast, person_id: int, *, opens: bool) -> Rendered | N
     )
 
 
+def _writers(broadcast: Broadcast) -> str:
+    """Return the mention of its author, and of those it is shared with."""
+    return " ".join(f"<@{one.id}>" for one in (broadcast.author, *broadcast.shared))
+
+
 def _to_author(broadcast: Broadcast, content: str, server: Server | None) -> Rendered:
-    mentioned = [discord.Object(broadcast.author.id)] if server is None or server.notify.author else []
+    told = [broadcast.author, *broadcast.shared]
+    mentioned = [discord.Object(one.id) for one in told] if server is None or server.notify.author else []
     return Rendered(
         content=content, mentions=discord.AllowedMentions(users=mentioned, everyone=False, roles=False)
     )

@@ -193,6 +193,22 @@ async def test_whoever_it_is_shared_with_is_told_directly_where_the_channel_is_g
     assert button_labels(told) == []
 
 
+async def test_all_who_write_it_are_told_what_becomes_of_it(v5: Sandbox) -> None:
+    service, maya, omar = v5.herald.service, v5.actor("Maya"), v5.actor("Omar")
+    await v5.compose()
+    await service.share(maya, 1, revision=1, chosen=[omar])
+    await service.submit(omar, 1, revision=1)
+    await v5.settle()
+    await v5.press("Lena", "Ask for changes", reason="Say when")
+    told = v5.channel("moderators").history()[-1]
+    assert told.content.startswith(f"<@{maya.id}> <@{omar.id}> ")
+    assert {one.id for one in told.mentions} == {maya.id, omar.id}
+    # What one of them does is news to the other.
+    await service.cancel(maya, 1)
+    await v5.settle()
+    assert "was cancelled" in v5.newest("moderators")
+
+
 async def test_names_that_are_markup_break_no_card(v5: Sandbox) -> None:
     omar = v5.actor("Omar")
     bold = Actor(id=omar.id, name="**O** <@1>", guild_id=omar.guild_id, roles=omar.roles)
