@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Engine, event
 
 from bot.audit.search import Search
 from bot.broadcast import OPEN, DraftState, Status
+from bot.digest import Span
 from bot.filter import Filter
 from bot.policy.model import ACCOUNT
 from bot.repeats import GOING_OUT, GONE_OUT
@@ -103,6 +104,13 @@ ASKED: Final[dict[str, Callable[[Transaction], object]]] = {
     "the history until long ago": searched(until=EARLY.date()),
     "words of a day": searched(since=MIDDLE.date(), until=MIDDLE.date(), words="nobody said"),
     "the history of a day to come": searched(since=LATER.date()),
+    "what waits, for the calendar": lambda tx: tx.agenda.waiting(GUILD),
+    "where a page of the calendar ended": lambda tx: tx.agenda.find(GUILD, 7),
+    "how many requests a page tells of": lambda tx: tx.tallies.requests(range(1, 12)),
+    "what a week's digest counts": lambda tx: tx.tallies.results(
+        GUILD, Span(MIDDLE, MIDDLE + timedelta(days=7))
+    ),
+    "what a kept search looks for": lambda tx: tx.searches.find(GUILD, "a" * 16),
     "the topics of a server": lambda tx: tx.search_index.topics(GUILD),
     "drafts that came back": lambda tx: tx.broadcasts.drafts_of(
         GUILD, 7, state=DraftState.CAME_BACK, limit=11

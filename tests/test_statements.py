@@ -3,13 +3,14 @@
 from collections.abc import AsyncGenerator
 from contextlib import suppress
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 from itertools import count
 
 import pytest
 
 from bot.broadcast import Broadcast
 from bot.errors import Refused
+from bot.filter import Filter
 from bot.notification import Notification, Text
 from bot.permissions import Actor
 from bot.sandbox.sandbox import UNDONE, Sandbox
@@ -105,6 +106,24 @@ async def test_a_list_ends_at_twenty_five_and_asks_at_most_four_times(sandbox: S
     with counted() as statements:
         assert len(await sandbox.herald.service.queue(sandbox.actor("Omar"))) == PAGE + 1
     assert_at_most(4, statements)
+
+
+async def test_a_page_of_each_list_and_a_search_ask_no_more_for_many_than_for_one(sandbox: Sandbox) -> None:
+    service, maya = sandbox.herald.service, sandbox.actor("Maya")
+    only = Filter(words="live", person=maya.id, since=date(2000, 1, 1))
+    for _ in range(2):
+        one = await draft(sandbox)
+        await service.cancel(pressing(sandbox, "Maya"), one.id, revision=1)
+        await under_review(sandbox)
+    for most, ask in (
+        (5, service.history(maya, only)),
+        (4, service.queue(maya, before=4)),
+        (1, service.drafts(maya, only)),
+        (3, service.searchable(maya)),
+    ):
+        with counted() as statements:
+            await ask
+        assert_at_most(most, statements)
 
 
 async def test_a_keystroke_of_autocomplete_asks_at_most_three_times(sandbox: Sandbox) -> None:
