@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from bot.broadcast import Broadcast, Status
 from bot.errors import Conflict, NotAllowed, NotFound, NotReady
-from bot.schedule import MISSED, Schedule
+from bot.notification import Text
+from bot.schedule import MISSED, Meaning, Schedule
 from bot.series import AHEAD, MOST, Ends, Every, Series, SeriesStatus, read_times
 from bot.store import Access
 from bot.store.outbox import PostKind
@@ -160,6 +161,61 @@ async def test_one_that_lacks_something_waits_for_its_author_who_is_told_why(clu
     with process.store.begin(Access.READ) as tx:
         steps = [one.step for one in posts_to_make(tx, process.clock()) if one.kind is PostKind.ECHO]
     assert steps[-1] == "not asked for"
+
+
+@pytest.mark.parametrize("state", ["a draft", "cancelled"])
+async def test_while_nobody_asks_for_the_first_no_other_comes_before_approvers(
+    process: Process, state: str
+) -> None:
+    await begun(process)
+    if state == "cancelled":
+        await process.service.cancel(MAYA, 1)
+    await until(process, AT + WEEK - AHEAD)
+    await process.tick(SECOND)
+    second = await process.get(2)
+    assert second.status is Status.DRAFT
+    assert f"#1, with which the series began, is {state}" in second.reason
+    assert (await process.service.submit(MAYA, 2, revision=1)).status is Status.REVIEW
+
+
+async def test_a_series_stands_until_it_is_known_which_time_of_its_first_is_meant(process: Process) -> None:
+    await begun(process)
+    meanings = tuple(Meaning(at=AT + days * WEEK, label=str(days)) for days in (1, 2))
+    unclear = Schedule(typed="friday", zone=BERLIN, meanings=meanings, problem="Which one?")
+    other = WORDS.model_copy(update={"all": Text(subject="Other", content="Words")})
+    edited = await process.service.edit(MAYA, 1, revision=1, notification=other, schedule=unclear)
+    kept = await known(process)
+    assert (kept.status, kept.next_at, kept.notification) == (SeriesStatus.RUNNING, AT + WEEK, other)
+    await process.service.settle_time(MAYA, 1, revision=edited.revision, choice=1)
+    assert (await known(process)).next_at == AT + 3 * WEEK
+
+
+async def test_what_has_ended_has_nothing_to_come_whatever_its_first_says(process: Process) -> None:
+    await begun(process)
+    ended = (await process.service.end(LENA, 1, revision=1)).series
+    later = Schedule(typed="friday", zone=BERLIN).settled(AT + WEEK)
+    await process.service.edit(MAYA, 1, revision=1, notification=WORDS, schedule=later)
+    assert await known(process) == ended
+
+
+async def test_who_could_write_the_first_may_approve_none_of_the_others(process: Process) -> None:
+    draft = await process.service.compose(
+        MAYA,
+        audience="One",
+        notification=WORDS,
+        channel_id=CHANNEL,
+        schedule=Schedule(typed="friday 6pm", zone=BERLIN).settled(AT),
+    )
+    await process.service.share(MAYA, draft.id, revision=1, chosen=[OMAR])
+    await process.service.repeat(OMAR, 1, revision=1, every=Every.WEEK, ends=THRICE)
+    await process.service.submit(MAYA, 1, revision=1)
+    await until(process, AT + WEEK - AHEAD)
+    await process.tick(SECOND)
+    second = await process.get(2)
+    await process.service.submit(MAYA, 2, revision=second.revision)
+    with pytest.raises(NotAllowed):
+        await process.service.approve(OMAR, 2, revision=second.revision)
+    await process.service.approve(LENA, 2, revision=second.revision)
 
 
 async def test_only_what_has_a_time_and_an_end_begins_a_series_and_only_once(process: Process) -> None:

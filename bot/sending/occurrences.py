@@ -7,7 +7,7 @@ import structlog
 from bot.alike import near
 from bot.approvals import ask
 from bot.audit.chain import HERALD
-from bot.broadcast import Broadcast, Step
+from bot.broadcast import Broadcast, Status, Step
 from bot.clock import Clock
 from bot.lifecycle import Lifecycle
 from bot.quiet_rules import moved
@@ -15,6 +15,7 @@ from bot.repeats import NEARLY, tell_all_alike
 from bot.schedule import MISSED, Schedule, told
 from bot.series import Series, SeriesStatus
 from bot.store import Transaction
+from bot.value import Person
 
 log = structlog.get_logger()
 
@@ -45,9 +46,10 @@ class Occurrences:
         while (following := before.after(before.made + 1)).next_at and following.next_at <= self._clock():
             before, passed = following, passed + 1
         after = before.after(before.made + 1)
+        # Nobody else's before the series is, as with what people do to it: else two would wait for each other.
+        first = tx.broadcasts.get(known.first)
         if before.next_at is None or tx.series.change(known, after) is None:
             return
-        first = tx.broadcasts.get(known.first)
         # Where the policy moves what would go out in quiet hours, this too.
         timed = known.schedule.settled(before.next_at)
         schedule = moved(server, known.audience, timed) or timed
@@ -56,7 +58,7 @@ class Occurrences:
         number = f"number {after.made} of the series of #{known.first}{missed}"
         said = f"for {known.audience}{told(schedule)}, {number}"
         self._lifecycle.note(tx, draft, HERALD, "composed", said)
-        self._ask(tx, draft)
+        self._ask(tx, draft, first)
 
     def _compose(self, tx: Transaction, known: Series, first: Broadcast, schedule: Schedule) -> Broadcast:
         server = self._lifecycle.server_of(first)
@@ -69,17 +71,17 @@ class Occurrences:
             origin_channel_id=known.origin_channel_id,
             at=self._clock(),
             # Nobody who wrote the words of the first may approve them in another.
-            writers=tx.revisions.writers(first),
+            writers=_writers(tx, first),
             series=known.first,
             **self._lifecycle.prints(server, known.audience, known.notification, schedule),
         )
 
-    def _ask(self, tx: Transaction, draft: Broadcast) -> None:
+    def _ask(self, tx: Transaction, draft: Broadcast, first: Broadcast) -> None:
         undo = self._lifecycle.server_of(draft).rules.undo_window
         if draft.schedule and draft.schedule.too_near(self._clock(), undo_window=undo):
             asked = ask(tx, self._lifecycle, draft)
             self._lifecycle.advance(tx, asked, Step.HOLD, detail=MISSED, review_expires_at=None)
-        elif lacking := self._lacks(tx, draft):
+        elif lacking := _unasked(first) or self._lacks(tx, draft):
             log.warning("one of a series could not be put before its approvers", broadcast=draft.id)
             self._lifecycle.give_back(tx, draft, lacking)
         else:
@@ -91,6 +93,22 @@ class Occurrences:
             return lacking[0]
         close = near(tx, self._lifecycle, draft, severity="stop")
         return f"{tell_all_alike(close, self._clock(), what=NEARLY)}." if close else ""
+
+
+def _writers(tx: Transaction, first: Broadcast) -> list[Person]:
+    """Return who wrote the first of a series, or might: each of them could let it go out again and again."""
+    return [*{one.id: one for one in (*first.shared, *tx.revisions.writers(first))}.values()]
+
+
+def _unasked(first: Broadcast) -> str:
+    """Return why nobody is asked for another one of what nobody asks for, or what was refused; or nothing."""
+    if first.status not in {Status.DRAFT, Status.CANCELLED}:
+        return ""
+    state = "a draft" if first.status is Status.DRAFT else "cancelled"
+    return (
+        f"#{first.id}, with which the series began, is {state}: ask for approval of this one if it is still"
+        " meant, or end the series (`/notify series`)."
+    )
 
 
 def _paused(known: Series, why: str) -> Series:

@@ -15,6 +15,7 @@ from bot.quorum import missing, needed
 from bot.repeats import NEARLY, Beside, tell_all_alike
 from bot.schedule import Schedule, told
 from bot.sentences import listed
+from bot.series import SeriesStatus
 from bot.service import lending, unknowns
 from bot.service.gate import OLD_CARD, Gate, limit
 from bot.service.lending import Offer
@@ -215,12 +216,17 @@ def revise(
 def _follow(
     tx: Transaction, before: Broadcast, notification: Notification, schedule: Schedule | None
 ) -> None:
-    """Let a series say what its first broadcast says, until that has gone out; without a time it ends."""
+    """Let a series say what its first broadcast says, until that has gone out; without a time it ends.
+
+    While nobody knows which time is meant, it keeps those it has: none is asked for as long as that.
+    """
     known = tx.series.find(before.id) if before.series == before.id else None
-    if known is None:
+    if known is None or known.status is SeriesStatus.ENDED:
         return
-    if schedule is None or schedule.at is None:
+    if schedule is None:
         changed = known.ended("its first one has no time any more")
+    elif schedule.at is None:
+        changed = known.model_copy(update={"notification": notification})
     else:
         changed = known.following(notification, schedule)
     if tx.series.change(known, changed) is None:
