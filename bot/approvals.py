@@ -32,6 +32,8 @@ def ask(
 ) -> Broadcast:
     """Put a draft that lacks nothing before its approvers, on a card of its own."""
     server, now = lifecycle.server_of(draft), lifecycle.clock()
+    # The policy may have changed since the words were typed, and what clocks show at its time.
+    schedule = draft.schedule.today() if draft.schedule else None
     tx.outbox.open_card(draft.id, channel_id=server.channels.review, at=now)
     asked = lifecycle.advance(
         tx,
@@ -44,8 +46,8 @@ def ask(
         confirmed=(),
         in_quiet_hours=as_submitted(server, draft, now).in_quiet_hours,
         review_expires_at=lifecycle.review_ends(draft),
-        # The policy may have changed since the words were typed.
-        **lifecycle.prints(server, draft.audience, draft.notification, draft.schedule),
+        schedule=schedule,
+        **lifecycle.prints(server, draft.audience, draft.notification, schedule),
     )
     note_quiet(tx, lifecycle, asked)
     return asked

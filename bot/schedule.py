@@ -57,7 +57,9 @@ class Schedule(Value):
     def today(self) -> "Schedule":
         """Return it as the zone's rules of today have it: another time of day if they have changed."""
         try:
-            return self if self.at is None else self.settled(self.at)
+            if self.at is None:
+                return self
+            return self.settled(self.at).model_copy(update={"moved_from": self.moved_from})
         except ZoneInfoNotFoundError:
             return self.model_copy(update={"local": ""})
 

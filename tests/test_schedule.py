@@ -202,3 +202,22 @@ async def test_a_zone_whose_rules_have_changed_voids_what_was_approved_for_its_t
     held = await process.get()
     assert held.status is Status.HELD
     assert "no longer what was approved" in held.reason
+
+
+async def test_what_is_asked_for_anew_under_changed_rules_of_its_zone_is_approved_as_it_is_shown(
+    process: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await asked(process)
+    await asked(process, at(AT + timedelta(hours=1)))
+    await process.service.approve(OMAR, 2, revision=1)
+    monkeypatch.setattr("bot.schedule.local_time", in_utc)
+    await process.startup.begin()
+    await process.service.withdraw(MAYA, 1, revision=1)
+    await process.service.submit(MAYA, 1, revision=1)
+    await process.service.release(OMAR, 2, revision=1)
+    for number in (1, 2):
+        assert (await process.service.approve(LENA, number, revision=1)).status is Status.APPROVED
+        approved = await process.get(number)
+        server = process.service.policy.servers[0]
+        prints = process.service.lifecycle.prints(server, "One", WORDS, approved.schedule)
+        assert (approved.fingerprint, approved.timeless) == (prints["fingerprint"], prints["timeless"])

@@ -183,6 +183,7 @@ def release(
         confirmed=(),
         in_quiet_hours=as_submitted(server, before, now).in_quiet_hours,
         review_expires_at=gate.lifecycle.review_ends(before),
+        schedule=before.schedule.today() if before.schedule else None,
         **gate.lifecycle.prints_now(server, before),
     )
     approvals.note_quiet(tx, gate.lifecycle, released)
