@@ -75,6 +75,11 @@ def reminds(broadcast: Broadcast, server: Server | None) -> str:
     reason = inline(shorten(broadcast.reason, 600).rstrip("."))
     ends = broadcast.review_expires_at
     match broadcast.status:
+        case Status.REVIEW if broadcast.schedule is not None:
+            return (
+                f"{which} still waits for your approval: it is to go out"
+                f" {moment(broadcast.schedule.at, 'R')}, and its review ends {moment(ends, 'R')}."
+            )
         case Status.REVIEW if ends is not None and server is not None:
             since = moment(ends - server.rules.review_expires, "R")
             return (

@@ -133,6 +133,15 @@ async def test_who_could_still_approve_is_reminded_at_half_time_and_an_hour_befo
     assert "was not decided in time" in sandbox.newest("moderators")
 
 
+async def test_a_reminder_of_what_has_a_time_tells_that_and_not_when_its_review_began(v5: Sandbox) -> None:
+    await v5.submit(await v5.compose(time="2026-01-01 18:00"))
+    for _ in range(10):
+        await v5.wait(HOUR)
+    reminder = last(posted(v5))
+    assert "it is to go out <t:" in reminder["content"]
+    assert "submitted" not in reminder["content"]
+
+
 async def test_a_short_review_has_one_reminder(open_sandbox: OpenSandbox) -> None:
     def short(policy: str) -> str:
         return policy.replace('review_expires = "24h"', 'review_expires = "1h"')

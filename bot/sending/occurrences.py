@@ -46,7 +46,7 @@ class Occurrences:
         while (following := before.after(before.made + 1)).next_at and following.next_at <= self._clock():
             before, passed = following, passed + 1
         after = before.after(before.made + 1)
-        # Nobody else's before the series is, as with what people do to it: else two would wait for each other.
+        # Nobody else's before the series is, as in what people do to it: else two would wait for each other.
         first = tx.broadcasts.get(known.first)
         if before.next_at is None or tx.series.change(known, after) is None:
             return
