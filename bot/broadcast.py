@@ -172,13 +172,16 @@ DECIDED_ANEW: Final = frozenset({Step.EDIT, Step.SUBMIT, Step.RELEASE, Step.RESC
 class Approval(Value):
     """One approver's yes to one fingerprint, or to the template of that name.
 
-    It was `named` where the audience counted as large and the approver typed its name.
+    It was `named` where the audience counted as large and the approver typed its name. It `covers` those that
+    follow in a series, if its card said so; for such a one, `series` is the broadcast that it was given to.
     """
 
     approver: Person
     at: datetime
     template: str | None = None
     named: bool = False
+    covers: bool = False
+    series: int | None = None
 
 
 class Revision(NamedTuple):

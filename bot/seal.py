@@ -45,6 +45,7 @@ def _now(lifecycle: Lifecycle, server: Server, broadcast: Broadcast) -> Mapping[
         "reach": named.reach() if named else None,
         "large": server.is_large(broadcast.audience),
         "approvals": needed(server, broadcast),
+        "series": [broadcast.series, str(server.rules.series_approval)] if broadcast.series else None,
         "quiet": [broadcast.in_quiet_hours, *(map(str, quiet) if quiet else ())],
         "lint": server.lint.model_dump(mode="json"),
     }

@@ -118,7 +118,9 @@ class _Teller(NamedTuple):
             names = self._names([one.approver for one in broadcast.lent])
             parts.append(f"approved beforehand as the template “{name}” by {names}")
         if broadcast.approvals:
-            parts.append(f"approved by {self._names([one.approver for one in broadcast.approvals])}")
+            covered = {one.series for one in broadcast.approvals if one.series is not None}
+            by = f" for its series, as {listed(f'#{one}' for one in sorted(covered))}" if covered else ""
+            parts.append(f"approved by {self._names([one.approver for one in broadcast.approvals])}{by}")
         return parts
 
     def _end(self) -> str:

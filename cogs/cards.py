@@ -11,7 +11,7 @@ import discord
 from bot import seal
 from bot.audit.chain import Event
 from bot.audit.mirror import Condition
-from bot.broadcast import BEFORE_SENDING, OPEN, Broadcast, Place, Read, Status, Step
+from bot.broadcast import BEFORE_SENDING, OPEN, Approval, Broadcast, Place, Read, Status, Step
 from bot.characters import HIDDEN
 from bot.chat.client import HeraldBot
 from bot.chat.custom_ids import Subject
@@ -468,7 +468,7 @@ class Cards:
         server = self._lifecycle.server_of(broadcast)
         wanted = needed(server, broadcast)
         given = [
-            f"✅ {inline(one.approver.name)} {moment(one.at, 'R')} · proof {broadcast.proof}"
+            f"✅ {inline(one.approver.name)} {moment(one.at, 'R')} · {_approved_what(one, broadcast)}"
             for one in broadcast.approvals
         ]
         if broadcast.lent:
@@ -487,6 +487,12 @@ class Cards:
             value=fitting(given, APPROVALS_LIMIT, between="\n") or "none",
             inline=False,
         )
+
+
+def _approved_what(given: Approval, broadcast: Broadcast) -> str:
+    if given.series is None:
+        return f"proof {broadcast.proof}"
+    return f"the same words, as #{given.series} of this series"
 
 
 def _bulleted(sentences: Iterable[str]) -> list[str]:

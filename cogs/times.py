@@ -8,6 +8,7 @@ from bot.broadcast import Broadcast, Status
 from bot.policy.model import Server
 from bot.quiet_rules import disturbance, refuse_last_approval, refuse_review, time_of
 from bot.quorum import needed
+from bot.sentences import spoken_span
 from bot.zones import local_time, written
 from cogs.reach import people
 from cogs.situation import moment
@@ -25,7 +26,7 @@ def time_fields(broadcast: Broadcast, server: Server, now: datetime) -> Iterator
     if quiet := quiet_note(broadcast, server, now):
         yield QUIET, quiet
     if broadcast.series is not None:
-        yield SERIES, told_of_series(broadcast)
+        yield SERIES, told_of_series(broadcast, server)
 
 
 def when_it_goes(broadcast: Broadcast, server: Server) -> str:
@@ -117,10 +118,15 @@ def quiet_note(broadcast: Broadcast, server: Server, now: datetime) -> str:
             return f"Its last approval is refused in the {which}{own}."
 
 
-def told_of_series(broadcast: Broadcast) -> str:
-    """Say on a card that a broadcast is one of a series."""
-    if broadcast.series == broadcast.id:
-        return (
-            "It is the first of a series. Each of it is approved by itself; `/notify series` shows the rest."
-        )
-    return f"One of the series that began with #{broadcast.series}; `/notify series` shows the rest."
+def told_of_series(broadcast: Broadcast, server: Server) -> str:
+    """Say on a card that a broadcast is one of a series, and what its approval covers."""
+    first = broadcast.series == broadcast.id
+    which = "The first of a series" if first else f"One of the series that began with #{broadcast.series}"
+    allowed = server.rules.series_approval
+    if not allowed.uses:
+        return f"{which}. Each of it is approved by itself; `/notify series` shows the rest."
+    return (
+        f"{which}; `/notify series` shows the rest. **Approving it covers up to {allowed.uses} more** within"
+        f" {spoken_span(allowed.within)}, with these words, for this audience, at this time of day. It ends"
+        " with whatever anybody stops."
+    )

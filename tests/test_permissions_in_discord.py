@@ -279,7 +279,7 @@ TYPED: Final = {
     "CorrectionModal": {"subject": "Typed", "content": "long and well", "where": "same"},
     "PhoneModal": {"subject": "Typed", "content": "long and well"},
     "ShareModal": {},
-    "RepeatModal": {"every": "week", "ends": "10"},
+    "RepeatModal": {"ends": "10", "every": "week"},
     "TimeModal": {"time": "tomorrow 9am"},
     "ConfirmModal": {"note": "Typed"},
     "NameModal": {"audience": "Typed"},

@@ -561,6 +561,7 @@ def test_rules_that_are_left_out_are_the_careful_ones() -> None:
         "repeat_window": timedelta(hours=24),
         "lent_by_template": (1, timedelta(hours=24)),
         "lent_to_person": (2, timedelta(hours=24)),
+        "series_approval": (0, timedelta(days=1)),
         "preview": True,
     }
 

@@ -283,3 +283,70 @@ def test_a_number_of_times_is_read_as_such_and_a_day_is_not() -> None:
         Ends(times=10),
         None,
     )
+
+
+# --- one approval for several ----------------------------------------------------------------------
+
+
+async def covering(cluster: Cluster, allowed: str = "2 in 60d") -> Process:
+    text = cluster.policy_text().replace("undo_window", f'series_approval = "{allowed}"\nundo_window', 1)
+    assert text != cluster.policy_text()
+    return await cluster.join(alone=cluster.url.startswith("sqlite"), policy=parsed(text))
+
+
+async def first_of_many(process: Process) -> None:
+    await begun(process, Ends(times=9))
+    await process.service.submit(MAYA, 1, revision=1)
+    await process.service.approve(OMAR, 1, revision=1)
+    await until(process, AT)
+
+
+async def test_one_approval_covers_as_many_as_the_policy_says_and_no_more(cluster: Cluster) -> None:
+    process = await covering(cluster)
+    await first_of_many(process)
+    for week in (1, 2):
+        await until(process, AT + week * WEEK - AHEAD)
+        covered = await process.get(week + 1)
+        assert (covered.status, covered.due_at) == (Status.APPROVED, AT + week * WEEK)
+        assert [(one.approver.name, one.series) for one in covered.approvals] == [("Omar", 1)]
+        await until(process, AT + week * WEEK)
+        assert await process.status(week + 1) is Status.SENT
+    assert await process.lines("covered") == [
+        f"by what Omar approved as #1: {place} of 2 that it covers" for place in (1, 2)
+    ]
+    await until(process, AT + 3 * WEEK - AHEAD)
+    assert await process.status(4) is Status.REVIEW
+    with process.store.begin(Access.READ) as tx:
+        assert tx.testimony.against(None) == []
+    # A new yes covers anew.
+    await process.service.approve(OMAR, 4, revision=1)
+    await until(process, AT + 3 * WEEK)
+    await until(process, AT + 4 * WEEK - AHEAD)
+    assert await process.status(5) is Status.APPROVED
+
+
+@pytest.mark.parametrize("ends_it", ["too old", "stopped", "another policy", "role lost", "another time"])
+async def test_what_is_no_longer_as_it_was_approved_is_covered_no_more(
+    tmp_path: Path, sqlite_url: str, ends_it: str
+) -> None:
+    async with Cluster.open(sqlite_url, tmp_path) as cluster:
+        process = await covering(cluster, "9 in 12d" if ends_it == "too old" else "9 in 60d")
+        await first_of_many(process)
+        await until(process, AT + WEEK - AHEAD)
+        assert await process.status(2) is Status.APPROVED
+        if ends_it == "stopped":
+            await process.service.stop(LENA, 2, revision=1)
+        if ends_it == "role lost":
+            cluster.members.roles[OMAR.id] = frozenset()
+        if ends_it == "another time":
+            later = Schedule(typed="7pm", zone=BERLIN).settled(AT + WEEK + timedelta(hours=1))
+            await process.service.reschedule(MAYA, 2, revision=1, schedule=later)
+            await process.service.submit(MAYA, 2, revision=2)
+            await process.service.approve(OMAR, 2, revision=2)
+        if ends_it == "another policy":
+            await process.leave()
+            process = await cluster.join(alone=True)
+        await until(process, AT + WEEK + timedelta(hours=1))
+        await until(process, AT + 2 * WEEK - AHEAD)
+        assert await process.status(3) is Status.REVIEW
+        assert (await process.get(3)).approvals == ()

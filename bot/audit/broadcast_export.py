@@ -108,7 +108,13 @@ def _schedule(one: Schedule | None) -> Mapping[str, object] | None:
 
 
 def _approval(one: Approval, proof: str) -> Mapping[str, object]:
-    return {"by": _person(one.approver), "at": _time(one.at), "proof": proof, "template": one.template}
+    return {
+        "by": _person(one.approver),
+        "at": _time(one.at),
+        "proof": proof,
+        "template": one.template,
+        "series": one.series,
+    }
 
 
 def _delivery(one: Delivery) -> Mapping[str, object]:

@@ -27,6 +27,7 @@ SPOKEN: Final[Mapping[str, str]] = MappingProxyType(
         Step.STOP: "stopped",
         Step.RESCHEDULE: "given another time",
         Step.REPEAT: "made a series",
+        "covered": "covered by an approval of its series",
         "skip": "skipped one of a series",
         "pause": "paused a series",
         "go_on": "let a series go on",

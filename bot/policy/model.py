@@ -262,6 +262,7 @@ class Rules(Section):
     languages: Languages = ("en",)
     repeat_window: Annotated[timedelta, duration("0s", "30d")] = timedelta(hours=24)
     lent_by_template: Annotated[Allowance, allowance(100, "1s", "30d")] = Allowance(1, timedelta(hours=24))
+    series_approval: Annotated[Allowance, allowance(100, "1d", "366d")] = Allowance(0, timedelta(days=1))
     lent_to_person: Annotated[Allowance, allowance(100, "1s", "30d")] = Allowance(2, timedelta(hours=24))
     preview: bool = True
 

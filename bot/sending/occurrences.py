@@ -4,11 +4,12 @@ from typing import Final
 
 import structlog
 
-from bot.alike import near
-from bot.approvals import ask
+from bot.alike import alike, near
+from bot.approvals import ask, complete
 from bot.audit.chain import HERALD
 from bot.broadcast import Broadcast, Status, Step
 from bot.clock import Clock
+from bot.covering import COVERED, cover_of
 from bot.lifecycle import Lifecycle
 from bot.quiet_rules import moved
 from bot.repeats import NEARLY, tell_all_alike
@@ -85,7 +86,21 @@ class Occurrences:
             log.warning("one of a series could not be put before its approvers", broadcast=draft.id)
             self._lifecycle.give_back(tx, draft, lacking)
         else:
-            ask(tx, self._lifecycle, draft)
+            self._cover(tx, ask(tx, self._lifecycle, draft))
+
+    def _cover(self, tx: Transaction, asked: Broadcast) -> None:
+        """Let it go out on what was approved before, if that covers it; who could stop it is called."""
+        cover = cover_of(tx, self._lifecycle, asked)
+        if cover is None:
+            return
+        known = tuple(one.id for one in alike(tx, self._lifecycle, asked))
+        agreed = tx.broadcasts.approve_all(asked, cover.approvals)
+        if known:
+            now = self._clock()
+            agreed = tx.broadcasts.change(agreed, status=agreed.status, at=now, confirmed=known) or agreed
+        self._lifecycle.note(tx, agreed, HERALD, COVERED, cover.told)
+        done = complete(tx, self._lifecycle, agreed, detail=f"{COVERED} {cover.told}")
+        self._lifecycle.call(tx, done)
 
     def _lacks(self, tx: Transaction, draft: Broadcast) -> str:
         """Return what keeps it from its approvers, as it would keep its author from asking."""

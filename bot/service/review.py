@@ -60,7 +60,13 @@ def approve(
     if any(one.approver.id == actor.id for one in (*before.approvals, *before.lent)):
         # Their own yes takes the place of what they have lent, or of one that no longer counts.
         before = tx.broadcasts.retract(before, actor.id) or before
-    given = Approval(approver=actor.person, at=gate.clock(), named=server.is_large(before.audience))
+    given = Approval(
+        approver=actor.person,
+        at=gate.clock(),
+        named=server.is_large(before.audience),
+        # Its card said so.
+        covers=before.series is not None and bool(server.rules.series_approval.uses),
+    )
     agreed = tx.broadcasts.approve(before, given)
     if missing(server, agreed):
         return gate.lifecycle.advance(

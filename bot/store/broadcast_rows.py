@@ -52,7 +52,17 @@ _CARD: Final = (
 NONE: Final[Mapping[int, Sequence[RowMapping]]] = MappingProxyType({})
 GIVEN: Final = tuple(
     approvals.c[name].label(f"given_{name}")
-    for name in ("approver_id", "approver_name", "revision", "fingerprint", "at", "template", "named")
+    for name in (
+        "approver_id",
+        "approver_name",
+        "revision",
+        "fingerprint",
+        "at",
+        "template",
+        "named",
+        "covers",
+        "series",
+    )
 )
 # What stands in rows of others, and is read with each broadcast.
 BESIDE: Final = (_EDITORS, _SHARED, _CORRECTED_BY, _CARD)
@@ -77,6 +87,8 @@ def assembled(row: RowMapping, given: Iterable[RowMapping]) -> Broadcast:
             at=one["given_at"],
             template=one["given_template"],
             named=one["given_named"],
+            covers=one["given_covers"],
+            series=one["given_series"],
         )
         for one in given
         # An approval counts only for the very revision and fingerprint it was given to.

@@ -258,6 +258,8 @@ class Broadcasts:
                     "at": one.at,
                     "template": one.template,
                     "named": one.named,
+                    "covers": one.covers,
+                    "series": one.series,
                 }
                 for one in given
             ],
@@ -302,6 +304,10 @@ class Broadcasts:
         )
         found = self._load(broadcasts.c.id.in_(ids), limit=None, approved=False)
         return [one for one in found if one.status in statuses]
+
+    def of_series(self, first: int, *, before: int) -> list[Broadcast]:
+        """Return those of a series that are older than that one, the newest first."""
+        return self._load(broadcasts.c.series == first, broadcasts.c.id < before, limit=None)
 
     def copies(self, repeated: int) -> list[Broadcast]:
         """Return those that send a broadcast again, newest first, without who approved them."""

@@ -106,6 +106,8 @@ broadcasts: Final = Table(
     Index("ix_broadcasts_guild_id_day_id", "guild_id", text("date(updated_at)"), "id"),
     # Only of those that have a time of their own, as 0020 says.
     Index("ix_broadcasts_timeless", "timeless", "updated_at"),
+    # Only of those of a series, as 0027 says.
+    Index("ix_broadcasts_series", "series"),
     # Only of those that repeat one, as 0017 says.
     Index("ix_broadcasts_repeats", "repeats"),
     # Only of those that correct one, as 0025 says.
@@ -182,6 +184,9 @@ approvals: Final = Table(
     Column("template", String(100)),
     # Whoever gave it typed the audience's name, since it counted as large.
     Column("named", Boolean, nullable=False, server_default=false()),
+    # It counts for those that follow in a series, too; and for such a one, which it was given to.
+    Column("covers", Boolean, nullable=False, server_default=false()),
+    Column("series", BigInteger),
     ForeignKeyConstraint(["broadcast_id", "revision"], ["revisions.broadcast_id", "revisions.revision"]),
     # Nothing that was approved can change while the approval stands.
     ForeignKeyConstraint(

@@ -78,12 +78,14 @@ class Testimony:
             or_(
                 and_(
                     approvals.c.template.is_(None),
+                    approvals.c.series.is_(None),
                     audit_events.c.at >= approvals.c.at,
                     audit_events.c.action == "approve",
                     audit_events.c.actor_id == approvals.c.approver_id,
                 ),
                 # What is lent was approved beforehand, perhaps by a clock that has been set back since.
                 and_(approvals.c.template.is_not(None), audit_events.c.action == "template"),
+                and_(approvals.c.series.is_not(None), audit_events.c.action == "covered"),
             ),
         )
         query = (

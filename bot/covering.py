@@ -1,0 +1,76 @@
+"""What one approval of a series covers beside the one it was given to: what the policy says, no more."""
+
+from typing import Final, NamedTuple
+
+from bot.alike import alike
+from bot.broadcast import Approval, Broadcast, Status
+from bot.lifecycle import Lifecycle
+from bot.policy.model import Server
+from bot.quorum import missing
+from bot.repeats import GOING_OUT
+from bot.sentences import listed
+from bot.store import Transaction
+
+# What the record calls it.
+COVERED: Final = "covered"
+# One that has come to anything else has to be looked at, and so have those after it.
+_WENT_WELL: Final = frozenset({Status.APPROVED, Status.SENDING, Status.SENT})
+
+
+class Cover(NamedTuple):
+    """The approvals that people gave to the broadcast `by`, and of how many covered ones this is which."""
+
+    approvals: tuple[Approval, ...]
+    by: int
+    place: int
+    of: int
+
+    @property
+    def told(self) -> str:
+        """Return what the record says of it."""
+        names = listed((one.approver.name for one in self.approvals), between=" and ")
+        return f"by what {names} approved as #{self.by}: {self.place} of {self.of} that it covers"
+
+
+def cover_of(tx: Transaction, lifecycle: Lifecycle, asked: Broadcast) -> Cover | None:
+    """Return what covers one of a series that is before its approvers; None if people have to look at it."""
+    server = lifecycle.server_of(asked)
+    if asked.series is None or not server.rules.series_approval.uses or asked.schedule is None:
+        return None
+    for covered, one in enumerate(tx.broadcasts.of_series(asked.series, before=asked.id)):
+        if one.status not in _WENT_WELL or one.lent or not one.approvals:
+            return None
+        if all(given.series is None for given in one.approvals):
+            return _by(tx, lifecycle, server, asked, one, covered=covered)
+    return None
+
+
+def _by(
+    tx: Transaction,
+    lifecycle: Lifecycle,
+    server: Server,
+    asked: Broadcast,
+    approved: Broadcast,
+    *,
+    covered: int,
+) -> Cover | None:
+    allowed, now = server.rules.series_approval, lifecycle.clock()
+    given = tuple(one.model_copy(update={"series": approved.id}) for one in approved.approvals)
+    agreed = asked.model_copy(update={"approvals": given})
+    if (
+        covered >= allowed.uses
+        or any(not one.covers or now - one.at > allowed.within for one in approved.approvals)
+        or not asked.writers.isdisjoint(one.approver.id for one in given)
+        or approved.likeness != lifecycle.likeness_now(server, asked)
+        or _time_of_day(approved) != _time_of_day(asked)
+        or missing(server, agreed)
+        or any(one.status in GOING_OUT and one.series != asked.series for one in alike(tx, lifecycle, asked))
+    ):
+        return None
+    return Cover(given, approved.id, covered + 1, allowed.uses)
+
+
+def _time_of_day(broadcast: Broadcast) -> tuple[str, str] | None:
+    schedule = broadcast.schedule
+    # Without the offset, which summer time changes.
+    return (schedule.local[11:16], schedule.zone) if schedule else None
