@@ -44,7 +44,9 @@ def reaches_others(lifecycle: Lifecycle, corrected: Broadcast) -> list[str]:
 
     They are whom the audience stands for. Once recipients are frozen with what is sent, they belong here.
     """
-    if lifecycle.is_unchanged(corrected):
+    server = lifecycle.policy.server(corrected.guild_id)
+    # What clocks show by now for the time at which it went out says nothing of whom it reached.
+    if server is not None and lifecycle.likeness_now(server, corrected) == corrected.likeness:
         return []
     return [
         f"“{corrected.audience}” stands for others now than those whom #{corrected.id} went to, or they are"

@@ -9,6 +9,7 @@ import pytest
 
 from bot.broadcast import Broadcast, Status
 from bot.errors import Conflict, NotAllowed, NotReady
+from bot.notification import Text
 from bot.schedule import MISSED, Meaning, Schedule
 from bot.store import Access
 from bot.store.outbox import PostKind
@@ -221,3 +222,14 @@ async def test_what_is_asked_for_anew_under_changed_rules_of_its_zone_is_approve
         server = process.service.policy.servers[0]
         prints = process.service.lifecycle.prints(server, "One", WORDS, approved.schedule)
         assert (approved.fingerprint, approved.timeless) == (prints["fingerprint"], prints["timeless"])
+
+
+async def test_what_went_out_at_its_time_is_corrected_whatever_rules_its_zone_has_now(
+    process: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await agreed(process)
+    await until(process, AT)
+    monkeypatch.setattr("bot.schedule.local_time", in_utc)
+    words = WORDS.model_copy(update={"all": Text(subject="We are live", content="Come at nine")})
+    drafted = await process.service.correct(MAYA, 1, revision=1, notification=words, channel_id=CHANNEL)
+    assert (await process.service.submit(MAYA, drafted.id, revision=drafted.revision)).corrects == 1
