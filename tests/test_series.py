@@ -13,10 +13,12 @@ from bot.broadcast import Broadcast, Status
 from bot.errors import Conflict, NotAllowed, NotFound, NotReady
 from bot.notification import Text
 from bot.schedule import MISSED, Meaning, Schedule
+from bot.sending.restored import RESTORED
 from bot.series import AHEAD, MOST, Ends, Every, Series, SeriesStatus, read_times
 from bot.store import Access
 from bot.store.outbox import PostKind
 from bot.zones import local_time, zones
+from tests.harness.backup import back_up
 from tests.harness.outbox import posts_to_make
 from tests.harness.people import CHANNEL, LENA, MAYA, OMAR, WORDS, member
 from tests.harness.policy import COMPOSE, parsed
@@ -231,6 +233,39 @@ async def test_only_what_has_a_time_and_an_end_begins_a_series_and_only_once(pro
             await process.service.read_ends(MAYA, typed)
     assert await process.service.read_ends(MAYA, " 12 times ") == Ends(times=12)
     assert await process.service.read_ends(MAYA, "2027-03-31") == Ends(until=date(2027, 3, 31))
+
+
+async def test_what_may_have_gone_out_before_the_database_went_back_is_held_as_such(cluster: Cluster) -> None:
+    process = await cluster.join(alone=cluster.url.startswith("sqlite"))
+    await process.startup.begin()
+    await sent_first(process)
+    draft = await process.service.compose(
+        MAYA,
+        audience="Two",
+        notification=WORDS,
+        channel_id=CHANNEL,
+        schedule=Schedule(typed="saturday 6pm", zone=BERLIN).settled(AT + timedelta(hours=20)),
+    )
+    waiting = await process.service.submit(MAYA, draft.id, revision=1)
+    put_back = back_up(cluster.url, cluster.folder)
+    await process.service.approve(OMAR, waiting.id, revision=1)
+    await until(process, AT + timedelta(hours=20))
+    assert await process.status(waiting.id) is Status.SENT
+    await until(process, AT + WEEK - AHEAD)
+    await process.service.approve(OMAR, 3, revision=1)
+    await until(process, AT + WEEK)
+    assert await process.status(3) is Status.SENT
+    before = len(cluster.deliveries_seen())
+    put_back()
+    await process.startup.begin()
+    await process.tick(SECOND)
+    await process.tick(SECOND)
+    with process.store.begin(Access.READ) as tx:
+        held = tx.broadcasts.everywhere({Status.HELD})
+    assert [(one.audience, one.reason) for one in held] == [("Two", RESTORED), ("One", RESTORED)]
+    series = await known(process)
+    assert (series.next_at, series.reason) == (AT + 2 * WEEK, "")
+    assert len(cluster.deliveries_seen()) == before
 
 
 @given(

@@ -46,7 +46,7 @@ class Occurrences:
         # Of several that were missed only the last is held.
         while (following := before.after(before.made + 1)).next_at and following.next_at <= self._clock():
             before, passed = following, passed + 1
-        after = before.after(before.made + 1)
+        after = before.after(before.made + 1).model_copy(update={"reason": ""})
         # Nobody else's before the series is, as in what people do to it: else two would wait for each other.
         first = tx.broadcasts.get(known.first)
         if before.next_at is None or tx.series.change(known, after) is None:
@@ -55,11 +55,12 @@ class Occurrences:
         timed = known.schedule.settled(before.next_at)
         schedule = moved(server, known.audience, timed) or timed
         draft = self._compose(tx, known, first, schedule)
-        missed = f"; {passed} before it were missed" if passed else ""
-        number = f"number {after.made} of the series of #{known.first}{missed}"
+        others = f"; {passed} before it were missed" if passed else ""
+        number = f"number {after.made} of the series of #{known.first}{others}"
         said = f"for {known.audience}{told(schedule)}, {number}"
         self._lifecycle.note(tx, draft, HERALD, "composed", said)
-        self._ask(tx, draft, first)
+        # One that was running has a reason once the database went back: this one may have gone out.
+        self._ask(tx, draft, first, missed=known.reason or MISSED)
 
     def _compose(self, tx: Transaction, known: Series, first: Broadcast, schedule: Schedule) -> Broadcast:
         server = self._lifecycle.server_of(first)
@@ -77,11 +78,11 @@ class Occurrences:
             **self._lifecycle.prints(server, known.audience, known.notification, schedule),
         )
 
-    def _ask(self, tx: Transaction, draft: Broadcast, first: Broadcast) -> None:
+    def _ask(self, tx: Transaction, draft: Broadcast, first: Broadcast, *, missed: str) -> None:
         undo = self._lifecycle.server_of(draft).rules.undo_window
         if draft.schedule and draft.schedule.too_near(self._clock(), undo_window=undo):
             asked = ask(tx, self._lifecycle, draft)
-            self._lifecycle.advance(tx, asked, Step.HOLD, detail=MISSED, review_expires_at=None)
+            self._lifecycle.advance(tx, asked, Step.HOLD, detail=missed, review_expires_at=None)
         elif lacking := _unasked(first) or self._lacks(tx, draft):
             log.warning("one of a series could not be put before its approvers", broadcast=draft.id)
             self._lifecycle.give_back(tx, draft, lacking)

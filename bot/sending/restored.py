@@ -53,8 +53,13 @@ def hold_everything(
     for broadcast in approved:
         lifecycle.advance(tx, broadcast, Step.HOLD, detail=RESTORED)
     for broadcast in reviewed:
-        if broadcast.agreed:
-            void(tx, lifecycle, broadcast, RESTORED)
+        voided = void(tx, lifecycle, broadcast, RESTORED) if broadcast.agreed else broadcast
+        if broadcast.schedule and broadcast.schedule.at and broadcast.schedule.at <= at:
+            # It was approved in time, perhaps.
+            lifecycle.advance(tx, voided, Step.HOLD, detail=RESTORED, review_expires_at=None)
+    for series in tx.series.running():
+        # What it makes next may have been made, and gone out.
+        tx.series.change(series, series.model_copy(update={"reason": RESTORED}))
     for broadcast in sending:
         for delivery in tx.deliveries.of(broadcast.id):
             if delivery.status in {DeliveryStatus.PENDING, DeliveryStatus.IN_FLIGHT}:

@@ -47,6 +47,11 @@ class SeriesRows:
         )
         return [_series(row) for row in rows.mappings()]
 
+    def running(self) -> list[Series]:
+        """Return all servers' series of which something is still to be made."""
+        rows = self._connection.execute(select(series).where(series.c.make_at.is_not(None)))
+        return [_series(row) for row in rows.mappings()]
+
     def change(self, before: Series, after: Series) -> Series | None:
         """Replace a series that is still as `before` says; return it as it is now, None if it was not."""
         changed = after.model_copy(update={"version": before.version + 1})
