@@ -38,7 +38,8 @@ def cover_of(tx: Transaction, lifecycle: Lifecycle, asked: Broadcast) -> Cover |
     if asked.series is None or not server.rules.series_approval.uses or asked.schedule is None:
         return None
     for covered, one in enumerate(tx.broadcasts.of_series(asked.series, before=asked.id)):
-        if one.status not in _WENT_WELL or one.lent or not one.approvals:
+        # Whoever corrects it has found it wrong.
+        if one.status not in _WENT_WELL or one.lent or one.corrected_by or not one.approvals:
             return None
         if all(given.series is None for given in one.approvals):
             return _by(tx, lifecycle, server, asked, one, covered=covered)

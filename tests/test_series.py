@@ -360,7 +360,9 @@ async def test_one_approval_covers_as_many_as_the_policy_says_and_no_more(cluste
     assert await process.status(5) is Status.APPROVED
 
 
-@pytest.mark.parametrize("ends_it", ["too old", "stopped", "another policy", "role lost", "another time"])
+@pytest.mark.parametrize(
+    "ends_it", ["too old", "stopped", "another policy", "role lost", "another time", "corrected"]
+)
 async def test_what_is_no_longer_as_it_was_approved_is_covered_no_more(
     tmp_path: Path, sqlite_url: str, ends_it: str
 ) -> None:
@@ -371,6 +373,9 @@ async def test_what_is_no_longer_as_it_was_approved_is_covered_no_more(
         assert await process.status(2) is Status.APPROVED
         if ends_it == "stopped":
             await process.service.stop(LENA, 2, revision=1)
+        if ends_it == "corrected":
+            words = WORDS.model_copy(update={"all": Text(subject="We are live", content="At nine")})
+            await process.service.correct(MAYA, 1, revision=1, notification=words, channel_id=CHANNEL)
         if ends_it == "role lost":
             cluster.members.roles[OMAR.id] = frozenset()
         if ends_it == "another time":
@@ -381,7 +386,25 @@ async def test_what_is_no_longer_as_it_was_approved_is_covered_no_more(
         if ends_it == "another policy":
             await process.leave()
             process = await cluster.join(alone=True)
+        await until(process, AT + WEEK)
         await until(process, AT + WEEK + timedelta(hours=1))
         await until(process, AT + 2 * WEEK - AHEAD)
-        assert await process.status(3) is Status.REVIEW
-        assert (await process.get(3)).approvals == ()
+        newest = 4 if ends_it == "corrected" else 3
+        assert await process.status(newest) is Status.REVIEW
+        assert (await process.get(newest)).approvals == ()
+
+
+async def test_nothing_covers_what_a_database_that_went_back_makes(cluster: Cluster) -> None:
+    process = await covering(cluster)
+    await process.startup.begin()
+    await first_of_many(process)
+    put_back = back_up(cluster.url, cluster.folder)
+    await process.startup.begin()
+    series = await known(process)
+    await process.service.end(LENA, 1, revision=series.version)
+    put_back()
+    await process.startup.begin()
+    await until(process, AT + WEEK - AHEAD)
+    await process.tick(SECOND)
+    with process.store.begin(Access.READ) as tx:
+        assert [one.agreed for one in tx.broadcasts.everywhere({Status.REVIEW, Status.APPROVED})] == [0]

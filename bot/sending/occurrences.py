@@ -59,8 +59,8 @@ class Occurrences:
         number = f"number {after.made} of the series of #{known.first}{others}"
         said = f"for {known.audience}{told(schedule)}, {number}"
         self._lifecycle.note(tx, draft, HERALD, "composed", said)
-        # One that was running has a reason once the database went back: this one may have gone out.
-        self._ask(tx, draft, first, missed=known.reason or MISSED)
+        # One that runs has a reason only since the database went back.
+        self._ask(tx, draft, first, went_back=known.reason)
 
     def _compose(self, tx: Transaction, known: Series, first: Broadcast, schedule: Schedule) -> Broadcast:
         server = self._lifecycle.server_of(first)
@@ -78,16 +78,19 @@ class Occurrences:
             **self._lifecycle.prints(server, known.audience, known.notification, schedule),
         )
 
-    def _ask(self, tx: Transaction, draft: Broadcast, first: Broadcast, *, missed: str) -> None:
+    def _ask(self, tx: Transaction, draft: Broadcast, first: Broadcast, *, went_back: str) -> None:
         undo = self._lifecycle.server_of(draft).rules.undo_window
         if draft.schedule and draft.schedule.too_near(self._clock(), undo_window=undo):
             asked = ask(tx, self._lifecycle, draft)
-            self._lifecycle.advance(tx, asked, Step.HOLD, detail=missed, review_expires_at=None)
+            self._lifecycle.advance(tx, asked, Step.HOLD, detail=went_back or MISSED, review_expires_at=None)
         elif lacking := _unasked(first) or self._lacks(tx, draft):
             log.warning("one of a series could not be put before its approvers", broadcast=draft.id)
             self._lifecycle.give_back(tx, draft, lacking)
         else:
-            self._cover(tx, ask(tx, self._lifecycle, draft))
+            asked = ask(tx, self._lifecycle, draft)
+            # Whether its series was ended, or its words found wrong, may be lost with what was lost.
+            if not went_back:
+                self._cover(tx, asked)
 
     def _cover(self, tx: Transaction, asked: Broadcast) -> None:
         """Let it go out on what was approved before, if that covers it; who could stop it is called."""
