@@ -153,7 +153,9 @@ def local_time(at: datetime, zone: str) -> datetime:
 def written(at: datetime, zone: str) -> str:
     """Return a time as the clocks of a zone show it: Fri 18 Dec 2026 18:00 CET (Europe/Berlin)."""
     there = at.astimezone(rules(zone))
-    return f"{there:%a} {there.day} {there:%b %Y %H:%M} {_called(there)} ({zone})"
+    called = _called(there)
+    where = "" if called == zone else f" ({zone})"
+    return f"{there:%a} {there.day} {there:%b %Y %H:%M} {called}{where}"
 
 
 def _called(there: datetime) -> str:

@@ -47,7 +47,7 @@ from cogs.lines import NOWHERE, line_of, trouble_of
 from cogs.pairs import add_pair, paired
 from cogs.reach import REACH_LIMIT, account_of, listed_reach, reach, size, whole_reach
 from cogs.repeats import warn_of_alike, warn_of_near, warn_of_repeat
-from cogs.situation import HEADLINES, going_out, moment, offered, situation
+from cogs.situation import HEADLINES, moment, offered, situation
 from cogs.template import draw_template
 from cogs.text import clip, first_of, fitting, inline, length_note, numbered, plain, shorten, units
 from cogs.times import quiet_lines, time_fields, when_asked
@@ -314,7 +314,7 @@ class Cards:
         above = [frozen, "**What goes out once it is lifted:**"]
         more = "-# … and older ones: `/notify queue` lists them all"
         room = CONTENT_LIMIT - sum(units(line) + 1 for line in (*above, more))
-        due = [f"{self.brief(one)} · due {going_out(one)}" for one in waiting] or ["nothing"]
+        due = [f"{self.brief(one)} · due {moment(one.due_at, 'F' if one.schedule else 'T')}" for one in waiting] or ["nothing"]
         lines = first_of(due, room, most=PAGE)
         below = [more] if len(due) > len(lines) else []
         view = discord.ui.View(timeout=None)

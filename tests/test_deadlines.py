@@ -328,6 +328,7 @@ REMEMBERED: Final = frozenset(
         "STARTS",
         "begun",
         "cards_of",
+        "digest_of",
         "key_trust",
         "mirror_unread",
         "not_before",
