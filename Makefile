@@ -35,7 +35,7 @@ test: $(STAMP)-dev
 
 properties: $(STAMP)-dev  ## try every property on many new examples, for half an hour
 	HYPOTHESIS_PROFILE=long $(BIN)/pytest -m hypothesis --timeout=3600 -o faulthandler_timeout=7200 --numprocesses=$(WORKERS) --dist=worksteal
-	HERALD_SCHEDULES=10000 $(BIN)/pytest tests/test_schedule_trial.py --timeout=7200 -o faulthandler_timeout=7200
+	HERALD_SCHEDULES=10000 $(BIN)/pytest tests/test_schedule_trial.py --numprocesses=$(WORKERS)
 
 crash: $(STAMP)-dev  ## kill real workers everywhere, for more than an hour: make crash CRASH="--kills 1000 --seed 5"
 	$(BIN)/python -m tests.crash $(CRASH)
