@@ -314,7 +314,9 @@ class Cards:
         above = [frozen, "**What goes out once it is lifted:**"]
         more = "-# … and older ones: `/notify queue` lists them all"
         room = CONTENT_LIMIT - sum(units(line) + 1 for line in (*above, more))
-        due = [f"{self.brief(one)} · due {moment(one.due_at, 'F' if one.schedule else 'T')}" for one in waiting] or ["nothing"]
+        due = [
+            f"{self.brief(one)} · due {moment(one.due_at, 'F' if one.schedule else 'T')}" for one in waiting
+        ] or ["nothing"]
         lines = first_of(due, room, most=PAGE)
         below = [more] if len(due) > len(lines) else []
         view = discord.ui.View(timeout=None)
