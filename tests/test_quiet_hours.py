@@ -575,5 +575,5 @@ async def test_what_a_template_lets_out_says_when_and_asks_for_nobody(
             approver=sandbox.actor("Omar").person, at=sandbox.clock(), template="Down", named=True
         )
         said = cards.confirmation(draft.model_copy(update={"lent": (lent,)}))
-        assert f"{when} (UTC)); until it goes out it can be stopped" in said
+        assert f"{when}); until it goes out it can be stopped" in said
         assert "of your team" not in said
