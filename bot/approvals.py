@@ -12,6 +12,7 @@ from bot.store import Transaction
 from bot.value import Person
 
 FEWER: Final = "it has fewer approvals than the policy asks for now"
+UNCOVERED: Final = "by the policy of now no approval of a series covers others of it"
 GROWN: Final = "its audience counts as large now, and it was approved without typing the name"
 ENOUGH: Final = "enough approvals"
 QUIET: Final = "quiet hours"
@@ -22,6 +23,8 @@ def lapse(lifecycle: Lifecycle, broadcast: Broadcast) -> str:
     server = lifecycle.policy.server(broadcast.guild_id)
     if server is None or not lifecycle.is_unchanged(broadcast):
         return CHANGED
+    if not server.rules.series_approval.uses and any(one.series for one in broadcast.approvals):
+        return UNCOVERED
     if not missing(server, broadcast):
         return ""
     return FEWER if broadcast.agreed < needed(server, broadcast) else GROWN

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bot.approvals import UNCOVERED
 from bot.broadcast import Broadcast, Status
 from bot.errors import Conflict, NotAllowed, NotFound, NotReady
 from bot.notification import Text
@@ -408,3 +409,20 @@ async def test_nothing_covers_what_a_database_that_went_back_makes(cluster: Clus
     await process.tick(SECOND)
     with process.store.begin(Access.READ) as tx:
         assert [one.agreed for one in tx.broadcasts.everywhere({Status.REVIEW, Status.APPROVED})] == [0]
+
+
+async def test_what_is_covered_is_held_once_the_policy_lets_no_approval_cover_it(
+    tmp_path: Path, sqlite_url: str
+) -> None:
+    async with Cluster.open(sqlite_url, tmp_path) as cluster:
+        process = await covering(cluster)
+        await first_of_many(process)
+        await until(process, AT + WEEK - AHEAD)
+        assert await process.status(2) is Status.APPROVED
+        await process.leave()
+        process = await cluster.join(alone=True)
+        await process.startup.begin()
+        held = await process.get(2)
+        assert (held.status, held.reason) == (Status.HELD, UNCOVERED)
+        await until(process, AT + WEEK)
+        assert len(cluster.deliveries_seen()) == 1
