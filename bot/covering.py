@@ -46,6 +46,17 @@ def cover_of(tx: Transaction, lifecycle: Lifecycle, asked: Broadcast) -> Cover |
     return None
 
 
+def corrected_since(tx: Transaction, broadcast: Broadcast) -> str:
+    """Return why the approvals that cover one of a series mean it no more, or nothing."""
+    given_to = [one.series for one in broadcast.approvals if one.series is not None]
+    if broadcast.series is None or not given_to:
+        return ""
+    for one in tx.broadcasts.of_series(broadcast.series, before=broadcast.id):
+        if one.id >= min(given_to) and one.corrected_by:
+            return f"#{one.id} of its series was corrected, and nobody has looked at this one since"
+    return ""
+
+
 def _by(
     tx: Transaction,
     lifecycle: Lifecycle,

@@ -426,3 +426,15 @@ async def test_what_is_covered_is_held_once_the_policy_lets_no_approval_cover_it
         assert (held.status, held.reason) == (Status.HELD, UNCOVERED)
         await until(process, AT + WEEK)
         assert len(cluster.deliveries_seen()) == 1
+
+
+async def test_what_is_covered_is_held_once_what_covers_it_is_corrected(cluster: Cluster) -> None:
+    process = await covering(cluster)
+    await first_of_many(process)
+    await until(process, AT + WEEK - AHEAD)
+    assert await process.status(2) is Status.APPROVED
+    words = WORDS.model_copy(update={"all": Text(subject="We are live", content="At nine")})
+    await process.service.correct(MAYA, 1, revision=1, notification=words, channel_id=CHANNEL)
+    await until(process, AT + WEEK)
+    held = await process.get(2)
+    assert (held.status, "#1 of its series was corrected" in held.reason) == (Status.HELD, True)

@@ -7,6 +7,7 @@ from typing import Final
 from bot.approvals import lapse
 from bot.broadcast import UNDER_WAY, Broadcast, Step
 from bot.clock import Clock
+from bot.covering import corrected_since
 from bot.freeze import Freeze, first_over
 from bot.lifecycle import Lifecycle
 from bot.policy.model import Server
@@ -168,7 +169,7 @@ class Start:
         if first_over(freezes, server.guild, server.account):
             return None
         doubt = self._role_check.doubt(tx, broadcast, answers)
-        if doubt := doubt or self._repeated(broadcast, server, gone_out):
+        if doubt := doubt or self._repeated(broadcast, server, gone_out) or corrected_since(tx, broadcast):
             self._lifecycle.advance(tx, broadcast, Step.HOLD, detail=doubt)
             return None
         requests = self._lifecycle.account_of(server).gateway.build(
