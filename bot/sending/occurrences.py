@@ -11,6 +11,7 @@ from bot.broadcast import Broadcast, Status, Step
 from bot.clock import Clock
 from bot.covering import COVERED, cover_of
 from bot.lifecycle import Lifecycle
+from bot.permissions import Action
 from bot.quiet_rules import moved
 from bot.repeats import NEARLY, tell_all_alike
 from bot.schedule import MISSED, Schedule, told
@@ -40,7 +41,8 @@ class Occurrences:
         """Make the next one; what was missed is held and never caught up. Nothing if another was faster."""
         server = self._lifecycle.policy.server(known.guild_id)
         if server is None:
-            tx.series.change(known, _paused(known, GONE))
+            if tx.series.change(known, _paused(known, GONE)) is not None:
+                self._lifecycle.note(tx, tx.broadcasts.get(known.first), HERALD, Action.PAUSE.value, GONE)
             return
         before, passed = known, 0
         # Of several that were missed only the last is held.
