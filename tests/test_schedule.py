@@ -120,6 +120,24 @@ async def test_what_was_missed_while_nothing_ran_is_held(process: Process, clust
     assert cluster.deliveries_seen() == []
 
 
+async def test_a_restart_in_each_second_around_its_time_sends_it_once(cluster: Cluster) -> None:
+    alone = cluster.url.startswith("sqlite")
+    process = await cluster.join(alone=alone)
+    await agreed(process)
+    process.clock.advance(AT - UNDO - timedelta(seconds=3) - process.clock())
+    for _ in range(18):
+        await process.tick(SECOND)
+        # In order: as many crashes would freeze it.
+        await process.startup.end()
+        await process.leave()
+        process = await cluster.join(alone=alone)
+        await process.startup.begin()
+    assert await process.status() is Status.SENT
+    assert len(cluster.deliveries_seen()) == 1
+    (attempt,) = (await process.deliveries())[0].past
+    assert AT <= attempt.started_at <= AT + SECOND
+
+
 async def test_another_time_takes_it_back_and_lets_no_approval_count(process: Process) -> None:
     approved = await agreed(process)
     later = at(AT + timedelta(days=1))
