@@ -5,6 +5,7 @@ import os
 import platform
 import shutil
 import subprocess
+import threading
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -159,7 +160,15 @@ async def test_who_was_replaced_records_what_is_in_flight_and_ends_with_a_senten
         barrier = wire.stop_after()
         await process.due()
         await barrier.reached.wait()
-        look, store._is_still_alone = store._is_still_alone, lambda: True  # pyright: ignore[reportPrivateUsage]
+        looked = threading.Event()
+
+        def sees_nothing() -> bool:
+            looked.set()
+            return True
+
+        look, store._is_still_alone = store._is_still_alone, sees_nothing  # pyright: ignore[reportPrivateUsage]
+        # One that had begun before would take the lock again.
+        await asyncio.to_thread(looked.wait)
         await asyncio.to_thread(cut_off, cluster.url)
         # Between two looks.
         other = await cluster.join(alone=True)
