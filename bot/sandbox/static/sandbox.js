@@ -78,15 +78,20 @@ let follows = true;
 timeline.addEventListener("scroll", () => {
   follows = timeline.scrollHeight - timeline.scrollTop - timeline.clientHeight < NEAR;
 });
+// What is drawn after a card that is sought moves it away again, for so long.
+const SETTLES_MS = 3000;
+let settling = null;
 new MutationObserver(() => {
   const last = [...timeline.querySelectorAll("[data-message-id]")].at(-1)?.dataset.messageId;
-  if (last === newest) return;
-  newest = last;
   const card = sought && timeline.querySelector(`[data-message-id="${CSS.escape(sought)}"]`);
   if (card) {
-    sought = null;
+    settling ??= setTimeout(() => { sought = null; }, SETTLES_MS);
+    newest = last;
     follows = false;
     requestAnimationFrame(() => card.scrollIntoView({ block: "start" }));
+    return;
   }
+  if (last === newest) return;
+  newest = last;
   if (follows) requestAnimationFrame(() => { timeline.scrollTop = timeline.scrollHeight; });
 }).observe(timeline, { childList: true, subtree: true });
