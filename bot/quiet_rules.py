@@ -1,5 +1,6 @@
 """What quiet hours ask of a broadcast: another time, one approval more, or to wait until they end. Pure."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import NamedTuple
 
@@ -93,6 +94,17 @@ def refuse_start(server: Server, broadcast: Broadcast, now: datetime) -> str:
 def _is_agreed(quiet: QuietHours, broadcast: Broadcast) -> bool:
     """Tell whether the policy lets it go out in them for the approvals that it needed."""
     return quiet.mode == "approval" and broadcast.in_quiet_hours
+
+
+def waited_for(server: Server, now: datetime) -> Mapping[str, datetime]:
+    """Return for which audiences what is approved now waits for the end of quiet hours, and until when."""
+    found: dict[str, datetime] = {}
+    for one in server.audiences:
+        quiet = server.quiet_of(one.name)
+        end = quiet.end_after(now + server.rules.undo_window) if quiet and quiet.mode == "shift" else None
+        if end is not None:
+            found[one.name] = end
+    return found
 
 
 def time_of(server: Server, broadcast: Broadcast, now: datetime) -> datetime | None:

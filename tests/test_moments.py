@@ -4,13 +4,17 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
+from datetime import time as time_of_day
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bot import moments
 from bot.moments import LANGUAGES, LATEST, MOST_MEANINGS, SOONEST, Moment, Refused, Several, read
 from bot.zones import instants, local_time, zones
 from tests.properties import examples
@@ -477,6 +481,32 @@ def test_the_clock_of_the_machine_and_its_zone_mean_nothing(monkeypatch: pytest.
     finally:
         monkeypatch.undo()
         time.tzset()
+
+
+@pytest.mark.parametrize(("clock", "is_read"), [(time_of_day(18), True), (time_of_day(19), False)])
+def test_a_parser_that_finds_another_time_than_stands_there_is_not_believed(
+    monkeypatch: pytest.MonkeyPatch, clock: time_of_day, is_read: bool
+) -> None:
+    def parser(_language: str, _order: str) -> Callable[[str, datetime], Any]:
+        def parse(words: str, today: datetime) -> Any:
+            day = datetime.combine(today.date() + timedelta(days=1), clock)
+            return moments._Found(day, is_part=False) if ":" in words else None  # pyright: ignore[reportPrivateUsage]
+
+        return parse
+
+    monkeypatch.setattr(moments, "_parser", parser)
+    assert isinstance(read("tomorrow 18:00", now=NOW, zone=BERLIN, languages=["en"]), Moment) is is_read
+
+
+def test_a_machine_whose_zone_nobody_knows_reads_times_too() -> None:
+    # Libraries ask for the machine's zone once in a process.
+    script = f"from tests.test_moments import told; assert told('tomorrow 9am') == {told('tomorrow 9am')!r}"
+    subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=Path(__file__).parent.parent,
+        env={**os.environ, "TZ": "Odd/Zone"},
+        check=True,
+    )
 
 
 def test_a_process_that_reads_no_time_does_without_the_parser() -> None:

@@ -12,6 +12,7 @@ import regex
 from PIL import Image
 
 from bot.broadcast import Status
+from bot.chat.rendering import TOO_LARGE
 from bot.notification import PHONE_CONTENT, PHONE_SUBJECT, Notification, Text
 from bot.preview import drawing
 from bot.preview.drawing import ALT_LIMIT, MISSING, NOT_DRAWN, NOT_YET, Picture, Previews
@@ -282,6 +283,20 @@ async def test_a_draft_and_its_card_show_what_customers_read_until_it_is_sent(
         await sandbox.settle()
         assert "Cancelled" in readable(sandbox.review_card())
         assert pictures(sandbox.review_card()) == []
+
+
+async def test_a_picture_that_discord_takes_for_too_large_costs_the_card_nothing_else(
+    open_sandbox: OpenSandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(drawing, "WAIT_SECONDS", 60)
+    async with open_sandbox("v5", pictures=True) as sandbox:
+        draft = await sandbox.compose()
+        path = f"/channels/{sandbox.channel('review').id}/messages"
+        sandbox.world.env.inject_error("POST", path, status=413, times=1)
+        await sandbox.submit(draft)
+        assert pictures(sandbox.review_card()) == []
+        assert TOO_LARGE in sandbox.review_card().content
+        assert "Approved" in answer(await sandbox.press("Omar", "Approve"))
 
 
 async def test_a_card_whose_picture_is_late_stands_there_before_it_and_gets_it_by_itself(

@@ -281,6 +281,23 @@ async def test_where_they_shift_a_time_is_stored_as_their_end_and_goes_out_then(
     assert len(cluster.deliveries_seen()) == 1
 
 
+async def test_a_clock_that_is_set_back_lets_what_waits_for_their_end_go_out_then(
+    house: House, cluster: Cluster
+) -> None:
+    process = await house.open(under("shift"))
+    cluster.clock.advance(LATE - cluster.clock())
+    await process.tick()
+    approved = await process.approved()
+    assert approved.due_at == END
+    for span in (timedelta(minutes=-5), timedelta(minutes=5), timedelta(minutes=-3)):
+        process.clock.jump(span)
+        await process.tick(SECOND)
+        await process.tick(2 * MINUTE)
+        assert (await process.status(), (await process.get()).due_at) == (Status.APPROVED, END)
+    await process.tick(END - process.clock())
+    assert await process.status() is Status.SENT
+
+
 async def test_what_is_approved_in_hours_that_shift_waits_for_their_end_and_can_be_stopped_before(
     house: House, cluster: Cluster
 ) -> None:

@@ -147,8 +147,15 @@ async def test_a_series_says_what_its_first_says_until_that_has_gone_out(process
     later = Schedule(typed="saturday 6pm", zone=BERLIN).settled(AT + timedelta(days=1))
     edited = await process.service.edit(MAYA, 1, revision=1, notification=other, schedule=later)
     assert (await known(process)).next_at == AT + timedelta(days=8)
-    await process.service.edit(MAYA, 1, revision=edited.revision, notification=other, schedule=None)
+    alone = await process.service.edit(MAYA, 1, revision=edited.revision, notification=other, schedule=None)
     assert (await known(process)).status is SeriesStatus.ENDED
+    assert await process.lines("end") == ["its first one has no time any more"]
+    # It can begin another one.
+    assert alone.series is None
+    timed = await process.service.edit(MAYA, 1, revision=alone.revision, notification=other, schedule=later)
+    again = await process.service.repeat(MAYA, 1, revision=timed.revision, every=Every.MONTH, ends=THRICE)
+    assert (again.series, (await known(process)).every) == (1, Every.MONTH)
+    assert (await known(process)).status is SeriesStatus.RUNNING
 
 
 async def test_one_that_lacks_something_waits_for_its_author_who_is_told_why(cluster: Cluster) -> None:

@@ -12,6 +12,7 @@ from bot.errors import Conflict
 from bot.freeze import Freeze
 from bot.key_trust import remember_highest
 from bot.lifecycle import Lifecycle
+from bot.quiet_rules import waited_for
 from bot.store import Store, Transaction
 from bot.store.facts import pace_of
 
@@ -91,6 +92,7 @@ class Timekeeping:
                 now,
                 undo_window=server.rules.undo_window,
                 review=server.rules.review_expires,
+                quiet_until=waited_for(server, now),
             )
         tx.waits.end(now)
         for server in self._lifecycle.policy.servers:

@@ -206,7 +206,7 @@ class Service:
         if ends is None:
             day = await self.read_time(actor, f"{typed.strip()} 23:59") if typed.strip() else None
             if day is None or day.at is None:
-                said = f"“{typed[:60]}” is neither a number of times nor one day"
+                said = f"“{typed[:60]}” is neither a number of times nor one day of the next year"
                 raise NotReady(f"{said}: write it like 10, or 2027-03-31.")
             ends = Ends(until=datetime.fromisoformat(day.local).date())
         if isinstance(ends, str):

@@ -186,7 +186,7 @@ def revise(
     """Write a new revision of a draft, by the step that takes it there."""
     server = gate.lifecycle.server_of(before)
     schedule = moved(server, before.audience, schedule)
-    _follow(tx, before, notification, schedule)
+    series = _follow(tx, gate, actor, before, notification, schedule)
     # What was lost when the database went back had numbers of its own, which stand on cards.
     number = max(before.revision, tx.facts.get(REVISIONS_ABOVE) or 0) + 1
     tx.broadcasts.add_revision(
@@ -206,6 +206,7 @@ def revise(
         revision=number,
         notification=notification,
         schedule=schedule,
+        series=series,
         reason="",
         due_at=None,
         review_expires_at=None,
@@ -214,23 +215,33 @@ def revise(
 
 
 def _follow(
-    tx: Transaction, before: Broadcast, notification: Notification, schedule: Schedule | None
-) -> None:
-    """Let a series say what its first broadcast says, until that has gone out; without a time it ends.
+    tx: Transaction,
+    gate: Gate,
+    actor: Actor,
+    before: Broadcast,
+    notification: Notification,
+    schedule: Schedule | None,
+) -> int | None:
+    """Let a series say what its first broadcast says, until that has gone out; return which it is one of.
 
-    While nobody knows which time is meant, it keeps those it has: none is asked for as long as that.
+    While nobody knows which time is meant, it keeps those it has: none is asked for as long as that. Without
+    a time it ends, and what stands alone is one of it no longer.
     """
     known = tx.series.find(before.id) if before.series == before.id else None
     if known is None or known.status is SeriesStatus.ENDED:
-        return
+        return before.series
+    series = before.series
     if schedule is None:
         changed = known.ended("its first one has no time any more")
+        gate.lifecycle.note(tx, before, actor.person, Action.END.value, changed.reason)
+        series = series if known.made > 1 else None
     elif schedule.at is None:
         changed = known.model_copy(update={"notification": notification})
     else:
         changed = known.following(notification, schedule)
     if tx.series.change(known, changed) is None:
         raise Conflict(OLD_CARD)
+    return series
 
 
 def _told_change(before: Schedule | None, after: Schedule | None) -> str:

@@ -56,7 +56,11 @@ def repeat(
     ).after(1)
     if begun.status is SeriesStatus.ENDED:
         raise NotReady("It would go out only once until then: write a later day, or leave it as it is.")
-    tx.series.add(begun)
+    ended = tx.series.find(before.id)
+    if ended is None:
+        tx.series.add(begun)
+    elif tx.series.change(ended, begun) is None:
+        raise Conflict(OLD_CARD)
     return gate.lifecycle.advance(
         tx,
         before,

@@ -1,5 +1,6 @@
 """What waits for a moment that a clock took away again."""
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -31,14 +32,33 @@ class Waits:
             which = [column > now + beyond, *([] if waiting is None else [waiting])]
             self._connection.execute(update(table).where(*which).values({column: now}))
 
-    def shorten(self, guild_id: int, now: datetime, *, undo_window: timedelta, review: timedelta) -> None:
-        """Let a server's broadcasts wait no longer than if each had come to where it is just now."""
+    def shorten(
+        self,
+        guild_id: int,
+        now: datetime,
+        *,
+        undo_window: timedelta,
+        review: timedelta,
+        quiet_until: Mapping[str, datetime],
+    ) -> None:
+        """Let a server's broadcasts wait no longer than if each had come to where it is just now.
+
+        For some audiences what is approved now waits for the end of their quiet hours.
+        """
         of_server = broadcasts.c.guild_id == guild_id
         in_review = broadcasts.c.status == Status.REVIEW
         # What has a time of its own waits for that, by whatever clock.
         undo_window_open = (broadcasts.c.status == Status.APPROVED) & broadcasts.c.scheduled_at.is_(None)
         for column, latest, waiting in (
-            (broadcasts.c.due_at, now + undo_window, undo_window_open),
+            (
+                broadcasts.c.due_at,
+                now + undo_window,
+                undo_window_open & broadcasts.c.audience.not_in(sorted(quiet_until)),
+            ),
+            *(
+                (broadcasts.c.due_at, end, undo_window_open & (broadcasts.c.audience == audience))
+                for audience, end in quiet_until.items()
+            ),
             # How late it is.
             (broadcasts.c.due_at, now, broadcasts.c.status == Status.SENDING),
             (broadcasts.c.review_expires_at, now + review, in_review),
