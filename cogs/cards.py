@@ -1,8 +1,7 @@
 """How broadcasts look: draft and review cards, echoes, lines of the record."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
 from types import MappingProxyType
 from typing import Final
 
@@ -11,7 +10,7 @@ import discord
 from bot import seal
 from bot.audit.chain import Event
 from bot.audit.mirror import Condition
-from bot.broadcast import BEFORE_SENDING, OPEN, Approval, Broadcast, Place, Read, Status, Step
+from bot.broadcast import BEFORE_SENDING, OPEN, Broadcast, Place, Read, Status, Step
 from bot.characters import HIDDEN
 from bot.chat.client import HeraldBot
 from bot.chat.custom_ids import Subject
@@ -19,15 +18,15 @@ from bot.chat.rendering import Rendered
 from bot.corrections import UNPAIRED, Pair, shortcomings
 from bot.delivery import Delivery
 from bot.digest import Span
-from bot.freeze import Freeze, describe, lifted_on_host
+from bot.freeze import Freeze, describe
 from bot.lifecycle import Lifecycle
 from bot.link import host_of
-from bot.permissions import Action, Actor, approvers
-from bot.policy.model import Policy
+from bot.permissions import Action, Actor
 from bot.quiet_rules import as_submitted
 from bot.quorum import needed
 from bot.repeats import ALONE, Beside
-from bot.service import NOTHING, PAGE, Offer, Standing
+from bot.service import NOTHING, Offer, Standing
+from cogs.agreement import HOLDERS_LIMIT, RoleName, add_approvals, lent_to
 from cogs.buttons import EDIT_PHONE, SEND, TIMES, ActionButton, buttons
 from cogs.calls import (
     NOBODY,
@@ -41,7 +40,8 @@ from cogs.calls import (
 from cogs.changes import add_changes
 from cogs.digest import draw_digest
 from cogs.echoes import echo, explanation, goes_out, not_asked, shared
-from cogs.embeds import CONTENT_LIMIT, FIELD_LIMIT, FIELD_NAMES, KEPT, field_value
+from cogs.embeds import FIELD_NAMES, KEPT, field_value
+from cogs.freezes import draw_freeze, draw_thaw
 from cogs.layout import CAME_BACK, NOTE, Sheet, lay_out
 from cogs.lines import NOWHERE, line_of, trouble_of
 from cogs.pairs import add_pair, paired
@@ -49,7 +49,7 @@ from cogs.reach import REACH_LIMIT, account_of, listed_reach, reach, size, whole
 from cogs.repeats import warn_of_alike, warn_of_near, warn_of_repeat
 from cogs.situation import HEADLINES, moment, offered, situation
 from cogs.template import draw_template
-from cogs.text import clip, first_of, fitting, inline, length_note, numbered, plain, shorten, units
+from cogs.text import fitting, inline, length_note, numbered, plain, shorten, units
 from cogs.times import quiet_lines, time_fields, when_asked
 
 COLOURS: Final[Mapping[Status, discord.Colour]] = MappingProxyType(
@@ -67,9 +67,6 @@ COLOURS: Final[Mapping[Status, discord.Colour]] = MappingProxyType(
     }
 )
 
-ABLE_LIMIT: Final = 300
-HOLDERS_LIMIT: Final = 250
-APPROVALS_LIMIT: Final = 900
 FROZEN: Final = "❄️ Frozen"
 LOOK_AGAIN: Final = "⚠️ Worth a second look"
 WENT_PAST: Final = "⚠️ The author went past these"
@@ -82,10 +79,6 @@ MAY_NOT_ATTACH: Final = (
 WARNINGS_LIMIT: Final = 600
 # Of so many cards it is remembered whom they are for.
 REMEMBERED: Final = 1000
-
-
-# Names stand in cards instead of mentions: a phone that has not met a member shows a bare number.
-RoleName = Callable[[int, int], str]
 
 
 class Cards:
@@ -130,7 +123,7 @@ class Cards:
         if elsewhere is not None:
             place = f"Herald may not post here: you will read it in <#{elsewhere}>."
             details.add_field(name="What becomes of it", value=place, inline=False)
-        self._add_approvals(details, submitted)
+        add_approvals(self._lifecycle, details, submitted, self._role_name)
         if offer.why_not:
             details.add_field(name="📄 Template", value=field_value(inline(offer.why_not)), inline=False)
         subject = self.subject(broadcast)
@@ -218,7 +211,7 @@ class Cards:
         if broadcast.note.strip():
             head.add_field(name=NOTE, value=plain(broadcast.note), inline=False)
         if broadcast.status is not Status.DRAFT:
-            self._add_approvals(details, broadcast, members)
+            add_approvals(self._lifecycle, details, broadcast, self._role_name, members=members)
         called = NOBODY
         says = asks_for_approval(broadcast)
         if broadcast.status is Status.REVIEW:
@@ -280,21 +273,7 @@ class Cards:
 
     def freeze(self, freeze: Freeze | None, *, guild_id: int) -> Rendered:
         """Tell a server's approvers of a freeze that stands, or of one that was lifted."""
-        if freeze is None:
-            return Rendered(content="☀️ The freeze is lifted: what is approved goes out again.")
-        called = call_operators(self._lifecycle.policy.server(guild_id))
-        return Rendered(
-            content=f"{called.text}❄️ **{describe(freeze, spoken=inline)}**\n"
-            f"{self._lifted_by(freeze)} can lift it: `/notify unfreeze` shows what would go out.",
-            mentions=called.mentions,
-        )
-
-    def _lifted_by(self, freeze: Freeze) -> str:
-        halted = [inline(server.name) for server in self._lifecycle.halted_by(freeze)]
-        if len(halted) < 2:
-            return "Someone else than who froze it"
-        names = fitting(halted, KEPT, between=", ")
-        return f"Someone else than who froze it, who may do so in each of {names}{lifted_on_host(freeze)},"
+        return draw_freeze(self._lifecycle, freeze, guild_id=guild_id)
 
     def call(self, broadcast: Broadcast, members: Sequence[Actor] | None) -> Rendered:
         """Call those for whom a broadcast waits to its card."""
@@ -310,18 +289,7 @@ class Cards:
 
     def thaw(self, freeze: Freeze, waiting: Sequence[Broadcast]) -> Rendered:
         """Ask whether to lift a freeze, and show what would go out then."""
-        frozen = clip(f"❄️ {describe(freeze, spoken=inline)}", FIELD_LIMIT)
-        above = [frozen, "**What goes out once it is lifted:**"]
-        more = "-# … and older ones: `/notify queue` lists them all"
-        room = CONTENT_LIMIT - sum(units(line) + 1 for line in (*above, more))
-        due = [
-            f"{self.brief(one)} · due {moment(one.due_at, 'F' if one.schedule else 'T')}" for one in waiting
-        ] or ["nothing"]
-        lines = first_of(due, room, most=PAGE)
-        below = [more] if len(due) > len(lines) else []
-        view = discord.ui.View(timeout=None)
-        view.add_item(ActionButton(Action.UNFREEZE, Subject(0, 0, seal.of_freeze(freeze, waiting))))
-        return Rendered(content="\n".join([*above, *lines, *below]), view=view)
+        return draw_thaw(freeze, waiting, brief=self.brief)
 
     def echo(self, broadcast: Broadcast, step: Step) -> Rendered:
         """Tell the author where they composed; the card has the words, this only says what happened."""
@@ -397,7 +365,7 @@ class Cards:
         """Say once more, before submitting, what approval would set off; `why_not` is why nothing is lent."""
         server = self._lifecycle.server_of(broadcast)
         now = self._lifecycle.clock()
-        lent = f"\n{_lent(broadcast)}." if broadcast.lent else f"\n📄 {inline(why_not)}" if why_not else ""
+        lent = f"\n{lent_to(broadcast)}." if broadcast.lent else f"\n📄 {inline(why_not)}" if why_not else ""
         when = when_asked(broadcast, server, now, ends=self._lifecycle.review_ends(broadcast))
         whom = fitting(reach(self._lifecycle, broadcast), REACH_LIMIT, between="; ")
         repeat, alike = warn_of_repeat(broadcast, beside), warn_of_alike(beside)
@@ -464,54 +432,9 @@ class Cards:
         server = self._lifecycle.policy.server(broadcast.guild_id)
         return f" · {self._lifecycle.account_of(server).environment}" if server else ""
 
-    def _add_approvals(
-        self, embed: discord.Embed, broadcast: Broadcast, members: Sequence[Actor] | None = None
-    ) -> None:
-        server = self._lifecycle.server_of(broadcast)
-        wanted = needed(server, broadcast)
-        given = [
-            f"✅ {inline(one.approver.name)} {moment(one.at, 'R')} · {_approved_what(one, broadcast)}"
-            for one in broadcast.approvals
-        ]
-        if broadcast.lent:
-            given.append(_lent(broadcast))
-        missing = wanted - broadcast.agreed
-        if broadcast.status in {Status.DRAFT, Status.REVIEW} and missing > 0:
-            roles = [inline(self._role_name(server.guild, role)) for role in server.roles.approve]
-            holders = fitting(roles, HOLDERS_LIMIT, between=" or ")
-            wrote = "those who write it" if broadcast.shared else "the author"
-            given.append(f"{missing} more needed, from {holders}; not from {wrote}")
-            if members is not None and broadcast.status is Status.REVIEW:
-                names = able(self._lifecycle.policy, broadcast, members, at=self._lifecycle.clock())
-                given.append(f"Could approve it now: {names}")
-        embed.add_field(
-            name=f"Approvals {broadcast.agreed} of {wanted}",
-            value=fitting(given, APPROVALS_LIMIT, between="\n") or "none",
-            inline=False,
-        )
-
-
-def _approved_what(given: Approval, broadcast: Broadcast) -> str:
-    if given.series is None:
-        return f"proof {broadcast.proof}"
-    return f"the same words, as #{given.series} of this series"
-
 
 def _bulleted(sentences: Iterable[str]) -> list[str]:
     return [f"• {inline(one)}" for one in sentences]
-
-
-def _lent(broadcast: Broadcast) -> str:
-    """Say what a template lends the broadcast."""
-    names = fitting([inline(one.approver.name) for one in broadcast.lent], ABLE_LIMIT, between=", ")
-    name = inline(broadcast.lent[0].template or "")
-    return f"📄 words of the template “{name}”, which {names} approved beforehand: counts as one approval"
-
-
-def able(policy: Policy, broadcast: Broadcast, members: Sequence[Actor], *, at: datetime) -> str:
-    """Name those who could approve it now."""
-    names = [inline(one.name) for one in approvers(policy, broadcast, members, at=at)]
-    return fitting(names, ABLE_LIMIT, between=", ") if names else "nobody"
 
 
 async def setup(bot: HeraldBot) -> None:

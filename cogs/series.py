@@ -56,9 +56,12 @@ class RepeatModal(HeraldModal):
             ],
         )
         self.ends = line_input("ends", "", limit=ENDS_LIMIT)
+        server = interaction.client.service.policy.server(broadcast.guild_id)
+        covered = server is not None and server.rules.series_approval.uses
+        unless = "or one approval covers it, as its card will say" if covered else "each by itself"
         said = (
             "Each is a broadcast of its own: it comes before your approvers a day ahead, and goes out only if"
-            " they approve it. What is missed is not caught up."
+            f" they approve it, {unless}. What is missed is not caught up."
         )
         self.add_item(ui.TextDisplay(said))
         self.add_item(ui.Label(text="How often", component=self.every))
@@ -96,11 +99,11 @@ async def show_all_series(interaction: discord.Interaction[Any], found: Sequence
 async def show_series(interaction: discord.Interaction[Any], repeated: Repeated) -> None:
     """Put a series where the deferred answer stands, as it is, with what may be done with it."""
     series, first = repeated
-    embed = discord.Embed(title=f"Series of #{series.first}", description=_brief(series))
-    text = series.notification.texts()[0][1]
-    embed.add_field(name="Says", value=inline(shorten(text.subject, 200)), inline=False)
-    embed.add_field(name="First", value=numbered(first), inline=True)
-    embed.add_field(name="Author", value=inline(series.author.name), inline=True)
+    stands = f"{_STANDS[series.status]} · {series.spoken}\nfor **{inline(series.audience)}**"
+    embed = discord.Embed(title=f"Series of #{series.first}", description=stands)
+    title = inline(shorten(_title(series), 200))
+    embed.add_field(name="Says", value=f"{title}, as {numbered(first)}", inline=False)
+    embed.add_field(name="Author", value=inline(series.author.name), inline=False)
     if series.next_at is not None:
         there = inline(written(series.next_at, series.schedule.zone))
         value = f"**{moment(series.next_at, 'F')}**\n{there}\n{series.left} still to come"
@@ -114,7 +117,9 @@ async def show_series(interaction: discord.Interaction[Any], repeated: Repeated)
 
 def _brief(one: Series) -> str:
     following = f" · next {moment(one.next_at, 'F')}" if one.next_at else ""
-    title = inline(shorten(one.notification.texts()[0][1].subject, 60))
-    return (
-        f"**#{one.first}** {_STANDS[one.status]} · {one.spoken} · {title} · {inline(one.audience)}{following}"
-    )
+    said = f"{inline(shorten(_title(one), 60))} · {inline(one.audience)}"
+    return f"**#{one.first}** {_STANDS[one.status]} · {one.spoken} · {said}{following}"
+
+
+def _title(one: Series) -> str:
+    return one.notification.texts()[0][1].subject

@@ -289,6 +289,10 @@ def setting(request: pytest.FixtureRequest) -> tuple[str, str]:
     return generation, _address(request, kind)
 
 
+# For what neither Whop's generation nor the database has a part in.
+ONCE = pytest.mark.parametrize("setting", [("v1", "sqlite")], ids=["v1"], indirect=True)
+
+
 @pytest.fixture
 async def sandbox(setting: tuple[str, str], open_sandbox: OpenSandbox) -> AsyncGenerator[Sandbox, None]:
     """Run the test once on each Whop generation, and once on the other database."""

@@ -22,7 +22,7 @@ from bot.seal import of_broadcast
 from bot.store import Access
 from bot.zones import local_time
 from cogs.cards import Cards
-from tests.conftest import OpenSandbox
+from tests.conftest import ONCE, OpenSandbox
 from tests.harness.found import only
 from tests.harness.people import CHANNEL, LENA, MAYA, OMAR, WORDS
 from tests.harness.policy import ONE, TWO, audience, of_generation, parsed, rules, server
@@ -357,6 +357,7 @@ async def test_where_they_ask_for_one_more_it_is_decided_when_it_is_submitted(
         ("refuse", "", False),
     ],
 )
+@ONCE
 async def test_the_policy_of_the_moment_is_asked_again_when_it_is_to_go_out(
     house: House, cluster: Cluster, before: str, now: str, *, held: bool
 ) -> None:
@@ -382,6 +383,7 @@ async def test_the_policy_of_the_moment_is_asked_again_when_it_is_to_go_out(
         await process.service.release(LENA, timed.id, revision=1)
 
 
+@ONCE
 async def test_what_they_have_held_is_released_for_one_approval_more(house: House, cluster: Cluster) -> None:
     process = await house.open(server(ONE, TWO))
     process.clock.advance(BEGIN - process.clock())
@@ -397,6 +399,7 @@ async def test_what_they_have_held_is_released_for_one_approval_more(house: Hous
     assert len(cluster.deliveries_seen()) == 1
 
 
+@ONCE
 async def test_a_policy_that_has_come_meanwhile_refuses_the_last_approval_of_a_time_in_its_hours(
     house: House,
 ) -> None:
@@ -421,6 +424,7 @@ async def test_a_policy_that_has_come_meanwhile_refuses_the_last_approval_of_a_t
     assert mended.schedule == at(END).model_copy(update={"moved_from": LATE})
 
 
+@ONCE
 async def test_a_card_counts_no_more_once_quiet_hours_ask_something_else(house: House) -> None:
     process = await house.open(server(ONE, TWO))
     seen: set[str] = set()

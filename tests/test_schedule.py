@@ -13,6 +13,7 @@ from bot.notification import Text
 from bot.schedule import MISSED, Meaning, Schedule
 from bot.store import Access
 from bot.store.outbox import PostKind
+from tests.conftest import ONCE
 from tests.harness.clock import NOW
 from tests.harness.outbox import posts_to_make
 from tests.harness.people import CHANNEL, LENA, MAYA, NOOR, OMAR, WORDS
@@ -138,6 +139,7 @@ async def test_a_restart_in_each_second_around_its_time_sends_it_once(cluster: C
     assert AT <= attempt.started_at <= AT + SECOND
 
 
+@ONCE
 async def test_another_time_takes_it_back_and_lets_no_approval_count(process: Process) -> None:
     approved = await agreed(process)
     later = at(AT + timedelta(days=1))
@@ -160,6 +162,7 @@ async def test_another_time_takes_it_back_and_lets_no_approval_count(process: Pr
     ]
 
 
+@ONCE
 async def test_the_words_of_one_time_are_known_again_at_another(cluster: Cluster) -> None:
     text = cluster.policy_text().replace('repeat_window = "0s"', 'repeat_window = "24h"')
     assert text != cluster.policy_text()
@@ -172,6 +175,7 @@ async def test_the_words_of_one_time_are_known_again_at_another(cluster: Cluster
     await process.service.approve(OMAR, far.id, revision=1)
 
 
+@ONCE
 async def test_a_time_that_means_several_moments_is_chosen_before_anybody_is_asked(process: Process) -> None:
     meanings = tuple(Meaning(at=AT + timedelta(days=days), label=str(days)) for days in (0, 7))
     unclear = Schedule(typed="friday", zone=BERLIN, meanings=meanings, problem="Which one?")
@@ -209,6 +213,7 @@ async def test_a_clock_that_is_set_moves_nothing_that_is_still_to_come(
     assert len(cluster.deliveries_seen()) == 1
 
 
+@ONCE
 async def test_a_zone_whose_rules_have_changed_voids_what_was_approved_for_its_time(
     process: Process, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -223,6 +228,7 @@ async def test_a_zone_whose_rules_have_changed_voids_what_was_approved_for_its_t
     assert "no longer what was approved" in held.reason
 
 
+@ONCE
 async def test_what_is_asked_for_anew_under_changed_rules_of_its_zone_is_approved_as_it_is_shown(
     process: Process, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -242,6 +248,7 @@ async def test_what_is_asked_for_anew_under_changed_rules_of_its_zone_is_approve
         assert (approved.fingerprint, approved.timeless) == (prints["fingerprint"], prints["timeless"])
 
 
+@ONCE
 async def test_what_went_out_at_its_time_is_corrected_whatever_rules_its_zone_has_now(
     process: Process, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -19,6 +19,7 @@ from bot.series import AHEAD, MOST, Ends, Every, Series, SeriesStatus, read_time
 from bot.store import Access
 from bot.store.outbox import PostKind
 from bot.zones import local_time, zones
+from tests.conftest import ONCE
 from tests.harness.backup import back_up
 from tests.harness.outbox import posts_to_make
 from tests.harness.people import CHANNEL, LENA, MAYA, OMAR, WORDS, member
@@ -116,6 +117,7 @@ async def test_what_was_missed_is_held_and_never_caught_up(process: Process, clu
     assert cluster.deliveries_seen() == []
 
 
+@ONCE
 async def test_one_is_skipped_it_pauses_goes_on_and_ends(process: Process) -> None:
     await begun(process, Ends(times=9))
     skipped = (await process.service.skip(OMAR, 1, revision=1)).series
@@ -141,6 +143,7 @@ async def test_one_is_skipped_it_pauses_goes_on_and_ends(process: Process) -> No
         await process.service.end(LENA, 2, revision=1)
 
 
+@ONCE
 async def test_a_series_says_what_its_first_says_until_that_has_gone_out(process: Process) -> None:
     await begun(process)
     other = WORDS.model_copy(update={"link": None, "topic": WORDS.topic})
@@ -174,6 +177,7 @@ async def test_one_that_lacks_something_waits_for_its_author_who_is_told_why(clu
 
 
 @pytest.mark.parametrize("state", ["a draft", "cancelled"])
+@ONCE
 async def test_while_nobody_asks_for_the_first_no_other_comes_before_approvers(
     process: Process, state: str
 ) -> None:
@@ -188,6 +192,7 @@ async def test_while_nobody_asks_for_the_first_no_other_comes_before_approvers(
     assert (await process.service.submit(MAYA, 2, revision=1)).status is Status.REVIEW
 
 
+@ONCE
 async def test_a_series_stands_until_it_is_known_which_time_of_its_first_is_meant(process: Process) -> None:
     await begun(process)
     meanings = tuple(Meaning(at=AT + days * WEEK, label=str(days)) for days in (1, 2))
@@ -200,6 +205,7 @@ async def test_a_series_stands_until_it_is_known_which_time_of_its_first_is_mean
     assert (await known(process)).next_at == AT + 3 * WEEK
 
 
+@ONCE
 async def test_what_has_ended_has_nothing_to_come_whatever_its_first_says(process: Process) -> None:
     await begun(process)
     ended = (await process.service.end(LENA, 1, revision=1)).series
@@ -208,6 +214,7 @@ async def test_what_has_ended_has_nothing_to_come_whatever_its_first_says(proces
     assert await known(process) == ended
 
 
+@ONCE
 async def test_who_could_write_the_first_may_approve_none_of_the_others(process: Process) -> None:
     draft = await process.service.compose(
         MAYA,
@@ -228,6 +235,7 @@ async def test_who_could_write_the_first_may_approve_none_of_the_others(process:
     await process.service.approve(LENA, 2, revision=second.revision)
 
 
+@ONCE
 async def test_only_what_has_a_time_and_an_end_begins_a_series_and_only_once(process: Process) -> None:
     timeless = await process.service.compose(MAYA, audience="One", notification=WORDS, channel_id=CHANNEL)
     with pytest.raises(NotReady, match="has a time"):
@@ -435,6 +443,7 @@ async def test_what_is_covered_is_held_once_the_policy_lets_no_approval_cover_it
         assert len(cluster.deliveries_seen()) == 1
 
 
+@ONCE
 async def test_what_is_covered_is_held_once_what_covers_it_is_corrected(cluster: Cluster) -> None:
     process = await covering(cluster)
     await first_of_many(process)

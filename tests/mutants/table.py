@@ -80,6 +80,7 @@ TESTS: Final[Mapping[str, Sequence[str]]] = MappingProxyType(
             "tests/test_mirror.py",
             "tests/test_mirror_trouble.py",
         ),
+        "cogs/agreement.py": _SHOWN,
         "cogs/cards.py": _SHOWN,
         "cogs/reach.py": _SHOWN,
         "cogs/situation.py": _SHOWN,
