@@ -19,7 +19,7 @@ from benchmarks.whop import Whop, opened
 from benchmarks.workload import HUNDRED, ONE, TOPIC, Unlimited, subject
 from bot.delivery import Request
 from bot.notification import Notification, Text
-from bot.policy.model import Targets
+from bot.policy.audience import Targets
 from bot.sending.claiming import WIDTH
 from bot.whop.v1 import API_VERSION_DATE
 from tests.harness.wire import KEY

@@ -13,8 +13,8 @@ from bot.characters import HIDDEN, is_blank, is_storable, spelling, units
 from bot.errors import NotReady
 from bot.notification import Notification, Text, problems
 from bot.policy.fields import read_name
-from bot.policy.model import MOST_CHOICES
 from bot.policy.names import refuse_alike
+from bot.policy.template import MOST_CHOICES
 from bot.sentences import listed, shortened
 from bot.value import Person, Value
 

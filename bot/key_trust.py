@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from bot.delivery import Attempt, Delivery, NoAnswer, Request, Response
 from bot.notification import Notification, Text
-from bot.policy.model import Targets, UsersInExperience
+from bot.policy.audience import Targets, UsersInExperience
 from bot.store import Transaction
 from bot.store.facts import HIGHEST_TIME, Trusted, key_trust
 from bot.whop import Account, WhopGateway

@@ -24,8 +24,10 @@ from bot.freeze import Freeze, describe
 from bot.lint import findings
 from bot.notification import Notification, fingerprint_of, printed, problems
 from bot.permissions import Action, Actor
+from bot.policy.audience import Audience
 from bot.policy.fields import Severity
-from bot.policy.model import ACCOUNT, Audience, Policy, Server, Template
+from bot.policy.model import ACCOUNT, Policy, Server
+from bot.policy.template import Template
 from bot.quiet_rules import refuse_review
 from bot.refusals import AGAIN, Streak
 from bot.reminders import DECIDED_BY_PEOPLE, first_reminder

@@ -12,7 +12,8 @@ from bot.errors import NotReady
 from bot.lint import findings
 from bot.notification import Notification, Text
 from bot.policy.fields import Severity
-from bot.policy.model import BLANK, Server, Template
+from bot.policy.model import Server
+from bot.policy.template import BLANK, Template
 from bot.sentences import listed
 
 # What is typed into a blank is approved by nobody: it has to be too little to say something else.

@@ -6,7 +6,7 @@ from bot.chat.client import Interaction
 from bot.chat.custom_ids import Subject
 from bot.chat.rendering import Rendered, put
 from bot.permissions import Action
-from bot.policy.model import Template
+from bot.policy.template import Template
 from bot.service import Standing
 from bot.template import BLANK_LIMIT, skeleton
 from cogs.buttons import USE_TEMPLATE, buttons

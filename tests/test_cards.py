@@ -37,7 +37,8 @@ from bot.notification import (
 from bot.origin import PRODUCTION
 from bot.permissions import PERMISSIONS, Action, Actor
 from bot.policy.loading import parse_policy
-from bot.policy.model import ACCOUNT, Policy, Template
+from bot.policy.model import ACCOUNT, Policy
+from bot.policy.template import Template
 from bot.seal import LENGTH
 from bot.service import REASON_LIMIT, Standing
 from bot.template import skeleton

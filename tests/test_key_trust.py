@@ -30,7 +30,8 @@ from bot.key_trust import (
     recall,
     trial,
 )
-from bot.policy.model import ACCOUNT, UsersInExperience
+from bot.policy.audience import UsersInExperience
+from bot.policy.model import ACCOUNT
 from bot.preflight import look_up_proof
 from bot.sandbox.sandbox import API_KEY, UNDONE, Sandbox, readable
 from bot.sandbox.whop import Fault, SimulatedWhop

@@ -7,8 +7,9 @@ import pytest
 
 from bot.broadcast import Broadcast, Status
 from bot.errors import NotReady
+from bot.policy.audience import Audience
 from bot.policy.loading import parse_policy
-from bot.policy.model import Audience, Policy
+from bot.policy.model import Policy
 from bot.sandbox.sandbox import Sandbox, answer, readable
 from bot.service import Service
 from bot.store import Access

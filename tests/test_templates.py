@@ -14,7 +14,7 @@ from bot.broadcast import Broadcast, Status
 from bot.chat.custom_ids import Subject
 from bot.errors import NotFound, NotReady
 from bot.notification import Notification
-from bot.policy.model import Template
+from bot.policy.template import Template
 from bot.sandbox.sandbox import UNDONE, Sandbox, answer, readable, response
 from bot.sandbox.whop import Fault
 from bot.seal import LENGTH

@@ -23,7 +23,7 @@ from bot.delivery import (
     Unknown,
 )
 from bot.notification import Notification, Text
-from bot.policy.model import Targets
+from bot.policy.audience import Targets
 from bot.sandbox.whop import Fault, SimulatedWhop
 from bot.whop import gateway_for
 from bot.whop.transport import Transport

@@ -15,8 +15,9 @@ from pydantic import SecretStr
 
 from bot.delivery import Accepted, Request, Response
 from bot.notification import Notification, Text
+from bot.policy.audience import Targets, UsersInExperience
 from bot.policy.loading import parse_policy
-from bot.policy.model import Policy, Targets, UsersInExperience
+from bot.policy.model import Policy
 from bot.sandbox.whop import Push, SimulatedWhop
 from bot.sending.dispatcher import Dispatcher
 from bot.whop import WhopGateway, gateway_for

@@ -10,7 +10,8 @@ from bot.cli.files import out
 from bot.cli.loop import complete
 from bot.cli.proof import chosen, proven
 from bot.clock import utc_now
-from bot.policy.model import Policy, UsersInExperience
+from bot.policy.audience import UsersInExperience
+from bot.policy.model import Policy
 from bot.preflight import (
     Answer,
     ask_discord,

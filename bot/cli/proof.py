@@ -16,8 +16,8 @@ from bot.cli.loop import complete
 from bot.clock import utc_now
 from bot.errors import ConfigurationError
 from bot.key_trust import Verdict, keep, nothing_to_prove, prove, trial
+from bot.policy.audience import UsersInExperience
 from bot.policy.loading import load_policy
-from bot.policy.model import UsersInExperience
 from bot.settings import Settings
 from bot.store import Store
 

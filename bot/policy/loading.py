@@ -11,23 +11,11 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from bot.errors import ConfigurationError
+from bot.policy.audience import Audience, Targets, UsersInExperience
 from bot.policy.fields import read_name
-from bot.policy.model import (
-    ActionRoles,
-    Audience,
-    Blank,
-    Channels,
-    Lint,
-    Policy,
-    Rules,
-    Section,
-    Server,
-    Targets,
-    Template,
-    Topic,
-    UsersInExperience,
-    WhopAccount,
-)
+from bot.policy.model import ActionRoles, Channels, Lint, Policy, Rules, Server, Topic, WhopAccount
+from bot.policy.section import Section
+from bot.policy.template import Blank, Template
 
 
 def load_policy(path: Path) -> Policy:

@@ -1,31 +1,25 @@
 """The policy: servers, roles, rules, topics and named audiences, and what each may say."""
 
-import re
-import unicodedata
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Sequence, Set
 from datetime import timedelta
 from typing import Annotated, Final, Self
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
-    ConfigDict,
     Field,
     ValidationInfo,
     field_validator,
     model_validator,
 )
 
-from bot.characters import spelling
 from bot.link import host_of
 from bot.origin import PRODUCTION
+from bot.policy.audience import Audience
 from bot.policy.fields import (
     NEVER,
     AccountName,
     Allowance,
     Approvals,
-    CompanyId,
-    ExperienceId,
     Generation,
     Host,
     Judged,
@@ -33,123 +27,29 @@ from bot.policy.fields import (
     Mentions,
     Name,
     Origin,
-    OwnQuietSpan,
     People,
-    ProductId,
     QuietSpan,
     Roles,
-    Several,
     Severity,
     Snowflake,
     Tables,
     TopicId,
-    UserId,
     Variable,
     WeeklyTime,
     WhenQuiet,
-    Words,
     ZoneName,
     allowance,
     distinct,
     duration,
 )
 from bot.policy.names import refuse_alike
+from bot.policy.section import Section
+from bot.policy.template import Template
 from bot.quiet import QuietHours
 from bot.sentences import listed
 
-# A blank of a template, such as {service}; a form of Discord's takes five.
-BLANK: Final = re.compile(r"\{([a-z][a-z0-9_]{0,29})\}")
-MOST_BLANKS: Final = 5
-# A list in a form of Discord's takes as many.
-MOST_CHOICES: Final = 25
 # The name of the account whose key stands in .env.
 ACCOUNT: Final = "whop"
-
-
-class Section(BaseModel):
-    """A table of herald.toml; an unknown key in it is an error, since it may be a misspelt rule."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class UsersInExperience(Section):
-    """Named people inside one experience (v1 only); they receive it as a mention."""
-
-    experience: ExperienceId
-    users: Several[UserId]
-
-
-class Targets(Section):
-    """Whom Whop reaches. Which kinds there are depends on the API generation."""
-
-    users: Several[UserId] = ()
-    products: Several[ProductId] = ()
-    companies: Several[CompanyId] = ()
-    experiences: Several[ExperienceId] = ()
-    team: CompanyId | None = None
-    users_in_experience: UsersInExperience | None = None
-
-    def kinds(self) -> tuple[str, ...]:
-        """Return the names of the kinds that are given."""
-        return tuple(name for name in type(self).model_fields if getattr(self, name))
-
-    @model_validator(mode="after")
-    def _somebody_once(self) -> Self:
-        if not self.kinds():
-            raise ValueError(f"name at least one target: {', '.join(type(self).model_fields)}")
-        named = self.users_in_experience
-        if named is not None and named.experience in self.experiences:
-            raise ValueError(
-                f"{named.experience} stands in experiences too, so these users would get it twice:"
-                " remove one of the two"
-            )
-        return self
-
-
-class Audience(Section):
-    """A named set of targets; nobody types a raw id to reach customers."""
-
-    name: Name
-    targets: Targets
-    approvals: Approvals | None = None
-    corrections: Approvals | None = None
-    size: People | None = None
-    time_zone: ZoneName | None = None
-    quiet_hours: OwnQuietSpan | None = None
-    in_quiet_hours: WhenQuiet | None = None
-
-    def reached(self) -> frozenset[tuple[str, str]]:
-        """Return each target that is named, with its kind: two audiences that share one share people."""
-        given = self.targets
-        inside = given.users_in_experience
-        named = {kind: getattr(given, kind) for kind in ("users", "products", "companies", "experiences")}
-        named["users"] = (*named["users"], *(inside.users if inside else ()))
-        named["team"] = (given.team,) if given.team else ()
-        return frozenset((kind, one) for kind, those in named.items() for one in those)
-
-    def reach(self) -> int | None:
-        """Return how many people it reaches at most, as the policy knows; None if it does not say.
-
-        They are never fewer than it names, whatever size it claims.
-        """
-        inside = self.targets.users_in_experience
-        named = len({*self.targets.users, *(inside.users if inside else ())})
-        if self.size is not None:
-            return max(self.size, named)
-        return named if {*self.targets.kinds()} <= {"users", "users_in_experience"} else None
-
-    @property
-    def is_for_trials(self) -> bool:
-        """Tell whether it reaches nobody but the team and people whom the policy names one by one."""
-        return {*self.targets.kinds()} <= {"users", "users_in_experience", "team"}
-
-    def is_named(self, typed: str) -> bool:
-        """Tell whether exactly its name was typed: another may differ by one sign, or by a capital."""
-        return spelling(typed) == spelling(self.name)
-
-    def definition(self) -> Mapping[str, object]:
-        """Return what is fingerprinted: the name people approve, and whom it reaches."""
-        return {"name": self.name, "targets": self.targets.model_dump(mode="json")}
 
 
 class Topic(Section):
@@ -157,67 +57,6 @@ class Topic(Section):
 
     id: TopicId
     name: Name
-
-
-class Blank(Section):
-    """What may stand in a blank, where that is not left to its author."""
-
-    name: Name
-    choices: Several[Name]
-
-    @field_validator("choices")
-    @classmethod
-    def _fit_a_form(cls, choices: tuple[str, ...]) -> tuple[str, ...]:
-        if len(choices) > MOST_CHOICES:
-            raise ValueError(f"it has {len(choices)} choices, and a form takes {MOST_CHOICES}: have fewer")
-        return choices
-
-
-class Template(Section):
-    """Words for an emergency, to be approved beforehand; each {name} in them is a blank."""
-
-    name: Name
-    audience: Name
-    topic: TopicId
-    subject: Words
-    content: Words
-    subtitle: Words | None = None
-    link: Words | None = None
-    limited: Annotated[tuple[Blank, ...], Field(alias="blank")] = ()
-
-    def choices(self, blank: str) -> tuple[str, ...]:
-        """Return what may stand in a blank; nothing where its author types it."""
-        return next((one.choices for one in self.limited if one.name == blank), ())
-
-    def blanks(self) -> tuple[str, ...]:
-        """Return the names of the blanks, each once, as they come."""
-        return tuple(dict.fromkeys(BLANK.findall(f"{self.subject}\n{self.content}")))
-
-    @model_validator(mode="after")
-    def _can_be_filled(self) -> Self:
-        refuse_alike("blank", [[one.name] for one in self.limited])
-        for one in self.limited:
-            if one.name not in self.blanks():
-                raise ValueError(
-                    f"blank “{one.name}”: no {{{one.name}}} stands in subject or content:"
-                    " correct the name, or remove the blank"
-                )
-        if len(self.blanks()) > MOST_BLANKS:
-            raise ValueError(
-                f"it has {len(self.blanks())} blanks, and a form takes {MOST_BLANKS}: have fewer"
-            )
-        if re.search(rf"{BLANK.pattern}{BLANK.pattern}", f"{self.subject}\n{self.content}"):
-            raise ValueError("two blanks touch, so nobody could tell them apart: put words between them")
-        for part in ("subject", "content", "subtitle", "link"):
-            words = getattr(self, part) or ""
-            rest = BLANK.sub("", words) if part in {"subject", "content"} else words
-            # A wide brace is taken for a brace by whoever reads it.
-            if not {"{", "}"}.isdisjoint(unicodedata.normalize("NFKC", rest)):
-                raise ValueError(
-                    f"{part}: customers would read the braces of what is no blank: write a blank as {{since}}"
-                    " in subject or content, of small letters, digits and _, or remove the braces"
-                )
-        return self
 
 
 class Channels(Section):

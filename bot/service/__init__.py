@@ -17,7 +17,8 @@ from bot.everyday import EverydayTemplate, Kind
 from bot.filter import EVERYTHING, Filter, Known, read_filter
 from bot.lifecycle import REASON_LIMIT, Lifecycle
 from bot.permissions import Action, Actor
-from bot.policy.model import Audience, Policy, Topic
+from bot.policy.audience import Audience
+from bot.policy.model import Policy, Topic
 from bot.repeats import Beside
 from bot.schedule import Schedule
 from bot.series import Ends, read_times

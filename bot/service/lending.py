@@ -11,7 +11,8 @@ from bot.audit.chain import HERALD
 from bot.broadcast import Approval, Broadcast, Status, Step
 from bot.lifecycle import Lifecycle
 from bot.notification import proof_code
-from bot.policy.model import Server, Template
+from bot.policy.model import Server
+from bot.policy.template import Template
 from bot.quorum import missing
 from bot.repeats import GOING_OUT, tell_all_alike
 from bot.sentences import listed, spoken_span, times

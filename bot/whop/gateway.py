@@ -24,8 +24,9 @@ from bot.delivery import (
 from bot.errors import ConfigurationError
 from bot.notification import Notification, problems
 from bot.origin import LIVE, environment_of
+from bot.policy.audience import Targets
 from bot.policy.example import made_up_ids
-from bot.policy.model import Policy, Targets
+from bot.policy.model import Policy
 from bot.sentences import listed
 from bot.template import skeleton, slips
 from bot.whop.answers import is_about_credential, is_acceptance, is_page, names_in, wait_of, words_of

@@ -8,7 +8,8 @@ from urllib.parse import urlencode
 from bot.delivery import Attempt, NoAnswer, Outcome, Request, Response
 from bot.link import is_path
 from bot.notification import Notification
-from bot.policy.model import Policy, Targets
+from bot.policy.audience import Targets
+from bot.policy.model import Policy
 from bot.whop.answers import decode, rows_of, words_of
 from bot.whop.api_log import ApiLog, get, marked
 from bot.whop.gateway import (

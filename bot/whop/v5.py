@@ -8,7 +8,8 @@ from urllib.parse import urlencode
 from bot.delivery import Attempt, NoAnswer, Outcome, Request, Response
 from bot.link import host_of
 from bot.notification import Notification
-from bot.policy.model import Policy, Targets
+from bot.policy.audience import Targets
+from bot.policy.model import Policy
 from bot.whop.answers import as_object, decode, rows_of, words_of
 from bot.whop.api_log import get
 from bot.whop.gateway import WORDS_LIMIT, Form, Probe, Rate, encode, read_without_key
