@@ -31,6 +31,7 @@ from bot.sentences import listed
 from bot.template import skeleton, slips
 from bot.whop.answers import is_about_credential, is_acceptance, is_page, names_in, wait_of, words_of
 from bot.whop.api_log import ApiLog
+from bot.whop.reads import Reads
 
 WORDS_LIMIT: Final = 300
 FIRST_RETRY: Final = timedelta(seconds=2)
@@ -96,6 +97,11 @@ class WhopGateway(Protocol):
     @property
     def log(self) -> ApiLog | None:
         """Return how to ask for the requests that Whop served, or None where nobody can."""
+        ...
+
+    @property
+    def reads(self) -> Reads:
+        """Return how to ask who is in an audience."""
         ...
 
     @property

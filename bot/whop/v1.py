@@ -22,9 +22,11 @@ from bot.whop.gateway import (
     read_with_key,
     read_without_key,
 )
+from bot.whop.reads_v1 import ReadsV1
 
 # Without this header Whop assumes 2025-01-01, where `account_id` does not exist.
 API_VERSION_DATE: Final = "2026-10-15-1"
+_DATED: Final = {"Api-Version-Date": API_VERSION_DATE}
 COOL_DOWN: Final = timedelta(seconds=60)
 # Whop states no limit: a refusal or an unknown answer then concerns no more people than these.
 USERS_PER_REQUEST: Final = 500
@@ -48,7 +50,8 @@ class V1:
 
     def __init__(self, origin: str) -> None:
         self.base = f"{origin}/api/v1"
-        self.log = ApiLog(self.base, headers={"Api-Version-Date": API_VERSION_DATE})
+        self.log = ApiLog(self.base, headers=_DATED)
+        self.reads = ReadsV1(self.base, headers=_DATED)
 
     def refuse_targets(self, targets: Targets) -> str | None:
         """Refuse what only v5 can reach."""
@@ -142,7 +145,7 @@ class V1:
     def _may_notify(self, resource: str, audience: str) -> Probe:
         query = urlencode({"resource_id": resource, "actions": "notification:create"})
         return Probe(
-            request=get(f"{self.base}/permissions?{query}", {"Api-Version-Date": API_VERSION_DATE}),
+            request=get(f"{self.base}/permissions?{query}", _DATED),
             judge=lambda answer: _judge_permission(answer, resource, audience),
         )
 

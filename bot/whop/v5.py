@@ -13,6 +13,7 @@ from bot.policy.model import Policy
 from bot.whop.answers import as_object, decode, rows_of, words_of
 from bot.whop.api_log import get
 from bot.whop.gateway import WORDS_LIMIT, Form, Probe, Rate, encode, read_without_key
+from bot.whop.reads_v5 import ReadsV5
 
 # After 20 requests in 10 s Whop refuses all for this long, and says so in no header.
 COOL_DOWN: Final = timedelta(seconds=60)
@@ -43,6 +44,7 @@ class V5:
 
     def __init__(self, origin: str) -> None:
         self.base = f"{origin}/api/v5"
+        self.reads = ReadsV5(self.base)
 
     def refuse_targets(self, targets: Targets) -> str | None:
         """Refuse what only v1 can reach."""
