@@ -3,6 +3,7 @@
 HeraldError
 ├── ConfigurationError    a setting or the policy is wrong: the start ends with this sentence
 ├── StoreError            the database could not take or give something
+├── NoRecipients          a request would name nobody, which Whop might take for everybody
 ├── Superseded            another process has taken what only one may have
 ├── Unreachable           Discord cannot be asked now
 │   └── Unreadable        Discord does not let Herald read a channel, until somebody mends that
@@ -29,6 +30,10 @@ class StoreError(HeraldError):
 
 class CommitUnknown(StoreError):
     """Say that the database broke off while it was committing: all of it may have happened, or nothing."""
+
+
+class NoRecipients(HeraldError):
+    """Say that a request would name nobody: Whop might take that for everybody, so it is never made."""
 
 
 class Superseded(HeraldError):

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from bot.delivery import Accepted, Request, Response
+from bot.errors import NoRecipients
 from bot.notification import Notification, Text
 from bot.policy.audience import Targets, UsersInExperience
 from bot.policy.loading import parse_policy
@@ -184,6 +185,38 @@ def test_the_keys_that_herald_makes_are_distinct_and_fit_into_whops_255_bytes() 
     assert first != second
     assert 16 <= len(first.encode()) <= 255
     assert first.isascii()
+
+
+def emptied(**given: object) -> Targets:
+    """Return targets as no policy could name them, such as of a list that was read and found empty."""
+    return Targets.model_construct(**given)  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize(
+    ("generation", "targets"),
+    [
+        *((generation, emptied()) for generation in ("v1", "v5")),
+        *(("v5", emptied(users=users)) for users in (("",), ("user_a", ""), (" ",), ("\u200b",))),
+        ("v1", emptied(experiences=("exp_a", ""))),
+        ("v1", emptied(products=("prod_a",))),
+        *(
+            (
+                "v1",
+                emptied(
+                    experiences=others,
+                    users_in_experience=UsersInExperience.model_construct(experience="exp_a", users=users),
+                ),
+            )
+            for others in ((), ("exp_b",))
+            for users in ((), ("",), ("user_a", ""), (" ",))
+        ),
+    ],
+)
+def test_what_names_nobody_never_becomes_a_request_that_whop_might_take_for_everybody(
+    generation: str, targets: Targets
+) -> None:
+    with pytest.raises(NoRecipients):
+        build(generation, ALL, targets)
 
 
 @GENERATIONS

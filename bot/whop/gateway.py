@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final, NamedTuple, Protocol
 
+from bot.characters import is_blank
 from bot.delivery import (
     NOT_BEGUN,
     Accepted,
@@ -21,7 +22,7 @@ from bot.delivery import (
     Unknown,
     in_doubt,
 )
-from bot.errors import ConfigurationError
+from bot.errors import ConfigurationError, NoRecipients
 from bot.notification import Notification, problems
 from bot.origin import LIVE, environment_of
 from bot.policy.audience import Targets
@@ -136,7 +137,8 @@ class WhopGateway(Protocol):
     ) -> tuple[Request, ...]:
         """Return the exact requests that carry the notification to the targets.
 
-        With the broadcast's `number`, each bears a mark by which Whop's log tells it from all others.
+        With the broadcast's `number`, each bears a mark by which Whop's log tells it from all others. Raises
+        NoRecipients where one would name nobody.
         """
         ...
 
@@ -163,6 +165,13 @@ class WhopGateway(Protocol):
 def encode(body: object) -> bytes:
     """Return compact UTF-8 JSON; what people typed is not escaped, so that the bytes can be read."""
     return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def somebody(recipients: Sequence[str]) -> list[str]:
+    """Return recipients as a request names them; raise NoRecipients unless each of them is one."""
+    if not recipients or any(is_blank(one) for one in recipients):
+        raise NoRecipients("This would name nobody, which Whop might take for everybody: it is not sent.")
+    return [*recipients]
 
 
 def read_without_key(

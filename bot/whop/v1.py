@@ -21,6 +21,7 @@ from bot.whop.gateway import (
     encode,
     read_with_key,
     read_without_key,
+    somebody,
 )
 from bot.whop.reads_v1 import ReadsV1
 
@@ -113,6 +114,8 @@ class V1:
                     body=encode(words | recipients),
                 )
             )
+        # What names nobody that v1 could reach must not pass for sent, either.
+        somebody([one.url for one in requests])
         return tuple(requests)
 
     def read(
@@ -151,13 +154,14 @@ class V1:
 
 
 def _recipients(targets: Targets) -> Iterator[tuple[dict[str, Any], str]]:
-    for experience in targets.experiences:
+    for experience in somebody(targets.experiences) if targets.experiences else ():
         yield {"experience_id": experience}, f"everyone with access to the experience {experience}"
     if named := targets.users_in_experience:
-        for first in range(0, len(named.users), USERS_PER_REQUEST):
-            users = named.users[first : first + USERS_PER_REQUEST]
+        everyone = somebody(named.users)
+        for first in range(0, len(everyone), USERS_PER_REQUEST):
+            users = everyone[first : first + USERS_PER_REQUEST]
             yield (
-                {"experience_id": named.experience, "user_ids": list(users)},
+                {"experience_id": named.experience, "user_ids": users},
                 f"{', '.join(users)} in the experience {named.experience}, as a mention",
             )
     if targets.team:

@@ -12,7 +12,7 @@ from bot.policy.audience import Targets
 from bot.policy.model import Policy
 from bot.whop.answers import as_object, decode, rows_of, words_of
 from bot.whop.api_log import get
-from bot.whop.gateway import WORDS_LIMIT, Form, Probe, Rate, encode, read_without_key
+from bot.whop.gateway import WORDS_LIMIT, Form, Probe, Rate, encode, read_without_key, somebody
 from bot.whop.reads_v5 import ReadsV5
 
 # After 20 requests in 10 s Whop refuses all for this long, and says so in no header.
@@ -90,7 +90,7 @@ class V5:
                 for field, text in notification.texts()
             },
             # One object for each kind: whether kinds in one object add up or narrow is not documented.
-            "targets": [{kind: list(getattr(targets, kind))} for kind in targets.kinds()],
+            "targets": [{kind: somebody(getattr(targets, kind))} for kind in somebody(targets.kinds())],
         }
         if notification.link:
             body["deep_link"] = notification.link
