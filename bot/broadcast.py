@@ -6,6 +6,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
+from bot.counted import Counted
 from bot.notification import Notification, proof_code
 from bot.schedule import Schedule
 from bot.value import Person, Value
@@ -253,6 +254,7 @@ class Broadcast(Value):
     timeless: str | None = None
     in_quiet_hours: bool = False
     series: int | None = None
+    counted: Counted | None = None
     card: Place | None = None
     shared: tuple[Person, ...] = ()
     approvals: tuple[Approval, ...] = ()

@@ -1,12 +1,13 @@
 """Which approvals of a broadcast count by the rules of this moment, and how many are missing. Pure."""
 
+from bot.audience import is_large
 from bot.broadcast import Broadcast
 from bot.policy.model import Server
 
 
 def counting(server: Server, broadcast: Broadcast) -> Broadcast:
     """Return it with those approvals alone that count: for a large audience, those that typed its name."""
-    if not server.is_large(broadcast.audience):
+    if not is_large(server, broadcast):
         return broadcast
     return broadcast.model_copy(
         update={

@@ -8,6 +8,7 @@ every edit and every submission draws for itself.
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from bot.audience import is_large, reach_of
 from bot.broadcast import Broadcast
 from bot.everyday import EverydayTemplate
 from bot.freeze import Freeze
@@ -39,11 +40,11 @@ def of_broadcast(lifecycle: Lifecycle, broadcast: Broadcast) -> str:
 
 def _now(lifecycle: Lifecycle, server: Server, broadcast: Broadcast) -> Mapping[str, object]:
     """Return what would go out today, and what that asks of approvers."""
-    named, quiet = server.audience(broadcast.audience), server.quiet_of(broadcast.audience)
+    quiet = server.quiet_of(broadcast.audience)
     return {
         "fingerprint": lifecycle.prints_now(server, broadcast)["fingerprint"],
-        "reach": named.reach() if named else None,
-        "large": server.is_large(broadcast.audience),
+        "reach": reach_of(server, broadcast),
+        "large": is_large(server, broadcast),
         "approvals": needed(server, broadcast),
         "series": [broadcast.series, str(server.rules.series_approval)] if broadcast.series else None,
         "quiet": [broadcast.in_quiet_hours, *(map(str, quiet) if quiet else ())],

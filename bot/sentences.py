@@ -32,3 +32,8 @@ def spoken_span(span: timedelta) -> str:
 def times(number: int) -> str:
     """Return how often."""
     return {1: "once", 2: "twice"}.get(number, f"{number:,} times")
+
+
+def people(number: int) -> str:
+    """Return a number of people in words."""
+    return "1 person" if number == 1 else f"{number:,} people"

@@ -8,6 +8,7 @@ from typing import Final
 import discord
 
 from bot import seal
+from bot.audience import is_large
 from bot.audit.chain import Event
 from bot.audit.mirror import Condition
 from bot.broadcast import BEFORE_SENDING, OPEN, Broadcast, Place, Read, Status, Step
@@ -251,8 +252,8 @@ class Cards:
         )
 
     def remember(self, broadcast: Broadcast, beside: Beside = ALONE) -> None:
-        """Note whom a broadcast is for, which never changes, unless approving it asks for the name."""
-        if beside.alike:
+        """Note whom a broadcast is for, unless approving it asks for the name."""
+        if beside.alike or is_large(self._lifecycle.server_of(broadcast), broadcast):
             self.forget(broadcast.id)
             return
         self._audiences[broadcast.id] = broadcast.audience

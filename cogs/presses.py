@@ -6,6 +6,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
 
+from bot.audience import is_large
 from bot.broadcast import Status
 from bot.chat.channels import why_unseen
 from bot.chat.client import HeraldBot, Interaction, Press
@@ -124,12 +125,13 @@ async def _approve(interaction: Interaction, number: int, revision: int) -> None
     service, cards = interaction.client.service, cards_of(interaction.client)
     # Discord is answered before anything is asked, wherever no name has to be typed: what may be approved the
     # service decides all the same.
-    audience, warning, warned = cards.audience_of(number), "", list[int]()
-    if audience is None or _is_large(interaction, audience):
+    audience, large, warning, warned = cards.audience_of(number), False, "", list[int]()
+    if audience is None:
         asked, beside = await service.approvable(actor_of(interaction), number, revision=revision)
         audience, warning = asked.audience, warn_of_alike(beside)
+        large = is_large(service.lifecycle.server_of(asked), asked)
         warned = [one.id for one in beside.alike]
-    await _named(interaction, audience, f"#{number}", approve, warning=warning)
+    await _named(interaction, audience, f"#{number}", approve, large=large, warning=warning)
 
 
 async def _named(
@@ -138,19 +140,15 @@ async def _named(
     what: str,
     approve: Callable[[Interaction, str], Awaitable[None]],
     *,
+    large: bool,
     warning: str = "",
 ) -> None:
     """Ask for the name of a large audience, or of one that gets the same again, before going on."""
-    if warning or _is_large(interaction, audience):
+    if warning or large:
         form = NameModal(interaction, what, audience, approve, warning=warning)
         await interaction.response.send_modal(form)
     else:
         await approve(interaction, "")
-
-
-def _is_large(interaction: Interaction, audience: str) -> bool:
-    server = interaction.client.service.policy.server(interaction.guild_id)
-    return server is None or server.is_large(audience)
 
 
 async def _use_template(interaction: Interaction, number: int, revision: int) -> None:
@@ -172,7 +170,9 @@ async def _approve_template(interaction: Interaction, number: int, revision: int
     service = interaction.client.service
     standing = await service.ask_template(actor_of(interaction), Action.APPROVE_TEMPLATE, number)
     template = standing.template
-    await _named(interaction, template.audience, f"“{template.name}”", approve)
+    server = service.gate.server(actor_of(interaction))
+    large = server.is_large(template.audience)
+    await _named(interaction, template.audience, f"“{template.name}”", approve, large=large)
 
 
 async def _retract_template(interaction: Interaction, number: int, revision: int) -> None:

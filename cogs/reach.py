@@ -2,11 +2,13 @@
 
 from typing import Final
 
+from bot.audience import audience_of, is_counted, is_large, size_of
 from bot.broadcast import Broadcast
 from bot.lifecycle import Lifecycle
 from bot.whop import Account
 from cogs.embeds import FIELD_LIMIT, KEPT
-from cogs.text import fitting, units
+from cogs.situation import moment
+from cogs.text import fitting, inline, units
 
 REACH_LIMIT: Final = 700
 
@@ -30,7 +32,7 @@ def reach(lifecycle: Lifecycle, broadcast: Broadcast) -> list[str]:
 
 def whole_reach(lifecycle: Lifecycle, broadcast: Broadcast) -> list[str]:
     """Return a line for each request, however long."""
-    audience = lifecycle.server_of(broadcast).audience(broadcast.audience)
+    audience = audience_of(lifecycle.server_of(broadcast), broadcast)
     if audience is None:
         return ["no longer in the policy"]
     lines = account_of(lifecycle, broadcast).gateway.describe(audience.targets)
@@ -43,14 +45,14 @@ def whole_reach(lifecycle: Lifecycle, broadcast: Broadcast) -> list[str]:
 
 def size(lifecycle: Lifecycle, broadcast: Broadcast) -> str:
     """Say whom it reaches at most, as far as the policy knows, and what that asks of approvers."""
-    server = lifecycle.server_of(broadcast)
-    named = server.audience(broadcast.audience)
-    at_most = named.reach() if named else None
-    count = "of unknown size" if at_most is None else f"up to about {people(at_most)}"
-    large = server.is_large(broadcast.audience)
+    server, counted = lifecycle.server_of(broadcast), broadcast.counted
+    named = audience_of(server, broadcast)
+    count = size_of(named, counted)
+    if counted is not None and counted.at is not None and is_counted(named, counted):
+        count += f", counted {moment(counted.at, 'f')}"
+    if counted is not None and counted.why:
+        count += f" ({inline(counted.why)})"
+    if counted is not None and counted.so_far is not None:
+        count += f"; being counted: {counted.so_far:,} so far"
+    large = is_large(server, broadcast)
     return f"{count}; **large**: approving it asks for its name" if large else count
-
-
-def people(count: int) -> str:
-    """Return a number of people in words."""
-    return "1 person" if count == 1 else f"{count:,} people"

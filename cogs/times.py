@@ -8,9 +8,8 @@ from bot.broadcast import Broadcast, Status
 from bot.policy.model import Server
 from bot.quiet_rules import disturbance, refuse_last_approval, refuse_review, time_of
 from bot.quorum import needed
-from bot.sentences import spoken_span
+from bot.sentences import people, spoken_span
 from bot.zones import local_time, written
-from cogs.reach import people
 from cogs.situation import moment
 from cogs.text import inline
 

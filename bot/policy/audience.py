@@ -1,6 +1,6 @@
 """Whom a broadcast can reach: named audiences and their targets."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from typing import Self
 
 from pydantic import model_validator
@@ -43,6 +43,11 @@ class Targets(Section):
         """Return the names of the kinds that are given."""
         return tuple(name for name in type(self).model_fields if getattr(self, name))
 
+    def named(self) -> Set[str]:
+        """Return the people who are named one by one."""
+        inside = self.users_in_experience
+        return {*self.users, *(inside.users if inside else ())}
+
     @model_validator(mode="after")
     def _somebody_once(self) -> Self:
         if not self.kinds():
@@ -77,16 +82,20 @@ class Audience(Section):
         named["team"] = (given.team,) if given.team else ()
         return frozenset((kind, one) for kind, those in named.items() for one in those)
 
-    def reach(self) -> int | None:
+    def bound(self) -> int | None:
         """Return how many people it reaches at most, as the policy knows; None if it does not say.
 
         They are never fewer than it names, whatever size it claims.
         """
-        inside = self.targets.users_in_experience
-        named = len({*self.targets.users, *(inside.users if inside else ())})
+        named = len(self.targets.named())
         if self.size is not None:
             return max(self.size, named)
-        return named if {*self.targets.kinds()} <= {"users", "users_in_experience"} else None
+        return named if self.is_named_one_by_one else None
+
+    @property
+    def is_named_one_by_one(self) -> bool:
+        """Tell whether the policy names everybody whom it reaches: nobody has to be asked who they are."""
+        return {*self.targets.kinds()} <= {"users", "users_in_experience"}
 
     @property
     def is_for_trials(self) -> bool:

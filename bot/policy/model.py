@@ -213,9 +213,9 @@ class Server(Section):
         return QuietHours(name, hours, self.zone_of(name), mode)
 
     def is_large(self, audience: str) -> bool:
-        """Tell whether whoever approves has to type the audience's name: also if its size is unknown."""
+        """Tell whether it is large by the policy alone: also if that does not say how many people it has."""
         named = self.audience(audience)
-        reach = named.reach() if named else None
+        reach = named.bound() if named else None
         return reach is None or reach > self.rules.large_above
 
     @model_validator(mode="after")

@@ -151,12 +151,12 @@ def limit(words: str) -> None:
         raise NotReady("It has characters that cannot be stored: retype it.")
 
 
-def require_name(server: Server, audience: str, typed: str, *, warning: str = "") -> str:
+def require_name(server: Server, audience: str, typed: str, *, large: bool, warning: str = "") -> str:
     """Return what the record notes of a large audience; raise NotReady if its name was not typed.
 
     So has the name of any audience where there is a `warning`.
     """
-    if not server.is_large(audience) and not warning:
+    if not large and not warning:
         return ""
     named = server.audience(audience)
     if named is None or not named.is_named(typed):

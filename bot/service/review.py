@@ -6,6 +6,7 @@ from typing import Final
 
 from bot import approvals
 from bot.alike import alike, beside, redraw_alike
+from bot.audience import is_large
 from bot.audit.chain import HERALD
 from bot.broadcast import TRANSITIONS, Approval, Broadcast, Status, Step
 from bot.characters import is_blank
@@ -52,7 +53,9 @@ def approve(
     warning = tell_all_alike(going_out, gate.clock())
     # A name that was typed for a large audience alone confirms nothing that its form did not tell.
     knew = {one.id for one in going_out} <= set(warned)
-    said = require_name(server, before.audience, typed if knew else "", warning=warning)
+    said = require_name(
+        server, before.audience, typed if knew else "", large=is_large(server, before), warning=warning
+    )
     if going_out:
         confirmed = tuple(sorted({*before.confirmed, *(one.id for one in going_out)}))
         now = gate.clock()
@@ -63,7 +66,7 @@ def approve(
     given = Approval(
         approver=actor.person,
         at=gate.clock(),
-        named=server.is_large(before.audience),
+        named=is_large(server, before),
         # Its card said so.
         covers=before.series is not None and bool(server.rules.series_approval.uses),
     )

@@ -41,7 +41,9 @@ def approve_template(tx: Transaction, gate: Gate, actor: Actor, number: int, *, 
     server, now = gate.server(actor), gate.clock()
     gate.meet(tx, actor)
     before = _known(tx, gate, actor, number)
-    said = require_name(server, before.template.audience, typed)
+    said = require_name(
+        server, before.template.audience, typed, large=server.is_large(before.template.audience)
+    )
     if not tx.templates.approve(server.guild, before.fingerprint, approver=actor.person, at=now):
         raise Conflict("You have approved this template already.")
     given = Approval(approver=actor.person, at=now, template=before.template.name)

@@ -11,6 +11,7 @@ from typing import Final
 from sqlalchemy import RowMapping, String, bindparam, cast, func, select
 
 from bot.broadcast import Approval, Broadcast, Place, Status
+from bot.counted import Counted
 from bot.notification import Notification
 from bot.schedule import Schedule
 from bot.store.shares import in_order
@@ -104,6 +105,7 @@ def assembled(row: RowMapping, given: Iterable[RowMapping]) -> Broadcast:
         shared=_shared(row["shared"] or ""),
         notification=_notification(row["notification"]),
         schedule=schedule_of(row),
+        counted=Counted.model_validate_json(row["counted"]) if row["counted"] else None,
         card=Place(*map(int, row["card"].split(":"))) if row["card"] else None,
         approvals=_given(agreed, lent=False),
         lent=_given(agreed, lent=True),
@@ -148,6 +150,11 @@ def time_columns(schedule: Schedule | None) -> dict[str, object]:
 
 def _kept(schedule: Schedule | None) -> str | None:
     return schedule.model_dump_json() if schedule else None
+
+
+def kept_count(counted: Counted | None) -> str | None:
+    """Return how it is kept what is known of the size of a broadcast's audience."""
+    return counted.model_dump_json(exclude_defaults=True) if counted else None
 
 
 def revision_row(

@@ -28,6 +28,7 @@ from sqlalchemy import (
 )
 
 from bot.broadcast import ENDED, UNDER_WAY, Approval, Broadcast, DraftState, Status
+from bot.counted import Counted
 from bot.filter import EVERYTHING, Filter
 from bot.notification import Notification
 from bot.schedule import Schedule
@@ -40,6 +41,7 @@ from bot.store.broadcast_rows import (
     NONE,
     assembled,
     gathered,
+    kept_count,
     revision_row,
     time_columns,
     with_approvals,
@@ -67,6 +69,7 @@ class Changes(TypedDict, total=False):
     review_expires_at: datetime | None
     remind_at: datetime | None
     confirmed: tuple[int, ...]
+    counted: Counted | None
     nonce: str
 
 
@@ -539,4 +542,6 @@ def _written(changes: Changes) -> dict[str, object]:
         written["notification"] = changes["notification"].model_dump_json()
     if "schedule" in changes:
         written |= time_columns(changes["schedule"])
+    if "counted" in changes:
+        written |= {"counted": kept_count(changes["counted"])}
     return written

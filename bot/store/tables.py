@@ -94,6 +94,9 @@ broadcasts: Final = Table(
     Column("in_quiet_hours", Boolean, nullable=False, server_default=false()),
     # The number of the first one of the series of which it is an occurrence, its own if it is that one.
     Column("series", BigInteger),
+    # How many people it reaches, as approvers are shown it; and the count that it waits for before it starts.
+    Column("counted", Text),
+    Column("count_id", BigInteger),
     Index(None, "status", "due_at"),
     Index(None, "guild_id", "status", "id"),
     Index(None, "guild_id", "author_id", "status", "id"),
@@ -112,6 +115,50 @@ broadcasts: Final = Table(
     Index("ix_broadcasts_repeats", "repeats"),
     # Only of those that correct one, as 0025 says.
     Index("ix_broadcasts_corrects", "corrects"),
+)
+
+# How many people an audience has: what Whop told last, and how far the next count has come. One by one, all
+# that is named of them is kept with the broadcast that they are the recipients of.
+counts: Final = Table(
+    "counts",
+    metadata,
+    Column("id", RowId, primary_key=True),
+    Column("guild_id", BigInteger, nullable=False),
+    Column("account", String(100), nullable=False),
+    # Of whom: by a digest over targets and way; or the recipients of that one broadcast.
+    Column("digest", String(64), nullable=False),
+    Column("broadcast_id", RowId, ForeignKey("broadcasts.id")),
+    # Since when it is to be counted; none once that is over.
+    Column("wanted_at", UtcDateTime),
+    # What is still to be read, as it stands after the last page.
+    Column("sources", Text, nullable=False),
+    Column("so_far", Integer, nullable=False),
+    Column("rows", Integer, nullable=False),
+    Column("nameless", Integer, nullable=False),
+    Column("pages", Integer, nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("next_at", UtcDateTime, nullable=False),
+    Column("owner", String(64)),
+    Column("lease_until", UtcDateTime),
+    # What came of it the last time.
+    Column("people", Integer),
+    Column("why", Text, nullable=False),
+    Column("counted_at", UtcDateTime),
+    # Only of those that are to be counted, as 0028 says.
+    Index("ix_counts_wanted", "next_at", "id"),
+    # Only of those that belong to no broadcast, as 0028 says.
+    Index("ix_counts_digest", "account", "digest", unique=True),
+    Index("ix_counts_broadcast_id", "broadcast_id", unique=True),
+)
+
+# Whom a count has found, each once, and the experience in which they can be reached by name.
+recipients: Final = Table(
+    "recipients",
+    metadata,
+    Column("count_id", RowId, ForeignKey("counts.id"), primary_key=True, autoincrement=False),
+    Column("via", String(64), primary_key=True),
+    Column("user_id", String(64), primary_key=True),
+    UniqueConstraint("count_id", "user_id"),
 )
 
 # What goes out again and again, by its first broadcast.
