@@ -1,31 +1,24 @@
 """An export of the record: JSON lines that can be verified again, or CSV for people."""
 
-import csv
 import json
 import os
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from io import StringIO
 from itertools import islice
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from types import MappingProxyType
 from typing import IO, Any, Final, Literal, NamedTuple, cast
 
-import regex
 from pydantic import ValidationError
 
+from bot import spreadsheet
 from bot.audit.chain import Anchor, StoredEvent, Verifier, kept_encoder, read_anchor
 from bot.audit.words import spoken
 from bot.errors import ConfigurationError
 from bot.value import Value
 
 BATCH: Final = 2000
-# What a spreadsheet takes for the beginning of a formula, in wide letters and behind what it passes over too;
-# where lists are written with semicolons, it begins a cell behind each of them.
-_FORMULA: Final = regex.compile(
-    r"(^|[;\t\r\n])(?=[\p{C}\p{Z}]*[=+\-@\uff1d\uff0b\uff0d\uff20])|^(?=[\t\r\n])"
-)
 _COLUMNS: Final = (
     "server", "number", "time (UTC)", "who", "what", "broadcast", "proof", "detail", "previous", "digest",
 )  # fmt: skip
@@ -94,7 +87,7 @@ def from_json(text: str) -> StoredEvent:
 
 def to_csv(header: Header, lines: Sequence[StoredEvent]) -> str:
     """Return lines for a spreadsheet, in which nothing that people typed is a formula."""
-    return _table(
+    return spreadsheet.to_csv(
         (
             header.name(line.guild_id),
             line.sequence,
@@ -113,22 +106,12 @@ def to_csv(header: Header, lines: Sequence[StoredEvent]) -> str:
     )
 
 
-def _table(rows: Iterable[Sequence[object]]) -> str:
-    text = StringIO(newline="")
-    csv.writer(text).writerows([_harmless(cell) for cell in row] for row in rows)
-    return text.getvalue()
-
-
-def _harmless(cell: object) -> object:
-    return _FORMULA.sub(r"\1'", cell) if isinstance(cell, str) else cell
-
-
 def _first(header: Header) -> str:
     return f"{_canonical(header.model_dump())}\n"
 
 
 def _titles(_header: Header) -> str:
-    return _table([_COLUMNS])
+    return spreadsheet.to_csv([_COLUMNS])
 
 
 def _texts(_header: Header, lines: Sequence[StoredEvent]) -> str:
