@@ -46,3 +46,17 @@ def is_counted(audience: Audience | None, counted: Counted | None) -> bool:
     """Tell whether what is known of its size is what Whop told, and not what the owner states."""
     named = audience is not None and audience.is_named_one_by_one
     return not named and counted is not None and counted.people is not None
+
+
+def size_in_short(audience: Audience, counted: Counted | None = None) -> str:
+    """Say how many people an audience has, in a word or two."""
+    reach = known_reach(audience, counted)
+    return "size unknown" if reach is None else f"about {reach:,}"
+
+
+def rule_in_short(server: Server, audience: Audience, counted: Counted | None = None) -> str:
+    """Say what a broadcast to an audience takes, in a word or two."""
+    needed = audience.approvals or server.rules.approvals
+    reach = known_reach(audience, counted)
+    named = ", name typed" if reach is None or reach > server.rules.large_above else ""
+    return f"{needed} approval{'s' if needed > 1 else ''}{named}"

@@ -108,6 +108,11 @@ class EverydayTemplate(Value):
         return frozenset({self.author.id})
 
     @property
+    def audience(self) -> str | None:
+        """Return for which audience it is; None for whichever is chosen when it is used."""
+        return self.outline.audience
+
+    @property
     def name(self) -> str:
         """Return the name by which people choose it."""
         return self.outline.name

@@ -9,7 +9,7 @@ from typing import Final, Literal, NamedTuple
 
 from bot.broadcast import Broadcast, Step
 from bot.everyday import EverydayTemplate
-from bot.policy.model import Policy
+from bot.policy.model import Policy, Server
 from bot.quorum import counting
 from bot.sentences import listed
 from bot.value import Person
@@ -154,6 +154,18 @@ PERMISSIONS: Final[Mapping[Action, Rule]] = MappingProxyType(
     }
 )
 
+# What begins something for an audience, or brings it before its approvers: an audience may ask more of it.
+FOR_AN_AUDIENCE: Final = frozenset(
+    {
+        Action.COMPOSE,
+        Action.REUSE,
+        Action.CORRECT,
+        Action.SUBMIT,
+        Action.REPEAT,
+        Action.SEND_AGAIN,
+    }
+)
+
 # What only looks or halts: whoever finds trouble in the record stops it where they are.
 BESIDE_THE_RECORD: Final = frozenset({Action.LIST, Action.AUDIT, Action.STOP, Action.FREEZE})
 
@@ -248,4 +260,16 @@ def decide(
         if actor.roles.isdisjoint(beside):
             others = "".join(f" or the role <@&{role}>" for role in sorted(beside))
             return f"You cannot {doing}: only its author, {written.author.name},{others} can."
-    return None
+    audience = written.audience if written is not None and action in FOR_AN_AUDIENCE else None
+    return refuse_audience(server, actor, audience, action)
+
+
+def refuse_audience(
+    server: Server, actor: Actor, name: str | None, action: Action = Action.COMPOSE
+) -> str | None:
+    """Return None if the actor may do it for that audience too, else the sentence that says who could."""
+    audience = server.audience(name) if name is not None else None
+    if audience is None or audience.is_open_to(actor.roles):
+        return None
+    holders = listed((f"<@&{role}>" for role in sorted(audience.compose or ())), between=" or ")
+    return f"You cannot {_SPOKEN[action]}: “{audience.name}” takes the role {holders} as well."

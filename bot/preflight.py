@@ -275,11 +275,14 @@ async def _check_server(server: Server, client: discord.Client) -> AsyncIterator
     channels = {channel.id: channel for channel in await guild.fetch_channels()}
     me = await guild.fetch_member(client.user.id if client.user else 0)
     known = {role.id for role in guild.roles}
-    for name, roles in server.roles:
-        for role in roles:
-            if role not in known:
-                yield f"roles.{name}: there is no role {role} in {guild.name}: correct the id."
-    if all(role in known for _, roles in server.roles for role in roles):
+    named = [(f"roles.{name}", role) for name, roles in server.roles for role in roles]
+    named += [
+        (f"audience “{one.name}”: compose", role) for one in server.audiences for role in one.compose or ()
+    ]
+    for key, role in named:
+        if role not in known:
+            yield f"{key}: there is no role {role} in {guild.name}: correct the id."
+    if all(role in known for _, role in named):
         async for sentence in _unreachable(server, client):
             yield sentence
     for name, channel_id in server.channels:
@@ -295,11 +298,17 @@ async def _unreachable(server: Server, client: discord.Client) -> AsyncIterator[
     except Unreachable:
         # Without the Server Members Intent nobody can know.
         return
-    composing, approving = (
-        {one.id for one in members if not one.bot and not one.roles.isdisjoint(roles)}
-        for roles in (server.roles.compose, server.roles.approve)
-    )
+    people = [one for one in members if not one.bot]
+    approving = {one.id for one in people if not one.roles.isdisjoint(server.roles.approve)}
+    writing = [one for one in people if not one.roles.isdisjoint(server.roles.compose)]
     for audience in server.audiences:
+        composing = {one.id for one in writing if audience.is_open_to(one.roles)}
+        if not composing and audience.compose:
+            yield (
+                f"audience “{audience.name}”: compose: nobody could ever compose for it: nobody holds one of"
+                " these roles and one of roles.compose: give them to somebody."
+            )
+            continue
         quiet = server.quiet_of(audience.name)
         quorum = max(server.quorum(audience.name, corrects=corrects) for corrects in (False, True))
         needed = quorum + (quiet is not None and quiet.mode == "approval")

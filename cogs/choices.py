@@ -6,9 +6,10 @@ from typing import Final, NamedTuple
 from discord import app_commands
 
 from bot.broadcast import Broadcast
-from bot.characters import spelling
+from bot.characters import spelling, units
 from bot.everyday import TemplateName
-from bot.service import LISTED, Standing
+from bot.policy.model import Topic
+from bot.service import LISTED, Choosable, Standing
 from cogs.text import label, shorten
 
 # As many characters of a choice are shown.
@@ -16,20 +17,32 @@ LABEL_LIMIT: Final = 100
 
 
 class Option(NamedTuple):
-    """What can be chosen: as people read it, and as it is called within."""
+    """What can be chosen: as people read it, and as it is called within; and what is told beside that."""
 
     label: str
     value: str
+    beside: str = ""
 
     @property
     def shown(self) -> str:
-        """Return the label as Discord offers it."""
-        return shorten(self.label, LABEL_LIMIT)
+        """Return the label as Discord offers it, and behind it what is told, whole."""
+        told = f" · {self.beside}" if self.beside else ""
+        return shorten(self.label, LABEL_LIMIT - units(told)) + told
 
 
 def named(name: str, value: str | None = None) -> Option:
     """Return the option of that name, which is its value as well if no other is given."""
     return Option(label(name), name if value is None else value)
+
+
+def of_audience(audience: Choosable) -> Option:
+    """Return the option for an audience, with its size and its rule."""
+    return Option(label(audience.name), audience.name, audience.told)
+
+
+def of_topic(topic: Topic) -> Option:
+    """Return the option for a topic."""
+    return named(topic.name, topic.id)
 
 
 def of_broadcast(broadcast: Broadcast) -> Option:

@@ -33,7 +33,7 @@ from bot.policy.fields import NAME_LIMIT
 from bot.service import LISTED, Opened
 from bot.whop import Form
 from cogs.buttons import PHONE_EVERYDAY, USE_EVERYDAY, ActionButton
-from cogs.choices import Option, meant, named
+from cogs.choices import Option, meant, named, of_audience, of_topic
 from cogs.everyday import asked_as, show_everyday
 from cogs.modals import HeraldModal, line_input, paragraph_input
 from cogs.showing import show_draft, told_in
@@ -267,12 +267,12 @@ class FillModal(KeptModal):
 async def fill_in(interaction: Interaction, opened: Opened) -> None:
     """Ask for what the template leaves open, or make the draft at once if that is nothing."""
     outline = opened.template.outline
-    audiences, topics = interaction.client.service.choices(actor_of(interaction), Action.COMPOSE)
+    service, actor = interaction.client.service, actor_of(interaction)
     choices: dict[str, list[Option]] = {}
     if outline.audience is None:
-        choices["audience"] = [named(one.name) for one in audiences]
+        choices["audience"] = [of_audience(one) for one in service.audiences(actor, Action.COMPOSE)]
     if outline.topic is None:
-        choices["topic"] = [named(one.name, one.id) for one in topics]
+        choices["topic"] = [of_topic(one) for one in service.topics(actor, Action.COMPOSE)]
     if outline.blanks or choices:
         await interaction.response.send_modal(FillModal(interaction, opened, choices))
     else:

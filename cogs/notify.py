@@ -13,7 +13,7 @@ from bot.filter import EVERYTHING
 from bot.freeze import describe
 from bot.permissions import Action, Actor
 from cogs.audit import show_record
-from cogs.choices import Option, meant, named, of_broadcast, offered
+from cogs.choices import Option, meant, named, of_audience, of_broadcast, of_topic, offered
 from cogs.filters import OUTCOME_OPTIONS, STATE_OPTIONS, topic_options
 from cogs.lists import show_list
 from cogs.series import show_all_series
@@ -59,12 +59,10 @@ class Notify(
         return offered(typed, self._topics(actor_of(interaction)))
 
     def _audiences(self, actor: Actor) -> list[Option]:
-        audiences, _ = self._service.choices(actor, Action.COMPOSE)
-        return [named(one.name) for one in audiences]
+        return [of_audience(one) for one in self._service.audiences(actor, Action.COMPOSE)]
 
     def _topics(self, actor: Actor) -> list[Option]:
-        _, topics = self._service.choices(actor, Action.COMPOSE)
-        return [named(one.name, one.id) for one in topics]
+        return [of_topic(one) for one in self._service.topics(actor, Action.COMPOSE)]
 
     @app_commands.command()
     @app_commands.describe(words="All of them stand in it, in any order", state="How it is with it")

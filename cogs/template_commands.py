@@ -10,7 +10,7 @@ from bot.chat.members import actor_of
 from bot.everyday import EverydayTemplate, TemplateName
 from bot.permissions import Action
 from bot.service import Standing
-from cogs.choices import Option, meant, named, of_everyday, of_template, offered
+from cogs.choices import Option, meant, of_audience, of_everyday, of_template, of_topic, offered
 from cogs.everyday_forms import TemplateModal, fill_in
 from cogs.everyday_list import show_templates
 from cogs.everyday_presses import edit_template, retire_template
@@ -131,13 +131,13 @@ class TemplateCommands(app_commands.Group):
 
 
 def _audiences(interaction: Interaction, action: Action) -> list[Option]:
-    audiences, _ = interaction.client.service.choices(actor_of(interaction), action)
-    return [*(named(one.name) for one in audiences), *([ANEW] if audiences else [])]
+    audiences = interaction.client.service.audiences(actor_of(interaction), action)
+    return [*map(of_audience, audiences), *([ANEW] if audiences else [])]
 
 
 def _topics(interaction: Interaction, action: Action) -> list[Option]:
-    _, topics = interaction.client.service.choices(actor_of(interaction), action)
-    return [*(named(one.name, one.id) for one in topics), *([ANEW] if topics else [])]
+    topics = interaction.client.service.topics(actor_of(interaction), action)
+    return [*map(of_topic, topics), *([ANEW] if topics else [])]
 
 
 def _chosen(interaction: Interaction, action: Action, **typed: str | None) -> dict[str, str]:

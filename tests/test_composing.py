@@ -180,7 +180,7 @@ async def test_a_choice_of_any_length_and_content_gets_an_answer(sandbox: Sandbo
 async def test_autocomplete_offers_what_the_policy_names(sandbox: Sandbox) -> None:
     maya, channel = sandbox.person("Maya"), sandbox.channel("moderators")
     offered = await maya.autocomplete(channel, "notify compose", "audience", "GOLD")
-    assert "Gold members" in [choice["name"] for choice in offered]
+    assert "Gold members" in [choice["value"] for choice in offered]
     topics = await maya.autocomplete(channel, "notify compose", "topic", "out")
     assert topics == [{"name": "Outages", "value": "outages"}]
 

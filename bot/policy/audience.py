@@ -14,6 +14,7 @@ from bot.policy.fields import (
     OwnQuietSpan,
     People,
     ProductId,
+    Roles,
     Several,
     UserId,
     WhenQuiet,
@@ -66,6 +67,7 @@ class Audience(Section):
 
     name: Name
     targets: Targets
+    compose: Roles | None = None
     approvals: Approvals | None = None
     corrections: Approvals | None = None
     size: People | None = None
@@ -101,6 +103,10 @@ class Audience(Section):
     def is_for_trials(self) -> bool:
         """Tell whether it reaches nobody but the team and people whom the policy names one by one."""
         return {*self.targets.kinds()} <= {"users", "users_in_experience", "team"}
+
+    def is_open_to(self, roles: Set[int]) -> bool:
+        """Tell whether holders of these roles may compose for it, if they may compose at all."""
+        return self.compose is None or not roles.isdisjoint(self.compose)
 
     def is_named(self, typed: str) -> bool:
         """Tell whether exactly its name was typed: another may differ by one sign, or by a capital."""

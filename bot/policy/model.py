@@ -233,6 +233,7 @@ class Server(Section):
                     )
         listed = [(f"roles.{name}", roles) for name, roles in self.roles]
         listed += [(f"notify.{name}", roles) for name, roles in self.notify if not isinstance(roles, bool)]
+        listed += [(f"audience “{one.name}”: compose", one.compose) for one in self.audiences if one.compose]
         for name, roles in listed:
             if self.guild in roles:
                 raise ValueError(

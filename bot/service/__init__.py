@@ -17,12 +17,12 @@ from bot.everyday import EverydayTemplate, Kind
 from bot.filter import EVERYTHING, Filter, Known, read_filter
 from bot.lifecycle import REASON_LIMIT, Lifecycle
 from bot.permissions import Action, Actor
-from bot.policy.audience import Audience
 from bot.policy.model import Policy, Topic
 from bot.repeats import Beside
 from bot.schedule import Schedule
 from bot.series import Ends, read_times
 from bot.service import (
+    choosing,
     correcting,
     drafting,
     everyday,
@@ -40,6 +40,7 @@ from bot.service import (
     time_zones,
     unknowns,
 )
+from bot.service.choosing import Choosable
 from bot.service.everyday import Opened, Seen
 from bot.service.gate import LISTED, PAGE, Gate
 from bot.service.lending import NOTHING, Offer, Standing
@@ -58,6 +59,7 @@ __all__ = [
     "REASON_LIMIT",
     "SHARED_WITH",
     "Beyond",
+    "Choosable",
     "Gate",
     "Offer",
     "Opened",
@@ -169,12 +171,13 @@ class Service:
         """Tell whether the actor could do this at all, without recording the question."""
         return self.gate.may(actor, action)
 
-    def choices(self, actor: Actor, action: Action) -> tuple[Sequence[Audience], Sequence[Topic]]:
-        """Return the audiences and topics the actor may choose from; nothing for those who may not."""
-        server = self.policy.server(actor.guild_id)
-        if server is None or not self.permits(actor, action):
-            return (), ()
-        return server.audiences, server.topics
+    def audiences(self, actor: Actor, action: Action) -> Sequence[Choosable]:
+        """Return the audiences the actor may choose from, with what is told of each; nothing else."""
+        return choosing.told_audiences(self.gate, actor, action)
+
+    def topics(self, actor: Actor, action: Action) -> Sequence[Topic]:
+        """Return the topics the actor may choose from; nothing for those who may not."""
+        return choosing.topics(self.gate, actor, action)
 
     def approve_roles(self, actor: Actor) -> Sequence[int]:
         """Return the Discord roles that may approve in the actor's server."""

@@ -70,7 +70,7 @@ def ask_new(
 ) -> Mapping[str, str]:
     """Raise Refused if making this could only be refused later; else return what was typed before."""
     gate.decide(actor, Action.CREATE_TEMPLATE)
-    _refuse_choice(gate, actor, audience, topic)
+    gate.choose(actor, audience, topic)
     if name:
         _refuse_name(tx, gate, actor, read_template_name(name))
     return tx.kept_forms.fields(gate.server(actor).guild, actor.id, Action.CREATE_TEMPLATE, 0)
@@ -88,7 +88,7 @@ def ask(tx: Transaction, gate: Gate, actor: Actor, action: Action, number: int) 
 def create(tx: Transaction, gate: Gate, actor: Actor, typed: Typed) -> Seen:
     """Keep a new template for everybody who may compose."""
     gate.decide(actor, Action.CREATE_TEMPLATE)
-    _refuse_choice(gate, actor, typed.audience, typed.topic)
+    gate.choose(actor, typed.audience, typed.topic)
     outline = outlined(typed)
     gate.meet(tx, actor)
     guild_id = gate.server(actor).guild
@@ -104,8 +104,7 @@ def edit(tx: Transaction, gate: Gate, actor: Actor, number: int, typed: Typed, *
     """Let a template say something else; what it said before is kept."""
     before = _unchanged(tx, gate, actor, Action.EDIT_TEMPLATE, number, revision)
     kept = before.outline
-    _refuse_choice(
-        gate,
+    gate.choose(
         actor,
         # What left the policy in the meantime may stay, until somebody uses it.
         typed.audience if typed.audience != kept.audience else None,
@@ -235,7 +234,7 @@ def _standing(tx: Transaction, gate: Gate, actor: Actor, action: Action, number:
     gate.decide(actor, action)
     if template is None or template.guild_id != gate.server(actor).guild:
         raise NotFound("There is no such template here: see `/notify template list`.")
-    gate.decide(actor, action, template if action is not Action.COMPOSE else None)
+    gate.decide(actor, action, template)
     if template.retired is not (action is Action.RESTORE_TEMPLATE):
         state = "retired" if template.retired else "in use"
         raise NotFound(f"The template “{template.name}” is {state}: see `/notify template list`.")
@@ -258,11 +257,6 @@ def _edited(template: EverydayTemplate) -> Conflict:
         f"{template.editor.name} has edited the template “{template.name}” in the meantime, so nothing was"
         " changed or made of it: open it again, with what you typed."
     )
-
-
-def _refuse_choice(gate: Gate, actor: Actor, audience: str | None, topic: str | None) -> None:
-    server = gate.server(actor)
-    gate.choose(actor, audience or server.audiences[0].name, topic or server.topics[0].id)
 
 
 def _refuse_more(tx: Transaction, guild_id: int) -> None:
@@ -298,7 +292,7 @@ def _refuse_what_is_gone(server: Server, template: EverydayTemplate) -> None:
 
 def _seen(tx: Transaction, gate: Gate, actor: Actor, template: EverydayTemplate) -> Seen:
     possible = _OF_RETIRED if template.retired else _OF_STANDING
-    may = [one for one in possible if gate.may(actor, one, None if one is Action.COMPOSE else template)]
+    may = [one for one in possible if gate.may(actor, one, template)]
     return Seen(template, tx.everyday.writers(template.id), may, seal.of_everyday(template))
 
 

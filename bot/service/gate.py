@@ -8,7 +8,7 @@ from bot.characters import is_blank, is_storable
 from bot.clock import Clock
 from bot.errors import Conflict, NotAllowed, NotFound, NotReady
 from bot.lifecycle import REASON_LIMIT, Lifecycle, describe_state
-from bot.permissions import Action, Actor, Written, decide
+from bot.permissions import Action, Actor, Written, decide, refuse_audience
 from bot.policy.model import Server
 from bot.sentences import listed
 from bot.store import Transaction
@@ -113,13 +113,18 @@ class Gate:
             raise NotAllowed("Herald works only for members of a server that its policy names.")
         return server
 
-    def choose(self, actor: Actor, audience: str, topic: str) -> None:
-        """Raise NotReady unless the actor's server has the audience and the topic."""
+    def choose(self, actor: Actor, audience: str | None, topic: str | None) -> None:
+        """Raise NotReady unless the actor's server has the audience and the topic; None stands for any.
+
+        Raises NotAllowed if the audience is not open to them.
+        """
         server = self.server(actor)
-        if server.audience(audience) is None:
-            names = listed(f"“{one.name}”" for one in server.audiences)
+        if audience is not None and server.audience(audience) is None:
+            names = listed(f"“{one.name}”" for one in server.audiences if one.is_open_to(actor.roles))
             raise NotReady(f"There is no audience “{audience[:100]}”: choose one from the list ({names}).")
-        if server.topic(topic) is None:
+        if refused := refuse_audience(server, actor, audience):
+            raise NotAllowed(refused)
+        if topic is not None and server.topic(topic) is None:
             names = listed(f"“{one.name}”" for one in server.topics)
             raise NotReady(f"There is no topic “{topic[:100]}”: choose one from the list ({names}).")
 

@@ -54,14 +54,18 @@ def share(
 def _refuse(gate: Gate, broadcast: Broadcast, colleague: Actor) -> None:
     if colleague.id == broadcast.author.id:
         raise NotReady(f"{colleague.name} is its author already: choose somebody else.")
-    if decide(gate.policy, colleague, Action.COMPOSE, at=gate.clock()):
-        roles = listed(
-            (f"<@&{role}>" for role in gate.lifecycle.server_of(broadcast).roles.compose), between=" or "
-        )
-        raise NotReady(
-            f"It cannot be shared with {colleague.name}, who cannot compose here now: that takes the role"
-            f" {roles}."
-        )
+    server = gate.lifecycle.server_of(broadcast)
+    where, needed = "", server.roles.compose
+    if not decide(gate.policy, colleague, Action.COMPOSE, at=gate.clock()):
+        audience = server.audience(broadcast.audience)
+        if audience is None or audience.is_open_to(colleague.roles):
+            return
+        where, needed = f" for “{audience.name}”", audience.compose or ()
+    roles = listed((f"<@&{role}>" for role in needed), between=" or ")
+    raise NotReady(
+        f"It cannot be shared with {colleague.name}, who cannot compose{where or ' here'} now: that takes the"
+        f" role {roles}."
+    )
 
 
 def _step(

@@ -21,7 +21,10 @@ def templates(tx: Transaction, gate: Gate, actor: Actor) -> list[Standing]:
 def ask_template(tx: Transaction, gate: Gate, actor: Actor, action: Action, number: int) -> Standing:
     """Return the template if the actor could do this now; raise Refused before anything is typed."""
     gate.decide(actor, action)
-    return _known(tx, gate, actor, number)
+    known = _known(tx, gate, actor, number)
+    if action is Action.COMPOSE:
+        gate.choose(actor, known.template.audience, known.template.topic)
+    return known
 
 
 def compose_from(

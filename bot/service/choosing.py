@@ -1,0 +1,41 @@
+"""What there is to choose from while somebody composes: the audiences that are open to them, and topics."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from bot.audience import rule_in_short, size_in_short
+from bot.permissions import Action, Actor
+from bot.policy.audience import Audience
+from bot.policy.model import Topic
+from bot.service.gate import Gate
+
+
+class Choosable(NamedTuple):
+    """An audience by its name, and what is told of it before anything is typed: its size and its rule."""
+
+    name: str
+    told: str
+
+
+def open_audiences(gate: Gate, actor: Actor, action: Action) -> Sequence[Audience]:
+    """Return the audiences that the actor may choose for this; nothing for those who may not do it."""
+    server = gate.policy.server(actor.guild_id)
+    # It is asked at every keystroke: no refusal is recorded.
+    if server is None or not gate.may(actor, action):
+        return ()
+    return [one for one in server.audiences if one.is_open_to(actor.roles)]
+
+
+def topics(gate: Gate, actor: Actor, action: Action) -> Sequence[Topic]:
+    """Return the topics that the actor may choose for this; nothing for those who may not do it."""
+    server = gate.policy.server(actor.guild_id)
+    return server.topics if server is not None and gate.may(actor, action) else ()
+
+
+def told_audiences(gate: Gate, actor: Actor, action: Action) -> list[Choosable]:
+    """Return the audiences that the actor may choose for this, each with its size and its rule."""
+    found = open_audiences(gate, actor, action)
+    if not found:
+        return []
+    server = gate.server(actor)
+    return [Choosable(one.name, f"{size_in_short(one)} · {rule_in_short(server, one)}") for one in found]
