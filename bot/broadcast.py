@@ -225,7 +225,8 @@ class Broadcast(Value):
     Those who approved the template that it is made of have `lent` it one approval. Without a `schedule` it
     goes out once it is approved; `timeless` is the fingerprint that it would have then. `card` is where its
     newest card stands, once it does. Submitted to go out `in_quiet_hours` it needs one approval more. The
-    `nonce` is drawn at random whenever people are to decide anew.
+    `nonce` is drawn at random whenever people are to decide anew. A test goes to its author alone: it is the
+    `test_of` the broadcast with that number, or of nothing but a link to Whop if that is 0.
     """
 
     id: int
@@ -255,6 +256,7 @@ class Broadcast(Value):
     in_quiet_hours: bool = False
     series: int | None = None
     counted: Counted | None = None
+    test_of: int | None = None
     card: Place | None = None
     shared: tuple[Person, ...] = ()
     approvals: tuple[Approval, ...] = ()
@@ -264,6 +266,11 @@ class Broadcast(Value):
     def proof(self) -> str:
         """Return the proof code: the fingerprint's first characters, which people compare."""
         return proof_code(self.fingerprint)
+
+    @property
+    def is_test(self) -> bool:
+        """Tell whether it concerns no customers, so that nobody but its author is to hear of it."""
+        return self.test_of is not None
 
     @property
     def owners(self) -> frozenset[int]:

@@ -218,15 +218,16 @@ class Settlement:
         if not broadcasts:
             return
         over = tx.deliveries.results([one.id for one in broadcasts])
-        alike: defaultdict[tuple[Status, Step, str], list[Broadcast]] = defaultdict(list)
+        alike: defaultdict[tuple[bool, Status, Step, str], list[Broadcast]] = defaultdict(list)
         for broadcast in broadcasts:
             results = over.get(broadcast.id)
             step = conclude(results.statuses) if results else None
             if results and step:
-                alike[broadcast.status, step, "; ".join(results.troubles)].append(broadcast)
+                troubles = "; ".join(results.troubles)
+                alike[broadcast.is_test, broadcast.status, step, troubles].append(broadcast)
             else:
                 self._lifecycle.show_progress(tx, broadcast)
-        for (_, step, detail), some in alike.items():
+        for (*_, step, detail), some in alike.items():
             self._lifecycle.advance_all(tx, some, step, detail=detail)
 
     def _settle_late(self, tx: Transaction, done: Done) -> None:

@@ -75,6 +75,9 @@ class Gate:
             # Whoever could not do this to any broadcast does not learn which numbers there are.
             self.decide(actor, action, None)
             raise NotFound(f"There is no broadcast #{broadcast_id} here that you can see.")
+        if broadcast.is_test:
+            self.decide(actor, action, broadcast)
+            raise NotFound(f"#{broadcast_id} was a test to one person, and not a broadcast.")
         tx.about = broadcast
         return broadcast
 

@@ -52,7 +52,7 @@ def audited(tx: Transaction, gate: Gate, actor: Actor, broadcast_id: int) -> Cou
     """Return any broadcast of an auditor's server, and what was done to it; None if there is none."""
     gate.decide(actor, Action.AUDIT)
     broadcast = tx.broadcasts.find(broadcast_id)
-    if broadcast is None or broadcast.guild_id != actor.guild_id:
+    if broadcast is None or broadcast.guild_id != actor.guild_id or broadcast.is_test:
         return None
     return read_courses(tx, gate.policy, [broadcast])[0]
 

@@ -7,6 +7,7 @@ from sqlalchemy import ColumnElement, Connection, select
 
 from bot.agenda import Waits
 from bot.broadcast import OPEN, Status
+from bot.store.conditions import NO_TEST
 from bot.store.tables import broadcasts
 
 _WAITS: Final = select(
@@ -34,5 +35,5 @@ class Agenda:
         return found[0] if found else None
 
     def _ask(self, *where: ColumnElement[bool]) -> Sequence[Waits]:
-        rows: Any = self._connection.execute(_WAITS.where(*where))
+        rows: Any = self._connection.execute(_WAITS.where(NO_TEST, *where))
         return [Waits(number, Status(status), *rest) for number, status, *rest in rows]

@@ -24,6 +24,7 @@ from sqlalchemy import (
 from bot.audit.chain import Anchor, Event, NewEvent, StoredEvent, chain
 from bot.audit.search import EVERYTHING, Search
 from bot.store import postgresql
+from bot.store.conditions import NO_TEST
 from bot.store.tables import audit_events, broadcasts
 from bot.value import Person
 
@@ -49,7 +50,8 @@ _LAST: Final = (
 # Each audience is found after the one before it, however many broadcasts each has.
 _AUDIENCES: Final = text(
     "WITH RECURSIVE known(audience) AS ("
-    " SELECT min(audience) FROM broadcasts WHERE guild_id = :guild_id"
+    # What concerns a link alone is for no audience.
+    " SELECT min(audience) FROM broadcasts WHERE guild_id = :guild_id AND audience > ''"
     " UNION ALL"
     " SELECT (SELECT min(audience) FROM broadcasts WHERE guild_id = :guild_id AND audience > known.audience)"
     " FROM known WHERE known.audience IS NOT NULL"
@@ -212,7 +214,8 @@ class AuditLog:
         """Return the names of all audiences that a broadcast was ever meant for."""
         if guild_id is not None:
             return list(self._connection.scalars(_AUDIENCES, {"guild_id": guild_id}))
-        query = select(broadcasts.c.audience).distinct().order_by(broadcasts.c.audience)
+        known = select(broadcasts.c.audience).where(broadcasts.c.audience > "")
+        query = known.distinct().order_by(broadcasts.c.audience)
         return list(self._connection.scalars(query))
 
     def _span(self, search: Search, guild_id: int) -> tuple[int, int]:
@@ -247,7 +250,7 @@ def _broadcasts(search: Search) -> Select[Any]:
     line = select(audit_events.c.broadcast_id).where(
         audit_events.c.broadcast_id == broadcasts.c.id, *_conditions(search)
     )
-    return select(broadcasts.c.id).where(line.exists())
+    return select(broadcasts.c.id).where(line.exists(), NO_TEST)
 
 
 def _meant_for(guild_id: int, audience: str) -> Select[tuple[int]]:

@@ -198,4 +198,5 @@ _PLAIN = (
     "timeless",
     "in_quiet_hours",
     "series",
+    "test_of",
 )

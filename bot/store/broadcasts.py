@@ -46,7 +46,7 @@ from bot.store.broadcast_rows import (
     time_columns,
     with_approvals,
 )
-from bot.store.conditions import Deadlines
+from bot.store.conditions import NO_TEST, Deadlines
 from bot.store.facts import BROADCASTS_ABOVE
 from bot.store.search_index import SearchIndex, says
 from bot.store.tables import approvals, broadcasts, ended, facts, revisions, shares
@@ -127,7 +127,7 @@ class Broadcasts:
         }
         words = notification.model_dump_json()
         if self._connection.dialect.name == "sqlite":
-            draft["id"] = _NEXT
+            draft["id"] = NEXT
         added = insert(broadcasts).values(
             **draft,
             author_id=author.id,
@@ -305,7 +305,7 @@ class Broadcasts:
                 for column in (broadcasts.c.fingerprint, broadcasts.c.timeless)
             )
         )
-        found = self._load(broadcasts.c.id.in_(ids), limit=None, approved=False)
+        found = self._load(broadcasts.c.id.in_(ids), NO_TEST, limit=None, approved=False)
         return [one for one in found if one.status in statuses]
 
     def of_series(self, first: int, *, before: int) -> list[Broadcast]:
@@ -380,7 +380,7 @@ class Broadcasts:
         """
         now = (
             select(broadcasts.c.status, func.count())
-            .where(broadcasts.c.guild_id == guild_id, broadcasts.c.status.in_(_STANDING))
+            .where(broadcasts.c.guild_id == guild_id, broadcasts.c.status.in_(_STANDING), NO_TEST)
             .group_by(broadcasts.c.status)
         )
         kept = select(ended.c.status, ended.c.number).where(ended.c.guild_id == guild_id)
@@ -526,7 +526,7 @@ def _beyond(beyond: Beyond) -> list[ColumnElement[bool]]:
 
 # SQLite goes on from the highest that stands there, and knows no other.
 _ABOVE: Final = select(cast(facts.c.value, Integer)).where(facts.c.name == BROADCASTS_ABOVE.name)
-_NEXT: Final = (
+NEXT: Final = (
     select(
         func.max(func.coalesce(func.max(broadcasts.c.id), 0), func.coalesce(_ABOVE.scalar_subquery(), 0)) + 1
     )

@@ -3,11 +3,15 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from sqlalchemy import ColumnElement, and_, case, exists, literal, or_
 
 from bot.store.freezes import EVERYTHING, NO_ACCOUNT
 from bot.store.tables import broadcasts, freezes
+
+# What concerns customers: whatever is listed, counted or compared leaves tests out.
+NO_TEST: Final = broadcasts.c.test_of.is_(None)
 
 
 def not_frozen(guild_id: ColumnElement[int], account: ColumnElement[str]) -> ColumnElement[bool]:

@@ -23,6 +23,7 @@ from bot.broadcast import Status
 from bot.characters import folded, storable
 from bot.filter import Filter
 from bot.notification import Notification
+from bot.store.conditions import NO_TEST
 from bot.store.tables import approvals, broadcasts, search_index
 
 # No number is higher.
@@ -116,7 +117,9 @@ class SearchIndex:
             max(span.lowest, 0 if after is None else after + 1),
             min(span.highest, HIGHEST if before is None else before - 1),
         )
-        wanted = [broadcasts.c.guild_id == guild_id, *changed]
+        # By what it says or is about no test is found, since none stands in the index.
+        tests_too = only.words is not None or only.topic is not None
+        wanted = [broadcasts.c.guild_id == guild_id, *([] if tests_too else [NO_TEST]), *changed]
         # Each is a walk along an index from its nearest on, which ends as soon as enough are found.
         walks = [
             one.where(*between.of(number))

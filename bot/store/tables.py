@@ -97,6 +97,8 @@ broadcasts: Final = Table(
     # How many people it reaches, as approvers are shown it; and the count that it waits for before it starts.
     Column("counted", Text),
     Column("count_id", BigInteger),
+    # What it lets one person read first: a draft's number, or 0 for the code of a link. Customers get none.
+    Column("test_of", BigInteger),
     Index(None, "status", "due_at"),
     Index(None, "guild_id", "status", "id"),
     Index(None, "guild_id", "author_id", "status", "id"),
@@ -115,6 +117,8 @@ broadcasts: Final = Table(
     Index("ix_broadcasts_repeats", "repeats"),
     # Only of those that correct one, as 0025 says.
     Index("ix_broadcasts_corrects", "corrects"),
+    # Only of tests, as 0029 says.
+    Index("ix_broadcasts_tests", "guild_id", "author_id", "created_at"),
 )
 
 # How many people an audience has: what Whop told last, and how far the next count has come. One by one, all
@@ -253,6 +257,54 @@ search_index: Final = Table(
     Column("topic", Text, nullable=False),
     Column("words", Text, nullable=False),
     Index(None, "guild_id", "topic", "broadcast_id"),
+)
+
+
+def _person_at_whop() -> tuple[Column[Any], ...]:
+    """Return who somebody is in Discord and at Whop: by which account, and named in which experience."""
+    return (
+        Column("guild_id", BigInteger, primary_key=True, autoincrement=False),
+        Column("account", String(100), primary_key=True),
+        Column("person_id", BigInteger, primary_key=True, autoincrement=False),
+        Column("person_name", String(100), nullable=False),
+        Column("whop_id", String(80), nullable=False),
+        Column("whop_name", String(100), nullable=False),
+        Column("experience", String(80)),
+        # Where that is so: in Whop's sandbox there are other people.
+        Column("origin", Text, nullable=False),
+    )
+
+
+# Who has shown that they are somebody at Whop.
+links: Final = Table(
+    "links",
+    metadata,
+    *_person_at_whop(),
+    Column("at", UtcDateTime, nullable=False),
+    UniqueConstraint("guild_id", "account", "whop_id"),
+)
+
+# Who is asked for the code that they got there; only its digest is kept.
+link_codes: Final = Table(
+    "link_codes",
+    metadata,
+    *_person_at_whop(),
+    Column("broadcast_id", BigInteger, nullable=False),
+    Column("salt", String(32), nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False),
+)
+
+# Who says that a test of words with that fingerprint has reached them.
+received: Final = Table(
+    "received",
+    metadata,
+    Column("guild_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("person_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("fingerprint", String(64), primary_key=True),
+    Column("broadcast_id", BigInteger, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
 )
 
 # What people looked for, by the mark that the buttons of its pages bear.

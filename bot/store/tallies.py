@@ -7,6 +7,7 @@ from sqlalchemy import Connection, Date, and_, func, select
 
 from bot.delivery import DeliveryStatus
 from bot.digest import RESULTS, Span, Tally
+from bot.store.conditions import NO_TEST
 from bot.store.tables import audit_events, broadcasts, deliveries
 
 
@@ -45,7 +46,7 @@ class Tallies:
         )
         rows = self._connection.execute(
             select(broadcasts.c.audience, audit_events.c.action, func.count())
-            .join_from(last, broadcasts, broadcasts.c.id == last.c.broadcast_id)
+            .join_from(last, broadcasts, and_(broadcasts.c.id == last.c.broadcast_id, NO_TEST))
             .join(
                 audit_events,
                 and_(audit_events.c.guild_id == guild_id, audit_events.c.sequence == last.c.sequence),

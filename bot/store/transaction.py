@@ -17,6 +17,7 @@ from bot.store.facts import Facts
 from bot.store.freezes import Freezes
 from bot.store.history import History
 from bot.store.kept_forms import KeptForms
+from bot.store.links import Links
 from bot.store.loans import Loans
 from bot.store.members import Members, insert_of
 from bot.store.mirror_posts import MirrorPosts
@@ -31,6 +32,7 @@ from bot.store.tables import interactions
 from bot.store.tallies import Tallies
 from bot.store.template_approvals import TemplateApprovals
 from bot.store.testimony import Testimony
+from bot.store.testing import Tests
 from bot.store.waits import Waits
 
 # Of what is no longer needed: far more than come in the hour between two times.
@@ -62,6 +64,8 @@ class Transaction:
         self.kept_forms = KeptForms(connection)
         self.series = SeriesRows(connection)
         self.loans = Loans(connection, locking=writing)
+        self.links = Links(connection)
+        self.tests = Tests(connection)
         self.waits = Waits(connection)
         self.search_index = SearchIndex(connection)
         self.searches = Searches(connection)
