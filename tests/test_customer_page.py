@@ -7,7 +7,7 @@ import aiohttp
 import pytest_asyncio
 from playwright.async_api import ConsoleMessage, Error, Page, expect
 
-from bot.sandbox.whop import Fault, SimulatedWhop
+from bot.sandbox.whop import Fault, ReadFault, SimulatedWhop
 from tests.browser import open_page
 
 HOSTILE = '<img src=x onerror="document.title=1"><script>document.title=2</script>'
@@ -88,3 +88,13 @@ async def test_the_control_strip_sets_the_next_answer(whop: SimulatedWhop, page:
     await expect(page.locator("#wire .status")).to_have_text("400")
     await expect(page.locator("#feed")).to_contain_text("Nothing yet.")
     assert troubles == []
+
+
+async def test_what_is_asked_fails_by_a_strip_of_its_own(whop: SimulatedWhop, page: Page) -> None:
+    await page.goto(whop.page_url)
+    await page.get_by_text("What Whop answers when Herald asks who is in an audience").click()
+    endless = page.get_by_role("button", name="Without end")
+    await endless.click()
+    await expect(endless).to_have_attribute("aria-pressed", "true")
+    await expect(page.locator("#read-hint")).to_contain_text("This stays until you choose another.")
+    assert (whop.read_fault, whop.fault) == (ReadFault.ENDLESS, Fault.NONE)

@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
-from bot.sandbox.whop import Exchange, Fault, SimulatedWhop
+from bot.sandbox.whop import Exchange, Fault, Owners, People, ReadFault, SimulatedWhop
 from tests.harness.found import only
 
 KEY = "app-key-that-must-not-show"
@@ -606,11 +606,11 @@ async def test_v1_permissions_grant_only_what_the_key_has_and_sees(
     client: Client, whop: SimulatedWhop
 ) -> None:
     whop.experiences = {"exp_a": "A"}
-    path = "/api/v1/permissions?actions=notification:create,member:basic:read&resource_id="
+    path = "/api/v1/permissions?actions=notification:create,member:email:read&resource_id="
     reply = await client.read(path + "exp_a")
     assert reply.data["data"] == [
         {"action": "notification:create", "granted": True},
-        {"action": "member:basic:read", "granted": False},
+        {"action": "member:email:read", "granted": False},
     ]
     unseen = await client.read(path + "exp_b")
     assert [row["granted"] for row in unseen.data["data"]] == [False, False]
@@ -638,6 +638,145 @@ async def test_v1_lists_come_in_cursor_pages(client: Client, whop: SimulatedWhop
     assert (await client.read("/api/v1/products?account_id=biz_a&first=0501")).status == 400
 
 
+CROWD = People(
+    products={
+        "prod_gold": Owners(crowd=range(100_000), named=["user_maya"]),
+        "prod_silver": Owners(crowd=range(99_990, 100_010), nameless_every=4),
+    },
+    experiences={"exp_gold": ["prod_gold"], "exp_all": ["prod_gold", "prod_silver"]},
+    team=["user_maya", "user_omar"],
+    usernames={"user_maya": "maya", "user_omar": "omar"},
+    names={"exp_gold": "Gold Lounge"},
+)
+MEMBERS_OF_GOLD = "/api/v1/members?product_ids=prod_gold&membership_status=active"
+
+
+async def test_v1_members_come_in_pages_and_each_person_once(client: Client, whop: SimulatedWhop) -> None:
+    whop.people = CROWD
+    first = await client.read(f"{MEMBERS_OF_GOLD}&first=2")
+    users = [row["user"] for row in first.data["data"]]
+    assert [one["id"] for one in users] == ["user_000000", "user_000001"]
+    assert [one["username"] for one in users] == ["ava000000", "ben000001"]
+    cursor = first.data["page_info"]["end_cursor"]
+    second = await client.read(f"{MEMBERS_OF_GOLD}&first=2&after={cursor}")
+    assert second.data["data"][0]["user"]["id"] == "user_000002"
+    both = "/api/v1/members?product_ids=prod_gold,prod_silver&first=100&after=mber_0_99999"
+    end = (await client.read(both)).data
+    assert end["page_info"]["has_next_page"] is False
+    # Two of gold, and the ten of silver who have no gold: three of these rows name nobody.
+    named = [row["user"]["id"] for row in end["data"] if row["user"]]
+    assert (len(end["data"]), len(named)) == (12, 9)
+    assert len({*named}) == 9
+    assert (await client.read(f"{MEMBERS_OF_GOLD}&after=nonsense")).status == 400
+    assert (await client.read("/api/v1/members?product_ids=prod_none")).status == 404
+
+
+async def test_v1_tells_products_experiences_and_the_team(client: Client, whop: SimulatedWhop) -> None:
+    whop.people = CROWD
+    experience = (await client.read("/api/v1/experiences/exp_all")).data
+    assert [one["id"] for one in experience["products"]] == ["prod_gold", "prod_silver"]
+    assert (await client.read("/api/v1/experiences/exp_gold")).data["name"] == "Gold Lounge"
+    listed = await client.read("/api/v1/experiences?account_id=biz_a&product_id=prod_silver")
+    assert [one["id"] for one in listed.data["data"]] == ["exp_all"]
+    product = (await client.read("/api/v1/products/prod_gold")).data
+    assert (product["member_count"], product["company"]["id"]) == (100_001, "biz_sandbox")
+    team = (await client.read("/api/v1/team_members?account_id=biz_a")).data["data"]
+    assert [one["user"]["username"] for one in team] == ["maya", "omar"]
+    whop.people = replace(CROWD, hides_counts=True)
+    assert (await client.read("/api/v1/products/prod_gold")).data["member_count"] == 0
+
+
+async def test_v5_memberships_tell_their_total(client: Client, whop: SimulatedWhop) -> None:
+    whop.people = CROWD
+    path = "/api/v5/app/memberships?valid=true&per=1&"
+    totals = {"product_id=prod_silver": 20, "experience_id=exp_all": 100_021, "company_id=biz_a": 100_021}
+    for narrowed, total in totals.items():
+        reply = await client.read(path + narrowed)
+        assert (len(reply.data["data"]), reply.data["pagination"]["total_count"]) == (1, total)
+    whop.people = replace(CROWD, hides_counts=True)
+    reply = await client.read(f"{path}product_id=prod_gold")
+    assert reply.data["pagination"]["total_count"] == 0
+
+
+async def test_who_left_is_no_longer_counted_listed_or_reached(client: Client, whop: SimulatedWhop) -> None:
+    whop.people = People.of({"exp_a": ["user_a", "user_b"], "exp_b": ["user_b"]})
+    await client.v1(experience_id="exp_a")
+    whop.people.leave("user_b")
+    await client.v1(experience_id="exp_a")
+    rows = (await client.read("/api/v1/members?product_ids=prod_a")).data["data"]
+    assert [row["user"]["id"] for row in rows] == ["user_a"]
+    assert [[*push.reached] for push in whop.pushes] == [["user_a", "user_b"], ["user_a"]]
+    assert [whop.times(user, "Hello") for user in ("user_a", "user_b", "user_c")] == [2, 1, 0]
+
+
+async def test_a_push_knows_whom_it_reached_once_each(client: Client, whop: SimulatedWhop) -> None:
+    whop.people = CROWD
+    await client.v1(experience_id="exp_all")
+    await client.v1(experience_id="exp_gold", user_ids=["user_000001", "user_maya", "user_omar"])
+    await client.v1(experience_id=ABSENT, account_id="biz_a")
+    await client.v5(targets=[{"products": ["prod_gold"], "users": ["user_x"]}, {"companies": ["biz_a"]}])
+    await client.v1(experience_id="exp_elsewhere")
+    # Who is named and not in the experience is not reached.
+    assert [push.reached.people for push in whop.pushes] == [100_011, 2, 2, 100_012, None]
+    async with client.session.get(f"{whop.origin}/sandbox/state") as response:
+        state = await response.json()
+    assert [push["reached"] for push in state["pushes"]["items"]] == [100_011, 2, 2, 100_012, None]
+
+
+async def test_questions_fail_apart_from_sends(client: Client, whop: SimulatedWhop) -> None:
+    whop.people = CROWD
+    whop.fail_reads(ReadFault.SERVER_ERROR, times=2, after=1)
+    replies = [await client.read(f"{MEMBERS_OF_GOLD}&first=1") for _ in range(4)]
+    assert [reply.status for reply in replies] == [200, 500, 500, 200]
+    whop.read_fault = ReadFault.RATE_LIMITED
+    assert (await client.read(MEMBERS_OF_GOLD)).message == "Try again in 12 seconds."
+    assert (await client.v1()).status == 202
+    whop.read_fault = ReadFault.FORBIDDEN
+    assert (await client.read(MEMBERS_OF_GOLD)).status == 403
+    whop.read_fault = ReadFault.HANG_UP
+    with pytest.raises(aiohttp.ClientError):
+        await client.read(MEMBERS_OF_GOLD)
+    whop.read_fault = ReadFault.FIREWALL
+    with pytest.raises(aiohttp.ContentTypeError):
+        await client.read(MEMBERS_OF_GOLD)
+
+
+async def test_questions_are_answered_with_lies_on_demand(client: Client, whop: SimulatedWhop) -> None:
+    whop.people = CROWD
+    whop.read_fault = ReadFault.ENDLESS
+    first = await client.read(f"{MEMBERS_OF_GOLD}&first=1")
+    cursor = first.data["page_info"]["end_cursor"]
+    again = await client.read(f"{MEMBERS_OF_GOLD}&first=1&after={cursor}")
+    assert again.data == first.data
+    whop.read_fault = ReadFault.LOST_CURSOR
+    info = (await client.read(f"{MEMBERS_OF_GOLD}&first=1")).data["page_info"]
+    assert (info["has_next_page"], info["end_cursor"]) == (True, None)
+    whop.read_fault = ReadFault.HIDDEN
+    assert (await client.read(f"{MEMBERS_OF_GOLD}&first=1")).data["data"][0]["user"] is None
+    total = await client.read("/api/v5/app/memberships?product_id=prod_gold&per=1")
+    assert total.data["pagination"]["total_count"] == 0
+
+
+async def test_questions_have_the_rate_limit_of_their_generation(
+    client: Client, whop: SimulatedWhop, clock: Clock
+) -> None:
+    whop.people = CROWD
+    statuses = [(await client.read("/api/v1/experiences/exp_gold")).status for _ in range(601)]
+    assert statuses == [200] * 600 + [429]
+    # On v1 each operation has a limit of its own; on v5 all share one.
+    assert (await client.v1()).status == 202
+    statuses = [(await client.read("/api/v5/app/experiences/exp_gold")).status for _ in range(20)]
+    assert (statuses, (await client.v5()).status) == ([200] * 20, 429)
+
+
+async def test_of_a_long_answer_to_a_question_only_the_beginning_is_kept(
+    client: Client, whop: SimulatedWhop
+) -> None:
+    whop.people = CROWD
+    await client.read(f"{MEMBERS_OF_GOLD}&first=100")
+    assert len(only(whop.reads).response) < 5_000
+
+
 async def set_fault(client: Client, fault: str, **headers: str) -> int:
     sent = {name.replace("_", "-"): value for name, value in headers.items()}
     data = json.dumps({"fault": fault})
@@ -658,7 +797,7 @@ async def test_only_the_page_itself_changes_the_fault(client: Client, whop: Simu
     assert whop.fault is Fault.NONE
     assert await set_fault(client, "nonsense", Origin=whop.origin) == 400
     assert await set_fault(client, "reject", Origin=whop.origin, Sec_Fetch_Site="same-origin") == 204
-    assert whop.fault is Fault.REJECT
+    assert (whop.fault, whop.read_fault) == (Fault.REJECT, ReadFault.NONE)
 
 
 @pytest.mark.parametrize("path", ["/customers", "/sandbox/state"])

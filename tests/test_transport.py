@@ -18,7 +18,8 @@ import pytest_asyncio
 from pydantic import SecretStr
 
 from bot.delivery import NoAnswer, Request, Response
-from bot.whop.transport import BODY_LIMIT, TOTAL_SECONDS, Transport
+from bot.whop.api_log import get
+from bot.whop.transport import BODY_LIMIT, READ_LIMIT, TOTAL_SECONDS, Transport
 from tests.harness.found import only
 
 KEY = "app-key-that-must-not-show"
@@ -432,10 +433,11 @@ async def test_a_body_that_never_ends_in_time_does_not_take_an_acceptance_back(
 
 
 async def test_an_endless_body_ends_at_the_bound(transport: Transport) -> None:
-    async with serve(endless(ACCEPTED + b"\r\n", b"x" * 65536)) as whop:
-        response = await transport.send(post(whop.url()))
-    assert isinstance(response, Response)
-    assert (response.status, len(response.body)) == (202, BODY_LIMIT)
+    for request, limit in ((post, BODY_LIMIT), (get, READ_LIMIT)):
+        async with serve(endless(ACCEPTED + b"\r\n", b"x" * 65536)) as whop:
+            response = await transport.send(request(whop.url()))
+        assert isinstance(response, Response)
+        assert (response.status, len(response.body)) == (202, limit)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from rich.markup import escape
 
 from bot import log
 from bot.audit.chain import first_broken
+from bot.sandbox.customers import customers
 from bot.sandbox.discord import SimulatedDiscord
 from bot.sandbox.folder import data_folder, recorder
 from bot.sandbox.sandbox import Sandbox, answer, readable
@@ -53,7 +54,7 @@ async def play_story(*, record: Path | None = None, data: Path | None = None) ->
     log.configure(level="warning", style="console", secrets=[])
     story = Story(Console(soft_wrap=True))
     with data_folder(data) as folder, recorder(record) as on_exchange:
-        async with Sandbox.open("v5", data=folder, on_exchange=on_exchange) as sandbox:
+        async with Sandbox.open("v5", data=folder, on_exchange=on_exchange, people=customers()) as sandbox:
             story.console.print(
                 f"[bold]{sandbox.world.guild.name}[/]: Maya composes, Omar and Lena may approve,"
                 " Ada reads the audit channel. Discord and Whop are simulated; the clock is the story's own."

@@ -20,6 +20,7 @@ from bot.app import Herald, run
 from bot.clock import utc_now
 from bot.errors import ConfigurationError
 from bot.policy.loading import parse_policy
+from bot.sandbox.customers import customers
 from bot.sandbox.discord import CHANNELS, SimulatedDiscord
 from bot.sandbox.folder import data_folder, recorder
 from bot.sandbox.guide import choices, pin_guide
@@ -129,7 +130,13 @@ async def open_sandbox(
     with data_folder(data) as folder, recorder(record) as on_exchange:
         async with SimulatedDiscord.open(tolerant=True) as world:
             await _catch_up(world)
-            whop = SimulatedWhop(api_keys=[API_KEY], clock=utc_now, on_exchange=on_exchange, links=_links)
+            whop = SimulatedWhop(
+                api_keys=[API_KEY],
+                clock=utc_now,
+                on_exchange=on_exchange,
+                links=_links,
+                people=customers(),
+            )
             pages = Pages(world, lambda: _absolute(whop))
             whop.add_routes([web.get("/", _to_first), web.get("/discord/{channel}", pages.switch)])
             await _listen(whop, port)

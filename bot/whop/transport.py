@@ -20,6 +20,8 @@ from bot.redaction import Redaction
 CONNECT_SECONDS: Final = 5.0
 TOTAL_SECONDS: Final = 30.0
 BODY_LIMIT: Final = 64 * 1024
+# A page of a hundred members is longer than what is said of a notification.
+READ_LIMIT: Final = 1024 * 1024
 # Much more than Whop's answers have: none of these takes an acceptance back.
 LINE_LIMIT: Final = 64 * 1024
 HEADERS_LIMIT: Final = 2000
@@ -103,7 +105,7 @@ class Transport:
                 return self._clean(*found)
             return NoAnswer(reason=_KINDS.get(type(error), type(error).__name__), bytes_left=sent.bytes_left)
         try:
-            body = await _read_bounded(answer)
+            body = await _read_bounded(answer, READ_LIMIT if request.method == "GET" else BODY_LIMIT)
         finally:
             answer.close()
         return self._clean(answer.status, answer.headers.items(), body)
@@ -146,11 +148,11 @@ async def _note_bytes_left(
     context.trace_request_ctx.bytes_left = True
 
 
-async def _read_bounded(answer: aiohttp.ClientResponse) -> bytes:
+async def _read_bounded(answer: aiohttp.ClientResponse, limit: int) -> bytes:
     """Return the body as far as it came: the status line alone already says what Whop decided."""
     read = bytearray()
     try:
-        while len(read) < BODY_LIMIT and (part := await answer.content.read(BODY_LIMIT - len(read))):
+        while len(read) < limit and (part := await answer.content.read(limit - len(read))):
             read += part
     except Exception:  # noqa: BLE001, S110 - no kind of broken body takes the status back
         pass

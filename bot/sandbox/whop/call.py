@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Protocol
 
+from bot.sandbox.whop.people import People
 from bot.sandbox.whop.record import Served
 
 
@@ -61,5 +62,6 @@ class Catalogue(Protocol):
     experiences: dict[str, str]
     products: dict[str, str]
     permissions: set[str]
+    people: People
     served: list[Served]
     shows_log: bool

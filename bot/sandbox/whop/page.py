@@ -4,7 +4,7 @@ import base64
 import hashlib
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import fields
 from datetime import datetime
 from importlib import resources
 from typing import Protocol
@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from bot.sandbox.whop.record import Exchange, Fault, Push
+from bot.sandbox.whop.record import Exchange, Fault, Push, ReadFault
 
 CUSTOMER_PAGE = "/customers"
 LOOPBACK_NAMES = frozenset({"127.0.0.1", "localhost"})
@@ -31,6 +31,17 @@ FAULTS = {
     Fault.DROP_AFTER_ACCEPT: ("Notify, then hang up", "Customers are notified, but Herald gets no answer."),
     Fault.DROP_BEFORE_ACCEPT: ("Hang up", "Nobody is notified, and Herald gets no answer."),
 }
+READ_FAULTS = {
+    ReadFault.NONE: ("Answer", "Answers as Whop does."),
+    ReadFault.RATE_LIMITED: ("429 Too many", "Refuses with 429 and a wait."),
+    ReadFault.SERVER_ERROR: ("500 Error", "Fails with 500."),
+    ReadFault.FORBIDDEN: ("403 Forbidden", "The key may not read this."),
+    ReadFault.FIREWALL: ("Firewall", "A web page answers in Whop's place."),
+    ReadFault.HANG_UP: ("Hang up", "Herald gets no answer."),
+    ReadFault.HIDDEN: ("Hidden", "Counts are 0, and members have no names."),
+    ReadFault.ENDLESS: ("Without end", "Each page says that the same one comes next."),
+    ReadFault.LOST_CURSOR: ("No cursor", "A page says that there is more, and not where."),
+}
 
 
 class Sandbox(Protocol):
@@ -40,6 +51,7 @@ class Sandbox(Protocol):
     reads: list[Exchange]
     pushes: list[Push]
     fault: Fault
+    read_fault: ReadFault
     clock: Callable[[], datetime]
     links: Callable[[], Sequence[tuple[str, str]]]
 
@@ -48,11 +60,12 @@ class Sandbox(Protocol):
 
 
 class Wish(BaseModel):
-    """Ask for a fault."""
+    """Ask for a fault of what is sent, or of what is read."""
 
     model_config = ConfigDict(extra="forbid")
 
-    fault: Fault
+    fault: Fault | None = None
+    read_fault: ReadFault | None = None
 
 
 def add_customer_page(app: web.Application, sandbox: Sandbox) -> None:
@@ -71,9 +84,11 @@ def add_customer_page(app: web.Application, sandbox: Sandbox) -> None:
     async def set_fault(request: web.Request) -> web.Response:
         _check_same_origin(request)
         try:
-            sandbox.fault = Wish.model_validate_json(await request.read()).fault
+            wish = Wish.model_validate_json(await request.read())
         except ValidationError:
             raise web.HTTPBadRequest(text="No such fault") from None
+        sandbox.fault = wish.fault or sandbox.fault
+        sandbox.read_fault = wish.read_fault or sandbox.read_fault
         return web.Response(status=204)
 
     app.router.add_get(CUSTOMER_PAGE, show)
@@ -121,11 +136,17 @@ def _state(sandbox: Sandbox, seen: Mapping[str, str]) -> dict[str, object]:
         "links": sandbox.links(),
         "fault": sandbox.fault,
         "next_faults": sandbox.next_faults,
-        "faults": [{"value": fault, "label": label, "hint": hint} for fault, (label, hint) in FAULTS.items()],
+        "faults": _choices(FAULTS),
+        "read_fault": sandbox.read_fault,
+        "read_faults": _choices(READ_FAULTS),
         "pushes": _fresh("pushes", sandbox.pushes, seen),
         "exchanges": _fresh("exchanges", sandbox.exchanges, seen),
         "reads": _fresh("reads", sandbox.reads, seen),
     }
+
+
+def _choices(faults: Mapping[Fault, tuple[str, str]] | Mapping[ReadFault, tuple[str, str]]) -> list[object]:
+    return [{"value": fault, "label": label, "hint": hint} for fault, (label, hint) in faults.items()]
 
 
 def _fresh(
@@ -139,4 +160,7 @@ def _fresh(
 
 
 def _shown(item: Push | Exchange) -> dict[str, object]:
-    return {**asdict(item), "at": item.at.isoformat()}
+    shown: dict[str, object] = {one.name: getattr(item, one.name) for one in fields(item)}
+    if isinstance(item, Push):
+        shown["reached"] = item.reached.people
+    return shown | {"at": item.at.isoformat()}

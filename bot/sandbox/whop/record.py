@@ -6,6 +6,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Literal
 
+from bot.sandbox.whop.people import UNKNOWN, Reached
+
 GenerationName = Literal["v5", "v1"]
 Text = tuple[str, str]
 
@@ -23,6 +25,20 @@ class Fault(StrEnum):
     SLOW = "slow"
     DROP_AFTER_ACCEPT = "drop_after_accept"
     DROP_BEFORE_ACCEPT = "drop_before_accept"
+
+
+class ReadFault(StrEnum):
+    """Name what goes wrong with an answer to a question."""
+
+    NONE = "none"
+    RATE_LIMITED = "rate_limited"
+    SERVER_ERROR = "server_error"
+    FORBIDDEN = "forbidden"
+    FIREWALL = "firewall"
+    HANG_UP = "hang_up"
+    HIDDEN = "hidden"
+    ENDLESS = "endless"
+    LOST_CURSOR = "lost_cursor"
 
 
 DROPS = frozenset({Fault.DROP_AFTER_ACCEPT, Fault.DROP_BEFORE_ACCEPT})
@@ -54,6 +70,7 @@ class Push:
     subtitle: str | None
     link: str | None
     topic: str | None
+    reached: Reached = UNKNOWN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,20 +10,20 @@ from aiohttp import web
 
 from bot.sandbox.whop.call import Answer, Call, Refusal
 from bot.sandbox.whop.page import CUSTOMER_PAGE, add_customer_page
-from bot.sandbox.whop.record import DROPS, Exchange, Fault, GenerationName, Push, Served
+from bot.sandbox.whop.people import People
+from bot.sandbox.whop.record import DROPS, Exchange, Fault, GenerationName, Push, ReadFault, Served
 from bot.sandbox.whop.replay import NewEvent
 from bot.sandbox.whop.slow import SlowLane
+from bot.sandbox.whop.spoiled import BLOCKED, refused, spoil
 from bot.sandbox.whop.v1 import NOTIFY, V1, account_of
+from bot.sandbox.whop.v1_reads import MEMBERS
 from bot.sandbox.whop.v5 import V5
 
 SECRET_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization", "x-api-key"})
 # What never gets as far as Whop's log.
 UNSERVED = frozenset({Fault.FIREWALL, Fault.DROP_BEFORE_ACCEPT})
-BLOCKED = Answer(
-    status=403,
-    text="<!doctype html><title>Sorry, you have been blocked</title>",
-    content_type="text/html",
-)
+# Of a long answer to a question, so much is kept to be shown.
+LONGEST_KEPT = 4_000
 LARGEST_BODY = 16 * 1024 * 1024
 
 
@@ -68,6 +68,7 @@ class SimulatedWhop:
         topics: Sequence[tuple[str, str]] = (),
         experiences: Mapping[str, str] | None = None,
         products: Mapping[str, str] | None = None,
+        people: People | None = None,
     ) -> None:
         self.exchanges: list[Exchange] = []
         self.reads: list[Exchange] = []
@@ -76,17 +77,20 @@ class SimulatedWhop:
         self.served: list[Served] = []
         self.shows_log = True
         self.fault = Fault.NONE
+        self.read_fault = ReadFault.NONE
         self.honours_keys = True
-        self.permissions: set[str] = {NOTIFY}
+        self.permissions: set[str] = {NOTIFY, MEMBERS}
         self.topics: list[tuple[str, str]] = list(topics)
         self.experiences: dict[str, str] = dict(experiences or {})
         self.products: dict[str, str] = dict(products or {})
+        self.people = people or People()
         self.clock = clock
         self.links = links
         self._credentials = {_credential(key) for key in api_keys}
         self._slow_seconds = slow_seconds
         self._on_exchange = on_exchange
         self._next_faults: deque[Fault] = deque()
+        self._next_read_faults: deque[ReadFault] = deque()
         self._slow = SlowLane()
         self._runner: web.AppRunner | None = None
         self._port = 0
@@ -118,6 +122,15 @@ class SimulatedWhop:
         """Give the next `times` notifications this fault, whatever `fault` is."""
         self._next_faults.extend([fault] * times)
 
+    def fail_reads(self, fault: ReadFault, *, times: int = 1, after: int = 0) -> None:
+        """Give the next `times` questions this fault, behind so many that go well."""
+        self._next_read_faults.extend([ReadFault.NONE] * after + [fault] * times)
+
+    def times(self, user: str, subject: str) -> int:
+        """Return how often somebody got what has this subject in the feed or on the phone."""
+        got = [push for push in self.pushes if user in push.reached]
+        return sum(any(text and text[0] == subject for text in (one.feed, one.phone)) for one in got)
+
     def release_slow(self) -> None:
         """Let the answers go that are being held by SLOW."""
         self._slow.release()
@@ -148,6 +161,8 @@ class SimulatedWhop:
 
     async def _serve(self, generation: Generation, request: web.Request) -> web.Response:
         call = await _arrived(request, self.clock())
+        if call.method in {"GET", "HEAD"}:
+            return self._serve_read(generation, request, call)
         fault = self._take_fault() if call.method == "POST" else Fault.NONE
         answer, entry = self._decide(generation, call, fault)
         if generation.name == "v1" and call.method == "POST" and fault not in UNSERVED:
@@ -160,9 +175,21 @@ class SimulatedWhop:
         if fault in DROPS and request.transport is not None:
             request.transport.close()
         self._record(request, call, answer)
-        return web.Response(
-            status=answer.status, text=answer.text, headers=answer.headers, content_type=answer.content_type
-        )
+        return _response(answer)
+
+    def _serve_read(self, generation: Generation, request: web.Request, call: Call) -> web.Response:
+        fault = self._next_read_faults.popleft() if self._next_read_faults else self.read_fault
+        try:
+            self._admit(generation, call, Fault.NONE)
+            if refusal := refused(fault, rate_limited=generation.rate_limited):
+                raise refusal
+            answer = spoil(fault, generation.answer(call)[0])
+        except Refusal as refusal:
+            answer = generation.refuse(refusal)
+        if fault is ReadFault.HANG_UP and request.transport is not None:
+            request.transport.close()
+        self._record(request, call, answer)
+        return _response(answer)
 
     def _log(self, call: Call, answer: Answer) -> None:
         self.served.append(
@@ -220,7 +247,7 @@ class SimulatedWhop:
             headers=_masked(request.headers),
             body=call.body.decode(errors="backslashreplace"),
             status=answer.status if answered else None,
-            response=answer.text if answered else "",
+            response=_kept(call, answer) if answered else "",
             replayed=answered and "Idempotent-Replayed" in answer.headers,
         )
         if call.method in {"GET", "HEAD"}:
@@ -229,6 +256,18 @@ class SimulatedWhop:
         self.exchanges.append(exchange)
         if self._on_exchange is not None:
             self._on_exchange(exchange)
+
+
+def _response(answer: Answer) -> web.Response:
+    return web.Response(
+        status=answer.status, text=answer.text, headers=answer.headers, content_type=answer.content_type
+    )
+
+
+def _kept(call: Call, answer: Answer) -> str:
+    # A thousand pages of members would fill the memory.
+    is_long = call.method != "POST" and len(answer.text) > LONGEST_KEPT
+    return f"{answer.text[:LONGEST_KEPT]}…" if is_long else answer.text
 
 
 def _reject(fault: Fault) -> None:

@@ -17,18 +17,16 @@ from bot.sandbox.whop.fields import (
     UserId,
     Words,
     read_body,
-    read_number,
 )
 from bot.sandbox.whop.limit import Window
+from bot.sandbox.whop.people import Reached
 from bot.sandbox.whop.record import Push, Served
 from bot.sandbox.whop.replay import NewEvent, Replays
+from bot.sandbox.whop.v1_reads import ACCOUNT, Reads, invalid, paged
 
 OLDEST_VERSION = "2025-01-01"
 NEWEST_VERSION = "2026-10-15-1"
 NOTIFY = "notification:create"
-LARGEST_PAGE = 100
-# Whoever owns the experiences.
-ACCOUNT = "biz_sandbox"
 SENDING = "api/v1/notifications#create"
 
 
@@ -109,6 +107,7 @@ class V1:
 
     def __init__(self, catalogue: Catalogue) -> None:
         self._catalogue = catalogue
+        self._reads = Reads(catalogue)
         self._limit = Window(calls=600, span=timedelta(minutes=1))
         self._replays = Replays()
 
@@ -135,22 +134,17 @@ class V1:
     def answer(self, call: Call) -> tuple[Answer, Push | None]:
         """Answer a send or one of the reads."""
         if _version(call) not in VERSIONS:
-            raise _invalid(f"Api-Version-Date {_version(call)} is not a known version")
+            raise invalid(f"Api-Version-Date {_version(call)} is not a known version")
         match (call.method, *call.path.split("/")):
             case ("POST", "notifications"):
                 return self._send(call)
             case ("GET", "permissions"):
                 return self._permissions(call), None
-            case ("GET", "experiences"):
-                return _listed(call, _rows(self._catalogue.experiences, "name")), None
-            case ("GET", "experiences", experience_id):
-                return self._experience(experience_id), None
             case ("GET", "api_logs"):
                 return self._logs(call), None
-            case ("GET", "products"):
-                rows = _rows(self._catalogue.products, "title")
-                # 0 is what Whop gives when public counts are hidden.
-                return _listed(call, [row | {"member_count": 0} for row in rows]), None
+            case ("GET", *_):
+                account = VERSIONS[_version(call)].ACCOUNT_FIELD
+                return self._reads.answer(call, account_field=account), None
             case _:
                 raise Refusal(404, "not_found", f"No route matches {call.method} /api/v1/{call.path}")
 
@@ -160,7 +154,7 @@ class V1:
         try:
             notification = read_body(VERSIONS[_version(call)], call)
         except Malformed as error:
-            raise _invalid(str(error)) from None
+            raise invalid(str(error)) from None
         if notification.experience_id:
             self._check_known(notification.experience_id)
         text = notification.title, notification.content
@@ -173,7 +167,16 @@ class V1:
             subtitle=notification.subtitle,
             link=notification.rest_path,
             topic=None,
+            reached=self._reached(notification),
         )
+
+    def _reached(self, notification: Notification) -> Reached:
+        people, experience = self._catalogue.people, notification.experience_id
+        if experience is None:
+            return people.reached(teams=[notification.team_of or ""])
+        if notification.user_ids is None:
+            return people.reached(experiences=[experience])
+        return people.mentioned(experience, notification.user_ids)
 
     def _check_known(self, experience_id: str) -> None:
         if self._catalogue.experiences and experience_id not in self._catalogue.experiences:
@@ -182,7 +185,7 @@ class V1:
     def _permissions(self, call: Call) -> Answer:
         resource = call.params.get("resource_id")
         if not resource:
-            raise _invalid("Missing required parameter: resource_id")
+            raise invalid("Missing required parameter: resource_id")
         asked = call.params.get("actions")
         actions = asked.split(",") if asked else sorted(self._catalogue.permissions)
         seen = self._sees(resource)
@@ -198,20 +201,6 @@ class V1:
         known = {"exp": self._catalogue.experiences, "prod": self._catalogue.products, "biz": {}, "app": {}}
         return bool(rest) and kind in known and (not known[kind] or resource in known[kind])
 
-    def _experience(self, experience_id: str) -> Answer:
-        name = self._catalogue.experiences.get(experience_id)
-        if name is None:
-            raise Refusal(404, "not_found", f"No experience {experience_id}")
-        company = {"id": ACCOUNT, "title": "Sandbox", "route": "sandbox"}
-        body: dict[str, object] = {
-            "id": experience_id,
-            "name": name,
-            "is_public": False,
-            "products": [],
-            "company": company,
-        }
-        return Answer.of(200, body)
-
     def _logs(self, call: Call) -> Answer:
         if not self._catalogue.shows_log:
             raise Refusal(403, "forbidden", "This credential may not read the API log")
@@ -226,15 +215,11 @@ class V1:
             and (since is None or one.at >= since)
             and (until is None or one.at < until)
         ]
-        return _paged(call, rows)
+        return paged(call, rows)
 
 
 def _version(call: Call) -> str:
     return call.headers.get("Api-Version-Date", OLDEST_VERSION)
-
-
-def _rows(names: Mapping[str, str], title: str) -> list[dict[str, object]]:
-    return [{"id": identifier, title: name} for identifier, name in names.items()]
 
 
 def account_of(call: Call) -> str:
@@ -264,40 +249,4 @@ def _moment(call: Call, name: str) -> datetime | None:
     try:
         return datetime.fromisoformat(said) if said else None
     except ValueError:
-        raise _invalid(f"{name}: not an ISO 8601 timestamp") from None
-
-
-def _listed(call: Call, rows: list[dict[str, object]]) -> Answer:
-    account = VERSIONS[_version(call)].ACCOUNT_FIELD
-    if not call.params.get(account):
-        raise _invalid(f"Missing required parameter: {account}")
-    return _paged(call, rows)
-
-
-def _paged(call: Call, rows: list[dict[str, object]]) -> Answer:
-    try:
-        first = read_number(call, "first", default=50, most=LARGEST_PAGE)
-    except Malformed as error:
-        raise _invalid(str(error)) from None
-    start = _after(call.params.get("after"), rows)
-    page = rows[start : start + first]
-    page_info = {
-        "start_cursor": page[0]["id"] if page else None,
-        "end_cursor": page[-1]["id"] if page else None,
-        "has_next_page": start + len(page) < len(rows),
-        "has_previous_page": start > 0,
-    }
-    return Answer.of(200, {"data": page, "page_info": page_info})
-
-
-def _after(cursor: str | None, rows: list[dict[str, object]]) -> int:
-    if cursor is None:
-        return 0
-    for index, row in enumerate(rows):
-        if row["id"] == cursor:
-            return index + 1
-    raise _invalid("after: not a cursor of this list")
-
-
-def _invalid(message: str) -> Refusal:
-    return Refusal(400, "invalid_request", message)
+        raise invalid(f"{name}: not an ISO 8601 timestamp") from None

@@ -16,10 +16,10 @@ from bot.sandbox.whop.fields import (
     UserId,
     Words,
     read_body,
-    read_number,
 )
 from bot.sandbox.whop.limit import CoolDown
 from bot.sandbox.whop.record import Push, Text
+from bot.sandbox.whop.v5_reads import Reads
 
 QUEUED = "Notifications are sent by a background job, so we cannot confirm how many will be delivered."
 
@@ -109,6 +109,7 @@ class V5:
 
     def __init__(self, catalogue: Catalogue) -> None:
         self._catalogue = catalogue
+        self._reads = Reads(catalogue)
         self._limit = CoolDown(calls=20, span=timedelta(seconds=10), rest=timedelta(seconds=60))
 
     def admit(self, call: Call) -> None:
@@ -128,12 +129,12 @@ class V5:
         """Remember nothing: every call runs."""
 
     def answer(self, call: Call) -> tuple[Answer, Push | None]:
-        """Answer a send or a read of the topics."""
+        """Answer a send or one of the reads."""
         match (call.method, call.path):
             case ("POST", "app/notifications"):
                 return self._send(call)
-            case ("GET", "app/notification_topics"):
-                return self._topics(call), None
+            case ("GET", _):
+                return self._reads.answer(call), None
             case _:
                 raise Refusal(404, "not_found", f"No route matches {call.method} /api/v5/{call.path}")
 
@@ -152,6 +153,12 @@ class V5:
             subtitle=None,
             link=notification.deep_link,
             topic=notification.topic_identifier,
+            reached=self._catalogue.people.reached(
+                experiences=[one for target in notification.targets for one in target.experiences],
+                products=[one for target in notification.targets for one in target.products],
+                companies=[one for target in notification.targets for one in target.companies],
+                users=[one for target in notification.targets for one in target.users],
+            ),
         )
 
     def _check_known(self, notification: Notification) -> None:
@@ -165,34 +172,6 @@ class V5:
             ):
                 if known and (strange := [one for one in named if one not in known]):
                     raise _bad(f"targets: not found: {', '.join(strange)}")
-
-    def _topics(self, call: Call) -> Answer:
-        try:
-            page = read_number(call, "page", default=1, most=10_000)
-            per = read_number(call, "per", default=10, most=50)
-        except Malformed as error:
-            raise _bad(str(error)) from None
-        topics = self._catalogue.topics
-        pages = max(1, -(-len(topics) // per))
-        pagination = {
-            "current_page": page,
-            "total_pages": pages,
-            "next_page": page + 1 if page < pages else None,
-            "prev_page": page - 1 if page > 1 else None,
-            "total_count": len(topics),
-        }
-        rows = [_topic_row(*topic) for topic in topics[(page - 1) * per : page * per]]
-        return Answer.of(200, {"pagination": pagination, "data": rows})
-
-
-def _topic_row(identifier: str, name: str) -> dict[str, object]:
-    return {
-        "topic_identifier": identifier,
-        "name": name,
-        "topic_type": "custom",
-        "status": "active",
-        "notification_channel_identifiers": ["in_app", "mobile"],
-    }
 
 
 def _bad(message: str) -> Refusal:
