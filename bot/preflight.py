@@ -22,6 +22,7 @@ from bot.settings import Settings
 from bot.store import Access, Store
 from bot.template import slips
 from bot.whop import Account
+from bot.whop.reads import Failed, Reads, Source
 from bot.whop.transport import Transport
 
 # Without the last, deleted posts of the record could not be found after an absence.
@@ -45,6 +46,39 @@ async def check_whop(policy: Policy, account: Account, transport: Transport) -> 
             return
         if sentence := probe.judge(answer):
             yield _addressed(sentence, policy, account)
+
+
+# From an experience or a company to a page of its members it is never further.
+_FURTHEST: Final = 4
+
+
+async def find_uncounted(
+    policy: Policy, account: Account, transport: Transport, *, now: datetime
+) -> list[str]:
+    """Return a sentence for each reason why audiences cannot be counted; sends need no count."""
+    whose: dict[str, list[str]] = {}
+    for server in policy.of_account(account.name).servers:
+        for audience in server.audiences:
+            # One question is enough for a hint, and a policy may name very many targets.
+            for source in account.gateway.reads.sources(audience.targets)[:1]:
+                if why := await _uncounted(source, account.gateway.reads, transport, now):
+                    whose.setdefault(why, []).append(f"“{audience.name}”")
+    return [
+        f"herald.toml: {listed(names)} cannot be counted: {why}. The size of such an audience is what its"
+        " `size` says, or unknown."
+        for why, names in whose.items()
+    ]
+
+
+async def _uncounted(source: Source, reads: Reads, transport: Transport, now: datetime) -> str | None:
+    for _ in range(_FURTHEST):
+        part = reads.read(source, await transport.send(reads.ask(source)), now=now)
+        if isinstance(part, Failed):
+            return part.why
+        if source.kind in {"members", "team", "total"} or not part.then:
+            return None
+        source = part.then[0]
+    return None
 
 
 def _addressed(sentence: str, policy: Policy, account: Account) -> str:
@@ -142,7 +176,7 @@ _WRITING: Final = ("send_messages", "manage_messages", "manage_webhooks")
 
 
 class Answer(NamedTuple):
-    """What Discord said: a sentence for each thing to mend, and for each that Herald mends by itself."""
+    """What Discord or Whop said: a sentence for each thing to mend, and for each that may stay."""
 
     problems: list[str]
     notes: list[str]

@@ -18,7 +18,8 @@ from bot.chat.commands import payload, wanted_commands
 from bot.errors import ConfigurationError
 from bot.policy.loading import parse_policy
 from bot.policy.model import Policy
-from bot.preflight import check_discord, check_whop, name_other_writers
+from bot.preflight import check_discord, check_whop, find_uncounted, name_other_writers
+from bot.sandbox.customers import customers
 from bot.sandbox.sandbox import Sandbox
 from bot.sandbox.whop import SimulatedWhop
 from bot.whop import Account, gateway_for
@@ -117,6 +118,29 @@ async def test_an_experience_that_the_key_cannot_see_is_named_with_its_audience(
     whop.experiences["exp_silver"] = "Silver"
     sentence = only(await whop_problems("v1", whop.origin))
     assert "may not send notifications to exp_gold (audience “Gold”)" in sentence
+
+
+@GENERATIONS
+async def test_audiences_that_cannot_be_counted_are_named_once_for_each_reason_and_are_no_mistake(
+    whop: SimulatedWhop, generation: str
+) -> None:
+    account = Account.of(
+        gateway_for(generation, origin=whop.origin), origin=whop.origin, api_key=SecretStr(KEY)
+    )
+    whop.people = customers()
+
+    async def hints() -> list[str]:
+        async with Transport(api_key=SecretStr(KEY)) as transport:
+            return await find_uncounted(policy_for(generation), account, transport, now=whop.clock())
+
+    assert await hints() == []
+    whop.permissions.discard("member:basic:read")
+    sentence = only(await hints())
+    assert sentence.startswith("herald.toml: “Gold”")
+    assert "it needs" in sentence
+    assert "member:basic:read" in sentence
+    assert "what its `size` says, or unknown" in sentence
+    assert await whop_problems(generation, whop.origin) == []
 
 
 @GENERATIONS

@@ -16,6 +16,7 @@ from bot.preflight import (
     Answer,
     ask_discord,
     check_whop,
+    find_uncounted,
     look_at_database,
     look_at_files,
     look_at_mirror,
@@ -51,9 +52,9 @@ def agree(
     ):
         out.print(f"[yellow]![/] {_shown(sentence)}")
     at_whop, at_discord = complete(_ask(settings, policy, keyed))
-    for sentence in at_discord.notes:
+    for sentence in (*at_whop.notes, *at_discord.notes):
         out.print(f"[yellow]![/] {_shown(sentence)}")
-    problems = [*look_at_database(settings), *at_whop, *at_discord.problems]
+    problems = [*look_at_database(settings), *at_whop.problems, *at_discord.problems]
     for sentence in problems:
         out.print(f"[red]✗[/] {_shown(sentence)}")
     if problems:
@@ -64,12 +65,15 @@ def agree(
     return proving is None or target is None or proven(settings, proving, target, yes=yes)
 
 
-async def _ask(settings: Settings, policy: Policy, keyed: Sequence[Keyed]) -> tuple[list[str], Answer]:
-    problems: list[str] = []
+async def _ask(settings: Settings, policy: Policy, keyed: Sequence[Keyed]) -> tuple[Answer, Answer]:
+    at_whop = Answer([], [])
     for one in keyed:
         async with one.transport() as transport:
-            problems += [sentence async for sentence in check_whop(policy, one.account, transport)]
-    return problems, await ask_discord(policy, settings.discord_token.get_secret_value())
+            problems = [sentence async for sentence in check_whop(policy, one.account, transport)]
+            at_whop.problems.extend(problems)
+            if not problems:
+                at_whop.notes.extend(await find_uncounted(policy, one.account, transport, now=utc_now()))
+    return at_whop, await ask_discord(policy, settings.discord_token.get_secret_value())
 
 
 def _shown(sentence: str) -> str:
