@@ -10,7 +10,8 @@ from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
-from tests.crash.faults import FAULTS, Fault, plan_in
+from tests.crash.faults import FAULTS, OK, Fault, plan_in
+from tests.crash.people import Pages
 
 IN_PROGRESS = '{"error": {"type": "idempotency_request_in_progress", "message": "Busy"}}'
 
@@ -62,15 +63,19 @@ class FaultServer:
     def __init__(self, journal: Journal, *, honours: bool) -> None:
         self._journal = journal
         self._honours = honours
+        self._pages = Pages()
         self._busy: set[str] = set()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve one connection, which carries one request."""
         try:
             head = await reader.readuntil(b"\r\n\r\n")
-            fields = _fields(head)
-            body = await reader.readexactly(int(fields["content-length"]))
-            writer.write(await self._answer(fields, body))
+            fields, (method, target, _) = _fields(head), head.decode().split(maxsplit=2)
+            if method == "GET":
+                writer.write(await self._tell(fields, target))
+            else:
+                body = await reader.readexactly(int(fields["content-length"]))
+                writer.write(await self._answer(fields, body))
             await writer.drain()
         except (asyncio.IncompleteReadError, OSError):
             # Whoever asked was killed.
@@ -95,6 +100,15 @@ class FaultServer:
         if fault.status is None:
             return b""
         return _http(fault.status, '{"success":true}', replayed=replayed, cut=fault.cut)
+
+    async def _tell(self, fields: Mapping[str, str], target: str) -> bytes:
+        fault, status, body = self._pages.answer(target)
+        if fault.holds:
+            _say(fields["worker"])
+        await asyncio.sleep(fault.seconds)
+        if fault.status is None:
+            return b""
+        return _http(status if fault.status == OK else fault.status, body)
 
     async def _act(self, fault: Fault, name: str, key: str, worker: str, *, again: bool) -> None:
         if fault.pushes == "at once" and not again:

@@ -9,6 +9,8 @@ from typing import Final, Literal
 
 # How long a request is held, so that a process can be killed or stopped inside its POST.
 HOLD_SECONDS: Final = 0.4
+# What is answered where nothing goes wrong.
+OK: Final = 202
 # Longer than a worker of the trial waits for an answer.
 SILENT_SECONDS: Final = 3.5
 
