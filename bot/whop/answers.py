@@ -104,7 +104,11 @@ def is_page(answer: Response) -> bool:
 
 def says_no(answer: Response) -> bool:
     """Tell whether the body speaks of a failure, whatever the status says."""
-    body = decode(answer.body)
+    return denies(decode(answer.body))
+
+
+def denies(body: Mapping[str, Any]) -> bool:
+    """Tell whether what was decoded speaks of a failure."""
     return body.get("success") is False or bool(body.get("error")) or bool(body.get("errors"))
 
 

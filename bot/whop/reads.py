@@ -9,7 +9,7 @@ from urllib.parse import quote
 from bot.delivery import NoAnswer, Request, Response
 from bot.policy.audience import Targets
 from bot.value import Value
-from bot.whop.answers import as_object, decode, is_page, on_one_line, says_no, wait_of, words_of
+from bot.whop.answers import as_object, decode, denies, is_page, on_one_line, wait_of, words_of
 
 WORDS_LIMIT: Final = 200
 NAME_LIMIT: Final = 100
@@ -173,6 +173,10 @@ def find_page(
     """
     if isinstance(answer, NoAnswer):
         return Failed(f"no answer from Whop: {answer.reason}", again=True)
+    body = decode(answer.body) if 200 <= answer.status < 300 else {}
+    # A page of members is long: it is looked at once.
+    if body and not denies(body):
+        return body
     words = words_of(answer)
     said = f"{answer.status}: {words[:WORDS_LIMIT]}" if words else str(answer.status)
     if answer.status in PASSING or answer.status >= 500:
@@ -183,9 +187,9 @@ def find_page(
     if not 200 <= answer.status < 300:
         refused = _REFUSED.get(answer.status, "Whop answered {said} when asked about {about}")
         return Failed(refused.format(about=about, needs=needs, said=said))
-    if says_no(answer):
+    if body:
         return Failed(f"Whop's answer about {about} contradicts itself ({said})")
-    return decode(answer.body) or Failed(f"Whop's answer about {about} is not what it documents")
+    return Failed(f"Whop's answer about {about} is not what it documents")
 
 
 def find_rows(page: Mapping[str, Any], name: str = "data") -> list[dict[str, Any]] | Failed:
