@@ -192,6 +192,7 @@ class Revision(NamedTuple):
     editor: Person
     at: datetime
     notification: Notification
+    audience: str
     schedule: Schedule | None = None
 
 
@@ -200,6 +201,7 @@ class Read(NamedTuple):
 
     number: int
     notification: Notification
+    audience: str
     approved_by: tuple[str, ...] = ()
     schedule: Schedule | None = None
 

@@ -77,14 +77,16 @@ class Lifecycle:
             *server.refuse_link(broadcast.notification.link),
             *self._slips(broadcast, "stop"),
         ]
+        # A correction keeps both.
+        mend = "compose anew" if broadcast.corrects is not None else "choose another one with Change {what}"
         if server.audience(broadcast.audience) is None:
-            found.append(f"The audience “{broadcast.audience}” is no longer in the policy: compose anew.")
+            gone = f"The audience “{broadcast.audience}” is no longer in the policy"
+            found.append(f"{gone}: {mend.format(what='audience')}.")
         if broadcast.schedule and (unclear := broadcast.schedule.shortcoming()):
             found.append(unclear)
         if server.topic(broadcast.notification.topic) is None:
-            found.append(
-                f"The topic “{broadcast.notification.topic}” is no longer in the policy: compose anew."
-            )
+            gone = f"The topic “{broadcast.notification.topic}” is no longer in the policy"
+            found.append(f"{gone}: {mend.format(what='topic')}.")
         return found
 
     def before_review(self, broadcast: Broadcast) -> list[str]:

@@ -80,9 +80,10 @@ class Series(Value):
         status = self.status if following else SeriesStatus.ENDED
         return self.model_copy(update={"made": number, "next_at": following, "status": status})
 
-    def following(self, notification: Notification, schedule: Schedule) -> "Series":
-        """Return it with the words and the time of its first one."""
-        return self.model_copy(update={"notification": notification, "schedule": schedule}).after(self.made)
+    def following(self, audience: str, notification: Notification, schedule: Schedule) -> "Series":
+        """Return it with the audience, the words and the time of its first one."""
+        update = {"audience": audience, "notification": notification, "schedule": schedule}
+        return self.model_copy(update=update).after(self.made)
 
     def ended(self, why: str) -> "Series":
         """Return it with nothing to come any more."""

@@ -26,6 +26,8 @@ _GREY: Final = discord.ButtonStyle.secondary
 _BLUE: Final = discord.ButtonStyle.primary
 
 EDIT_PHONE: Final = "edit_phone"
+CHANGE_AUDIENCE: Final = "change_audience"
+CHANGE_TOPIC: Final = "change_topic"
 OPEN: Final = "open"
 # The moments that a time could mean, by their places: at most so many are offered.
 TIMES: Final = ("time_a", "time_b", "time_c", "time_d", "time_e")
@@ -46,6 +48,8 @@ LOOKS: Final[Mapping[str, Look]] = MappingProxyType(
         Action.CORRECT: Look("Correct…", _GREY),
         Action.SHARE: Look("Share…", _GREY),
         EDIT_PHONE: Look("Phone words", _BLUE),
+        CHANGE_AUDIENCE: Look("Change audience", _GREY),
+        CHANGE_TOPIC: Look("Change topic", _GREY),
         OPEN: Look("Open #{number}", _GREY),
         Action.SUBMIT: Look("Ask for approval", _BLUE),
         Action.REUSE: Look("Use these words again", _GREY),

@@ -48,7 +48,7 @@ from cogs.lines import NOWHERE, line_of, trouble_of
 from cogs.pairs import add_pair, paired
 from cogs.reach import REACH_LIMIT, account_of, listed_reach, reach, size, whole_reach
 from cogs.repeats import warn_of_alike, warn_of_near, warn_of_repeat
-from cogs.situation import HEADLINES, moment, offered, situation
+from cogs.situation import HEADLINES, changeable, moment, offered, situation
 from cogs.template import draw_template
 from cogs.text import fitting, inline, length_note, numbered, plain, shorten, units
 from cogs.times import quiet_lines, time_fields, when_asked
@@ -127,22 +127,30 @@ class Cards:
         add_approvals(self._lifecycle, details, submitted, self._role_name)
         if offer.why_not:
             details.add_field(name="📄 Template", value=field_value(inline(offer.why_not)), inline=False)
+        view = self._buttons_of_draft(broadcast, submitted, submittable=not lacking)
+        laid = lay_out(head, details, self._sheet(broadcast, typed))
+        return Rendered(embeds=laid.embeds, attached=laid.attached, view=view)
+
+    def _buttons_of_draft(
+        self, broadcast: Broadcast, submitted: Broadcast, *, submittable: bool
+    ) -> discord.ui.View:
         subject = self.subject(broadcast)
         view = buttons([Action.EDIT], subject)
         meanings = broadcast.schedule.meanings if broadcast.schedule else ()
         for action, meaning in zip(TIMES, meanings, strict=False):
             view.add_item(ActionButton(action, subject, label=shorten(meaning.label, 80)))
-        if not lacking:
+        if submittable:
             label = None if self.asks(submitted) else SEND
             view.add_item(ActionButton(Action.SUBMIT, subject, label=label))
         if broadcast.notification.all is None:
             view.add_item(ActionButton(EDIT_PHONE, subject))
+        for action in changeable(self._lifecycle.server_of(broadcast), broadcast):
+            view.add_item(ActionButton(action, subject))
         if broadcast.series is None and broadcast.schedule and broadcast.schedule.at:
             view.add_item(ActionButton(Action.REPEAT, subject))
         view.add_item(ActionButton(Action.SHARE, subject))
         view.add_item(ActionButton(Action.CANCEL, subject))
-        laid = lay_out(head, details, self._sheet(broadcast, typed))
-        return Rendered(embeds=laid.embeds, attached=laid.attached, view=view)
+        return view
 
     def subject(self, broadcast: Broadcast) -> Subject:
         """Return what the buttons on a card of the broadcast are about."""

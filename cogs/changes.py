@@ -32,7 +32,8 @@ def add_changes(head: discord.Embed, earlier: Iterable[Read], now: Broadcast) ->
         name = APPROVED_BEFORE if read.approved_by else CHANGED
         typed[name] = as_it_was(read.notification, now.notification)
         marked = marked_changes(read.notification, now.notification)
-        parts = [_since(read), *_times(read.schedule, now.schedule), marked]
+        whom = _audiences(read.audience, now.audience)
+        parts = [_since(read), *whom, *_times(read.schedule, now.schedule), marked]
         head.add_field(name=name, value="\n".join(filter(None, parts)), inline=False)
     return typed
 
@@ -40,6 +41,12 @@ def add_changes(head: discord.Embed, earlier: Iterable[Read], now: Broadcast) ->
 def marked_changes(before: Notification, now: Notification) -> str:
     """Return Markdown of each text that is another one: what was struck, what was added, what is around."""
     return "\n".join(f"__{name}__: {_marked(old, new)}" for name, old, new in _changed(before, now))
+
+
+def _audiences(was: str, became: str) -> Iterator[str]:
+    """Yield another audience, if it has one now."""
+    if was != became:
+        yield f"__Audience__: {STRUCK}{inline(was)}{STRUCK} {ADDED}{inline(became)}{ADDED}"
 
 
 def _times(was: Schedule | None, became: Schedule | None) -> Iterator[str]:

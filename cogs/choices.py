@@ -1,15 +1,17 @@
 """What is offered while somebody types an option, and what they mean by what they typed."""
 
-from collections.abc import Iterable
-from typing import Final, NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Final, NamedTuple
 
-from discord import app_commands
+import discord
+from discord import app_commands, ui
 
 from bot.broadcast import Broadcast
 from bot.characters import spelling, units
 from bot.everyday import TemplateName
 from bot.policy.model import Topic
 from bot.service import LISTED, Choosable, Standing
+from cogs.modals import line_input
 from cogs.text import label, shorten
 
 # As many characters of a choice are shown.
@@ -65,12 +67,16 @@ def of_everyday(template: TemplateName) -> Option:
 
 def offered(typed: str, options: Iterable[Option]) -> list[app_commands.Choice[str]]:
     """Return those of the options in which there is what was typed so far."""
-    wanted = typed.casefold().strip()
-    found = (one for one in options if wanted in one.label.casefold())
     return [
         app_commands.Choice(name=one.shown, value=one.value)
-        for one, _ in zip(found, range(LISTED), strict=False)
+        for one, _ in zip(found(typed, options), range(LISTED), strict=False)
     ]
+
+
+def found(typed: str, options: Iterable[Option]) -> Iterator[Option]:
+    """Yield the options whose label has what was typed in it."""
+    wanted = typed.casefold().strip()
+    return (one for one in options if wanted in one.label.casefold())
 
 
 def meant(typed: str, options: Iterable[Option]) -> str:
@@ -81,3 +87,23 @@ def meant(typed: str, options: Iterable[Option]) -> str:
             if spelling(getattr(one, part)) == wanted:
                 return one.value
     return typed
+
+
+def choice_input(
+    name: str, options: Sequence[Option], value: str, *, limit: int
+) -> ui.TextInput[Any] | ui.Select[Any]:
+    """Return a list to choose from, or a field to type in where the list is too long for Discord."""
+    if len(options) > LISTED:
+        return line_input(name, value, limit=limit)
+    return ui.Select(
+        custom_id=name,
+        options=[
+            discord.SelectOption(
+                label=shorten(one.label, LABEL_LIMIT),
+                value=one.value,
+                description=one.beside or None,
+                default=one.value == value,
+            )
+            for one in options
+        ],
+    )

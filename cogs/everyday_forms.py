@@ -30,10 +30,10 @@ from bot.notification import (
 )
 from bot.permissions import Action
 from bot.policy.fields import NAME_LIMIT
-from bot.service import LISTED, Opened
+from bot.service import Opened
 from bot.whop import Form
 from cogs.buttons import PHONE_EVERYDAY, USE_EVERYDAY, ActionButton
-from cogs.choices import Option, meant, named, of_audience, of_topic
+from cogs.choices import Option, choice_input, meant, named, of_audience, of_topic
 from cogs.everyday import asked_as, show_everyday
 from cogs.modals import HeraldModal, line_input, paragraph_input
 from cogs.showing import show_draft, told_in
@@ -236,7 +236,7 @@ class FillModal(KeptModal):
             component = _blank_input(name, blank, opened.fields.get(name, ""))
             self._add(name, blank.name, component, hint=asked_as(blank))
         for name, options in choices.items():
-            component = _choice_input(name, options, opened.fields.get(name, ""), limit=NAME_LIMIT)
+            component = choice_input(name, options, opened.fields.get(name, ""), limit=NAME_LIMIT)
             self._add(name, name.capitalize(), component, hint=None)
 
     def _add(
@@ -332,20 +332,5 @@ def _blanks_input(value: str) -> ui.TextInput[Any]:
 
 def _blank_input(name: str, blank: Blank, value: str) -> ui.TextInput[Any] | ui.Select[Any]:
     if blank.choices:
-        return _choice_input(name, [named(one) for one in blank.choices], value, limit=NAME_LIMIT)
+        return choice_input(name, [named(one) for one in blank.choices], value, limit=NAME_LIMIT)
     return line_input(name, value, limit=LIMITS[blank.kind])
-
-
-def _choice_input(
-    name: str, options: Sequence[Option], value: str, *, limit: int
-) -> ui.TextInput[Any] | ui.Select[Any]:
-    """Return a list to choose from, or a field to type in where the list is too long for Discord."""
-    if len(options) > LISTED:
-        return line_input(name, value, limit=limit)
-    return ui.Select(
-        custom_id=name,
-        options=[
-            discord.SelectOption(label=one.shown, value=one.value, default=one.value == value)
-            for one in options
-        ],
-    )

@@ -14,7 +14,17 @@ from bot.chat.members import actor_of
 from bot.errors import NotReady, Unreachable
 from bot.permissions import Action, Actor
 from bot.quorum import missing
-from cogs.buttons import EDIT_PHONE, OPEN, OPEN_SERIES, TIMES, USE_TEMPLATE, ActionButton
+from cogs.buttons import (
+    CHANGE_AUDIENCE,
+    CHANGE_TOPIC,
+    EDIT_PHONE,
+    OPEN,
+    OPEN_SERIES,
+    TIMES,
+    USE_TEMPLATE,
+    ActionButton,
+)
+from cogs.changing import change
 from cogs.correcting import correct
 from cogs.everyday_presses import EVERYDAY_PRESSES
 from cogs.modals import REASONED, ConfirmModal, NameModal, ReasonModal
@@ -275,6 +285,8 @@ PRESSES: Final[Mapping[str, Press]] = MappingProxyType(
     {
         Action.EDIT: _edit,
         EDIT_PHONE: _edit_phone,
+        CHANGE_AUDIENCE: change(CHANGE_AUDIENCE),
+        CHANGE_TOPIC: change(CHANGE_TOPIC),
         Action.SHARE: share,
         Action.CORRECT: correct,
         OPEN: _open,

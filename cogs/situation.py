@@ -10,6 +10,8 @@ import discord
 from bot.broadcast import REACHED, Broadcast, Status
 from bot.delivery import Delivery, DeliveryStatus
 from bot.permissions import Action
+from bot.policy.model import Server
+from cogs.buttons import CHANGE_AUDIENCE, CHANGE_TOPIC
 from cogs.text import inline, shorten
 
 # How many pieces a progress bar has.
@@ -131,6 +133,17 @@ def offered(broadcast: Broadcast, deliveries: Sequence[Delivery], *, checkable: 
         return ()
     possible = {Action.CHECK: checkable, Action.LOOK_UP: _may_be_looked_up(deliveries)}
     return [action for action in actions if possible.get(action, True)]
+
+
+def changeable(server: Server, draft: Broadcast) -> Sequence[str]:
+    """Return the buttons by which a draft may get another audience or topic: a correction keeps its own."""
+    if draft.corrects is not None:
+        return ()
+    others = {
+        CHANGE_AUDIENCE: any(one.name != draft.audience for one in server.audiences),
+        CHANGE_TOPIC: any(one.id != draft.notification.topic for one in server.topics),
+    }
+    return [button for button, there_are in others.items() if there_are]
 
 
 def _may_be_looked_up(deliveries: Sequence[Delivery]) -> bool:

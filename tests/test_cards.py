@@ -253,7 +253,7 @@ def situations(scene: Scene) -> Iterator[dict[str, Any]]:
     lags = Condition(waiting=9, failures=9, since=NOW, why="Herald could not write it: " * 8)
     unread = Condition(unread="Herald may not read it: allow it in the settings " * 4)
     words = Notification(topic="t" * 100, all=Text(subject="Before", content="That"))
-    earlier = (Read(2, words), Read(1, words, ("*" * 100,) * 9))
+    earlier = (Read(2, words, "*" * 100), Read(1, words, "*" * 100, ("*" * 100,) * 9))
     for frozen, mirror in product((freeze, None), (lags, unread, None)):
         yield {"freeze": frozen, "mirror": mirror, "members": able, "earlier": earlier}
 

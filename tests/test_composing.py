@@ -55,7 +55,7 @@ async def test_a_draft_too_long_to_send_is_kept_and_comes_back_filled_in(sandbox
 
     assert "The content has 1600 characters; at most 1500 fit." in answer(draft)
     labels = [child["label"] for row in response_components(draft) for child in row["components"]]
-    assert labels == ["Edit", "Share…", "Cancel", "Duplicate"]
+    assert labels == ["Edit", "Change audience", "Change topic", "Share…", "Cancel", "Duplicate"]
     shown = await sandbox.person("Maya").click(response(draft), label="Edit")
     assert prefilled(shown)["content"] == long
 
@@ -148,7 +148,15 @@ async def test_the_history_says_what_it_lists(sandbox: Sandbox) -> None:
 
 async def test_the_button_says_whether_somebody_else_is_asked(v5: Sandbox) -> None:
     draft = await v5.compose()
-    assert button_labels(response(draft)) == ["Edit", "Ask for approval", "Share…", "Cancel", "Duplicate"]
+    assert button_labels(response(draft)) == [
+        "Edit",
+        "Ask for approval",
+        "Change audience",
+        "Change topic",
+        "Share…",
+        "Cancel",
+        "Duplicate",
+    ]
 
 
 async def test_a_text_that_a_lock_screen_cuts_is_said_to_be_cut(sandbox: Sandbox) -> None:

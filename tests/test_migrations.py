@@ -140,6 +140,7 @@ def assert_kept(tx: Transaction, revision: str) -> None:
     if revision < "0015":
         expected |= {"Lena": True} | ({"Vera": True, "Nils": False} if revision >= "0005" else {})
     assert {one.approver.name: one.named for one in (*second.approvals, *second.lent)} == expected
+    assert [one.audience for some in tx.revisions.of([1, 2]).values() for one in some] == ["Gold members"] * 2
     assert tx.broadcasts.count(7) == {"sent": 1, "review": 1}
     assert [one.id for one in tx.broadcasts.in_status(7, [*Status], only=LIVE, limit=9)] == [2, 1]
     assert tx.search_index.topics(7) == ["news"]
@@ -171,6 +172,8 @@ async def test_a_file_of_every_earlier_version_is_brought_up_to_date_with_its_ro
             assert_kept(tx, revision)
         with pytest.raises(StoreError, match="what was written is never changed"), store.begin() as tx:
             tx._connection.execute(text("UPDATE approvals SET approver_name = 'Maya'"))
+        with pytest.raises(StoreError, match="what was written is never changed"), store.begin() as tx:
+            tx._connection.execute(text("UPDATE revisions SET audience = 'Everyone'"))
 
 
 @pytest.mark.parametrize("revision", EARLIER)
@@ -184,6 +187,8 @@ async def test_a_servers_database_of_every_earlier_version_is_brought_up_to_date
             assert_kept(tx, revision)
         with pytest.raises(StoreError, match="what was written is never changed"), store.begin() as tx:
             tx._connection.execute(text("UPDATE approvals SET approver_name = 'Maya'"))
+        with pytest.raises(StoreError, match="what was written is never changed"), store.begin() as tx:
+            tx._connection.execute(text("UPDATE revisions SET audience = 'Everyone'"))
     postgres.drop(name)
 
 

@@ -253,6 +253,7 @@ async def test_an_invented_number_is_refused_and_recorded(sandbox: Sandbox) -> N
 FORMS: Final = {
     "ComposeModal": ("Maya", "/notify compose", Status.DRAFT),
     "ComposeModal of a draft": ("Maya", "button edit", Status.DRAFT),
+    "ChangeModal": ("Maya", "button change_audience", Status.DRAFT),
     "CorrectionModal": ("Maya", "button correct", Status.SENT),
     "PhoneModal": ("Maya", "button edit_phone", Status.DRAFT),
     "ShareModal": ("Maya", "button share", Status.DRAFT),
@@ -273,9 +274,10 @@ FORMS: Final = {
     "ReasonModal deny": ("Lena", "button deny", Status.UNKNOWN),
 }
 # A name is soon typed again, and people are soon chosen.
-NOTHING_TYPED: Final = ("NameModal", "ShareModal")
+NOTHING_TYPED: Final = ("NameModal", "ShareModal", "ChangeModal")
 TYPED: Final = {
     "ComposeModal": {"subject": "Typed", "content": "long and well", "where": "same"},
+    "ChangeModal": {"choice": ["Everyone"]},
     "CorrectionModal": {"subject": "Typed", "content": "long and well", "where": "same"},
     "PhoneModal": {"subject": "Typed", "content": "long and well"},
     "ShareModal": {},

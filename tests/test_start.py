@@ -97,7 +97,7 @@ async def test_a_topic_that_the_policy_lost_since_the_approval_holds_it(cluster:
     await (await cluster.join()).due()
     process = await cluster.join(policy=parsed(POLICY.replace('id = "news"', 'id = "other"')))
     await process.tick()
-    said = "The topic “news” is no longer in the policy: compose anew."
+    said = "The topic “news” is no longer in the policy: choose another one with Change topic."
     assert (await process.get()).reason == said
     assert cluster.whop.exchanges == []
 

@@ -660,11 +660,11 @@ async def test_times_come_back_as_the_same_moment_in_utc(store: Store) -> None:
 
 
 async def _clash(tx: Transaction) -> None:
-    tx.broadcasts.add_revision(1, 1, editor=MAYA, notification=words(TYPED), at=NOW)
+    tx.broadcasts.add_revision(1, 1, editor=MAYA, audience="Gold", notification=words(TYPED), at=NOW)
 
 
 async def _dangle(tx: Transaction) -> None:
-    tx.broadcasts.add_revision(404, 1, editor=MAYA, notification=words(TYPED), at=NOW)
+    tx.broadcasts.add_revision(404, 1, editor=MAYA, audience="Gold", notification=words(TYPED), at=NOW)
 
 
 async def _vanish(tx: Transaction) -> None:
@@ -754,7 +754,7 @@ async def approved(store: Store) -> Broadcast:
     """A broadcast of two revisions with an approval, a claimed delivery and a line in the record."""
     draft = await add_draft(store, fingerprint=FIRST)
     with store.begin() as tx:
-        tx.broadcasts.add_revision(draft.id, 2, editor=LENA, notification=words(), at=NOW)
+        tx.broadcasts.add_revision(draft.id, 2, editor=LENA, audience="Gold", notification=words(), at=NOW)
         tx.broadcasts.change(draft, status=Status.DRAFT, at=NOW, revision=2, fingerprint=SECOND)
         edited = tx.broadcasts.get(draft.id)
         tx.broadcasts.approve(edited, Approval(approver=OMAR, at=NOW))

@@ -98,6 +98,7 @@ def _revision(one: Revision) -> Mapping[str, object]:
         "revision": one.number,
         "editor": _person(one.editor),
         "at": _time(one.at),
+        "audience": one.audience,
         "words": one.notification.model_dump(),
         "schedule": _schedule(one.schedule),
     }

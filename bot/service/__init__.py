@@ -22,6 +22,7 @@ from bot.repeats import Beside
 from bot.schedule import Schedule
 from bot.series import Ends, read_times
 from bot.service import (
+    changing,
     choosing,
     correcting,
     drafting,
@@ -79,6 +80,8 @@ class Service:
     correctable = UseCase(correcting.correctable, Action.CORRECT, writes=False)
     correct = UseCase(correcting.correct, Action.CORRECT)
     edit = UseCase(drafting.edit, Action.EDIT)
+    change_audience = UseCase(changing.change_audience, Action.EDIT)
+    change_topic = UseCase(changing.change_topic, Action.EDIT)
     share = UseCase(sharing.share, Action.SHARE)
     settle_time = UseCase(drafting.settle_time, Action.EDIT)
     reschedule = UseCase(drafting.reschedule, Action.RESCHEDULE)

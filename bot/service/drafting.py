@@ -182,17 +182,20 @@ def revise(
     *,
     notification: Notification,
     schedule: Schedule | None,
+    audience: str | None = None,
 ) -> Broadcast:
-    """Write a new revision of a draft, by the step that takes it there."""
+    """Write a new revision of a draft, by the step that takes it there; for another audience if named."""
     server = gate.lifecycle.server_of(before)
-    schedule = moved(server, before.audience, schedule)
-    series = _follow(tx, gate, actor, before, notification, schedule)
+    audience = audience or before.audience
+    schedule = moved(server, audience, schedule)
+    series = _follow(tx, gate, actor, before, audience, notification, schedule)
     # What was lost when the database went back had numbers of its own, which stand on cards.
     number = max(before.revision, tx.facts.get(REVISIONS_ABOVE) or 0) + 1
     tx.broadcasts.add_revision(
         before.id,
         number,
         editor=actor.person,
+        audience=audience,
         notification=notification,
         schedule=schedule,
         at=gate.clock(),
@@ -202,15 +205,18 @@ def revise(
         before,
         step,
         actor=actor.person,
-        detail=_told_change(before.schedule, schedule),
+        detail=_told_changes(before, audience, notification.topic, schedule),
         revision=number,
+        audience=audience,
+        # Others are still to be counted.
+        counted=before.counted if audience == before.audience else None,
         notification=notification,
         schedule=schedule,
         series=series,
         reason="",
         due_at=None,
         review_expires_at=None,
-        **gate.lifecycle.prints(server, before.audience, notification, schedule),
+        **gate.lifecycle.prints(server, audience, notification, schedule),
     )
 
 
@@ -219,6 +225,7 @@ def _follow(
     gate: Gate,
     actor: Actor,
     before: Broadcast,
+    audience: str,
     notification: Notification,
     schedule: Schedule | None,
 ) -> int | None:
@@ -236,19 +243,26 @@ def _follow(
         gate.lifecycle.note(tx, before, actor.person, Action.END.value, changed.reason)
         series = series if known.made > 1 else None
     elif schedule.at is None:
-        changed = known.model_copy(update={"notification": notification})
+        changed = known.model_copy(update={"audience": audience, "notification": notification})
     else:
-        changed = known.following(notification, schedule)
+        changed = known.following(audience, notification, schedule)
     if tx.series.change(known, changed) is None:
         raise Conflict(OLD_CARD)
     return series
 
 
-def _told_change(before: Schedule | None, after: Schedule | None) -> str:
-    """Return what the record says of another time, or of none where there was one."""
-    if before == after:
-        return ""
-    return told(after).strip() or "as soon as it is approved"
+def _told_changes(before: Broadcast, audience: str, topic: str, schedule: Schedule | None) -> str:
+    """Return what the record says of another audience, another topic, another time, or none any more."""
+    changed = [
+        *([f"for {audience}, and no longer for {before.audience}"] if audience != before.audience else []),
+        *(
+            [f"about {topic}, before {before.notification.topic}"]
+            if topic != before.notification.topic
+            else []
+        ),
+        *([told(schedule).strip() or "as soon as it is approved"] if schedule != before.schedule else []),
+    ]
+    return "; ".join(changed)
 
 
 def submit(

@@ -62,8 +62,8 @@ def read_before(tx: Transaction, broadcast: Broadcast) -> list[Read]:
     if broadcast.status not in {Status.REVIEW, Status.APPROVED} or broadcast.revision == 1:
         return []
     read = tx.revisions.read_before(broadcast.id)
-    now = (broadcast.notification, broadcast.schedule)
-    return [one for one in read if (one.notification, one.schedule) != now]
+    now = (broadcast.notification, broadcast.audience, broadcast.schedule)
+    return [one for one in read if (one.notification, one.audience, one.schedule) != now]
 
 
 def drafts(

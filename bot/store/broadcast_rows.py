@@ -164,6 +164,7 @@ def revision_row(
     words: str,
     at: datetime,
     *,
+    audience: str,
     schedule: Schedule | None = None,
 ) -> dict[str, object]:
     """Return the row that keeps what an editor wrote."""
@@ -174,6 +175,7 @@ def revision_row(
         "editor_name": editor.name,
         "notification": words,
         "schedule": _kept(schedule),
+        "audience": audience,
         "at": at,
     }
 

@@ -57,6 +57,7 @@ class Changes(TypedDict, total=False):
     """What a step may change of a broadcast, beside its status."""
 
     revision: int
+    audience: str
     notification: Notification
     fingerprint: str
     timeless: str | None
@@ -143,7 +144,10 @@ class Broadcasts:
         numbered = enumerate(editors, start=1)
         self._connection.execute(
             insert(revisions),
-            [revision_row(identifier, number, one, words, at, schedule=schedule) for number, one in numbered],
+            [
+                revision_row(identifier, number, one, words, at, audience=audience, schedule=schedule)
+                for number, one in numbered
+            ],
         )
         search_index.add(self._connection, identifier, guild_id, notification)
         draft["id"] = identifier
@@ -167,13 +171,14 @@ class Broadcasts:
         revision: int,
         *,
         editor: Person,
+        audience: str,
         notification: Notification,
         at: datetime,
         schedule: Schedule | None = None,
     ) -> None:
         """Keep what an editor wrote; a revision is never changed afterwards."""
         words = notification.model_dump_json()
-        row = revision_row(broadcast_id, revision, editor, words, at, schedule=schedule)
+        row = revision_row(broadcast_id, revision, editor, words, at, audience=audience, schedule=schedule)
         self._connection.execute(insert(revisions), [row])
 
     def all_of(self, broadcast_ids: Sequence[int]) -> list[Broadcast]:

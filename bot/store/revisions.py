@@ -27,6 +27,7 @@ _AGO: Final = (
     select(
         revisions.c.revision,
         revisions.c.notification,
+        revisions.c.audience,
         revisions.c.schedule,
         func.row_number().over(order_by=revisions.c.revision.desc()).label("ago"),
     )
@@ -84,6 +85,7 @@ class Revisions:
             Read(
                 row["revision"],
                 Notification.model_validate_json(row["notification"]),
+                row["audience"],
                 tuple(approved.get(wanted[row["ago"]], {}).values()),
                 schedule_of(row),
             )
@@ -102,6 +104,6 @@ class Revisions:
             editor = Person(row["editor_id"], row["editor_name"])
             words = Notification.model_validate_json(row["notification"])
             found[row["broadcast_id"]].append(
-                Revision(row["revision"], editor, row["at"], words, schedule_of(row))
+                Revision(row["revision"], editor, row["at"], words, row["audience"], schedule_of(row))
             )
         return found

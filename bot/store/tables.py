@@ -209,6 +209,7 @@ revisions: Final = Table(
     Column("notification", Text, nullable=False),
     Column("at", UtcDateTime, nullable=False),
     Column("schedule", Text),
+    Column("audience", String(100), nullable=False, server_default=""),
 )
 
 # Whom drafts are shared with: they may write them, too.

@@ -53,6 +53,7 @@ _FORMS: Final[Mapping[str, str]] = MappingProxyType(
     {
         "ComposeModal": "submitting the form",
         "ComposeModal of a draft": "submitting the form",
+        "ChangeModal": "submitting the form for another audience or topic",
         "RepeatModal": "submitting the form for a series",
         "TimeModal": "submitting the form for the time",
         "CorrectionModal": "submitting the form",

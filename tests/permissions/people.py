@@ -17,6 +17,7 @@ ORIGIN: Final = "https://sandbox-api.whop.com"
 UNNAMED_GUILD: Final = _BASE + 3
 ACCOUNT_GUILD: Final = _BASE + 4
 AUDIENCE: Final = "Gold members"
+OTHER_AUDIENCE: Final = "Silver members"
 
 # No role means anything in another server.
 OTHER_ROLES: Final[Mapping[str, int]] = MappingProxyType(
@@ -118,7 +119,7 @@ content = "Since {{since}}"
 """
 
 
-_PARTS: Final = (_TEMPLATE, audience(AUDIENCE, "exp_gold"))
+_PARTS: Final = (_TEMPLATE, audience(AUDIENCE, "exp_gold"), audience(OTHER_AUDIENCE, "exp_silver"))
 POLICY: Final = "".join(
     [
         *(account(name, "v1", key, origin=ORIGIN) for name, key in KEYS.items()),

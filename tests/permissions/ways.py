@@ -17,7 +17,7 @@ from bot.series import Ends, Every, Series, SeriesStatus
 from bot.service import Service
 from bot.store import Access
 from cogs.buttons import TIMES
-from tests.permissions.people import ACCOUNT_GUILD, GUILD, KIM, OTHER_GUILD
+from tests.permissions.people import ACCOUNT_GUILD, GUILD, KIM, OTHER_AUDIENCE, OTHER_GUILD
 
 # Every private name in here belongs to the product.
 # pyright: reportPrivateUsage=false
@@ -305,6 +305,11 @@ WAYS: Final = (
     Way(what="edit it", surfaces=("ComposeModal of a draft", "PhoneModal"), by_card=True,
         do=lambda service, actor, it: service.edit(
             actor, it.id, revision=it.revision, notification=WORDS)),
+    Way(what="edit it", surfaces=("button change_audience", "button change_topic"), asks=True, by_card=True,
+        do=_ask(Action.EDIT)),
+    Way(what="edit it", surfaces=("ChangeModal",), by_card=True,
+        do=lambda service, actor, it: service.change_audience(
+            actor, it.id, revision=it.revision, audience=OTHER_AUDIENCE)),
     Way(what="share it", surfaces=("button share",), asks=True, by_card=True, do=_ask(Action.SHARE)),
     Way(what="share it", surfaces=("ShareModal",), by_card=True,
         do=lambda service, actor, it: service.share(
