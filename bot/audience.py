@@ -2,14 +2,27 @@
 
 from bot.broadcast import Broadcast
 from bot.counted import Counted
-from bot.policy.audience import Audience
+from bot.policy.audience import Audience, Listed
 from bot.policy.model import Server
 from bot.sentences import people
 
 
 def audience_of(server: Server, broadcast: Broadcast) -> Audience | None:
     """Return whom a broadcast is for, by the policy of now; None if the policy no longer has it."""
+    if broadcast.listed is not None:
+        return server.audience_of_list(broadcast.audience, broadcast.listed)
     return server.audience(broadcast.audience)
+
+
+def refuse_list(server: Server, listed: Listed | None) -> str:
+    """Return what the list of a broadcast still lacks, or nothing."""
+    if listed is None:
+        return ""
+    if not listed.people:
+        return "Nobody has confirmed yet to whom of its list it goes."
+    if listed.experience != server.lists.experience:
+        return "The policy reaches the people of lists in another experience by now: give its list again."
+    return ""
 
 
 def reach_of(server: Server, broadcast: Broadcast) -> int | None:
@@ -28,7 +41,12 @@ def known_reach(audience: Audience | None, counted: Counted | None) -> int | Non
 
 
 def is_large(server: Server, broadcast: Broadcast) -> bool:
-    """Tell whether whoever approves it has to type the audience's name: also if nobody knows its size."""
+    """Tell whether whoever approves it has to type the audience's name: also if nobody knows its size.
+
+    Of people whom somebody brought along nobody else has heard before: such a list counts as large.
+    """
+    if broadcast.listed is not None:
+        return True
     reach = reach_of(server, broadcast)
     return reach is None or reach > server.rules.large_above
 

@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 
 from bot.counted import Counted
 from bot.notification import Notification, proof_code
+from bot.policy.audience import Listed
 from bot.schedule import Schedule
 from bot.value import Person, Value
 
@@ -40,6 +41,8 @@ class Step(StrEnum):
     """What moves a broadcast from one status to another."""
 
     EDIT = "edit"
+    GIVE_LIST = "give_list"
+    USE_LIST = "use_list"
     SHARE = "share"
     SUBMIT = "submit"
     CANCEL = "cancel"
@@ -70,6 +73,8 @@ TRANSITIONS: Final[Mapping[Status, Mapping[Step, Status]]] = MappingProxyType(
     {
         Status.DRAFT: {
             Step.EDIT: Status.DRAFT,
+            Step.GIVE_LIST: Status.DRAFT,
+            Step.USE_LIST: Status.DRAFT,
             Step.REPEAT: Status.DRAFT,
             Step.SHARE: Status.DRAFT,
             Step.SUBMIT: Status.REVIEW,
@@ -149,6 +154,8 @@ EXPLAINED: Final = "said why"
 GOES_OUT: Final = "goes out soon"
 # What the author is told of one of a series that lacks something, and so waits for them as a draft.
 NOT_ASKED: Final = "not asked for"
+# What the author is told once Whop was asked about everybody of a list.
+LIST_CHECKED: Final = "list checked"
 # What the record is told of a broadcast when a repeat of it can no longer be believed to have reached nobody.
 TWICE: Final = "may have arrived twice"
 # What reached customers, all of them or some, and can be corrected.
@@ -167,7 +174,17 @@ SENT_BACK: Final = frozenset(
 
 
 # From these steps on people decide anew, and no card from before counts.
-DECIDED_ANEW: Final = frozenset({Step.EDIT, Step.SUBMIT, Step.RELEASE, Step.RESCHEDULE, Step.REPEAT})
+DECIDED_ANEW: Final = frozenset(
+    {
+        Step.EDIT,
+        Step.GIVE_LIST,
+        Step.USE_LIST,
+        Step.SUBMIT,
+        Step.RELEASE,
+        Step.RESCHEDULE,
+        Step.REPEAT,
+    }
+)
 
 
 class Approval(Value):
@@ -224,6 +241,7 @@ class Broadcast(Value):
     `repeats` is the number of a broadcast that may have reached customers, and that this one sends again;
     `confirmed` are those with an equal proof code beside which its approvers want it to go out all the same.
     It `corrects` the one of that number, which went out, and is `corrected_by` others that are not cancelled.
+    It is for the people of a list where they are `listed`, and then its audience is called after that.
     Those who approved the template that it is made of have `lent` it one approval. Without a `schedule` it
     goes out once it is approved; `timeless` is the fingerprint that it would have then. `card` is where its
     newest card stands, once it does. Submitted to go out `in_quiet_hours` it needs one approval more. The
@@ -259,6 +277,7 @@ class Broadcast(Value):
     series: int | None = None
     counted: Counted | None = None
     test_of: int | None = None
+    listed: Listed | None = None
     card: Place | None = None
     shared: tuple[Person, ...] = ()
     approvals: tuple[Approval, ...] = ()

@@ -4,12 +4,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Final, TypedDict, Unpack
 
+from bot.audience import audience_of, refuse_list
 from bot.audit.chain import HERALD, SKIPPED, Event, NewEvent
 from bot.broadcast import (
     DECIDED_ANEW,
     ECHOED,
     EXPLAINED,
     GOES_OUT,
+    LIST_CHECKED,
     NOT_ASKED,
     TRANSITIONS,
     TWICE,
@@ -23,8 +25,9 @@ from bot.errors import Conflict, Refused
 from bot.freeze import Freeze, describe
 from bot.lint import findings
 from bot.notification import Notification, fingerprint_of, printed, problems
+from bot.own_list import Kept
 from bot.permissions import Action, Actor
-from bot.policy.audience import Audience
+from bot.policy.audience import Audience, Listed
 from bot.policy.fields import Severity
 from bot.policy.model import ACCOUNT, Policy, Server
 from bot.policy.template import Template
@@ -32,7 +35,7 @@ from bot.quiet_rules import refuse_review
 from bot.refusals import AGAIN, Streak
 from bot.reminders import DECIDED_BY_PEOPLE, first_reminder
 from bot.schedule import Schedule
-from bot.sentences import listed, shortened
+from bot.sentences import listed, people, shortened
 from bot.store import Changes, Transaction
 from bot.store.broadcasts import new_nonce
 from bot.store.conditions import Deadlines
@@ -79,7 +82,7 @@ class Lifecycle:
         ]
         # A correction keeps both.
         mend = "compose anew" if broadcast.corrects is not None else "choose another one with Change {what}"
-        if server.audience(broadcast.audience) is None:
+        if audience_of(server, broadcast) is None:
             gone = f"The audience “{broadcast.audience}” is no longer in the policy"
             found.append(f"{gone}: {mend.format(what='audience')}.")
         if broadcast.schedule and (unclear := broadcast.schedule.shortcoming()):
@@ -87,6 +90,8 @@ class Lifecycle:
         if server.topic(broadcast.notification.topic) is None:
             gone = f"The topic “{broadcast.notification.topic}” is no longer in the policy"
             found.append(f"{gone}: {mend.format(what='topic')}.")
+        if unconfirmed := refuse_list(server, broadcast.listed):
+            found.append(unconfirmed)
         return found
 
     def before_review(self, broadcast: Broadcast) -> list[str]:
@@ -135,10 +140,16 @@ class Lifecycle:
         return Deadlines(late, account_of, sorted(self.accounts))
 
     def prints(
-        self, server: Server, audience: str, notification: Notification, schedule: Schedule | None
+        self,
+        server: Server,
+        audience: str,
+        notification: Notification,
+        schedule: Schedule | None,
+        listed: Listed | None = None,
     ) -> Prints:
         """Return the fingerprint of what would go out under today's policy, and the one without its time."""
-        scope = self._scope(server, server.audience(audience))
+        named = server.audience_of_list(audience, listed) if listed else server.audience(audience)
+        scope = self._scope(server, named)
         timeless = fingerprint_of(printed(notification, scope))
         if schedule is None:
             return Prints(fingerprint=timeless, timeless=None)
@@ -148,7 +159,7 @@ class Lifecycle:
     def prints_now(self, server: Server, broadcast: Broadcast) -> Prints:
         """Return the fingerprints that a broadcast has by the policy and the time zones of today."""
         schedule = broadcast.schedule.today() if broadcast.schedule else None
-        return self.prints(server, broadcast.audience, broadcast.notification, schedule)
+        return self.prints(server, broadcast.audience, broadcast.notification, schedule, broadcast.listed)
 
     def likeness_now(self, server: Server, broadcast: Broadcast) -> str:
         """Return by what it is known today what says the same as the broadcast, at whatever time."""
@@ -272,6 +283,12 @@ class Lifecycle:
         after = tx.broadcasts.change(before, status=before.status, at=self.clock(), reason=reason)
         echo = {Status.SENT: Step.ACCEPTED, Status.PARTIAL: Step.PARTLY}.get(before.status)
         self._show(tx, after or before, HERALD, TWICE, "", echo=echo.value if echo else None)
+
+    def tell_of_list(self, tx: Transaction, draft: Broadcast, kept: Kept) -> None:
+        """Tell the author of a draft that Whop was asked about everybody of its list."""
+        said = f"{people(kept.good)} can be reached; {kept.out:,} rows left out, {kept.repeats:,} repeats"
+        self.note(tx, draft, HERALD, LIST_CHECKED, said)
+        self._tell_author(tx, draft, LIST_CHECKED)
 
     def _show(
         self, tx: Transaction, after: Broadcast, actor: Person, action: str, detail: str, *, echo: str | None

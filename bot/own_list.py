@@ -5,10 +5,12 @@ import csv
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from io import StringIO
 from types import MappingProxyType
 from typing import Final, NamedTuple, NoReturn
 
+from bot import spreadsheet
 from bot.errors import NotReady
 from bot.sentences import shortened
 
@@ -19,6 +21,9 @@ PASTED_LIMIT: Final = 4000
 PASTED: Final = "pasted"
 # No audience of the policy is called so: neither can pass for the other.
 PREFIX: Final = "List: "
+# As which audience a list of one's own is chosen, and how that is called.
+OWN: Final = PREFIX.strip()
+OWN_LABEL: Final = "A list of your own"
 COLUMNS: Final = ("row", "user_id or username", "reason")
 
 # What the first row calls the column in which people stand, the surest first.
@@ -104,6 +109,51 @@ class OwnList(NamedTuple):
     def title(self) -> str:
         """Return what its people are called as an audience: a name that whoever approves can type."""
         return title_of(self.name)
+
+
+class Kept(NamedTuple):
+    """A list that is kept for a broadcast, and how far its check has come.
+
+    `good` are people of whom Whop says that they can be reached, each once; `out` rows that are given back;
+    `waiting` are still to be asked about. `dropped` says that its rows are no longer kept.
+    """
+
+    broadcast_id: int
+    name: str
+    experience: str | None
+    good: int
+    out: int
+    waiting: int
+    repeats: int
+    checked_at: datetime | None = None
+    dropped: bool = False
+
+    @property
+    def is_checked(self) -> bool:
+        """Tell whether nobody is left to be asked about."""
+        return self.checked_at is not None
+
+
+class Named(NamedTuple):
+    """Somebody of a list who can be reached: Whop user id, and what people call them."""
+
+    user_id: str
+    username: str = ""
+
+
+def key_of(typed: str) -> str:
+    """Return by what two rows are the same: ids differ by capitals, names do not."""
+    return typed if _USER_ID.fullmatch(typed) else f"@{typed.casefold()}"
+
+
+def returned(rows: Iterable[Row]) -> str:
+    """Return the file of what is given back, each row with its reason; mended, it can be attached anew."""
+    return spreadsheet.to_csv([COLUMNS, *rows])
+
+
+def downloaded(people: Iterable[Named]) -> str:
+    """Return the file of whom a list reaches."""
+    return spreadsheet.to_csv([("user_id", "username"), *people])
 
 
 def title_of(name: str) -> str:
@@ -236,12 +286,10 @@ def _gathered(name: str, people: Iterable[tuple[int, str]]) -> OwnList:
     rows, wrong, seen, repeats = list[Row](), list[Row](), set[str](), 0
     for number, cell in people:
         typed = cell.removeprefix("@") if cell.count("@") == 1 else cell
-        # Ids differ by capitals, names do not.
-        known = typed if _USER_ID.fullmatch(typed) else f"@{typed.casefold()}"
-        if known in seen:
+        if (key := key_of(typed)) in seen:
             repeats += 1
             continue
-        seen.add(known)
+        seen.add(key)
         row = Row(number, shortened(typed, _LONGEST), _why(typed))
         (wrong if row.why else rows).append(row)
     if len(seen) > MOST_ROWS:

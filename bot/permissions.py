@@ -56,6 +56,9 @@ class Action(StrEnum):
     REUSE = "reuse"
     CORRECT = "correct"
     EDIT = "edit"
+    GIVE_LIST = "give_list"
+    USE_LIST = "use_list"
+    DOWNLOAD_LIST = "download_list"
     SHARE = "share"
     SUBMIT = "submit"
     WITHDRAW = "withdraw"
@@ -96,7 +99,7 @@ class Action(StrEnum):
         return Step(self.value)
 
 
-Role = Literal["compose", "approve", "operate", "audit"]
+Role = Literal["compose", "approve", "operate", "audit", "lists"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +121,9 @@ PERMISSIONS: Final[Mapping[Action, Rule]] = MappingProxyType(
         Action.REUSE: Rule(("compose",)),
         Action.CORRECT: Rule(("compose",)),
         Action.EDIT: Rule(("compose",), author="only"),
+        Action.GIVE_LIST: Rule(("lists",), author="only"),
+        Action.USE_LIST: Rule(("lists",), author="only"),
+        Action.DOWNLOAD_LIST: Rule(("approve",), author="also"),
         Action.SHARE: Rule(("compose",), author="only"),
         Action.SUBMIT: Rule(("compose",), author="only"),
         Action.WITHDRAW: Rule(("compose",), author="only"),
@@ -175,6 +181,9 @@ _SPOKEN: Final[Mapping[Action, str]] = MappingProxyType(
         Action.REUSE: "use the words of this broadcast again",
         Action.CORRECT: "correct this broadcast",
         Action.EDIT: "edit this broadcast",
+        Action.GIVE_LIST: "bring a list of people along",
+        Action.USE_LIST: "confirm the list of this broadcast",
+        Action.DOWNLOAD_LIST: "download the list of this broadcast",
         Action.SHARE: "share this broadcast",
         Action.SUBMIT: "ask for approval of this broadcast",
         Action.WITHDRAW: "withdraw this broadcast",
@@ -254,7 +263,8 @@ def decide(
     if actor.roles.isdisjoint(allowed):
         also = "its author or " if rule.author == "also" else ""
         holders = listed((f"<@&{role}>" for role in allowed), between=" or ")
-        return f"You cannot {doing}: it takes {also}the role {holders}."
+        role = f"the role {holders}" if allowed else f"a role of roles.{rule.roles[0]}, which names none"
+        return f"You cannot {doing}: it takes {also}{role}."
     if rule.author == "only" and written is not None and actor.id not in written.owners:
         beside = {role for name in rule.beside for role in getattr(server.roles, name)}
         if actor.roles.isdisjoint(beside):

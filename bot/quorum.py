@@ -1,6 +1,6 @@
 """Which approvals of a broadcast count by the rules of this moment, and how many are missing. Pure."""
 
-from bot.audience import is_large
+from bot.audience import audience_of, is_large
 from bot.broadcast import Broadcast
 from bot.policy.model import Server
 
@@ -20,7 +20,7 @@ def counting(server: Server, broadcast: Broadcast) -> Broadcast:
 def needed(server: Server, broadcast: Broadcast) -> int:
     """Return how many approvals it needs: one more to go out in quiet hours."""
     corrects = broadcast.corrects is not None
-    return server.quorum(broadcast.audience, corrects=corrects) + broadcast.in_quiet_hours
+    return server.quorum_of(audience_of(server, broadcast), corrects=corrects) + broadcast.in_quiet_hours
 
 
 def missing(server: Server, broadcast: Broadcast) -> int:

@@ -46,6 +46,9 @@ LOOKS: Final[Mapping[str, Look]] = MappingProxyType(
     {
         Action.EDIT: Look("Edit", _GREY),
         Action.CORRECT: Look("Correct…", _GREY),
+        Action.GIVE_LIST: Look("Give its list…", _BLUE),
+        Action.USE_LIST: Look("Use these", _GREEN),
+        Action.DOWNLOAD_LIST: Look("Download the list", _GREY),
         Action.SHARE: Look("Share…", _GREY),
         EDIT_PHONE: Look("Phone words", _BLUE),
         CHANGE_AUDIENCE: Look("Change audience", _GREY),

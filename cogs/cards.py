@@ -22,11 +22,12 @@ from bot.digest import Span
 from bot.freeze import Freeze, describe
 from bot.lifecycle import Lifecycle
 from bot.link import host_of
+from bot.own_list import Kept
 from bot.permissions import Action, Actor
 from bot.quiet_rules import as_submitted
 from bot.quorum import needed
 from bot.repeats import ALONE, Beside
-from bot.service import NOTHING, Offer, Standing
+from bot.service import NOTHING, Given, Offer, Standing
 from cogs.agreement import HOLDERS_LIMIT, RoleName, add_approvals, lent_to
 from cogs.buttons import EDIT_PHONE, SEND, TIMES, ActionButton, buttons
 from cogs.calls import (
@@ -40,12 +41,13 @@ from cogs.calls import (
 )
 from cogs.changes import add_changes
 from cogs.digest import draw_digest
-from cogs.echoes import echo, explanation, goes_out, not_asked, shared
+from cogs.echoes import echo, explanation, goes_out, list_checked, not_asked, shared
 from cogs.embeds import FIELD_NAMES, KEPT, field_value
 from cogs.freezes import draw_freeze, draw_thaw
 from cogs.layout import CAME_BACK, NOTE, Sheet, lay_out
 from cogs.lines import NOWHERE, line_of, trouble_of
 from cogs.pairs import add_pair, paired
+from cogs.people import add_list, left_out, list_actions, offer_list
 from cogs.reach import REACH_LIMIT, account_of, listed_reach, reach, size, whole_reach
 from cogs.repeats import warn_of_alike, warn_of_near, warn_of_repeat
 from cogs.situation import HEADLINES, changeable, moment, offered, situation
@@ -97,12 +99,13 @@ class Cards:
         offer: Offer = NOTHING,
         beside: Beside = ALONE,
         pair: Pair = UNPAIRED,
+        given: Given | None = None,
         elsewhere: int | None = None,
     ) -> Rendered:
         """Draw the author's own card: what it says, what it lacks, what comes next.
 
         `offer` is what a template would lend it when it is submitted, `beside` what customers may get twice,
-        `pair` what it corrects;
+        `pair` what it corrects, `given` its list of people;
         `elsewhere` is the channel in which its author is told what becomes of it, where Herald may not post.
         """
         lacking = [
@@ -111,6 +114,7 @@ class Cards:
         ]
         submitted = self.as_submitted(broadcast, offer)
         head, details = self._frame(submitted, f"Draft #{broadcast.id}", beside)
+        add_list(head, broadcast, given)
         typed = {CAME_BACK: broadcast.reason} | add_pair(head, broadcast, pair)
         if broadcast.reason.strip():
             head.add_field(name=CAME_BACK, value=plain(broadcast.reason), inline=False)
@@ -127,15 +131,17 @@ class Cards:
         add_approvals(self._lifecycle, details, submitted, self._role_name)
         if offer.why_not:
             details.add_field(name="📄 Template", value=field_value(inline(offer.why_not)), inline=False)
-        view = self._buttons_of_draft(broadcast, submitted, submittable=not lacking)
+        view = self._buttons_of_draft(broadcast, submitted, given, submittable=not lacking)
         laid = lay_out(head, details, self._sheet(broadcast, typed))
-        return Rendered(embeds=laid.embeds, attached=laid.attached, view=view)
+        attached = (*laid.attached, *left_out(broadcast, given))
+        return Rendered(embeds=laid.embeds, attached=attached, view=view)
 
     def _buttons_of_draft(
-        self, broadcast: Broadcast, submitted: Broadcast, *, submittable: bool
+        self, broadcast: Broadcast, submitted: Broadcast, given: Given | None, *, submittable: bool
     ) -> discord.ui.View:
         subject = self.subject(broadcast)
         view = buttons([Action.EDIT], subject)
+        offer_list(view, broadcast, given, subject)
         meanings = broadcast.schedule.meanings if broadcast.schedule else ()
         for action, meaning in zip(TIMES, meanings, strict=False):
             view.add_item(ActionButton(action, subject, label=shorten(meaning.label, 80)))
@@ -180,6 +186,7 @@ class Cards:
         beside: Beside = ALONE,
         earlier: Sequence[Read] = (),
         pair: Pair = UNPAIRED,
+        given: Given | None = None,
         redrawn: bool = True,
         attaches: bool = True,
     ) -> Rendered:
@@ -208,6 +215,7 @@ class Cards:
             head.description = (
                 "It does **not** go out while sending is frozen; **Stop** takes it back to draft."
             )
+        add_list(head, broadcast, given)
         typed = {NOTE: broadcast.note} if broadcast.note.strip() else {}
         if freeze is not None and broadcast.status in OPEN:
             said = describe(freeze, spoken=inline)
@@ -231,6 +239,7 @@ class Cards:
             says = tells_of_loan(broadcast)
         sheet = self._sheet(broadcast, typed, attaches=attaches)
         laid, actions = lay_out(head, details, sheet), offered(broadcast, deliveries, checkable=checkable)
+        actions = [*actions, *list_actions(given)]
         if Action.APPROVE in actions and not laid.is_whole:
             actions = [one for one in actions if one is not Action.APPROVE]
             head.add_field(name=NOT_WHOLE, value=TOO_MUCH if attaches else MAY_NOT_ATTACH, inline=False)
@@ -308,6 +317,11 @@ class Cards:
     def goes_out(self, broadcast: Broadcast) -> Rendered | None:
         """Tell the author that what has a time of its own goes out now; None if it does not any more."""
         return goes_out(broadcast, server=self._lifecycle.policy.server(broadcast.guild_id))
+
+    def list_checked(self, broadcast: Broadcast, kept: Kept | None) -> Rendered | None:
+        """Tell the author that Whop was asked about everybody of a list; None if it has gone on since."""
+        server = self._lifecycle.policy.server(broadcast.guild_id)
+        return list_checked(broadcast, kept, server=server) if kept else None
 
     def not_asked(self, broadcast: Broadcast) -> Rendered | None:
         """Tell the author of one of a series that lacks something; None if it has gone on since."""

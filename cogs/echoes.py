@@ -1,6 +1,7 @@
 """What an author is told of what others did, and of what became of it."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
 
@@ -9,6 +10,7 @@ import discord
 from bot.broadcast import Broadcast, Status, Step
 from bot.chat.custom_ids import Subject
 from bot.chat.rendering import Rendered
+from bot.own_list import Kept
 from bot.policy.model import Server
 from cogs.buttons import OPEN, ActionButton
 from cogs.situation import moment
@@ -64,6 +66,23 @@ def not_asked(broadcast: Broadcast, *, server: Server | None) -> Rendered | None
         f" it is a draft (`/notify drafts`):\n> {inline(shorten(broadcast.reason, 600))}"
     )
     return _to_author(broadcast, said, server)
+
+
+def list_checked(broadcast: Broadcast, kept: Kept, *, server: Server | None) -> Rendered | None:
+    """Tell the author that Whop was asked about everybody of a list; None if it has gone on since."""
+    if broadcast.status is not Status.DRAFT or broadcast.listed is None or broadcast.listed.people:
+        return None
+    rows = kept.good + kept.out
+    of_them = f"{kept.good:,} of the {rows:,} rows" if kept.out else f"all {rows:,} rows"
+    next_step = f"**Use these {kept.good:,}** confirms them" if kept.good else "give it another list"
+    said = (
+        f"{_writers(broadcast)} The list of **{numbered(broadcast)}** is checked: {of_them} can be reached."
+        f" `/notify drafts` opens it; {next_step}."
+    )
+    shown = _to_author(broadcast, said, server)
+    view = discord.ui.View(timeout=None)
+    view.add_item(ActionButton(OPEN, Subject(broadcast.id, broadcast.revision, "")))
+    return replace(shown, view=view)
 
 
 def explanation(broadcast: Broadcast, *, server: Server | None) -> Rendered | None:

@@ -11,6 +11,7 @@ from bot.chat.members import actor_of
 from bot.errors import Unreachable
 from bot.filter import EVERYTHING
 from bot.freeze import describe
+from bot.own_list import OWN, OWN_LABEL
 from bot.permissions import Action, Actor
 from cogs.audit import show_record
 from cogs.choices import Option, meant, named, of_audience, of_broadcast, of_topic, offered
@@ -38,16 +39,26 @@ class Notify(
         self._service = bot.service
 
     @app_commands.command()
-    @app_commands.describe(audience="Who gets it", topic="What it is about")
-    async def compose(self, interaction: Interaction, audience: str, topic: str) -> None:
+    @app_commands.rename(file="list")
+    @app_commands.describe(
+        audience="Who gets it",
+        topic="What it is about",
+        file="For a list of your own: CSV or text, one user id or username a row",
+    )
+    async def compose(
+        self, interaction: Interaction, audience: str, topic: str, file: discord.Attachment | None = None
+    ) -> None:
         """Write a notification for an audience; teammates approve it before it goes out."""
         actor = actor_of(interaction)
         audience, topic = meant(audience, self._audiences(actor)), meant(topic, self._topics(actor))
-        await self._service.may_compose(actor, audience=audience, topic=topic)
+        announced = (file.filename, file.size) if file else None
+        await self._service.may_compose(actor, audience=audience, topic=topic, file=announced)
         form = self._service.form(actor)
-        title = f"Notify {label(audience)}"
+        whom = OWN_LABEL.lower() if audience == OWN else label(audience)
         await interaction.response.send_modal(
-            ComposeModal(interaction, form, audience=audience, topic=topic, title=title)
+            ComposeModal(
+                interaction, form, audience=audience, topic=topic, title=f"Notify {whom}", attachment=file
+            )
         )
 
     @compose.autocomplete("audience")
@@ -59,7 +70,8 @@ class Notify(
         return offered(typed, self._topics(actor_of(interaction)))
 
     def _audiences(self, actor: Actor) -> list[Option]:
-        return [of_audience(one) for one in self._service.audiences(actor, Action.COMPOSE)]
+        own = [Option(OWN_LABEL, one.name, one.told) for one in self._service.own_list(actor)]
+        return [*(of_audience(one) for one in self._service.audiences(actor, Action.COMPOSE)), *own]
 
     def _topics(self, actor: Actor) -> list[Option]:
         return [of_topic(one) for one in self._service.topics(actor, Action.COMPOSE)]

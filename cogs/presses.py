@@ -28,6 +28,7 @@ from cogs.changing import change
 from cogs.correcting import correct
 from cogs.everyday_presses import EVERYDAY_PRESSES
 from cogs.modals import REASONED, ConfirmModal, NameModal, ReasonModal
+from cogs.own_lists import download_list, give_list, use_list
 from cogs.repeats import warn_of_alike
 from cogs.series import RepeatModal, show_series
 from cogs.sharing import share
@@ -287,6 +288,9 @@ PRESSES: Final[Mapping[str, Press]] = MappingProxyType(
         EDIT_PHONE: _edit_phone,
         CHANGE_AUDIENCE: change(CHANGE_AUDIENCE),
         CHANGE_TOPIC: change(CHANGE_TOPIC),
+        Action.GIVE_LIST: give_list,
+        Action.USE_LIST: use_list,
+        Action.DOWNLOAD_LIST: download_list,
         Action.SHARE: share,
         Action.CORRECT: correct,
         OPEN: _open,

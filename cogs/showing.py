@@ -39,6 +39,7 @@ async def show(interaction: Interaction, number: int) -> None:
         beside=await interaction.client.service.beside(broadcast),
         earlier=await interaction.client.service.read_before(broadcast),
         pair=await interaction.client.service.pair_of(broadcast),
+        given=await interaction.client.service.list_of(broadcast),
         redrawn=False,
     )
     # Where nobody knows what became of it, its card offers to send it again, which warns of that.
@@ -76,8 +77,9 @@ async def show_draft(interaction: Interaction, draft: Broadcast, *, said: str | 
         elsewhere = told_in(interaction) if here else draft.origin_channel_id
     beside = await interaction.client.service.beside(draft)
     pair = await interaction.client.service.pair_of(draft)
+    given = await interaction.client.service.list_of(draft)
     shown = cards_of(interaction.client).draft(
-        draft, offer=offer, beside=beside, pair=pair, elsewhere=elsewhere
+        draft, offer=offer, beside=beside, pair=pair, given=given, elsewhere=elsewhere
     )
     _offer_reuse(interaction, shown, draft, label=DUPLICATE)
     await put(interaction, shown.with_preview(await interaction.client.preview(draft)), content=said)

@@ -20,11 +20,13 @@ from bot.notification import (
     Notification,
     Text,
 )
+from bot.own_list import PASTED
 from bot.schedule import TYPED_LIMIT
 from bot.service import Standing
 from bot.template import BLANK_LIMIT
 from bot.whop import Form
 from cogs.modals import HeraldModal, line_input, paragraph_input
+from cogs.own_lists import show_with_list
 from cogs.showing import show_draft, told_in
 from cogs.text import label
 from cogs.times import WHEN
@@ -46,8 +48,10 @@ class ComposeModal(HeraldModal):
         topic: str,
         title: str,
         broadcast: Broadcast | None = None,
+        attachment: discord.Attachment | None = None,
     ) -> None:
         super().__init__(interaction, title)
+        self._attachment = attachment
         self._audience = audience
         self._topic = topic
         self._broadcast = broadcast
@@ -113,7 +117,11 @@ class ComposeModal(HeraldModal):
                 notification=self.notification(),
                 schedule=await client.service.read_time(actor, self.time.value),
                 channel_id=told_in(interaction),
+                list_name=self._attachment.filename if self._attachment else PASTED,
             )
+            if self._attachment is not None:
+                await show_with_list(interaction, draft, self._attachment)
+                return
         else:
             await interaction.response.defer()
             draft = await client.service.edit(

@@ -127,7 +127,13 @@ def leave(url: str, revision: str) -> None:
             more = (OF_NO_ACCOUNT, COUNTED)
         if revision >= "0022":
             more = (*more, INDEXED)
-        for statement in filter(str.strip, [*ROWS.split(";\n"), *more, *rows_of_names_typed(revision)]):
+        rows = ROWS
+        if revision >= "0030":
+            rows = rows.replace("notification, at)", "notification, at, audience)")
+            rows = rows.replace(
+                f"'{WORDS}', '2026-11-01 09:41:00')", f"'{WORDS}', '2026-11-01 09:41:00', 'Gold members')"
+            )
+        for statement in filter(str.strip, [*rows.split(";\n"), *more, *rows_of_names_typed(revision)]):
             connection.execute(text(statement.replace(":", "\\:")))
     engine.dispose()
 

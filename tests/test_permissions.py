@@ -134,7 +134,7 @@ async def faults_of_change(
         faults.append(f"recorded {lines}")
     if after.status is not wanted:
         faults.append(f"it is {after.status} and not {wanted}")
-    if untouched is not (mark is Mark.HOME):
+    if untouched is not (mark is Mark.HOME) and not (untouched and row.only_recorded):
         faults.append("this server was touched" if mark is Mark.HOME else "nothing changed")
     return faults
 

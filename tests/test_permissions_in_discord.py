@@ -192,7 +192,7 @@ async def test_from_another_server_there_is_no_such_broadcast(v5: Sandbox) -> No
     guild = v5.world.env.create_guild("Moonlight")
     channel, role = guild.create_text_channel("night"), guild.create_role("Everything")
     elsa = guild.add_member(v5.world.env.create_user("Elsa"), roles=[role])
-    held = ", ".join(f"{key} = [{role.id}]" for key in ("compose", "approve", "operate", "audit"))
+    held = ", ".join(f"{key} = [{role.id}]" for key in v5.world.roles)
     other = f"""
 [[server]]
 name = "Moonlight"
@@ -258,6 +258,7 @@ FORMS: Final = {
     "PhoneModal": ("Maya", "button edit_phone", Status.DRAFT),
     "ShareModal": ("Maya", "button share", Status.DRAFT),
     "RepeatModal": ("Maya", "button repeat", Status.DRAFT),
+    "ListModal": ("Maya", "button give_list", Status.DRAFT),
     "TimeModal": ("Maya", "button reschedule", Status.REVIEW),
     "ConfirmModal": ("Maya", "button submit", Status.DRAFT),
     "BlanksModal": ("Maya", "button use_template", Status.DRAFT),
@@ -282,6 +283,7 @@ TYPED: Final = {
     "PhoneModal": {"subject": "Typed", "content": "long and well"},
     "ShareModal": {},
     "RepeatModal": {"ends": "10", "every": "week"},
+    "ListModal": {"people": "user_maya"},
     "TimeModal": {"time": "tomorrow 9am"},
     "ConfirmModal": {"note": "Typed"},
     "NameModal": {"audience": "Typed"},

@@ -6,13 +6,17 @@ from typing import Final
 
 from bot.audit.chain import SKIPPED
 from bot.audit.mirror import DELETED, EDITED
-from bot.broadcast import EXPLAINED, NOT_ASKED, TWICE, Step
+from bot.broadcast import EXPLAINED, LIST_CHECKED, NOT_ASKED, TWICE, Step
 from bot.refusals import AGAIN
 
 SPOKEN: Final[Mapping[str, str]] = MappingProxyType(
     {
         "composed": "composed",
         Step.EDIT: "edited",
+        Step.GIVE_LIST: "gave a list of people",
+        LIST_CHECKED: "checked a list of people",
+        Step.USE_LIST: "confirmed the list",
+        "download_list": "downloaded the list",
         Step.SHARE: "shared the draft",
         "unshare": "no longer shares the draft",
         Step.SUBMIT: "asked for approval",

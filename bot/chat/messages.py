@@ -13,7 +13,16 @@ import discord
 from bot.alike import beside
 from bot.audit.chain import Event
 from bot.audit.mirror import DELETED, EDITED
-from bot.broadcast import BEFORE_SENDING, EXPLAINED, GOES_OUT, NOT_ASKED, Broadcast, Status, Step
+from bot.broadcast import (
+    BEFORE_SENDING,
+    EXPLAINED,
+    GOES_OUT,
+    LIST_CHECKED,
+    NOT_ASKED,
+    Broadcast,
+    Status,
+    Step,
+)
 from bot.chat.channels import NO_CHANNEL
 from bot.chat.members import Members
 from bot.chat.rendering import Cards, OnCard, Rendered, why_not_attached
@@ -23,7 +32,7 @@ from bot.errors import StoreError
 from bot.freeze import Freeze
 from bot.permissions import Actor
 from bot.preview.drawing import PICTURES, Preview
-from bot.service import Service, lending, looking, unknowns
+from bot.service import Service, lending, looking, own_lists, unknowns
 from bot.store import Card, Post, Store, Transaction
 from bot.store.outbox import PostKind
 
@@ -111,6 +120,7 @@ class Messages:
             beside=facts.beside,
             earlier=facts.earlier,
             pair=facts.pair,
+            given=facts.given,
         )
         channel = self._client.get_partial_messageable(card.channel_id)
         message_id = card.message_id or await self._posted_already(card, facts.broadcast, channel)
@@ -222,6 +232,7 @@ class Messages:
             beside(tx, self._service.lifecycle, broadcast),
             looking.read_before(tx, broadcast),
             pair_of(tx, broadcast),
+            own_lists.given(tx, broadcast),
         )
 
     def _freeze_over(self, tx: Transaction, guild_id: int) -> Freeze | None:
@@ -252,6 +263,8 @@ class Messages:
                 return cards.freeze(self._freeze_over(tx, post.guild_id), guild_id=post.guild_id)
             case PostKind.ECHO:
                 broadcast = tx.broadcasts.get(post.broadcast_id or 0)
+                if post.step == LIST_CHECKED:
+                    return cards.list_checked(broadcast, tx.lists.find(broadcast.id))
                 # What is no step of its life.
                 aside = {
                     EXPLAINED: cards.explanation,

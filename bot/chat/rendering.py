@@ -15,10 +15,11 @@ from bot.corrections import Pair
 from bot.delivery import Delivery
 from bot.digest import Span
 from bot.freeze import Freeze
+from bot.own_list import Kept
 from bot.permissions import Actor
 from bot.preview.drawing import Picture, Preview
 from bot.repeats import Beside
-from bot.service import Standing
+from bot.service import Given, Standing
 
 MAY_NOT_ATTACH: Final = (
     "There is no picture of it: Herald may not attach files here. Allow it **Attach Files** in the channel's"
@@ -112,6 +113,7 @@ class OnCard(NamedTuple):
     beside: Beside
     earlier: Sequence[Read]
     pair: Pair
+    given: Given | None
 
 
 class Cards(Protocol):
@@ -130,6 +132,7 @@ class Cards(Protocol):
         beside: Beside = ...,
         earlier: Sequence[Read] = (),
         pair: Pair = ...,
+        given: Given | None = None,
         attaches: bool = True,
     ) -> Rendered:
         """Draw the card for approvers."""
@@ -161,6 +164,10 @@ class Cards(Protocol):
 
     def not_asked(self, broadcast: Broadcast) -> Rendered | None:
         """Draw what the author is told of one of a series that waits for them; None if it has gone on."""
+        ...
+
+    def list_checked(self, broadcast: Broadcast, kept: Kept | None) -> Rendered | None:
+        """Draw what the author is told once Whop was asked about a list; None if it has gone on."""
         ...
 
     def goes_out(self, broadcast: Broadcast) -> Rendered | None:

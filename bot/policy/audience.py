@@ -1,6 +1,6 @@
 """Whom a broadcast can reach: named audiences and their targets."""
 
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 from typing import Self
 
 from pydantic import model_validator
@@ -62,6 +62,31 @@ class Targets(Section):
         return self
 
 
+class Listed(Section):
+    """People of a list that somebody brought along, as they confirmed it: how many, and by which digest.
+
+    Until they have, it is of nobody. `name` is that of the file; `experience` where they are reached (v1).
+    """
+
+    name: str
+    experience: str | None = None
+    people: int = 0
+    digest: str = ""
+
+    def targets(self, users: Sequence[str]) -> Targets:
+        """Return these of its people by their ids, as Whop gave them."""
+        if self.experience is None:
+            return Targets.model_construct(users=tuple(users))
+        inside = UsersInExperience.model_construct(experience=self.experience, users=tuple(users))
+        return Targets.model_construct(users_in_experience=inside)
+
+
+class ListTargets(Targets):
+    """The people of such a list; herald.toml has no key for it, so nobody can write it there."""
+
+    listed: Listed
+
+
 class Audience(Section):
     """A named set of targets; nobody types a raw id to reach customers."""
 
@@ -96,8 +121,8 @@ class Audience(Section):
 
     @property
     def is_named_one_by_one(self) -> bool:
-        """Tell whether the policy names everybody whom it reaches: nobody has to be asked who they are."""
-        return {*self.targets.kinds()} <= {"users", "users_in_experience"}
+        """Tell whether everybody is named whom it reaches: nobody has to be asked who they are."""
+        return {*self.targets.kinds()} <= {"users", "users_in_experience", "listed"}
 
     @property
     def is_for_trials(self) -> bool:

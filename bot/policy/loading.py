@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from bot.errors import ConfigurationError
 from bot.policy.audience import Audience, Targets, UsersInExperience
 from bot.policy.fields import read_name
-from bot.policy.model import ActionRoles, Channels, Lint, Policy, Rules, Server, Topic, WhopAccount
+from bot.policy.model import ActionRoles, Channels, Lint, Lists, Policy, Rules, Server, Topic, WhopAccount
 from bot.policy.section import Section
 from bot.policy.template import Blank, Template
 
@@ -58,6 +58,7 @@ _TABLES: Final[Mapping[str, type[Section]]] = MappingProxyType(
         "roles": ActionRoles,
         "rules": Rules,
         "lint": Lint,
+        "lists": Lists,
         "topic": Topic,
         "audience": Audience,
         "template": Template,

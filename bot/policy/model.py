@@ -12,14 +12,17 @@ from pydantic import (
     model_validator,
 )
 
+from bot.characters import folded
 from bot.link import host_of
 from bot.origin import PRODUCTION
-from bot.policy.audience import Audience
+from bot.own_list import PREFIX
+from bot.policy.audience import Audience, Listed, ListTargets
 from bot.policy.fields import (
     NEVER,
     AccountName,
     Allowance,
     Approvals,
+    ExperienceId,
     Generation,
     Host,
     Judged,
@@ -82,6 +85,14 @@ class ActionRoles(Section):
     approve: Roles
     operate: Roles
     audit: Roles
+    # Who may bring a list of people along; nobody, if there are none.
+    lists: Roles = ()
+
+
+class Lists(Section):
+    """How the people of a list are reached that somebody brings along."""
+
+    experience: ExperienceId | None = None
 
 
 class Rules(Section):
@@ -160,6 +171,7 @@ class Server(Section):
     rules: Rules = Rules()
     notify: Notify = Notify()
     lint: Lint = Lint()
+    lists: Lists = Lists()
     topics: Annotated[Tables[Topic], Field(alias="topic")]
     audiences: Annotated[Tables[Audience], Field(alias="audience")]
     templates: Annotated[tuple[Template, ...], Field(alias="template")] = ()
@@ -177,9 +189,29 @@ class Server(Section):
         """Return the topic with that identifier."""
         return next((topic for topic in self.topics if topic.id == identifier), None)
 
+    def audience_of_list(self, name: str, listed: Listed) -> Audience | None:
+        """Return the people of a list as an audience; None where nobody may bring one along any more.
+
+        It needs as many approvals as the strictest of the large audiences.
+        """
+        if not self.roles.lists:
+            return None
+        large = [one.name for one in self.audiences if self.is_large(one.name)]
+        # Where the policy reaches them now: what was approved for another experience is not that.
+        there = listed.model_copy(update={"experience": self.lists.experience})
+        return Audience(
+            name=name,
+            targets=ListTargets(listed=there),
+            size=listed.people,
+            approvals=max([self.rules.approvals, *map(self.quorum, large)]),
+        )
+
     def quorum(self, audience: str, *, corrects: bool = False) -> int:
-        """Return how many approvals a broadcast to that audience needs, or one that corrects another."""
-        named = self.audience(audience)
+        """Return how many approvals a broadcast to the audience of that name needs."""
+        return self.quorum_of(self.audience(audience), corrects=corrects)
+
+    def quorum_of(self, named: Audience | None, *, corrects: bool = False) -> int:
+        """Return how many approvals a broadcast to an audience needs, or one that corrects another."""
         own = named.approvals if named else None
         if not corrects:
             return own or self.rules.approvals
@@ -217,6 +249,20 @@ class Server(Section):
         named = self.audience(audience)
         reach = named.bound() if named else None
         return reach is None or reach > self.rules.large_above
+
+    @model_validator(mode="after")
+    def _lists_of_somebody(self) -> Self:
+        if self.lists.experience and not self.roles.lists:
+            raise ValueError(
+                "lists: nobody may bring a list along: name those who may in roles.lists, or remove the table"
+            )
+        for audience in self.audiences:
+            if folded(audience.name).startswith(folded(PREFIX)):
+                raise ValueError(
+                    f"audience “{audience.name}”: name: what begins with “{PREFIX.strip()}” are lists that"
+                    " people bring along: name it otherwise"
+                )
+        return self
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

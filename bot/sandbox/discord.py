@@ -17,7 +17,7 @@ from bot.errors import Refused
 # Who has which of the policy's roles.
 PEOPLE: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {
-        "Maya": ("compose",),
+        "Maya": ("compose", "lists"),
         "Omar": ("compose", "approve"),
         "Lena": ("approve", "operate"),
         "Ada": ("audit",),
@@ -25,7 +25,13 @@ PEOPLE: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     }
 )
 ROLES: Final[Mapping[str, str]] = MappingProxyType(
-    {"compose": "Moderators", "approve": "Approvers", "operate": "Operators", "audit": "Auditors"}
+    {
+        "compose": "Moderators",
+        "approve": "Approvers",
+        "operate": "Operators",
+        "audit": "Auditors",
+        "lists": "Guest lists",
+    }
 )
 CHANNELS: Final = ("moderators", "review", "audit")
 
@@ -160,6 +166,9 @@ size = 422
 targets = { users = ["user_maya", "user_omar"], products = ["prod_gold"] }
 """,
     "v1": """
+[server.lists]
+experience = "exp_gold"
+
 [[server.audience]]
 name = "Gold members"
 size = 420

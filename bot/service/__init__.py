@@ -32,6 +32,7 @@ from bot.service import (
     lending,
     looking,
     lookup,
+    own_lists,
     queueing,
     repeating,
     review,
@@ -46,6 +47,7 @@ from bot.service.everyday import Opened, Seen
 from bot.service.gate import LISTED, PAGE, Gate
 from bot.service.lending import NOTHING, Offer, Standing
 from bot.service.lookup import LookedUp
+from bot.service.own_lists import Given
 from bot.service.queueing import Calendar
 from bot.service.sharing import SHARED_WITH
 from bot.service.timing import read_schedule
@@ -62,6 +64,7 @@ __all__ = [
     "Beyond",
     "Choosable",
     "Gate",
+    "Given",
     "Offer",
     "Opened",
     "Seen",
@@ -82,6 +85,9 @@ class Service:
     edit = UseCase(drafting.edit, Action.EDIT)
     change_audience = UseCase(changing.change_audience, Action.EDIT)
     change_topic = UseCase(changing.change_topic, Action.EDIT)
+    _give_list = UseCase(own_lists.give, Action.GIVE_LIST)
+    use_list = UseCase(own_lists.use, Action.USE_LIST)
+    download_list = UseCase(own_lists.download, Action.DOWNLOAD_LIST)
     share = UseCase(sharing.share, Action.SHARE)
     settle_time = UseCase(drafting.settle_time, Action.EDIT)
     reschedule = UseCase(drafting.reschedule, Action.RESCHEDULE)
@@ -178,6 +184,10 @@ class Service:
         """Return the audiences the actor may choose from, with what is told of each; nothing else."""
         return choosing.told_audiences(self.gate, actor, action)
 
+    def own_list(self, actor: Actor) -> Sequence[Choosable]:
+        """Return a list of one's own, with its rule, for those who may bring one along."""
+        return choosing.told_list(self.gate, actor)
+
     def topics(self, actor: Actor, action: Action) -> Sequence[Topic]:
         """Return the topics the actor may choose from; nothing for those who may not."""
         return choosing.topics(self.gate, actor, action)
@@ -187,13 +197,18 @@ class Service:
         server = self.policy.server(actor.guild_id)
         return server.roles.approve if server else ()
 
-    async def may_compose(self, actor: Actor, *, audience: str, topic: str) -> None:
-        """Raise Refused if composing this could only be refused later, before anything is typed."""
+    async def may_compose(
+        self, actor: Actor, *, audience: str, topic: str, file: tuple[str, int] | None = None
+    ) -> None:
+        """Raise Refused if composing this could only be refused later, before anything is typed.
+
+        `file` is what a list of one's own is called, and how many bytes it has.
+        """
         try:
             # The form opens without a word from the database; only a refusal is recorded there.
-            drafting.check_choice(self.gate, actor, audience=audience, topic=topic)
+            drafting.check_choice(self.gate, actor, audience=audience, topic=topic, file=file)
         except Refused:
-            await self._may_compose(actor, audience=audience, topic=topic)
+            await self._may_compose(actor, audience=audience, topic=topic, file=file)
 
     async def read_time(self, actor: Actor, typed: str, *, known: Schedule | None = None) -> Schedule | None:
         """Return the time that the actor typed, by the clocks of their zone; what is `known` stays."""
@@ -275,6 +290,26 @@ class Service:
     async def offer_of(self, broadcast: Broadcast) -> Offer:
         """Return what a template would lend the draft if it was submitted now."""
         return await self.store.read(lending.offer_of, self.lifecycle, broadcast)
+
+    async def give_list(
+        self,
+        actor: Actor,
+        broadcast_id: int,
+        *,
+        revision: int,
+        name: str,
+        content: bytes | str | NotReady,
+    ) -> Broadcast:
+        """Give a draft the list that a file of that name has, or what was pasted; raise why it has none."""
+        # A long one takes its time, which no transaction waits for.
+        own = await asyncio.to_thread(own_lists.read_list, name, content)
+        return await self._give_list(actor, broadcast_id, revision=revision, own=own)
+
+    async def list_of(self, broadcast: Broadcast) -> Given | None:
+        """Return the list of a broadcast, as its cards show it; None if it has none."""
+        if broadcast.listed is None:
+            return None
+        return await self.store.read(own_lists.given, broadcast)
 
     async def beside(self, broadcast: Broadcast) -> Beside:
         """Return what customers may get twice because of the broadcast."""

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from bot.audience import rule_in_short, size_in_short
+from bot.own_list import MOST_ROWS, OWN
 from bot.permissions import Action, Actor
-from bot.policy.audience import Audience
+from bot.policy.audience import Audience, Listed
 from bot.policy.model import Topic
 from bot.service.gate import Gate
 
@@ -39,3 +40,13 @@ def told_audiences(gate: Gate, actor: Actor, action: Action) -> list[Choosable]:
         return []
     server = gate.server(actor)
     return [Choosable(one.name, f"{size_in_short(one)} · {rule_in_short(server, one)}") for one in found]
+
+
+def told_list(gate: Gate, actor: Actor) -> list[Choosable]:
+    """Return a list of one's own among the audiences, with its rule; nothing for those who may bring none."""
+    server = gate.policy.server(actor.guild_id)
+    if server is None or not (gate.may(actor, Action.COMPOSE) and gate.may(actor, Action.GIVE_LIST)):
+        return []
+    needed = server.quorum_of(server.audience_of_list(OWN, Listed(name="")))
+    told = f"up to {MOST_ROWS:,} people · {needed} approval{'s' if needed > 1 else ''}, name typed"
+    return [Choosable(OWN, told)]

@@ -8,6 +8,7 @@ from bot.notification import Notification
 from bot.permissions import Action, Actor
 from bot.service.drafting import revise
 from bot.service.gate import Gate
+from bot.service.same_people import keep_for
 from bot.store import Transaction
 
 
@@ -42,13 +43,15 @@ def correct(
         author=actor.person,
         audience=wrong.audience,
         notification=wrong.notification,
+        listed=wrong.listed,
         origin_channel_id=channel_id,
         at=gate.clock(),
         writers=[one for one in tx.revisions.writers(wrong) if one.id in wrong.editors],
         corrects=wrong.id,
         # A time of its own is its own alone.
-        **gate.lifecycle.prints(server, wrong.audience, wrong.notification, None),
+        **gate.lifecycle.prints(server, wrong.audience, wrong.notification, None, wrong.listed),
     )
+    keep_for(tx, gate, wrong, draft)
     gate.lifecycle.note(
         tx, draft, actor.person, "composed", f"for {draft.audience}, as a correction of #{wrong.id}"
     )

@@ -5,11 +5,14 @@ from typing import Literal
 
 from bot.alike import beside, near
 from bot.approvals import ask
+from bot.audience import audience_of
 from bot.broadcast import ENDED, Broadcast, Status, Step
 from bot.corrections import pair_of, shortcomings
 from bot.errors import Conflict, NotReady
 from bot.notification import Notification
+from bot.own_list import OWN, OWN_LABEL, refuse_announced, title_of
 from bot.permissions import Action, Actor, approvers
+from bot.policy.audience import Listed
 from bot.quiet_rules import as_submitted, moved
 from bot.quorum import missing, needed
 from bot.repeats import NEARLY, Beside, tell_all_alike
@@ -23,16 +26,35 @@ from bot.store import Transaction
 from bot.store.facts import REVISIONS_ABOVE
 
 
-def may_compose(tx: Transaction, gate: Gate, actor: Actor, *, audience: str, topic: str) -> None:
+def may_compose(
+    tx: Transaction,
+    gate: Gate,
+    actor: Actor,
+    *,
+    audience: str,
+    topic: str,
+    file: tuple[str, int] | None = None,
+) -> None:
     """Raise Refused if composing this could only be refused later, before anything is typed."""
     _ = tx
-    check_choice(gate, actor, audience=audience, topic=topic)
+    check_choice(gate, actor, audience=audience, topic=topic, file=file)
 
 
-def check_choice(gate: Gate, actor: Actor, *, audience: str, topic: str) -> None:
+def check_choice(
+    gate: Gate, actor: Actor, *, audience: str, topic: str, file: tuple[str, int] | None = None
+) -> None:
     """Do the same by the policy alone, before a database is asked anything."""
     gate.decide(actor, Action.COMPOSE)
-    gate.choose(actor, audience, topic)
+    if file is not None and audience != OWN:
+        raise NotReady(
+            "It goes to an audience or to a list, not to both: leave the list out, or choose"
+            f" “{OWN_LABEL}” as the audience."
+        )
+    if audience == OWN:
+        gate.decide(actor, Action.GIVE_LIST)
+    if file is not None:
+        refuse_announced(*file)
+    gate.choose(actor, None if audience == OWN else audience, topic)
 
 
 def submittable(
@@ -58,12 +80,18 @@ def compose(
     notification: Notification,
     channel_id: int,
     schedule: Schedule | None = None,
+    list_name: str = "",
 ) -> Broadcast:
-    """Store a new draft, fit to be sent or not: nothing typed is lost."""
-    gate.decide(actor, Action.COMPOSE)
-    gate.choose(actor, audience, notification.topic)
+    """Store a new draft, fit to be sent or not: nothing typed is lost.
+
+    One for the people of a list of one's own is stored before that list is looked at.
+    """
+    check_choice(gate, actor, audience=audience, topic=notification.topic)
     gate.meet(tx, actor)
-    server = gate.server(actor)
+    server, listed = gate.server(actor), None
+    if audience == OWN:
+        listed = Listed(name=list_name, experience=server.lists.experience)
+        audience = title_of(list_name)
     schedule = moved(server, audience, schedule)
     draft = tx.broadcasts.add(
         guild_id=server.guild,
@@ -71,9 +99,10 @@ def compose(
         audience=audience,
         notification=notification,
         schedule=schedule,
+        listed=listed,
         origin_channel_id=channel_id,
         at=gate.clock(),
-        **gate.lifecycle.prints(server, audience, notification, schedule),
+        **gate.lifecycle.prints(server, audience, notification, schedule, listed),
     )
     gate.lifecycle.note(tx, draft, actor.person, "composed", f"for {audience}{told(schedule)}")
     return draft
@@ -94,11 +123,14 @@ def reuse(
         return unknowns.send_again(tx, gate, actor, used.id, revision=revision, channel_id=channel_id)
     gate.meet(tx, actor)
     server = gate.server(actor)
+    # Who was reached by a list then may not be reached by it now: it is given anew.
+    listed = used.listed and Listed(name=used.listed.name, experience=server.lists.experience)
     draft = tx.broadcasts.add(
         guild_id=server.guild,
         author=actor.person,
         audience=used.audience,
         notification=used.notification,
+        listed=listed,
         origin_channel_id=channel_id,
         at=gate.clock(),
         # An author who used words again and left them as they were has written none of them.
@@ -106,7 +138,7 @@ def reuse(
         # What stands beside one that still sends another again stands beside its duplicate, too.
         repeats=None if used.status in ENDED else used.repeats,
         # A time of its own is its own alone.
-        **gate.lifecycle.prints(server, used.audience, used.notification, None),
+        **gate.lifecycle.prints(server, used.audience, used.notification, None, listed),
     )
     gate.lifecycle.note(
         tx, draft, actor.person, "composed", f"for {draft.audience}, in the words of #{used.id}"
@@ -117,7 +149,7 @@ def reuse(
 def _refuse_what_is_gone(gate: Gate, actor: Actor, used: Broadcast) -> None:
     server, topic = gate.server(actor), used.notification.topic
     gone = {
-        f"audience “{used.audience}”": server.audience(used.audience) is None,
+        f"audience “{used.audience}”": audience_of(server, used) is None,
         f"topic “{topic}”": server.topic(topic) is None,
     }
     for what, is_gone in gone.items():
@@ -183,10 +215,18 @@ def revise(
     notification: Notification,
     schedule: Schedule | None,
     audience: str | None = None,
+    listed: Listed | None = None,
+    detail: str = "",
 ) -> Broadcast:
-    """Write a new revision of a draft, by the step that takes it there; for another audience if named."""
+    """Write a new revision of a draft, by the step that takes it there; for another audience if named.
+
+    It is for the people of a list then, or no longer, as `listed` says.
+    """
     server = gate.lifecycle.server_of(before)
-    audience = audience or before.audience
+    if audience is None:
+        audience, listed = before.audience, before.listed
+    if before.listed is not None and listed is None:
+        tx.lists.forget(before.id)
     schedule = moved(server, audience, schedule)
     series = _follow(tx, gate, actor, before, audience, notification, schedule)
     # What was lost when the database went back had numbers of its own, which stand on cards.
@@ -205,9 +245,12 @@ def revise(
         before,
         step,
         actor=actor.person,
-        detail=_told_changes(before, audience, notification.topic, schedule),
+        detail="; ".join(
+            filter(None, (_told_changes(before, audience, notification.topic, schedule), detail))
+        ),
         revision=number,
         audience=audience,
+        listed=listed,
         # Others are still to be counted.
         counted=before.counted if audience == before.audience else None,
         notification=notification,
@@ -216,7 +259,7 @@ def revise(
         reason="",
         due_at=None,
         review_expires_at=None,
-        **gate.lifecycle.prints(server, audience, notification, schedule),
+        **gate.lifecycle.prints(server, audience, notification, schedule, listed),
     )
 
 

@@ -9,6 +9,7 @@ from bot.clock import Clock
 from bot.errors import Conflict, NotAllowed, NotFound, NotReady
 from bot.lifecycle import REASON_LIMIT, Lifecycle, describe_state
 from bot.permissions import Action, Actor, Written, decide, refuse_audience
+from bot.policy.audience import Audience
 from bot.policy.model import Server
 from bot.sentences import listed
 from bot.store import Transaction
@@ -159,14 +160,13 @@ def limit(words: str) -> None:
         raise NotReady("It has characters that cannot be stored: retype it.")
 
 
-def require_name(server: Server, audience: str, typed: str, *, large: bool, warning: str = "") -> str:
+def require_name(named: Audience | None, audience: str, typed: str, *, large: bool, warning: str = "") -> str:
     """Return what the record notes of a large audience; raise NotReady if its name was not typed.
 
     So has the name of any audience where there is a `warning`.
     """
     if not large and not warning:
         return ""
-    named = server.audience(audience)
     if named is None or not named.is_named(typed):
         why = warning or "This reaches a large audience, or one of unknown size"
         whose = "the audience's" if warning else "its"

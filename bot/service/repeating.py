@@ -9,6 +9,7 @@ from bot.errors import Conflict, NotFound, NotReady
 from bot.permissions import Action, Actor
 from bot.series import Ends, Every, Series, SeriesStatus
 from bot.service.gate import LISTED, OLD_CARD, Gate
+from bot.service.own_lists import NO_SERIES
 from bot.store import Transaction
 
 
@@ -36,6 +37,8 @@ def repeat(
         raise NotReady("Only what has a time can go out again and again: give it one first.")
     if before.series is not None:
         raise Conflict("It is one of a series already: `/notify series` shows it.")
+    if before.listed is not None:
+        raise NotReady(NO_SERIES)
     gate.meet(tx, actor)
     begun = Series(
         first=before.id,

@@ -6,7 +6,7 @@ from typing import Final
 
 from bot import approvals
 from bot.alike import alike, beside, redraw_alike
-from bot.audience import is_large
+from bot.audience import audience_of, is_large
 from bot.audit.chain import HERALD
 from bot.broadcast import TRANSITIONS, Approval, Broadcast, Status, Step
 from bot.characters import is_blank
@@ -54,7 +54,11 @@ def approve(
     # A name that was typed for a large audience alone confirms nothing that its form did not tell.
     knew = {one.id for one in going_out} <= set(warned)
     said = require_name(
-        server, before.audience, typed if knew else "", large=is_large(server, before), warning=warning
+        audience_of(server, before),
+        before.audience,
+        typed if knew else "",
+        large=is_large(server, before),
+        warning=warning,
     )
     if going_out:
         confirmed = tuple(sorted({*before.confirmed, *(one.id for one in going_out)}))

@@ -44,8 +44,9 @@ def approve_template(tx: Transaction, gate: Gate, actor: Actor, number: int, *, 
     server, now = gate.server(actor), gate.clock()
     gate.meet(tx, actor)
     before = _known(tx, gate, actor, number)
+    named = server.audience(before.template.audience)
     said = require_name(
-        server, before.template.audience, typed, large=server.is_large(before.template.audience)
+        named, before.template.audience, typed, large=server.is_large(before.template.audience)
     )
     if not tx.templates.approve(server.guild, before.fingerprint, approver=actor.person, at=now):
         raise Conflict("You have approved this template already.")

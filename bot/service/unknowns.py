@@ -10,6 +10,7 @@ from bot.key_trust import recall
 from bot.lifecycle import describe_state
 from bot.permissions import Action, Actor
 from bot.service.gate import Gate, limit, require
+from bot.service.same_people import keep_for
 from bot.store import Transaction
 
 
@@ -103,12 +104,14 @@ def send_again(
         author=actor.person,
         audience=broadcast.audience,
         notification=broadcast.notification,
-        **gate.lifecycle.prints(server, broadcast.audience, broadcast.notification, None),
+        listed=broadcast.listed,
+        **gate.lifecycle.prints(server, broadcast.audience, broadcast.notification, None, broadcast.listed),
         origin_channel_id=channel_id,
         at=gate.clock(),
         writers=tx.revisions.writers(broadcast),
         repeats=broadcast.id,
     )
+    keep_for(tx, gate, broadcast, draft)
     said = f"for {draft.audience}, again after #{broadcast.id}: it may be a second push"
     gate.lifecycle.note(tx, draft, actor.person, "composed", said)
     return draft

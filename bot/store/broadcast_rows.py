@@ -13,6 +13,7 @@ from sqlalchemy import RowMapping, String, bindparam, cast, func, select
 from bot.broadcast import Approval, Broadcast, Place, Status
 from bot.counted import Counted
 from bot.notification import Notification
+from bot.policy.audience import Listed
 from bot.schedule import Schedule
 from bot.store.shares import in_order
 from bot.store.tables import approvals, broadcasts, cards, revisions, shares
@@ -106,6 +107,7 @@ def assembled(row: RowMapping, given: Iterable[RowMapping]) -> Broadcast:
         notification=_notification(row["notification"]),
         schedule=schedule_of(row),
         counted=Counted.model_validate_json(row["counted"]) if row["counted"] else None,
+        listed=Listed.model_validate_json(row["listed"]) if row["listed"] else None,
         card=Place(*map(int, row["card"].split(":"))) if row["card"] else None,
         approvals=_given(agreed, lent=False),
         lent=_given(agreed, lent=True),
@@ -155,6 +157,11 @@ def _kept(schedule: Schedule | None) -> str | None:
 def kept_count(counted: Counted | None) -> str | None:
     """Return how it is kept what is known of the size of a broadcast's audience."""
     return counted.model_dump_json(exclude_defaults=True) if counted else None
+
+
+def kept_list(listed: Listed | None) -> str | None:
+    """Return how it is kept for the people of which list a broadcast is."""
+    return listed.model_dump_json() if listed else None
 
 
 def revision_row(

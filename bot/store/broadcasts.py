@@ -31,6 +31,7 @@ from bot.broadcast import ENDED, UNDER_WAY, Approval, Broadcast, DraftState, Sta
 from bot.counted import Counted
 from bot.filter import EVERYTHING, Filter
 from bot.notification import Notification
+from bot.policy.audience import Listed
 from bot.schedule import Schedule
 from bot.store import postgresql, search_index
 from bot.store.broadcast_rows import (
@@ -42,6 +43,7 @@ from bot.store.broadcast_rows import (
     assembled,
     gathered,
     kept_count,
+    kept_list,
     revision_row,
     time_columns,
     with_approvals,
@@ -71,6 +73,7 @@ class Changes(TypedDict, total=False):
     remind_at: datetime | None
     confirmed: tuple[int, ...]
     counted: Counted | None
+    listed: Listed | None
     nonce: str
 
 
@@ -109,6 +112,7 @@ class Broadcasts:
         repeats: int | None = None,
         corrects: int | None = None,
         series: int | None = None,
+        listed: Listed | None = None,
     ) -> Broadcast:
         """Store a new draft and return it with its number; `writers` are whose words it takes over."""
         editors = writers or (author,)
@@ -134,6 +138,7 @@ class Broadcasts:
             author_id=author.id,
             author_name=author.name,
             notification=words,
+            listed=kept_list(listed),
             status=Status.DRAFT,
             note="",
             reason="",
@@ -157,6 +162,7 @@ class Broadcasts:
             editors=tuple(sorted({one.id for one in editors})),
             notification=notification,
             schedule=schedule,
+            listed=listed,
             status=Status.DRAFT,
         )
 
@@ -547,6 +553,8 @@ def _written(changes: Changes) -> dict[str, object]:
         written["notification"] = changes["notification"].model_dump_json()
     if "schedule" in changes:
         written |= time_columns(changes["schedule"])
+    if "listed" in changes:
+        written |= {"listed": kept_list(changes["listed"])}
     if "counted" in changes:
         written |= {"counted": kept_count(changes["counted"])}
     return written

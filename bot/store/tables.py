@@ -99,6 +99,8 @@ broadcasts: Final = Table(
     Column("count_id", BigInteger),
     # What it lets one person read first: a draft's number, or 0 for the code of a link. Customers get none.
     Column("test_of", BigInteger),
+    # The people of a list, where it is for these: how many, and by which digest.
+    Column("listed", Text),
     Index(None, "status", "due_at"),
     Index(None, "guild_id", "status", "id"),
     Index(None, "guild_id", "author_id", "status", "id"),
@@ -163,6 +165,46 @@ recipients: Final = Table(
     Column("via", String(64), primary_key=True),
     Column("user_id", String(64), primary_key=True),
     UniqueConstraint("count_id", "user_id"),
+)
+
+# Lists of people that somebody brought along for a broadcast, and how far their check has come.
+lists: Final = Table(
+    "lists",
+    metadata,
+    Column("broadcast_id", RowId, ForeignKey("broadcasts.id"), primary_key=True, autoincrement=False),
+    Column("account", String(100), nullable=False),
+    Column("name", String(100), nullable=False),
+    Column("experience", String(64)),
+    Column("repeats", Integer, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    # What is still to be read of who is in the experience, before anybody is asked about one by one.
+    Column("sources", Text, nullable=False),
+    # Raised by each step of its check, so that no two take the same.
+    Column("step", Integer, nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("next_at", UtcDateTime, nullable=False),
+    Column("checked_at", UtcDateTime),
+    Column("dropped", Boolean, nullable=False, server_default=false()),
+    # Only of those that are to be checked, as their migration says.
+    Index("ix_lists_next_at", "next_at"),
+)
+
+# Their rows: whom each names, and what Whop says of them.
+list_rows: Final = Table(
+    "list_rows",
+    metadata,
+    Column("broadcast_id", RowId, ForeignKey("lists.broadcast_id"), primary_key=True, autoincrement=False),
+    Column("position", Integer, primary_key=True, autoincrement=False),
+    Column("number", Integer, nullable=False),
+    Column("typed", String(100), nullable=False),
+    Column("key", String(101), nullable=False),
+    Column("state", String(8), nullable=False),
+    Column("user_id", String(64)),
+    Column("username", String(100), nullable=False, server_default=""),
+    Column("why", Text, nullable=False, server_default=""),
+    Index(None, "broadcast_id", "state", "position"),
+    Index(None, "broadcast_id", "key"),
+    Index(None, "broadcast_id", "user_id"),
 )
 
 # What goes out again and again, by its first broadcast.

@@ -22,6 +22,7 @@ from bot.store.loans import Loans
 from bot.store.members import Members, insert_of
 from bot.store.mirror_posts import MirrorPosts
 from bot.store.outbox import Outbox, PostKind
+from bot.store.own_lists import OwnLists
 from bot.store.refusals import Refusals
 from bot.store.revisions import Revisions
 from bot.store.search_index import SearchIndex
@@ -63,6 +64,7 @@ class Transaction:
         self.everyday = EverydayTemplates(connection, locking=writing)
         self.kept_forms = KeptForms(connection)
         self.series = SeriesRows(connection)
+        self.lists = OwnLists(connection)
         self.loans = Loans(connection, locking=writing)
         self.links = Links(connection)
         self.tests = Tests(connection)

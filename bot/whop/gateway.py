@@ -119,6 +119,10 @@ class WhopGateway(Protocol):
         """Return why this generation cannot reach those targets, and what to write instead."""
         ...
 
+    def refuse_lists(self, experience: str | None) -> str | None:
+        """Return why it cannot reach the people of lists that way, and what to write instead."""
+        ...
+
     def refuse_notification(self, notification: Notification) -> list[str]:
         """Return a sentence for each field that this generation cannot express."""
         ...
@@ -290,6 +294,11 @@ def check_policy(policy: Policy, gateways: Mapping[str, WhopGateway], *, file: s
         for server in policy.servers
         for audience in server.audiences
         if (problem := gateways[server.account].refuse_targets(audience.targets))
+    ]
+    found += [
+        f"{file}: server “{server.name}”: lists.{problem}."
+        for server in policy.servers
+        if server.roles.lists and (problem := gateways[server.account].refuse_lists(server.lists.experience))
     ]
     found += [
         f"{file}: server “{server.name}”, template “{template.name}”: {problem}"

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 from bot.delivery import Attempt, NoAnswer, Outcome, Request, Response
 from bot.link import is_path
 from bot.notification import Notification
-from bot.policy.audience import Targets
+from bot.policy.audience import ListTargets, Targets
 from bot.policy.model import Policy
 from bot.whop.answers import decode, rows_of, words_of
 from bot.whop.api_log import ApiLog, get, marked
@@ -61,6 +61,12 @@ class V1:
             return None
         return f"{alien[0]}: v1 cannot reach that; use {', '.join(_KINDS)}, or WHOP_API=v5"
 
+    def refuse_lists(self, experience: str | None) -> str | None:
+        """Ask for the experience in which named people are reached."""
+        if experience:
+            return None
+        return "experience: it is missing: v1 reaches people by name in an experience alone, so write which"
+
     def refuse_notification(self, notification: Notification) -> list[str]:
         """Refuse the fields that only v5 has."""
         refused: list[str] = []
@@ -77,6 +83,8 @@ class V1:
 
     def describe(self, targets: Targets) -> list[str]:
         """Return one line for each request."""
+        if isinstance(targets, ListTargets):
+            return [f"the people of its list, in the experience {targets.listed.experience}, as a mention"]
         return [line for _, line in _recipients(targets)]
 
     def build(
@@ -142,6 +150,11 @@ class V1:
             for server in policy.servers
             for audience in server.audiences
             for resource in _resources(audience.targets)
+        }
+        resources |= {
+            one.lists.experience: "lists"
+            for one in policy.servers
+            if one.roles.lists and one.lists.experience
         }
         return [self._may_notify(resource, audience) for resource, audience in resources.items()]
 

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 from bot.delivery import Attempt, NoAnswer, Outcome, Request, Response
 from bot.link import host_of
 from bot.notification import Notification
-from bot.policy.audience import Targets
+from bot.policy.audience import ListTargets, Targets
 from bot.policy.model import Policy
 from bot.whop.answers import as_object, decode, rows_of, words_of
 from bot.whop.api_log import get
@@ -53,6 +53,10 @@ class V5:
             return None
         return f"{alien[0]}: v5 cannot reach that; use {', '.join(_REACHES)}, or WHOP_API=v1"
 
+    def refuse_lists(self, experience: str | None) -> str | None:
+        """Refuse an experience, which v5 does not ask for."""
+        return "experience: v5 reaches people wherever they are: remove the line" if experience else None
+
     def refuse_notification(self, notification: Notification) -> list[str]:
         """Refuse the fields that only v1 has."""
         refused = ["Subtitle: Whop's v5 has none; clear it."] if notification.subtitle else []
@@ -65,6 +69,8 @@ class V5:
 
     def describe(self, targets: Targets) -> list[str]:
         """Return one line, for the one request that carries all targets."""
+        if isinstance(targets, ListTargets):
+            return ["the people of its list"]
         return [
             "; ".join(
                 _REACHES[kind].format(identifier)

@@ -55,6 +55,7 @@ _FORMS: Final[Mapping[str, str]] = MappingProxyType(
         "ComposeModal of a draft": "submitting the form",
         "ChangeModal": "submitting the form for another audience or topic",
         "RepeatModal": "submitting the form for a series",
+        "ListModal": "submitting the form for the list",
         "TimeModal": "submitting the form for the time",
         "CorrectionModal": "submitting the form",
         "PhoneModal": "submitting the form for the phone",
@@ -74,7 +75,7 @@ _FORMS: Final[Mapping[str, str]] = MappingProxyType(
 _EXAMPLE: Final = {
     "number": 12,
     "other": "Moonlight and Starlight",
-    **{role: f"@{role}" for role in ("compose", "approve", "operate", "audit")},
+    **{role: f"@{role}" for role in ("compose", "approve", "operate", "audit", "lists")},
 }
 
 _HEAD: Final = """\

@@ -9,7 +9,8 @@ from typing import Final
 from bot.permissions import Actor
 from bot.policy.model import ACCOUNT
 from tests.harness.clock import NOW
-from tests.harness.policy import GUILD, OTHER_GUILD, ROLES, account, audience, rules, server
+from tests.harness.policy import GUILD, OTHER_GUILD, account, audience, rules, server
+from tests.harness.policy import ROLES as EVERYDAY_ROLES
 
 # Discord's ids are long, and the policy takes no others.
 _BASE: Final = 104900000000000000
@@ -19,12 +20,25 @@ ACCOUNT_GUILD: Final = _BASE + 4
 AUDIENCE: Final = "Gold members"
 OTHER_AUDIENCE: Final = "Silver members"
 
+ROLES: Final[Mapping[str, int]] = MappingProxyType({**EVERYDAY_ROLES, "lists": _BASE + 25})
 # No role means anything in another server.
 OTHER_ROLES: Final[Mapping[str, int]] = MappingProxyType(
-    {"compose": _BASE + 31, "approve": _BASE + 32, "operate": _BASE + 33, "audit": _BASE + 34}
+    {
+        "compose": _BASE + 31,
+        "approve": _BASE + 32,
+        "operate": _BASE + 33,
+        "audit": _BASE + 34,
+        "lists": _BASE + 35,
+    }
 )
 ACCOUNT_ROLES: Final[Mapping[str, int]] = MappingProxyType(
-    {"compose": _BASE + 41, "approve": _BASE + 42, "operate": _BASE + 43, "audit": _BASE + 44}
+    {
+        "compose": _BASE + 41,
+        "approve": _BASE + 42,
+        "operate": _BASE + 43,
+        "audit": _BASE + 44,
+        "lists": _BASE + 45,
+    }
 )
 # The account by which the first two servers send, and that of the third.
 KEYS: Final[Mapping[str, str]] = MappingProxyType({ACCOUNT: "WHOP_KEY", "star": "WHOP_KEY_STAR"})
@@ -72,7 +86,7 @@ def _person(
     )
 
 
-_ALL: Final = ("compose", "approve", "operate", "audit")
+_ALL: Final = ("compose", "approve", "operate", "audit", "lists")
 
 PEOPLE: Final[Mapping[Who, Actor]] = MappingProxyType(
     {
@@ -119,7 +133,13 @@ content = "Since {{since}}"
 """
 
 
-_PARTS: Final = (_TEMPLATE, audience(AUDIENCE, "exp_gold"), audience(OTHER_AUDIENCE, "exp_silver"))
+_LISTS: Final = '[server.lists]\nexperience = "exp_gold"\n'
+_PARTS: Final = (
+    _LISTS,
+    _TEMPLATE,
+    audience(AUDIENCE, "exp_gold"),
+    audience(OTHER_AUDIENCE, "exp_silver"),
+)
 POLICY: Final = "".join(
     [
         *(account(name, "v1", key, origin=ORIGIN) for name, key in KEYS.items()),

@@ -65,6 +65,8 @@ class Row:
     of_ones_own: bool = False
     # Where drafts are for their author alone.
     draft_marks: str = ""
+    # What is handed out, and leaves nothing behind but its line in the record.
+    only_recorded: bool = False
     # The word in the record for what was done, where it is not the same.
     done: str = ""
     own: str = ""
@@ -182,6 +184,17 @@ _ROWS: Final = (
     Row(what="edit it", marks="++ra+ arrrr rrrrtt ggddd", record="edit",
         leads=_only(Status.DRAFT, Status.DRAFT), role=_TO_EDIT,
         author="You cannot edit this broadcast: only its author, Maya, can."),
+    Row(what="give it a list of people", marks="r+ra+ rrrrr rrrrtt ggddd", record="give_list",
+        leads=_only(Status.DRAFT, Status.DRAFT),
+        role="You cannot bring a list of people along: it takes the role {lists}.",
+        author="You cannot bring a list of people along: only its author, Maya, can."),
+    Row(what="confirm its list of people", marks="r+ra+ rrrrr rrrrtt ggddd", record="use_list",
+        leads=_only(Status.DRAFT, Status.DRAFT),
+        role="You cannot confirm the list of this broadcast: it takes the role {lists}.",
+        author="You cannot confirm the list of this broadcast: only its author, Maya, can."),
+    Row(what="download its list of people", marks="+++++ r++rr rrrrtt ggddd",
+        draft_marks="+++g+ rggrr rrrrtt ggddd", record="download_list", only_recorded=True,
+        role="You cannot download the list of this broadcast: it takes its author or the role {approve}."),
     Row(what="share it", marks="++ra+ arrrr rrrrtt ggddd", record="share",
         leads=_only(Status.DRAFT, Status.DRAFT),
         role="You cannot share this broadcast: it takes the role {compose}.",

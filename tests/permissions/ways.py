@@ -10,7 +10,10 @@ from bot.broadcast import Approval, Broadcast, Status
 from bot.everyday import EverydayTemplate, Typed, outlined
 from bot.freeze import Freeze
 from bot.notification import Notification, Text
+from bot.own_list import Named, read_pasted
 from bot.permissions import Action, Actor
+from bot.policy.audience import Listed
+from bot.policy.model import ACCOUNT
 from bot.schedule import Meaning, Schedule
 from bot.seal import number_of_template
 from bot.series import Ends, Every, Series, SeriesStatus
@@ -174,6 +177,22 @@ async def _timed(service: Service, actor: Actor, it: Broadcast) -> None:
         tx.broadcasts.change(it, status=it.status, at=it.updated_at, schedule=_tomorrow(it))
 
 
+async def _listed(service: Service, actor: Actor, it: Broadcast) -> None:
+    """Let it be for a list of one, about whom Whop was asked."""
+    _ = actor
+    there = service.policy.servers[0].lists.experience
+    with service.store.begin() as tx:
+        tx.broadcasts.change(
+            it, status=it.status, at=it.updated_at, listed=Listed(name="vips.csv", experience=there)
+        )
+        own, at = read_pasted("user_maya"), it.updated_at
+        tx.lists.give(it.id, own, account=ACCOUNT, experience=there, at=at)
+        tx.lists.welcome(it.id, [Named("user_maya", "maya")])
+        check = tx.lists.claim(ACCOUNT, it.updated_at, limit=1)
+        assert check is not None
+        tx.lists.go_on(check, at=it.updated_at, ends=True)
+
+
 def _tomorrow(it: Broadcast) -> Schedule:
     return Schedule(typed="then", zone="UTC").settled(it.updated_at + timedelta(days=1))
 
@@ -310,6 +329,15 @@ WAYS: Final = (
     Way(what="edit it", surfaces=("ChangeModal",), by_card=True,
         do=lambda service, actor, it: service.change_audience(
             actor, it.id, revision=it.revision, audience=OTHER_AUDIENCE)),
+    Way(what="give it a list of people", surfaces=("button give_list",), asks=True, by_card=True,
+        do=_ask(Action.GIVE_LIST)),
+    Way(what="give it a list of people", surfaces=("ListModal",), by_card=True,
+        do=lambda service, actor, it: service.give_list(
+            actor, it.id, revision=it.revision, name="vips.csv", content="user_maya")),
+    Way(what="confirm its list of people", surfaces=("button use_list",), by_card=True,
+        first=_listed, do=_at_once("use_list")),
+    Way(what="download its list of people", surfaces=("button download_list",), by_card=True,
+        first=_listed, do=_at_once("download_list")),
     Way(what="share it", surfaces=("button share",), asks=True, by_card=True, do=_ask(Action.SHARE)),
     Way(what="share it", surfaces=("ShareModal",), by_card=True,
         do=lambda service, actor, it: service.share(
