@@ -51,7 +51,7 @@ class Source(Value):
     kind: Literal["total", "products_of", "experiences_of", "company_products", "members", "team"]
     # The id that the question is about: exp_, prod_ or biz_.
     of: str
-    # The experience in which these people can be reached by name.
+    # The experience, or the company of a team, in which these people can be reached by name.
     via: str | None = None
     # The company to which it belongs, once that is known.
     account: str | None = None

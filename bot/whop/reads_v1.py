@@ -53,7 +53,7 @@ class ReadsV1:
             *(Source(kind="products_of", of=one) for one in targets.experiences),
             *(Source(kind="experiences_of", of=one) for one in targets.products),
             *(Source(kind="company_products", of=one) for one in targets.companies),
-            *((Source(kind="team", of=targets.team),) if targets.team else ()),
+            *((Source(kind="team", of=targets.team, via=targets.team),) if targets.team else ()),
         )
 
     def ask(self, source: Source) -> Request:

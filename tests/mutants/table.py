@@ -44,6 +44,9 @@ TESTS: Final[Mapping[str, Sequence[str]]] = MappingProxyType(
         ),
         "bot/whop/answers.py": ("tests/test_whop_outcomes.py",),
         "bot/whop/gateway.py": ("tests/test_whop_outcomes.py", "tests/test_whop_requests.py"),
+        "bot/whop/reads.py": ("tests/test_reads.py",),
+        "bot/whop/reads_v1.py": ("tests/test_reads.py",),
+        "bot/whop/reads_v5.py": ("tests/test_reads.py",),
         "bot/lifecycle.py": (
             "tests/test_start.py",
             "tests/test_review.py",
