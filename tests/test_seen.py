@@ -18,7 +18,7 @@ from bot.sandbox.sandbox import Sandbox, answer, readable, response
 from bot.seal import LENGTH
 from bot.service.gate import OLD_CARD
 from bot.store import Access
-from cogs.buttons import LOOKS
+from cogs.buttons import CHANGE_AUDIENCE, CHANGE_TOPIC, LOOKS
 from tests.conftest import OpenSandbox
 from tests.database import new_file
 from tests.harness.backup import back_up
@@ -33,7 +33,10 @@ from tests.test_permissions_in_discord import FORMS, NOTHING_TYPED, TYPED, bring
 # pyright: reportPrivateUsage=false
 
 # What takes the role compose.
-COMPOSING: Final = {Action.SHARE, Action.WITHDRAW, Action.SUBMIT, Action.EDIT, Action.REUSE}
+COMPOSING: Final = {
+    *(Action.SHARE, Action.WITHDRAW, Action.SUBMIT, Action.EDIT, Action.REUSE),
+    *(CHANGE_AUDIENCE, CHANGE_TOPIC),
+}
 # Whom the audience of each generation stands for afterwards.
 OTHERS: Final = {"v5": ('"prod_gold"', '"prod_everybody"'), "v1": ('"exp_gold"', '"exp_everybody"')}
 
