@@ -189,6 +189,11 @@ def test_who_leaves_while_pages_are_read_is_left_out_and_takes_nobody_along() ->
     assert {"user_000000", "user_000150"} < {*found.members}
 
 
+def test_a_team_needs_no_experience() -> None:
+    found = reads_of("v1").read(Source(kind="team", of="biz_a"), answer(page(row("a"))), now=NOW)
+    assert found == Part([Member("user_a", "a")])
+
+
 # --- lies --------------------------------------------------------------------------------------------
 
 MEMBERS_OF = Source(kind="members", of="prod_a", via="exp_a")
@@ -208,7 +213,7 @@ WORDS = {"error": {"type": "x", "message": "No."}}
         (MEMBERS_OF, answer(page(row("a"), "user_b")), "no list of objects in “data”"),
         (MEMBERS_OF, answer(page(row("a"), None)), "no list of objects"),
         (MEMBERS_OF, answer({"data": {}, "page_info": {"has_next_page": False}}), "no list of objects"),
-        (MEMBERS_OF, answer(page({"user": {"id": "mber_1"}})), "a member of prod_a has no user id"),
+        (MEMBERS_OF, answer(page(row("a"), {"user": {"id": "mber_1"}})), "a member of prod_a has no user id"),
         (MEMBERS_OF, answer(page({"user": {"id": "user_a\x00"}})), "has no user id"),
         (MEMBERS_OF, answer(page({"user": "user_a"})), "has no user id"),
         (MEMBERS_OF, answer([]), "is not what it documents"),
@@ -232,10 +237,18 @@ WORDS = {"error": {"type": "x", "message": "No."}}
             answer({"products": []}),
             "the experience exp_a belongs to no product: nobody can tell who is in it",
         ),
-        (Source(kind="products_of", of="exp_a"), answer({"products": [{"id": "exp_b"}]}), "has no id"),
+        (
+            Source(kind="products_of", of="exp_a"),
+            answer({"products": [{"id": "prod_a"}, {"id": "exp_b"}]}),
+            "no id",
+        ),
         (Source(kind="products_of", of="exp_a"), answer({"products": None, "id": "exp_a"}), "no list"),
         (Source(kind="experiences_of", of="prod_a"), answer({"id": "prod_a"}), "to which company prod_a"),
-        (Source(kind="company_products", of="biz_a"), answer(page({"title": "?"})), "has no id"),
+        (
+            Source(kind="company_products", of="biz_a"),
+            answer(page({"id": "prod_a"}, {"title": "?"})),
+            "no id",
+        ),
         (TOTAL, answer({"pagination": {"total_count": 0}}), "did not tell how many people prod_a reaches"),
         (TOTAL, answer({"pagination": {"total_count": -3}}), "no number of people"),
         (TOTAL, answer({"pagination": {"total_count": True}}), "no number of people"),
@@ -285,6 +298,15 @@ def test_a_cursor_that_comes_back_is_noticed_soon_in_whatever_cycle(before: int,
         if isinstance(source, str):
             assert before + cycle < step <= 4 * (before + cycle) + 2
             return
+
+
+def test_a_page_that_says_that_it_comes_next_itself_is_noticed_at_once() -> None:
+    source: Source | str = MEMBERS_OF
+    for cursor in ("a", "b", "c"):
+        assert isinstance(source, Source)
+        source = source.next_page(cursor)
+        assert isinstance(source, Source)
+        assert source.next_page(cursor) == "Whop gives a page again that was read before"
 
 
 def test_a_list_without_end_is_given_up() -> None:
