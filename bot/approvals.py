@@ -50,7 +50,7 @@ def ask(
         in_quiet_hours=as_submitted(server, draft, now).in_quiet_hours,
         review_expires_at=lifecycle.review_ends(draft),
         schedule=schedule,
-        **lifecycle.prints(server, draft.audience, draft.notification, schedule),
+        **lifecycle.prints(server, draft.audience, draft.notification, schedule, draft.listed),
     )
     note_quiet(tx, lifecycle, asked)
     return asked
