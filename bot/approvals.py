@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Final
 
+from bot import sizes
 from bot.audit.chain import HERALD
 from bot.broadcast import Approval, Broadcast, Step
 from bot.lifecycle import CHANGED, Lifecycle
@@ -48,9 +49,11 @@ def ask(
         reason="",
         confirmed=(),
         in_quiet_hours=as_submitted(server, draft, now).in_quiet_hours,
+        counted=sizes.ask(tx, lifecycle, draft),
+        count_id=None,
         review_expires_at=lifecycle.review_ends(draft),
         schedule=schedule,
-        **lifecycle.prints(server, draft.audience, draft.notification, schedule, draft.listed),
+        **lifecycle.prints(server, draft.audience, draft.notification, schedule),
     )
     note_quiet(tx, lifecycle, asked)
     return asked
@@ -73,6 +76,10 @@ def complete(
     """
     server, now = lifecycle.server_of(agreed), lifecycle.clock()
     undo, at = server.rules.undo_window, time_of(server, agreed, now)
+    due_at = at or now + undo
+    if due_at - now > sizes.LEAD:
+        # Else it is counted for its start at once.
+        sizes.ask(tx, lifecycle, agreed)
     return lifecycle.advance(
         tx,
         agreed,
@@ -81,9 +88,10 @@ def complete(
         action=action,
         detail=detail,
         reason=reason,
-        due_at=at or now + undo,
+        due_at=due_at,
         remind_at=at - undo if at and undo else None,
         review_expires_at=None,
+        count_id=None,
     )
 
 

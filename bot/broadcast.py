@@ -278,6 +278,7 @@ class Broadcast(Value):
     counted: Counted | None = None
     test_of: int | None = None
     listed: Listed | None = None
+    count_id: int | None = None
     card: Place | None = None
     shared: tuple[Person, ...] = ()
     approvals: tuple[Approval, ...] = ()

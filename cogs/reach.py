@@ -35,8 +35,8 @@ def whole_reach(lifecycle: Lifecycle, broadcast: Broadcast) -> list[str]:
     audience = audience_of(lifecycle.server_of(broadcast), broadcast)
     if audience is None:
         return ["no longer in the policy"]
-    lines = account_of(lifecycle, broadcast).gateway.describe(audience.targets)
-    if len(lines) > 1:
+    lines = account_of(lifecycle, broadcast).gateway.describe(audience)
+    if len(lines) > 1 and not audience.is_once:
         # First, so that it is not among what a long list leaves out.
         several = f"{len(lines)} requests: whoever is in several of these gets one push for each"
         return [several, *lines]
@@ -50,6 +50,10 @@ def size(lifecycle: Lifecycle, broadcast: Broadcast) -> str:
     count = size_of(named, counted)
     if counted is not None and counted.at is not None and is_counted(named, counted):
         count += f", counted {moment(counted.at, 'f')}"
+    if counted is not None and counted.repeats is not None and counted.is_done:
+        left_out = f"{counted.repeats:,} repeats are spared" if counted.repeats else "each once"
+        nameless = f"; {counted.nameless:,} cannot be named, and get nothing" if counted.nameless else ""
+        count += f", {left_out}{nameless}"
     if counted is not None and counted.why:
         count += f" ({inline(counted.why)})"
     if counted is not None and counted.so_far is not None:

@@ -174,6 +174,7 @@ async def crowd(url: str, folder: Path, generation: str) -> AsyncGenerator[tuple
         process = await cluster.join()
         for _ in range(21):
             await process.approved()
+        await process.count()
         cluster.clock.advance(timedelta(seconds=11))
         yield cluster, process
 

@@ -553,6 +553,8 @@ def test_rules_that_are_left_out_are_the_careful_ones() -> None:
         "review_expires": timedelta(hours=24),
         "missed_after": timedelta(minutes=15),
         "large_above": 1000,
+        "size_drift": (20, 50),
+        "recipients_kept": timedelta(days=30),
         "time_zone": "UTC",
         "weekly_digest": None,
         "quiet_hours": None,

@@ -80,10 +80,11 @@ async def test_a_refused_press_asks_at_most_eight_times(sandbox: Sandbox) -> Non
 
 
 async def test_from_due_to_sent_one_request_asks_at_most_forty_one_times(sandbox: Sandbox) -> None:
-    # What a process asks when it begins is not counted.
-    await sandbox.herald.dispatcher.tick()
     waiting = await under_review(sandbox)
     await sandbox.herald.service.approve(pressing(sandbox, "Omar"), waiting.id, revision=1)
+    # Neither what a process asks when it begins is counted, nor for how many people it is, which it finds out
+    # before.
+    await sandbox.herald.dispatcher.tick()
     await sandbox.world.env.advance_time(UNDONE.total_seconds())
     with counted() as statements:
         await sandbox.herald.dispatcher.tick()

@@ -29,6 +29,7 @@ from bot.errors import ConfigurationError, StoreError
 from bot.notification import Notification, Text
 from bot.policy.model import ACCOUNT
 from bot.store import Access, Changes, Store, Transaction, migrating, postgresql, sqlite
+from bot.store.conditions import database_time
 from bot.store.deliveries import LEASE
 from bot.store.facts import Fact
 from bot.store.tables import approvals, broadcasts, deliveries, interactions, metadata, revisions
@@ -544,7 +545,7 @@ async def test_a_claim_is_its_owners_for_just_as_long_as_a_lease_by_the_database
     with store.begin() as tx:
         connection = tx.broadcasts._connection  # pyright: ignore[reportPrivateUsage]
         # Not the clock that is passed in: that of the database, which all processes share.
-        end = tx.deliveries._database_time(LEASE)  # pyright: ignore[reportPrivateUsage]
+        end = database_time(connection, LEASE)
         earliest = connection.scalar(select(end))
         tx.deliveries.claim([pending], owner="me", at=NOW)
         written = connection.scalar(select(type_coerce(deliveries.c.lease_until, end.type)))
@@ -555,8 +556,8 @@ async def test_a_claim_is_its_owners_for_just_as_long_as_a_lease_by_the_database
     assert earliest <= written <= latest
     for left, gone in ((timedelta(seconds=5), False), (timedelta(), True)):
         with store.begin() as tx:
-            until = tx.deliveries._database_time(left)  # pyright: ignore[reportPrivateUsage]
             connection = tx.broadcasts._connection  # pyright: ignore[reportPrivateUsage]
+            until = database_time(connection, left)
             connection.execute(update(deliveries).values(lease_until=until))
             assert bool(tx.deliveries.abandoned(owner="other", outlived=None)) is gone
 

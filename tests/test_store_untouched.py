@@ -17,6 +17,7 @@ from bot.policy.model import ACCOUNT
 from bot.schedule import Schedule
 from bot.series import AHEAD, Every, Series, SeriesStatus
 from bot.store import Access, Store, Transaction
+from bot.store.conditions import LEAD
 from bot.store.deliveries import Work
 from bot.store.members import Answer
 from bot.store.outbox import Card, Post, PostKind
@@ -386,7 +387,12 @@ def waiting_for_review(tx: Transaction) -> None:
 
 def approved_for(tx: Transaction) -> None:
     moved_on(tx)
-    tx.broadcasts.change(broadcast(tx), status=Status.APPROVED, at=NOW, due_at=LATER)
+    tx.broadcasts.change(broadcast(tx), status=Status.APPROVED, at=NOW, due_at=LATER, count_id=0)
+
+
+def soon_to_go(tx: Transaction) -> None:
+    moved_on(tx)
+    tx.broadcasts.change(broadcast(tx), status=Status.APPROVED, at=NOW, due_at=LATER + LEAD)
 
 
 def to_be_sent(tx: Transaction) -> None:
@@ -426,12 +432,15 @@ NOTHING: Final = Work(
     refused=False,
     to_remind=False,
     to_make=False,
+    to_count=False,
+    to_read=False,
 )
 WAITS: Final[Mapping[str, tuple[Callable[[Transaction], None], Work]]] = {
     "an end": (moved_on, NOTHING),
     "a series": (to_be_repeated, NOTHING._replace(to_make=True)),
     "a review": (waiting_for_review, NOTHING._replace(expired=True)),
     "an approval": (approved_for, NOTHING._replace(due=True)),
+    "a count": (soon_to_go, NOTHING._replace(to_count=True)),
     "a request": (to_be_sent, NOTHING._replace(pending=True)),
 }
 
@@ -495,7 +504,7 @@ async def test_what_a_person_asks_about_again_is_sent_at_once(store: Store) -> N
 
 def due(tx: Transaction, now: datetime) -> Sequence[object]:
     thaw(tx)
-    approved = tx.broadcasts.change(broadcast(tx), status=Status.APPROVED, at=NOW, due_at=LATER)
+    approved = tx.broadcasts.change(broadcast(tx), status=Status.APPROVED, at=NOW, due_at=LATER, count_id=0)
     assert approved is not None
     return tx.broadcasts.due(now, deadlines=nothing_is_late(tx, now), limit=9)
 

@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from bot.delivery import Accepted, Request, Response
 from bot.errors import NoRecipients
 from bot.notification import Notification, Text
-from bot.policy.audience import Targets, UsersInExperience
+from bot.policy.audience import Audience, Targets, UsersInExperience
 from bot.policy.loading import parse_policy
 from bot.policy.model import Policy
 from bot.sandbox.whop import Push, SimulatedWhop
@@ -225,16 +225,20 @@ def test_the_frozen_request_holds_no_credential(generation: str) -> None:
         assert "authorization" not in {name.lower() for name in request.headers}
 
 
+def audience_of(targets: Targets) -> Audience:
+    return Audience(name="Everyone", targets=targets)
+
+
 @GENERATIONS
 def test_there_is_one_line_for_people_for_each_request(generation: str) -> None:
     gateway = gateway_for(generation, origin=ORIGIN)
     targets = Targets(experiences=("exp_a", "exp_b"))
-    assert len(gateway.describe(targets)) == len(build(generation, ALL, targets))
-    assert all(one in "\n".join(gateway.describe(targets)) for one in targets.experiences)
+    assert len(gateway.describe(audience_of(targets))) == len(build(generation, ALL, targets))
+    assert all(one in "\n".join(gateway.describe(audience_of(targets))) for one in targets.experiences)
 
 
 def test_a_v1_team_is_described_as_no_customers() -> None:
-    line = only(gateway_for("v1", origin=ORIGIN).describe(Targets(team="biz_a")))
+    line = only(gateway_for("v1", origin=ORIGIN).describe(audience_of(Targets(team="biz_a"))))
     assert line == "the team of biz_a only, no customers"
 
 
@@ -260,9 +264,9 @@ def test_a_v1_team_is_described_as_no_customers() -> None:
 def test_a_target_of_the_other_generation_is_refused_by_name(
     generation: str, targets: Targets, named: str
 ) -> None:
-    sentence = gateway_for(generation, origin=ORIGIN).refuse_targets(targets)
+    sentence = gateway_for(generation, origin=ORIGIN).refuse_audience(audience_of(targets))
     assert sentence is not None
-    assert sentence.startswith(named)
+    assert sentence.startswith(f"targets.{named}")
 
 
 @pytest.mark.parametrize(
@@ -290,7 +294,7 @@ def test_what_a_generation_can_express_is_not_refused(
     generation: str, notification: Notification, targets: Targets
 ) -> None:
     gateway = gateway_for(generation, origin=ORIGIN)
-    assert gateway.refuse_targets(targets) is None
+    assert gateway.refuse_audience(audience_of(targets)) is None
     assert gateway.refuse_notification(notification) == []
 
 

@@ -14,6 +14,7 @@ from bot.policy.fields import (
     OwnQuietSpan,
     People,
     ProductId,
+    Reach,
     Roles,
     Several,
     UserId,
@@ -96,6 +97,7 @@ class Audience(Section):
     approvals: Approvals | None = None
     corrections: Approvals | None = None
     size: People | None = None
+    reach: Reach = "everyone"
     time_zone: ZoneName | None = None
     quiet_hours: OwnQuietSpan | None = None
     in_quiet_hours: WhenQuiet | None = None
@@ -133,10 +135,16 @@ class Audience(Section):
         """Tell whether holders of these roles may compose for it, if they may compose at all."""
         return self.compose is None or not roles.isdisjoint(self.compose)
 
+    @property
+    def is_once(self) -> bool:
+        """Tell whether each of its people is found and named, so that they get it once."""
+        return self.reach == "once"
+
     def is_named(self, typed: str) -> bool:
         """Tell whether exactly its name was typed: another may differ by one sign, or by a capital."""
         return spelling(typed) == spelling(self.name)
 
     def definition(self) -> Mapping[str, object]:
         """Return what is fingerprinted: the name people approve, and whom it reaches."""
-        return {"name": self.name, "targets": self.targets.model_dump(mode="json")}
+        whom = {"name": self.name, "targets": self.targets.model_dump(mode="json")}
+        return whom | {"reach": self.reach} if self.is_once else whom

@@ -9,6 +9,7 @@ from typing import Annotated, Final, Literal, NamedTuple, TypeVar, cast
 from pydantic import AfterValidator, BeforeValidator
 
 from bot.characters import is_blank, reveal
+from bot.counted import Drift
 from bot.link import is_host
 from bot.moments import LANGUAGES
 from bot.origin import read_origin
@@ -213,6 +214,25 @@ def _in_quiet_hours(value: object) -> object:
     return value
 
 
+def _reach(value: object) -> object:
+    # What is no text may have no hash.
+    if value not in ("everyone", "once"):
+        raise ValueError(
+            'write "everyone" (a request for each target, and no list of people) or "once" (everybody is'
+            " named, and gets it once), in quotes"
+        )
+    return value
+
+
+def _drift(value: object) -> object:
+    if isinstance(value, Drift):
+        return value
+    match = re.fullmatch(r"([0-9]{1,3}) ?% and ([0-9]{1,7})", value) if isinstance(value, str) else None
+    if match is None or int(match[1]) > 100:
+        raise ValueError('write by how much, and by how many people, such as "20% and 50"; at most 100%')
+    return Drift(int(match[1]), int(match[2]))
+
+
 def _weekly(value: object) -> object:
     return value if isinstance(value, Weekly) else read_weekly(value)
 
@@ -275,6 +295,8 @@ Judged = Annotated[Severity, BeforeValidator(_severity)]
 Host = Annotated[str, BeforeValidator(_host)]
 
 Tables = Annotated[tuple[T, ...], AfterValidator(_some)]
+Reach = Annotated[Literal["everyone", "once"], BeforeValidator(_reach)]
+SizeDrift = Annotated[Drift, BeforeValidator(_drift)]
 QuietSpan = Annotated[Hours, BeforeValidator(_hours)]
 OwnQuietSpan = Annotated[Hours | Literal["never"], BeforeValidator(_own_hours)]
 WhenQuiet = Annotated[InQuietHours, BeforeValidator(_in_quiet_hours)]

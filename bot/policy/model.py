@@ -13,6 +13,7 @@ from pydantic import (
 )
 
 from bot.characters import folded
+from bot.counted import Drift
 from bot.link import host_of
 from bot.origin import PRODUCTION
 from bot.own_list import PREFIX
@@ -34,6 +35,7 @@ from bot.policy.fields import (
     QuietSpan,
     Roles,
     Severity,
+    SizeDrift,
     Snowflake,
     Tables,
     TopicId,
@@ -105,6 +107,8 @@ class Rules(Section):
     review_expires: Annotated[timedelta, duration("5m", "30d")] = timedelta(hours=24)
     missed_after: Annotated[timedelta, duration("1m", "20h")] = timedelta(minutes=15)
     large_above: People = 1000
+    size_drift: SizeDrift = Drift(20, 50)
+    recipients_kept: Annotated[timedelta, duration("2d", "366d")] = timedelta(days=30)
     time_zone: ZoneName = "UTC"
     weekly_digest: WeeklyTime = None
     quiet_hours: QuietSpan | None = None
@@ -202,7 +206,6 @@ class Server(Section):
         return Audience(
             name=name,
             targets=ListTargets(listed=there),
-            compose=self.roles.lists,
             size=listed.people,
             approvals=max([self.rules.approvals, *map(self.quorum, large)]),
         )

@@ -15,6 +15,7 @@ from bot.delivery import Delivery, NoAnswer, Outcome, Response, RetryAt, Unknown
 from bot.errors import Conflict, StoreError
 from bot.lifecycle import Lifecycle
 from bot.sending.claiming import Claim, Claimed, Claiming
+from bot.sending.counting import Counting
 from bot.sending.digests import Digests
 from bot.sending.first_bytes import FirstBytes
 from bot.sending.occurrences import Occurrences
@@ -94,6 +95,15 @@ class Dispatcher:
             clock=clock,
             steady=steady,
         )
+        self._counting = Counting(
+            store=store,
+            lifecycle=lifecycle,
+            transports=transports,
+            rate_limits=self._settlement.rate_limits,
+            clock=clock,
+            steady=steady,
+            owner=self._owner,
+        )
         self._recorder = Recorder(store, self._settlement.record)
         self._stopping = asyncio.Event()
         # What is claimed and not yet recorded: by its task, the delivery.
@@ -133,6 +143,18 @@ class Dispatcher:
 
     async def _dispatch(self) -> None:
         await self._until_stored(self._begin)
+        counting = asyncio.create_task(self._counting.run())
+        try:
+            await self._rounds()
+        finally:
+            # What it has not read stands in the database, for whoever reads on.
+            counting.cancel()
+            await asyncio.wait({counting})
+        if self._flying:
+            await asyncio.wait(self._flying)
+        self._first_bytes.close()
+
+    async def _rounds(self) -> None:
         while not self._stopping.is_set():
             self._woken.clear()
             try:
@@ -148,9 +170,6 @@ class Dispatcher:
             pause = CROWDED_POLL_SECONDS if self._crowded else POLL_SECONDS
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._woken.wait(), pause)
-        if self._flying:
-            await asyncio.wait(self._flying)
-        self._first_bytes.close()
 
     @asynccontextmanager
     async def _bounded_once_stopped(self, seconds: float) -> AsyncGenerator[None, None]:
@@ -166,6 +185,8 @@ class Dispatcher:
     async def tick(self) -> bool:
         """Do all that is due now, to its end; return whether there was anything to send."""
         busy = await self._round()
+        while self._counting.is_woken and await self._counting.finish():
+            busy = await self._round() or busy
         await asyncio.gather(*self._flying)
         return busy
 
@@ -216,6 +237,13 @@ class Dispatcher:
         if self._timekeeping.is_doubtful:
             return False
         await self._settle_overdue(work)
+        if work.to_count:
+            async with self._aside("count who is reached"):
+                await self._store.write(self._start.count)
+                # What needs no count may go at once.
+                work = await self._store.glance(self._work)
+        if work.to_read:
+            self._counting.wake()
         if work.due:
             await self._start_due()
         if self._claiming.is_closed or not (work.pending or work.due or work.abandoned):

@@ -8,11 +8,15 @@ from typing import Final, NamedTuple
 from bot.clock import SLIGHT_STEP, Clock, Steady, Watch
 from bot.delivery import Accepted, NoAnswer, Outcome, Rejected, Response, RetryAt, Trouble, Unknown
 from bot.store import Transaction
-from bot.store.facts import begun, not_before, unknown_cause, unknown_streak
+from bot.store.facts import ReadsBegun, begun, not_before, reads_begun, unknown_cause, unknown_streak
 from bot.whop.gateway import LONGEST_WAIT, NOT_WHOP, Rate
 
 # So many sends in a row without a known answer mean that something is wrong.
 UNKNOWNS_TO_FREEZE: Final = 3
+# One in so many requests of the rate is none that only reads may be.
+RESERVED: Final = 10
+# A read arrives within so long after it has begun, or is one that Whop may count for longer than we do.
+READ: Final = timedelta(seconds=1)
 # After a 5xx that is not repeated, for whatever is sent next.
 PAUSE: Final = timedelta(seconds=10)
 
@@ -56,6 +60,7 @@ class RateLimit:
         self._account = account
         self._rate = rate
         self._begun = begun(account)
+        self._reads_begun = reads_begun(account)
         self._not_before = not_before(account)
         self._unknown_streak = unknown_streak(account)
         self._unknown_cause = unknown_cause(account)
@@ -67,6 +72,9 @@ class RateLimit:
         # When so many were seen to have arrived, oldest first.
         self._arrived: deque[tuple[float, int]] = deque()
         self._lately = 0
+        # How many reads had ever begun when it was last looked at, and when they may have arrived.
+        self._reads_counted = -1
+        self._read: deque[tuple[float, int]] = deque()
         self._pause: Pause | None = None
 
     def room(self, tx: Transaction) -> int:
@@ -75,9 +83,10 @@ class RateLimit:
         Whoever asks has to be the only one that claims until the end of the transaction, and to tell what it
         begins.
         """
+        tx.facts.load(self._not_before, self._begun, self._reads_begun)
         under_way = tx.deliveries.under_way(self._account)
         self._tally(tx, len(under_way))
-        left = self._rate.requests - len(under_way) - self._lately
+        left = self._rate.requests - len(under_way) - self._lately - self._reads_lately(tx)
         until = tx.facts.get(self._not_before)
         if until is None:
             return left
@@ -85,6 +94,48 @@ class RateLimit:
         if self._steady() < pause.over or under_way.keys() - pause.before:
             return 0
         return min(1, left)
+
+    def begin_read(self, tx: Transaction) -> None:
+        """Count a read that begins with this transaction."""
+        before = tx.facts.get(self._reads_begun)
+        tx.facts.set(self._reads_begun, ReadsBegun((before.number if before else 0) + 1, self._clock()))
+
+    def _reads_lately(self, tx: Transaction) -> int:
+        """Return how many reads may have arrived within the span of the rate, as if each had just begun."""
+        begun, now = tx.facts.get(self._reads_begun), self._steady()
+        if begun is not None:
+            new = begun.number - self._reads_counted
+            if self._reads_counted < 0:
+                # Whoever has just started knows of none, and of all when the last one was.
+                since = self._clock() - begun.at
+                new = min(begun.number, self._for_reads) if abs(since) < self._rate.per + READ else 0
+            if new > 0:
+                self._read.append((now + READ.total_seconds(), new))
+            self._reads_counted = begun.number
+        while self._read and now - self._read[0][0] >= self._rate.per.total_seconds():
+            self._read.popleft()
+        return sum(number for _, number in self._read)
+
+    @property
+    def _for_reads(self) -> int:
+        """Return how many of the requests of the rate may be reads."""
+        return self._rate.requests - max(1, self._rate.requests // RESERVED)
+
+    def room_behind(self, tx: Transaction, waiting: int) -> int:
+        """Return how many reads may start now: behind what waits, and never the whole of the rate.
+
+        After a pause one may start at a time, as always, and none before what waits.
+        """
+        room = self.room(tx)
+        if tx.facts.get(self._not_before) is not None:
+            return 0 if waiting else room
+        return max(0, room - waiting - (self._rate.requests - self._for_reads))
+
+    def pause(self, tx: Transaction, until: datetime) -> None:
+        """Start nothing before that moment: Whop has refused a read by the rate that sends have, too."""
+        standing = tx.facts.get(self._not_before)
+        if standing is None or standing < until:
+            tx.facts.set(self._not_before, until)
 
     @property
     def opens_at(self) -> float:

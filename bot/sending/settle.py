@@ -32,7 +32,7 @@ from bot.lifecycle import Lifecycle
 from bot.sending.rate import RateLimit
 from bot.store import Transaction
 from bot.store.delivery_rows import Result
-from bot.store.facts import Fact, begun, key_trust, not_before, unknown_cause, unknown_streak
+from bot.store.facts import Fact, begun, key_trust, not_before, reads_begun, unknown_cause, unknown_streak
 
 log = structlog.get_logger()
 
@@ -86,7 +86,7 @@ class Settlement:
         }
         # What is asked for at each claim, so that it can be asked for at once.
         self.facts: Sequence[Fact[Any]] = [
-            fact(name) for name in lifecycle.accounts for fact in (key_trust, not_before, begun)
+            fact(name) for name in lifecycle.accounts for fact in (key_trust, not_before, begun, reads_begun)
         ]
 
     # --- what may be repeated -----------------------------------------------------------------------

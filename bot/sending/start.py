@@ -4,19 +4,26 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Final
 
-from bot.approvals import lapse
+from bot import sizes
+from bot.approvals import GROWN, lapse
+from bot.audience import audience_of
+from bot.audit.chain import HERALD
 from bot.broadcast import UNDER_WAY, Broadcast, Step
 from bot.clock import Clock
 from bot.covering import corrected_since
+from bot.delivery import Request
 from bot.freeze import Freeze, first_over
 from bot.lifecycle import Lifecycle
+from bot.policy.audience import Audience
 from bot.policy.model import Server
 from bot.quiet_rules import refuse_start
+from bot.quorum import missing
 from bot.reminders import next_reminder
 from bot.repeats import GONE_OUT
 from bot.schedule import MISSED
 from bot.sending.restore_guard import RestoreGuard
 from bot.sending.roles import RoleCheck
+from bot.sizes import FRESH_AT_START, before_start, begin_before_start
 from bot.store import Transaction
 from bot.store.deliveries import Frozen
 from bot.store.members import Answer
@@ -162,7 +169,7 @@ class Start:
         gone_out: list[Broadcast],
     ) -> Frozen | None:
         server = self._lifecycle.policy.server(broadcast.guild_id)
-        audience = server.audience(broadcast.audience) if server else None
+        audience = audience_of(server, broadcast) if server else None
         if (doubt := self.doubt(broadcast)) or server is None or audience is None:
             self._lifecycle.advance(tx, broadcast, Step.HOLD, detail=doubt)
             return None
@@ -172,12 +179,49 @@ class Start:
         if doubt := doubt or self._repeated(broadcast, server, gone_out) or corrected_since(tx, broadcast):
             self._lifecycle.advance(tx, broadcast, Step.HOLD, detail=doubt)
             return None
-        requests = self._lifecycle.account_of(server).gateway.build(
-            broadcast.notification, audience.targets, new_key=self._new_key, number=broadcast.id
-        )
+        counted = self._counted(tx, server, audience, broadcast) if broadcast.count_id else broadcast
+        if counted is None:
+            return None
+        requests = self._requests(tx, server, audience, counted)
         # The next of this round may say the same.
         gone_out.append(broadcast)
-        return Frozen(broadcast, requests, server.account)
+        return Frozen(counted, requests, server.account)
+
+    def _counted(
+        self, tx: Transaction, server: Server, audience: Audience, broadcast: Broadcast
+    ) -> Broadcast | None:
+        """Return it with how many people it reaches now; None if it waits for another count, or is held."""
+        told, now = tx.counts.result(broadcast.count_id or 0), self._clock()
+        if told is None or told.at is None or abs(now - told.at) > FRESH_AT_START:
+            # It has waited since, such as for the end of a freeze.
+            tx.sizes.wait_for({broadcast.id: None})
+            return None
+        if doubt := before_start(server, broadcast, told, frozen=audience.is_once):
+            self._lifecycle.advance(tx, broadcast, Step.HOLD, detail=doubt, counted=told)
+            return None
+        shown = broadcast if told == broadcast.counted else tx.sizes.show(broadcast, told)
+        if missing(server, shown):
+            self._lifecycle.advance(tx, shown, Step.HOLD, detail=GROWN)
+            return None
+        if audience.is_once:
+            digest = tx.counts.digest_of(broadcast.count_id or 0)
+            said = f"{sizes.spoken(told)}, each once and by name; digest {digest}"
+            self._lifecycle.note(tx, shown, HERALD, "recipients", said)
+        return shown
+
+    def _requests(
+        self, tx: Transaction, server: Server, audience: Audience, broadcast: Broadcast
+    ) -> Sequence[Request]:
+        gateway, words = self._lifecycle.account_of(server).gateway, broadcast.notification
+        if not audience.is_once:
+            return gateway.build(words, audience.targets, new_key=self._new_key, number=broadcast.id)
+        people = tx.counts.pieces(broadcast.count_id or 0)
+        return gateway.build_named(words, people, new_key=self._new_key, number=broadcast.id)
+
+    def count(self, tx: Transaction) -> None:
+        """Let it be counted whom those reach that go out soon."""
+        soon = tx.sizes.to_count(self._clock(), self._lifecycle.deadlines(), limit=BATCH)
+        tx.sizes.wait_for({one.id: begin_before_start(tx, self._lifecycle, one) for one in soon})
 
     def doubt(self, broadcast: Broadcast) -> str:
         """Return why it must not be sent without a person, or nothing."""

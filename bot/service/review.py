@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from types import MappingProxyType
 from typing import Final
 
-from bot import approvals
+from bot import approvals, sizes
 from bot.alike import alike, beside, redraw_alike
 from bot.audience import audience_of, is_large
 from bot.audit.chain import HERALD
@@ -195,6 +195,8 @@ def release(
         due_at=None,
         confirmed=(),
         in_quiet_hours=as_submitted(server, before, now).in_quiet_hours,
+        counted=sizes.ask(tx, gate.lifecycle, before),
+        count_id=None,
         review_expires_at=gate.lifecycle.review_ends(before),
         schedule=before.schedule.today() if before.schedule else None,
         **gate.lifecycle.prints_now(server, before),

@@ -208,4 +208,5 @@ _PLAIN = (
     "in_quiet_hours",
     "series",
     "test_of",
+    "count_id",
 )

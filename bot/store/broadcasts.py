@@ -74,6 +74,7 @@ class Changes(TypedDict, total=False):
     confirmed: tuple[int, ...]
     counted: Counted | None
     listed: Listed | None
+    count_id: int | None
     nonce: str
 
 
@@ -405,9 +406,9 @@ class Broadcasts:
     def due(self, now: datetime, *, deadlines: Deadlines, limit: int) -> list[Broadcast]:
         """Return approved broadcasts whose time has come, oldest first; `limit` of each server.
 
-        Of a server that is frozen only those that are too late.
+        Of a server that is frozen, and of what is still being counted, only those that are too late.
         """
-        may_go = deadlines.or_not_frozen()
+        may_go = deadlines.or_counted()
         guilds = sorted(deadlines.of_guild)
         each = [
             select(broadcasts.c.id)

@@ -25,7 +25,7 @@ from sqlalchemy import (
 
 from bot.broadcast import Broadcast, Status
 from bot.delivery import Attempt, Delivery, DeliveryStatus, Request
-from bot.store.conditions import Deadlines, not_frozen
+from bot.store.conditions import Deadlines, database_time, not_frozen, to_count
 from bot.store.delivery_rows import (
     CLAIM,
     END,
@@ -38,7 +38,7 @@ from bot.store.delivery_rows import (
     claimed_by,
     delivery_of,
 )
-from bot.store.tables import attempts, broadcasts, deliveries, refusals, series
+from bot.store.tables import attempts, broadcasts, counts, deliveries, refusals, series
 
 # Spelled out, so that the index of what waits is known to answer.
 _PENDING: Final = literal_column(f"'{DeliveryStatus.PENDING.value}'", String)
@@ -57,6 +57,8 @@ class Work(NamedTuple):
     refused: bool
     to_remind: bool
     to_make: bool
+    to_count: bool
+    to_read: bool
 
 
 class Results(NamedTuple):
@@ -184,7 +186,7 @@ class Deliveries:
         asked = (
             exists().where(*self._is_abandoned(owner, carried, outlived)),
             exists().where(broadcasts.c.status == Status.REVIEW, broadcasts.c.review_expires_at <= now),
-            exists().where(approved, broadcasts.c.due_at <= now, deadlines.or_not_frozen()),
+            exists().where(approved, broadcasts.c.due_at <= now, deadlines.or_counted()),
             exists().where(
                 deliveries.c.status == _PENDING,
                 deliveries.c.next_at <= now,
@@ -194,6 +196,8 @@ class Deliveries:
             exists().where(refusals.c.until <= now),
             exists().where(broadcasts.c.remind_at <= now),
             exists().where(series.c.make_at <= now),
+            exists().where(*to_count(now, deadlines)),
+            exists().where(counts.c.wanted_at.is_not(None), counts.c.next_at <= now),
         )
         return Work(*map(bool, self._connection.execute(select(*asked)).one()))
 
@@ -213,7 +217,9 @@ class Deliveries:
     def _is_abandoned(
         self, owner: str, carried: Collection[int], outlived: str | None
     ) -> Sequence[ColumnElement[bool]]:
-        gone = deliveries.c.lease_until.is_(None) | (deliveries.c.lease_until <= self._database_time())
+        gone = deliveries.c.lease_until.is_(None) | (
+            deliveries.c.lease_until <= database_time(self._connection)
+        )
         if outlived is not None:
             gone = or_(gone, deliveries.c.owner.startswith(outlived))
         is_own = deliveries.c.owner == owner
@@ -227,7 +233,7 @@ class Deliveries:
 
     def shorten_leases(self) -> None:
         """Let no lease be longer than one that begins now: the database's clock may have been set back."""
-        latest = self._database_time(LEASE)
+        latest = database_time(self._connection, LEASE)
         self._connection.execute(
             update(deliveries)
             .where(deliveries.c.status == DeliveryStatus.IN_FLIGHT, deliveries.c.lease_until > latest)
@@ -247,6 +253,21 @@ class Deliveries:
             .subquery()
         )
         return self._connection.scalar(select(func.count()).select_from(ended)) or 0
+
+    def waiting(self, account: str, now: datetime, *, most: int) -> int:
+        """Return how many requests of an account may go now and do not yet, at most so many."""
+        due = (
+            select(deliveries.c.id)
+            .where(
+                deliveries.c.status == _PENDING,
+                deliveries.c.next_at <= now,
+                deliveries.c.account == account,
+                not_frozen(deliveries.c.guild_id, deliveries.c.account),
+            )
+            .limit(most)
+            .subquery()
+        )
+        return self._connection.scalar(select(func.count()).select_from(due)) or 0
 
     def under_way(self, account: str) -> Mapping[tuple[int, int], datetime]:
         """Return when each attempt of an account was started that has no outcome yet.
@@ -269,7 +290,7 @@ class Deliveries:
         if not wanted:
             return []
         taken = self._connection.execute(
-            CLAIM.values(owner=owner, lease_until=self._database_time(LEASE)),
+            CLAIM.values(owner=owner, lease_until=database_time(self._connection, LEASE)),
             {"wanted": [one.id for one in wanted], "as_read": [(one.id, one.attempts) for one in wanted]},
         )
         won = {row.id for row in taken}
@@ -360,14 +381,6 @@ class Deliveries:
         )
         each = groupby(rows, key=attrgetter("broadcast_id"))
         return {broadcast_id: _results(list(some)) for broadcast_id, some in each}
-
-    def _database_time(self, after: timedelta = timedelta()) -> ColumnElement[datetime]:
-        """Return the time by the database's clock, which all processes share, or so much after it."""
-        if self._connection.dialect.name == "postgresql":
-            return func.timezone("UTC", func.clock_timestamp()) + after
-        # As the driver writes a moment, down to the microsecond.
-        later = f"{after.total_seconds():+.3f} seconds"
-        return func.strftime("%Y-%m-%d %H:%M:%f000", "now", later)
 
     def _load(self, *where: ColumnElement[bool], limit: int | None) -> list[Delivery]:
         query = (

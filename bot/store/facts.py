@@ -52,6 +52,22 @@ class Trusted(NamedTuple):
     never_left: Sequence[tuple[int, int]] = ()
 
 
+class ReadsBegun(NamedTuple):
+    """How many reads of an account were ever begun, and when the last of them was."""
+
+    number: int
+    at: datetime
+
+
+def _read_reads(kept: str) -> ReadsBegun:
+    number, at = json.loads(kept)
+    return ReadsBegun(number, datetime.fromisoformat(at))
+
+
+def _write_reads(begun: ReadsBegun) -> str:
+    return json.dumps([begun.number, begun.at.isoformat()])
+
+
 def _moment(name: str) -> Fact[datetime]:
     return Fact(name, datetime.fromisoformat, datetime.isoformat)
 
@@ -136,6 +152,11 @@ def unknown_cause(account: str) -> Fact[str]:
 def not_before(account: str) -> Fact[datetime | None]:
     """Return the fact of until when nothing is sent by an account, after Whop was overloaded."""
     return Fact(f"no request before of {account}", _read_pause, _write_pause)
+
+
+def reads_begun(account: str) -> Fact[ReadsBegun]:
+    """Return the fact of how many reads of an account were ever begun: no row says so of each."""
+    return Fact(f"reads begun of {account}", _read_reads, _write_reads)
 
 
 def begun(account: str) -> Fact[int]:

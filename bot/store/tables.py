@@ -123,15 +123,14 @@ broadcasts: Final = Table(
     Index("ix_broadcasts_tests", "guild_id", "author_id", "created_at"),
 )
 
-# How many people an audience has: what Whop told last, and how far the next count has come. One by one, all
-# that is named of them is kept with the broadcast that they are the recipients of.
+# How many people an audience has: each count with how far it has come, or what came of it.
 counts: Final = Table(
     "counts",
     metadata,
     Column("id", RowId, primary_key=True),
     Column("guild_id", BigInteger, nullable=False),
     Column("account", String(100), nullable=False),
-    # Of whom: by a digest over targets and way; or the recipients of that one broadcast.
+    # Of whom: by a digest over targets and way; and of which broadcast those found are the recipients.
     Column("digest", String(64), nullable=False),
     Column("broadcast_id", RowId, ForeignKey("broadcasts.id")),
     # Since when it is to be counted; none once that is over.
@@ -150,11 +149,15 @@ counts: Final = Table(
     Column("people", Integer),
     Column("why", Text, nullable=False),
     Column("counted_at", UtcDateTime),
-    # Only of those that are to be counted, as 0028 says.
+    # Whether those that it has found are still kept one by one.
+    Column("kept", Boolean, nullable=False),
+    Index(None, "account", "digest", "id"),
+    Index(None, "broadcast_id"),
+    # Only of those that are to be counted, as 0028 says; and what belongs to no broadcast is counted once.
     Index("ix_counts_wanted", "next_at", "id"),
-    # Only of those that belong to no broadcast, as 0028 says.
-    Index("ix_counts_digest", "account", "digest", unique=True),
-    Index("ix_counts_broadcast_id", "broadcast_id", unique=True),
+    Index("ix_counts_running", "account", "digest", unique=True),
+    # Only of those that have recipients, as 0028 says.
+    Index("ix_counts_kept", "counted_at"),
 )
 
 # Whom a count has found, each once, and the experience in which they can be reached by name.

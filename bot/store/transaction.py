@@ -11,6 +11,7 @@ from bot.store import postgresql
 from bot.store.agenda import Agenda
 from bot.store.audit_log import AuditLog
 from bot.store.broadcasts import Broadcasts
+from bot.store.counts import Counts
 from bot.store.deliveries import Deliveries
 from bot.store.everyday import EverydayTemplates
 from bot.store.facts import Facts
@@ -29,6 +30,7 @@ from bot.store.search_index import SearchIndex
 from bot.store.searches import Searches
 from bot.store.series_rows import SeriesRows
 from bot.store.shares import Shares
+from bot.store.sizes import Sizes
 from bot.store.tables import interactions
 from bot.store.tallies import Tallies
 from bot.store.template_approvals import TemplateApprovals
@@ -50,6 +52,8 @@ class Transaction:
         self.about: Broadcast | None = None
         self.broadcasts = Broadcasts(connection, locking=writing)
         self.deliveries = Deliveries(connection)
+        self.counts = Counts(connection)
+        self.sizes = Sizes(connection)
         self.audit = AuditLog(connection)
         self.testimony = Testimony(connection)
         self.outbox = Outbox(connection)

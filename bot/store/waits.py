@@ -9,7 +9,7 @@ from sqlalchemy import Connection, update
 from bot.broadcast import Status
 from bot.delivery import DeliveryStatus
 from bot.reminders import DAILY, DECIDED_BY_PEOPLE
-from bot.store.tables import broadcasts, cards, deliveries, posts, refusals
+from bot.store.tables import broadcasts, cards, counts, deliveries, posts, refusals
 
 # What is tried again, and whatever else ends after a while; none of it is due to anybody later than now.
 _PASSING: Final = (
@@ -17,6 +17,7 @@ _PASSING: Final = (
     (cards, cards.c.next_at, cards.c.wanted > cards.c.shown),
     (posts, posts.c.next_at, posts.c.done.is_(False)),
     (refusals, refusals.c.until, None),
+    (counts, counts.c.next_at, counts.c.wanted_at.is_not(None)),
 )
 
 

@@ -2,7 +2,7 @@
 
 import json
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final, NamedTuple, Protocol
@@ -25,7 +25,7 @@ from bot.delivery import (
 from bot.errors import ConfigurationError, NoRecipients
 from bot.notification import Notification, problems
 from bot.origin import LIVE, environment_of
-from bot.policy.audience import Targets
+from bot.policy.audience import Audience, Targets
 from bot.policy.example import made_up_ids
 from bot.policy.model import Policy
 from bot.sentences import listed
@@ -51,11 +51,13 @@ NOT_WHOP: Final = "what answered is a web page and not Whop"
 class Rate(NamedTuple):
     """How many requests Whop takes of one credential in a span of time.
 
-    The span is a little longer than Whop's, since clocks differ.
+    The span is a little longer than Whop's, since clocks differ. Where it is one `for_all`, what reads
+    takes from what sends have.
     """
 
     requests: int
     per: timedelta
+    for_all: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,8 +117,8 @@ class WhopGateway(Protocol):
         """Return what composing asks for."""
         ...
 
-    def refuse_targets(self, targets: Targets) -> str | None:
-        """Return why this generation cannot reach those targets, and what to write instead."""
+    def refuse_audience(self, audience: Audience) -> str | None:
+        """Return which line of an audience this generation cannot follow, and what to write instead."""
         ...
 
     def refuse_lists(self, experience: str | None) -> str | None:
@@ -127,8 +129,8 @@ class WhopGateway(Protocol):
         """Return a sentence for each field that this generation cannot express."""
         ...
 
-    def describe(self, targets: Targets) -> list[str]:
-        """Return a line for people for each request: whom it reaches."""
+    def describe(self, audience: Audience) -> list[str]:
+        """Return a line for people for each request, or for each target of which everyone is named."""
         ...
 
     def build(
@@ -143,6 +145,21 @@ class WhopGateway(Protocol):
 
         With the broadcast's `number`, each bears a mark by which Whop's log tells it from all others. Raises
         NoRecipients where one would name nobody.
+        """
+        ...
+
+    def build_named(
+        self,
+        notification: Notification,
+        pieces: Iterable[tuple[str, Sequence[str]]],
+        *,
+        new_key: Callable[[], str],
+        number: int,
+    ) -> tuple[Request, ...]:
+        """Return the exact requests that carry the notification to people by name.
+
+        Each piece is an experience, or the company of a team, and those of its people that one request names.
+        Raises NoRecipients where one would name nobody.
         """
         ...
 
@@ -290,10 +307,10 @@ _ONCE: Final = datetime(1970, 1, 1, tzinfo=UTC)
 def check_policy(policy: Policy, gateways: Mapping[str, WhopGateway], *, file: str) -> None:
     """Raise ConfigurationError for audiences and templates that a server's own account could not send."""
     found = [
-        f"{file}: server “{server.name}”, audience “{audience.name}”: targets.{problem}."
+        f"{file}: server “{server.name}”, audience “{audience.name}”: {problem}."
         for server in policy.servers
         for audience in server.audiences
-        if (problem := gateways[server.account].refuse_targets(audience.targets))
+        if (problem := gateways[server.account].refuse_audience(audience))
     ]
     found += [
         f"{file}: server “{server.name}”: lists.{problem}."

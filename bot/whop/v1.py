@@ -1,6 +1,6 @@
 """Whop's API v1: experiences and the team, one request each, with an idempotency key."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 from bot.delivery import Attempt, NoAnswer, Outcome, Request, Response
 from bot.link import is_path
 from bot.notification import Notification
-from bot.policy.audience import ListTargets, Targets
+from bot.policy.audience import Audience, ListTargets, Targets
 from bot.policy.model import Policy
 from bot.whop.answers import decode, rows_of, words_of
 from bot.whop.api_log import ApiLog, get, marked
@@ -23,6 +23,7 @@ from bot.whop.gateway import (
     read_without_key,
     somebody,
 )
+from bot.whop.reads import kind_of
 from bot.whop.reads_v1 import ReadsV1
 
 # Without this header Whop assumes 2025-01-01, where `account_id` does not exist.
@@ -33,6 +34,8 @@ COOL_DOWN: Final = timedelta(seconds=60)
 USERS_PER_REQUEST: Final = 500
 
 _KINDS: Final = ("experiences", "team", "users_in_experience")
+# Whose people have to be found first.
+_FOUND: Final = ("products", "companies")
 
 
 class V1:
@@ -54,12 +57,14 @@ class V1:
         self.log = ApiLog(self.base, headers=_DATED)
         self.reads = ReadsV1(self.base, headers=_DATED)
 
-    def refuse_targets(self, targets: Targets) -> str | None:
-        """Refuse what only v5 can reach."""
-        alien = [kind for kind in targets.kinds() if kind not in _KINDS]
+    def refuse_audience(self, audience: Audience) -> str | None:
+        """Refuse what only v5 can reach: by name, whoever can be found in an experience is reached, too."""
+        kinds = (*_KINDS, *_FOUND) if audience.is_once else _KINDS
+        alien = [kind for kind in audience.targets.kinds() if kind not in kinds]
         if not alien:
             return None
-        return f"{alien[0]}: v1 cannot reach that; use {', '.join(_KINDS)}, or WHOP_API=v5"
+        once = ', or write reach = "once"' if alien[0] in _FOUND else ""
+        return f"targets.{alien[0]}: v1 cannot reach that; use {', '.join(kinds)}{once}, or WHOP_API=v5"
 
     def refuse_lists(self, experience: str | None) -> str | None:
         """Ask for the experience in which named people are reached."""
@@ -81,11 +86,17 @@ class V1:
             )
         return refused
 
-    def describe(self, targets: Targets) -> list[str]:
-        """Return one line for each request."""
-        if isinstance(targets, ListTargets):
-            return [f"the people of its list, in the experience {targets.listed.experience}, as a mention"]
-        return [line for _, line in _recipients(targets)]
+    def describe(self, audience: Audience) -> list[str]:
+        """Return one line for each request, or for each target."""
+        if isinstance(audience.targets, ListTargets):
+            inside = audience.targets.listed.experience
+            return [f"the people of its list, in the experience {inside}, as a mention"]
+        if not audience.is_once:
+            return [line for _, line in _recipients(audience.targets)]
+        return [
+            "everyone once, by name and as a mention, which people who mute the rest still see",
+            *_found(audience.targets),
+        ]
 
     def build(
         self,
@@ -96,6 +107,29 @@ class V1:
         number: int | None = None,
     ) -> tuple[Request, ...]:
         """Return one request for each experience, for the team and for named users."""
+        bodies = [body for body, _ in _recipients(targets)]
+        return self._requests(notification, bodies, new_key=new_key, number=number)
+
+    def build_named(
+        self,
+        notification: Notification,
+        pieces: Iterable[tuple[str, Sequence[str]]],
+        *,
+        new_key: Callable[[], str],
+        number: int,
+    ) -> tuple[Request, ...]:
+        """Return one request for each piece; Whop reaches those alone who are inside."""
+        bodies = ({_field_of(via): via, "user_ids": somebody(users)} for via, users in pieces)
+        return self._requests(notification, bodies, new_key=new_key, number=number)
+
+    def _requests(
+        self,
+        notification: Notification,
+        bodies: Iterable[Mapping[str, Any]],
+        *,
+        new_key: Callable[[], str],
+        number: int | None,
+    ) -> tuple[Request, ...]:
         text = notification.all
         if text is None:
             raise ValueError("v1 has one text for feed and phone")
@@ -105,7 +139,7 @@ class V1:
         if notification.link:
             words["rest_path"] = notification.link
         requests: list[Request] = []
-        for position, (recipients, _) in enumerate(_recipients(targets), start=1):
+        for position, recipients in enumerate(bodies, start=1):
             key = new_key()
             mark = {} if number is None else {"User-Agent": marked(number, position, key=key)}
             headers = {
@@ -119,7 +153,7 @@ class V1:
                     method="POST",
                     url=f"{self.base}/notifications",
                     headers=headers | mark,
-                    body=encode(words | recipients),
+                    body=encode({**words, **recipients}),
                 )
             )
         # What names nobody that v1 could reach must not pass for sent, either.
@@ -179,6 +213,20 @@ def _recipients(targets: Targets) -> Iterator[tuple[dict[str, Any], str]]:
             )
     if targets.team:
         yield {"account_id": targets.team}, f"the team of {targets.team} only, no customers"
+
+
+def _field_of(via: str) -> str:
+    return "account_id" if kind_of(via) == "biz" else "experience_id"
+
+
+def _found(targets: Targets) -> Iterator[str]:
+    yield from (f"everyone with access to the experience {one}" for one in targets.experiences)
+    yield from (f"everyone who owns the product {one}" for one in targets.products)
+    yield from (f"everyone with an active product of the company {one}" for one in targets.companies)
+    if named := targets.users_in_experience:
+        yield f"{', '.join(named.users)} in the experience {named.experience}"
+    if targets.team:
+        yield f"the team of {targets.team}, no customers"
 
 
 def _resources(targets: Targets) -> Iterator[str]:

@@ -1,6 +1,6 @@
 """Whop's API v5: topics, feed and phone, four kinds of targets. No idempotency key."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 from urllib.parse import urlencode
@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 from bot.delivery import Attempt, NoAnswer, Outcome, Request, Response
 from bot.link import host_of
 from bot.notification import Notification
-from bot.policy.audience import ListTargets, Targets
+from bot.policy.audience import Audience, ListTargets, Targets
 from bot.policy.model import Policy
 from bot.whop.answers import as_object, decode, rows_of, words_of
 from bot.whop.api_log import get
@@ -33,7 +33,7 @@ class V5:
     generation = "v5"
     version_date = None
     log = None
-    rate = Rate(20, timedelta(seconds=10.1))
+    rate = Rate(20, timedelta(seconds=10.1), for_all=True)
     form = Form(
         subject="Subject",
         splits_feed_and_phone=True,
@@ -46,12 +46,17 @@ class V5:
         self.base = f"{origin}/api/v5"
         self.reads = ReadsV5(self.base)
 
-    def refuse_targets(self, targets: Targets) -> str | None:
-        """Refuse what only v1 can reach."""
-        alien = [kind for kind in targets.kinds() if kind not in _REACHES]
+    def refuse_audience(self, audience: Audience) -> str | None:
+        """Refuse what only v1 can reach, and to name people whom v5 does not tell."""
+        if audience.is_once:
+            return (
+                "reach: v5 does not tell who is in an audience, so nobody could be named; all targets are one"
+                ' request: write "everyone", or WHOP_API=v1'
+            )
+        alien = [kind for kind in audience.targets.kinds() if kind not in _REACHES]
         if not alien:
             return None
-        return f"{alien[0]}: v5 cannot reach that; use {', '.join(_REACHES)}, or WHOP_API=v1"
+        return f"targets.{alien[0]}: v5 cannot reach that; use {', '.join(_REACHES)}, or WHOP_API=v1"
 
     def refuse_lists(self, experience: str | None) -> str | None:
         """Refuse an experience, which v5 does not ask for."""
@@ -67,8 +72,9 @@ class V5:
             )
         return refused
 
-    def describe(self, targets: Targets) -> list[str]:
+    def describe(self, audience: Audience) -> list[str]:
         """Return one line, for the one request that carries all targets."""
+        targets = audience.targets
         if isinstance(targets, ListTargets):
             return ["the people of its list"]
         return [
@@ -89,24 +95,38 @@ class V5:
     ) -> tuple[Request, ...]:
         """Return one request for all targets; v5 knows no key, and no log in which it could be found."""
         _ = new_key, number
+        # One object for each kind: whether kinds in one object add up or narrow is not documented.
+        whom = [{kind: somebody(getattr(targets, kind))} for kind in somebody(targets.kinds())]
+        return (self._request(notification, whom),)
+
+    def build_named(
+        self,
+        notification: Notification,
+        pieces: Iterable[tuple[str, Sequence[str]]],
+        *,
+        new_key: Callable[[], str],
+        number: int,
+    ) -> tuple[Request, ...]:
+        """Return one request for each piece, wherever its people are."""
+        _ = new_key, number
+        return tuple(self._request(notification, [{"users": somebody(users)}]) for _, users in pieces)
+
+    def _request(self, notification: Notification, targets: Sequence[Mapping[str, object]]) -> Request:
         body: dict[str, object] = {
             "topic_identifier": notification.topic,
             "notification_data": {
                 field: {"subject": text.subject, "content": text.content}
                 for field, text in notification.texts()
             },
-            # One object for each kind: whether kinds in one object add up or narrow is not documented.
-            "targets": [{kind: somebody(getattr(targets, kind))} for kind in somebody(targets.kinds())],
+            "targets": targets,
         }
         if notification.link:
             body["deep_link"] = notification.link
-        return (
-            Request(
-                method="POST",
-                url=f"{self.base}/app/notifications",
-                headers={"Content-Type": "application/json", "Accept": "application/json"},
-                body=encode(body),
-            ),
+        return Request(
+            method="POST",
+            url=f"{self.base}/app/notifications",
+            headers={"Content-Type": "application/json", "Accept": "application/json"},
+            body=encode(body),
         )
 
     def read(

@@ -102,8 +102,14 @@ class Process:
 
     async def due(self, audience: str = "One", *, author: Actor = MAYA, approver: Actor = OMAR) -> Broadcast:
         broadcast = await self.approved(audience, author=author, approver=approver)
+        await self.count()
         self.clock.advance(UNDONE)
-        return broadcast
+        return await self.get(broadcast.id)
+
+    async def count(self) -> None:
+        """Let it be counted whom those reach that go out soon."""
+        await self.store.write(self.dispatcher._start.count)  # pyright: ignore[reportPrivateUsage]
+        await self.dispatcher._counting.finish()  # pyright: ignore[reportPrivateUsage]
 
     async def get(self, number: int = 1) -> Broadcast:
         with self.store.begin(Access.READ) as tx:

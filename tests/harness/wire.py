@@ -27,7 +27,7 @@ class Barrier:
 
 
 class Wire(Transport):
-    """The real transport, which can be stopped before the first byte and after the answer."""
+    """The real transport, whose notifications can be stopped before the first byte and after the answer."""
 
     def __init__(self) -> None:
         super().__init__(api_key=KEY)
@@ -55,6 +55,9 @@ class Wire(Transport):
     async def send(
         self, request: Request, *, may_leave: Callable[[], bool] = lambda: True
     ) -> Response | NoAnswer:
+        if request.method == "GET":
+            # What only asks is neither stopped nor counted.
+            return await super().send(request, may_leave=may_leave)
         if barrier := self._before:
             self._before = None
             await barrier.go_through()

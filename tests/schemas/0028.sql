@@ -99,6 +99,7 @@ CREATE TABLE counts (
 	people INTEGER, 
 	why TEXT NOT NULL, 
 	counted_at DATETIME, 
+	kept BOOLEAN NOT NULL, 
 	CONSTRAINT pk_counts PRIMARY KEY (id), 
 	CONSTRAINT fk_counts_broadcast_id FOREIGN KEY(broadcast_id) REFERENCES broadcasts (id)
 );
@@ -380,6 +381,8 @@ CREATE INDEX ix_series_make_at ON series (make_at);
 CREATE INDEX ix_series_guild_id_status_first ON series (guild_id, status, first);
 CREATE INDEX ix_broadcasts_series ON broadcasts (series) WHERE series IS NOT NULL;
 CREATE INDEX ix_counts_wanted ON counts (next_at, id) WHERE wanted_at IS NOT NULL;
-CREATE UNIQUE INDEX ix_counts_digest ON counts (account, digest) WHERE broadcast_id IS NULL;
-CREATE UNIQUE INDEX ix_counts_broadcast_id ON counts (broadcast_id) WHERE broadcast_id IS NOT NULL;
+CREATE UNIQUE INDEX ix_counts_running ON counts (account, digest) WHERE wanted_at IS NOT NULL AND broadcast_id IS NULL;
+CREATE INDEX ix_counts_kept ON counts (counted_at) WHERE kept;
+CREATE INDEX ix_counts_account_digest_id ON counts (account, digest, id);
+CREATE INDEX ix_counts_broadcast_id ON counts (broadcast_id);
 COMMIT;

@@ -99,6 +99,7 @@ CREATE TABLE counts (
 	people INTEGER, 
 	why TEXT NOT NULL, 
 	counted_at DATETIME, 
+	kept BOOLEAN NOT NULL, 
 	CONSTRAINT pk_counts PRIMARY KEY (id), 
 	CONSTRAINT fk_counts_broadcast_id FOREIGN KEY(broadcast_id) REFERENCES broadcasts (id)
 );
@@ -415,8 +416,10 @@ CREATE INDEX ix_series_make_at ON series (make_at);
 CREATE INDEX ix_series_guild_id_status_first ON series (guild_id, status, first);
 CREATE INDEX ix_broadcasts_series ON broadcasts (series) WHERE series IS NOT NULL;
 CREATE INDEX ix_counts_wanted ON counts (next_at, id) WHERE wanted_at IS NOT NULL;
-CREATE UNIQUE INDEX ix_counts_digest ON counts (account, digest) WHERE broadcast_id IS NULL;
-CREATE UNIQUE INDEX ix_counts_broadcast_id ON counts (broadcast_id) WHERE broadcast_id IS NOT NULL;
+CREATE UNIQUE INDEX ix_counts_running ON counts (account, digest) WHERE wanted_at IS NOT NULL AND broadcast_id IS NULL;
+CREATE INDEX ix_counts_kept ON counts (counted_at) WHERE kept;
+CREATE INDEX ix_counts_account_digest_id ON counts (account, digest, id);
+CREATE INDEX ix_counts_broadcast_id ON counts (broadcast_id);
 CREATE INDEX ix_broadcasts_tests ON broadcasts (guild_id, author_id, created_at) WHERE test_of IS NOT NULL;
 CREATE TRIGGER broadcasts_ended AFTER UPDATE OF status ON broadcasts WHEN NEW.status <> OLD.status AND NEW.status IN ('sent', 'partial', 'failed', 'cancelled') AND NEW.test_of IS NULL BEGIN INSERT INTO ended (guild_id, status, number) VALUES (NEW.guild_id, NEW.status, 1) ON CONFLICT (guild_id, status) DO UPDATE SET number = ended.number + 1; END;
 COMMIT;

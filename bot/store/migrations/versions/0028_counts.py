@@ -36,12 +36,16 @@ def upgrade() -> None:
         sa.Column("people", sa.Integer(), nullable=True),
         sa.Column("why", sa.Text(), nullable=False),
         sa.Column("counted_at", bot.store.tables.UtcDateTime(), nullable=True),
+        sa.Column("kept", sa.Boolean(), nullable=False),
         sa.ForeignKeyConstraint(["broadcast_id"], ["broadcasts.id"], name=op.f("fk_counts_broadcast_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_counts")),
     )
     _index("ix_counts_wanted", ["next_at", "id"], "wanted_at IS NOT NULL")
-    _index("ix_counts_digest", ["account", "digest"], "broadcast_id IS NULL", unique=True)
-    _index("ix_counts_broadcast_id", ["broadcast_id"], "broadcast_id IS NOT NULL", unique=True)
+    running = "wanted_at IS NOT NULL AND broadcast_id IS NULL"
+    _index("ix_counts_running", ["account", "digest"], running, unique=True)
+    _index("ix_counts_kept", ["counted_at"], "kept")
+    op.create_index(op.f("ix_counts_account_digest_id"), "counts", ["account", "digest", "id"])
+    op.create_index(op.f("ix_counts_broadcast_id"), "counts", ["broadcast_id"])
     op.create_table(
         "recipients",
         sa.Column("count_id", number, autoincrement=False, nullable=False),
