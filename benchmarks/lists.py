@@ -14,13 +14,15 @@ import psycopg
 from benchmarks import workload
 from benchmarks.databases import Databases, Kind
 from benchmarks.figures import Row, latency
-from benchmarks.workload import OMAR, Unlimited
+from benchmarks.workload import MAYA, OMAR, Unlimited
 from bot.filter import Filter
+from bot.permissions import Action
 from bot.service import PAGE, Service
 from bot.store import Store, Transaction
+from cogs.choices import of_audience, offered
 from tests.harness.past import lay_past
 from tests.harness.people import GUILD
-from tests.harness.policy import COMPOSE
+from tests.harness.policy import COMPOSE, audience
 
 BEGIN: Final = datetime(2025, 1, 1, tzinfo=UTC)
 NOWHERE: Final = "http://127.0.0.1:1"
@@ -57,6 +59,10 @@ CASES: Final[Mapping[str, Ask]] = {
 }
 
 
+# Of one server.
+AUDIENCES: Final = 1_000
+
+
 async def measure(databases: Databases, *, times: int, past_broadcasts: int) -> list[Row]:
     """Return the table's lines: each question so often, after so many broadcasts, on both databases."""
     rows: list[Row] = []
@@ -71,7 +77,23 @@ async def measure(databases: Databases, *, times: int, past_broadcasts: int) -> 
             for what, ask in CASES.items():
                 seconds = [await _timed(ask, herald.service) for _ in range(times)]
                 rows.append(latency(f"{kind}, {what}", seconds, base=base, of="times"))
-    return rows
+    return [*rows, await _keystrokes(databases, times)]
+
+
+async def _keystrokes(databases: Databases, times: int) -> Row:
+    """Return how long it takes to offer some of very many audiences, as at each keystroke."""
+    url, folder = databases.new("SQLite")
+    many = (audience(f"Audience {number}", f"exp_{number}") for number in range(AUDIENCES))
+    told = workload.policy() + "".join(many)
+    async with workload.opened(url, folder, Unlimited(NOWHERE), origin=NOWHERE, told=told) as herald:
+        seconds: list[float] = []
+        for number in range(times):
+            begun = time.perf_counter()
+            open_to = herald.service.audiences(MAYA, Action.COMPOSE)
+            if not offered(f"audience {number}", [of_audience(one) for one in open_to]):
+                raise RuntimeError("no audience was offered")
+            seconds.append(time.perf_counter() - begun)
+    return latency(f"keystroke of autocomplete: {AUDIENCES:,} audiences", seconds, of="times")
 
 
 def _lay(tx: Transaction, rows: int) -> None:

@@ -53,7 +53,7 @@ def ask(
         count_id=None,
         review_expires_at=lifecycle.review_ends(draft),
         schedule=schedule,
-        **lifecycle.prints(server, draft.audience, draft.notification, schedule),
+        **lifecycle.prints(server, draft.audience, draft.notification, schedule, draft.listed),
     )
     note_quiet(tx, lifecycle, asked)
     return asked

@@ -15,6 +15,8 @@ from bot.delivery import NoAnswer
 from bot.errors import REFUSED_BY_DISCORD, HeraldError, Unreachable
 from bot.file_rights import open_to_others, with_companions
 from bot.key_trust import nothing_to_prove, recall
+from bot.own_list import OWN_LABEL
+from bot.policy.audience import Listed
 from bot.policy.fields import Severity
 from bot.policy.model import Policy, Server
 from bot.sentences import listed
@@ -335,7 +337,8 @@ async def _unreachable(server: Server, client: discord.Client) -> AsyncIterator[
     people = [one for one in members if not one.bot]
     approving = {one.id for one in people if not one.roles.isdisjoint(server.roles.approve)}
     writing = [one for one in people if not one.roles.isdisjoint(server.roles.compose)]
-    for audience in server.audiences:
+    own = server.audience_of_list(OWN_LABEL, Listed(name=OWN_LABEL))
+    for audience in [*server.audiences, *([own] if own else [])]:
         composing = {one.id for one in writing if audience.is_open_to(one.roles)}
         if not composing and audience.compose:
             yield (
@@ -344,7 +347,7 @@ async def _unreachable(server: Server, client: discord.Client) -> AsyncIterator[
             )
             continue
         quiet = server.quiet_of(audience.name)
-        quorum = max(server.quorum(audience.name, corrects=corrects) for corrects in (False, True))
+        quorum = max(server.quorum_of(audience, corrects=corrects) for corrects in (False, True))
         needed = quorum + (quiet is not None and quiet.mode == "approval")
         # The best case: whoever writes it takes nobody away from those who approve.
         most = max((len(approving - {author}) for author in composing), default=0)

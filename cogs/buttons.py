@@ -46,7 +46,7 @@ LOOKS: Final[Mapping[str, Look]] = MappingProxyType(
     {
         Action.EDIT: Look("Edit", _GREY),
         Action.CORRECT: Look("Correct…", _GREY),
-        Action.GIVE_LIST: Look("Give its list…", _BLUE),
+        Action.GIVE_LIST: Look("Give its list…", _GREY),
         Action.USE_LIST: Look("Use these", _GREEN),
         Action.DOWNLOAD_LIST: Look("Download the list", _GREY),
         Action.SHARE: Look("Share…", _GREY),

@@ -152,7 +152,8 @@ class Cards:
             view.add_item(ActionButton(EDIT_PHONE, subject))
         for action in changeable(self._lifecycle.server_of(broadcast), broadcast):
             view.add_item(ActionButton(action, subject))
-        if broadcast.series is None and broadcast.schedule and broadcast.schedule.at:
+        repeatable = broadcast.series is None and broadcast.listed is None
+        if repeatable and broadcast.schedule and broadcast.schedule.at:
             view.add_item(ActionButton(Action.REPEAT, subject))
         view.add_item(ActionButton(Action.SHARE, subject))
         view.add_item(ActionButton(Action.CANCEL, subject))

@@ -59,7 +59,7 @@ class ListModal(HeraldModal):
 async def show_with_list(interaction: Interaction, draft: Broadcast, attachment: discord.Attachment) -> None:
     """Give a draft that is stored already the list that came with its command, and show it either way."""
     # What was done by this very interaction was done: this is the other half of it.
-    actor = replace(actor_of(interaction), interaction=None)
+    actor = replace(actor_of(interaction), interaction=None, seen=None)
     try:
         draft = await interaction.client.service.give_list(
             actor,

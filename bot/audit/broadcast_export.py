@@ -10,6 +10,7 @@ from bot.broadcast import Approval, Broadcast, Revision
 from bot.characters import isolated, reveal
 from bot.delivery import Delivery
 from bot.notification import fingerprint_of, printed
+from bot.policy.audience import Audience, ListTargets
 from bot.schedule import Schedule
 from bot.summary import Course, summary
 from bot.value import Person
@@ -30,6 +31,10 @@ class Scopes:
         """Return what the fingerprint was computed from; None if a policy that nobody kept defined it."""
         time = broadcast.schedule.printed() if broadcast.schedule else None
         known = (*self._of_audience[broadcast.audience], *self._of_audience[None])
+        if broadcast.listed is not None:
+            # No policy defines who that is: the broadcast itself does.
+            whom = Audience(name=broadcast.audience, targets=ListTargets(listed=broadcast.listed))
+            known = tuple({**scope, "audience": whom.definition()} for scope in self._of_audience[None])
         possible = (printed(broadcast.notification, scope, time=time) for scope in known)
         return next((parts for parts in possible if fingerprint_of(parts) == broadcast.fingerprint), None)
 

@@ -206,6 +206,7 @@ class Server(Section):
         return Audience(
             name=name,
             targets=ListTargets(listed=there),
+            compose=self.roles.lists,
             size=listed.people,
             approvals=max([self.rules.approvals, *map(self.quorum, large)]),
         )

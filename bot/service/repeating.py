@@ -33,12 +33,12 @@ def repeat(
     """Let a draft that has a time be the first of a series; the others follow by themselves."""
     before = gate.admit(tx, actor, Action.REPEAT, broadcast_id, revision)
     schedule = before.schedule
+    if before.listed is not None:
+        raise NotReady(NO_SERIES)
     if schedule is None or schedule.at is None:
         raise NotReady("Only what has a time can go out again and again: give it one first.")
     if before.series is not None:
         raise Conflict("It is one of a series already: `/notify series` shows it.")
-    if before.listed is not None:
-        raise NotReady(NO_SERIES)
     gate.meet(tx, actor)
     begun = Series(
         first=before.id,
