@@ -1,6 +1,6 @@
 """Whom a broadcast can reach: named audiences and their targets."""
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Set
 from typing import Self
 
 from pydantic import model_validator
@@ -74,12 +74,10 @@ class Listed(Section):
     people: int = 0
     digest: str = ""
 
-    def targets(self, users: Sequence[str]) -> Targets:
-        """Return these of its people by their ids, as Whop gave them."""
-        if self.experience is None:
-            return Targets.model_construct(users=tuple(users))
-        inside = UsersInExperience.model_construct(experience=self.experience, users=tuple(users))
-        return Targets.model_construct(users_in_experience=inside)
+    @property
+    def known_by(self) -> tuple[int, str]:
+        """Return by what it is known who they are: how many, and their digest."""
+        return self.people, self.digest
 
 
 class ListTargets(Targets):

@@ -1,7 +1,7 @@
 """The loop that counts audiences: page after page, within the account's rate and behind all that is sent."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from typing import Final
@@ -11,11 +11,13 @@ import structlog
 from bot import sizes
 from bot.clock import Clock, Steady
 from bot.counted import UNTOLD
-from bot.errors import StoreError
+from bot.errors import Conflict, StoreError
 from bot.lifecycle import Lifecycle
+from bot.sending.list_checks import Answer, ListChecks
 from bot.sending.rate import RateLimit
 from bot.store import Store, Transaction
 from bot.store.counts import Count, Recipient
+from bot.store.own_lists import ListCheck
 from bot.whop.gateway import LONGEST_WAIT, Rate, backoff
 from bot.whop.reads import Failed, Part
 from bot.whop.transport import Transport
@@ -56,6 +58,7 @@ class Counting:
         self._woken = asyncio.Event()
         self._crowded = False
         self._looked_over = float("-inf")
+        self._lists = ListChecks(lifecycle=lifecycle, clock=clock)
 
     @property
     def is_woken(self) -> bool:
@@ -90,7 +93,7 @@ class Counting:
     async def step(self) -> bool:
         """Read one page for each account; return whether there was anything to do."""
         self._crowded = False
-        lanes = [self._page(name) for name in self._lifecycle.accounts]
+        lanes = [read(name) for name in self._lifecycle.accounts for read in (self._page, self._check)]
         # One account's trouble is its own: all are looked at before any of it is told.
         done = await asyncio.gather(*lanes, return_exceptions=True)
         for one in done:
@@ -109,7 +112,8 @@ class Counting:
 
     def _drop_some(self, tx: Transaction) -> bool:
         kept = max(one.rules.recipients_kept for one in self._lifecycle.policy.servers)
-        return tx.counts.drop(before=self._clock() - kept)
+        before = self._clock() - kept
+        return tx.counts.drop(before=before) or tx.lists.drop(before=before)
 
     async def _page(self, account: str) -> bool:
         if not await self._store.glance(self._is_wanted, account):
@@ -149,12 +153,46 @@ class Counting:
         if count is None:
             return None
         if count.sources != "[]":
-            waiting = tx.deliveries.waiting(account, now, most=self._rate_of(account).requests)
-            if limit.room_behind(tx, waiting) < 1:
+            if self._room(tx, account) < 1:
                 self._crowded = True
                 return None
             limit.begin_read(tx)
         return count if tx.counts.hold(count, owner=self._owner) else None
+
+    async def _check(self, account: str) -> bool:
+        """Ask about some people of a list that somebody brought along; return whether there was anything."""
+        if not await self._store.glance(self._lists.is_wanted, account):
+            return False
+        check = await self._store.write(self._claim_check, account)
+        if check is None:
+            return False
+        send = self._transports[account].send
+        answers = await asyncio.gather(*map(send, self._lists.ask(check)))
+        # Conflict: somebody else has taken the step in the meantime.
+        with suppress(Conflict):
+            await self._store.write(self._record, check, answers)
+        return True
+
+    def _claim_check(self, tx: Transaction, account: str) -> ListCheck | None:
+        tx.claim_alone()
+        room = self._room(tx, account)
+        if room < 1:
+            self._crowded = True
+            return None
+        check = self._lists.claim(tx, account, room=room)
+        if check is not None:
+            self._rate_limits[account].begin_read(tx, len(self._lists.ask(check)))
+        return check
+
+    def _record(self, tx: Transaction, check: ListCheck, answers: Sequence[Answer]) -> None:
+        again = self._lists.record(tx, check, answers)
+        if again is not None and self._rate_of(check.account).for_all:
+            self._rate_limits[check.account].pause(tx, again)
+
+    def _room(self, tx: Transaction, account: str) -> int:
+        """Return how many reads may begin behind what is to be sent."""
+        waiting = tx.deliveries.waiting(account, self._clock(), most=self._rate_of(account).requests)
+        return self._rate_limits[account].room_behind(tx, waiting)
 
     def _rate_of(self, account: str) -> Rate:
         return self._lifecycle.accounts[account].gateway.rate

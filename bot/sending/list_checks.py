@@ -64,54 +64,62 @@ class ListChecks:
             for row in check.rows
         ]
 
-    def record(self, tx: Transaction, check: ListCheck, answers: Sequence[Answer]) -> None:
-        """Write down what the answers say; raise Conflict if somebody else has taken the step meanwhile."""
+    def record(self, tx: Transaction, check: ListCheck, answers: Sequence[Answer]) -> datetime | None:
+        """Write down what the answers say; return until when Whop asks to ask nothing more, if it does.
+
+        Raises Conflict if somebody else has taken the step meanwhile.
+        """
         if tx.broadcasts.get(check.broadcast_id).status is not Status.DRAFT:
             # Whoever cancelled it waits for nothing any more.
             self._step(tx, check, at=self._clock(), ends=True)
-        elif pages := _SOURCES.validate_json(check.sources):
-            self._read_page(tx, check, pages, answers[0])
-        else:
-            self._judge_rows(tx, check, answers)
+            return None
+        if pages := _SOURCES.validate_json(check.sources):
+            return self._read_page(tx, check, pages, answers[0])
+        return self._judge_rows(tx, check, answers)
 
-    def _read_page(self, tx: Transaction, check: ListCheck, pages: Sequence[Source], answer: Answer) -> None:
+    def _read_page(
+        self, tx: Transaction, check: ListCheck, pages: Sequence[Source], answer: Answer
+    ) -> datetime | None:
         told = self._reads(check).read(pages[0], answer, now=self._clock())
         if isinstance(told, Part):
             tx.lists.welcome(check.broadcast_id, [Named(*one) for one in told.members])
             # Once everybody is found, nobody has to be looked for on other pages.
             left = (*told.then, *pages[1:]) if tx.lists.is_waiting(check.broadcast_id) else ()
             self._go_on(tx, check, sources=left)
-        elif told.again and check.tries + 1 < TRIES:
-            self._try_again(tx, check, [told])
-        else:
-            # Whoever is in the experience can still be asked about one by one.
-            self._go_on(tx, check)
+            return None
+        if told.again and check.tries + 1 < TRIES:
+            return self._try_again(tx, check, [told])
+        # Whoever is in the experience can still be asked about one by one.
+        self._go_on(tx, check)
+        return None
 
-    def _judge_rows(self, tx: Transaction, check: ListCheck, answers: Sequence[Answer]) -> None:
+    def _judge_rows(self, tx: Transaction, check: ListCheck, answers: Sequence[Answer]) -> datetime | None:
         reads, now, is_last = self._reads(check), self._clock(), check.tries + 1 >= TRIES
         judged = [
             judge(reads, row, answer, experience=check.experience, now=now)
             for row, answer in zip(check.rows, answers, strict=True)
         ]
-        for row, one in zip(check.rows, judged, strict=True):
-            if isinstance(one, Judged):
-                tx.lists.judge(check.broadcast_id, row, one)
-            elif is_last or not one.again:
-                tx.lists.judge(check.broadcast_id, row, Judged(RowState.OUT, why=one.why))
+        told = [
+            (row, one if isinstance(one, Judged) else Judged(RowState.OUT, why=one.why))
+            for row, one in zip(check.rows, judged, strict=True)
+            if isinstance(one, Judged) or is_last or not one.again
+        ]
+        tx.lists.judge_all(check.broadcast_id, told)
         failed = [one for one in judged if isinstance(one, Failed)]
         again = [] if is_last else [one for one in failed if one.again]
         if again:
-            self._try_again(tx, check, again)
-            return
+            return self._try_again(tx, check, again)
         if len(failed) == len(judged) and len({one.why for one in failed}) == 1:
             # What keeps all of them from an answer will keep the others from one, too.
             tx.lists.give_up(check.broadcast_id, failed[0].why)
         self._go_on(tx, check)
+        return None
 
-    def _try_again(self, tx: Transaction, check: ListCheck, failed: Sequence[Failed]) -> None:
+    def _try_again(self, tx: Transaction, check: ListCheck, failed: Sequence[Failed]) -> datetime | None:
         longest = max(one.wait or timedelta() for one in failed)
         at = self._clock() + max(backoff(check.tries + 1), min(longest, LONGEST_WAIT))
         self._step(tx, check, at=at, sources=check.sources, tries=check.tries + 1)
+        return at if longest else None
 
     def _go_on(self, tx: Transaction, check: ListCheck, *, sources: Sequence[Source] = ()) -> None:
         """Let the next step come at once, or end the check and tell the author, where nobody is left."""

@@ -95,10 +95,11 @@ class RateLimit:
             return 0
         return min(1, left)
 
-    def begin_read(self, tx: Transaction) -> None:
-        """Count a read that begins with this transaction."""
+    def begin_read(self, tx: Transaction, reads: int = 1) -> None:
+        """Count reads that begin with this transaction."""
         before = tx.facts.get(self._reads_begun)
-        tx.facts.set(self._reads_begun, ReadsBegun((before.number if before else 0) + 1, self._clock()))
+        number = (before.number if before else 0) + reads
+        tx.facts.set(self._reads_begun, ReadsBegun(number, self._clock()))
 
     def _reads_lately(self, tx: Transaction) -> int:
         """Return how many reads may have arrived within the span of the rate, as if each had just begun."""

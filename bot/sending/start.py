@@ -28,6 +28,7 @@ from bot.store import Transaction
 from bot.store.deliveries import Frozen
 from bot.store.members import Answer
 
+NOT_THESE: Final = "the people of its list are no longer those who were confirmed"
 # So many are started in one round: others come in the next.
 BATCH: Final = 100
 
@@ -179,6 +180,9 @@ class Start:
         if doubt := doubt or self._repeated(broadcast, server, gone_out) or corrected_since(tx, broadcast):
             self._lifecycle.advance(tx, broadcast, Step.HOLD, detail=doubt)
             return None
+        if broadcast.listed is not None and tx.lists.digest(broadcast.id) != broadcast.listed.known_by:
+            self._lifecycle.advance(tx, broadcast, Step.HOLD, detail=NOT_THESE)
+            return None
         counted = self._counted(tx, server, audience, broadcast) if broadcast.count_id else broadcast
         if counted is None:
             return None
@@ -213,6 +217,9 @@ class Start:
         self, tx: Transaction, server: Server, audience: Audience, broadcast: Broadcast
     ) -> Sequence[Request]:
         gateway, words = self._lifecycle.account_of(server).gateway, broadcast.notification
+        if broadcast.listed is not None:
+            people = tx.lists.pieces(broadcast.id)
+            return gateway.build_named(words, people, new_key=self._new_key, number=broadcast.id)
         if not audience.is_once:
             return gateway.build(words, audience.targets, new_key=self._new_key, number=broadcast.id)
         people = tx.counts.pieces(broadcast.count_id or 0)

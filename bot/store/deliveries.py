@@ -38,7 +38,7 @@ from bot.store.delivery_rows import (
     claimed_by,
     delivery_of,
 )
-from bot.store.tables import attempts, broadcasts, counts, deliveries, refusals, series
+from bot.store.tables import attempts, broadcasts, counts, deliveries, lists, refusals, series
 
 # Spelled out, so that the index of what waits is known to answer.
 _PENDING: Final = literal_column(f"'{DeliveryStatus.PENDING.value}'", String)
@@ -197,7 +197,10 @@ class Deliveries:
             exists().where(broadcasts.c.remind_at <= now),
             exists().where(series.c.make_at <= now),
             exists().where(*to_count(now, deadlines)),
-            exists().where(counts.c.wanted_at.is_not(None), counts.c.next_at <= now),
+            or_(
+                exists().where(counts.c.wanted_at.is_not(None), counts.c.next_at <= now),
+                exists().where(lists.c.checked_at.is_(None), lists.c.next_at <= now),
+            ),
         )
         return Work(*map(bool, self._connection.execute(select(*asked)).one()))
 

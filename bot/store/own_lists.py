@@ -1,27 +1,32 @@
 """Lists of people that somebody brought along, row by row, and how far their check has come."""
 
 import hashlib
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, delete, exists, func, insert, literal, select, update
+from sqlalchemy import Connection, bindparam, delete, exists, func, insert, literal, select, update
 
 from bot.broadcast import ENDED
 from bot.own_list import Kept, Named, OwnList, Row, key_of
 from bot.sentences import shortened
+from bot.store.counts import PIECE
 from bot.store.tables import broadcasts, list_rows, lists
 
 _NAME_LIMIT: Final = 100
 # While somebody asks about its rows, nobody else does for so long.
 CLAIMED: Final = timedelta(seconds=90)
-# So many rows are looked for by their keys at once.
-_AT_ONCE: Final = 500
 # So many are dropped at once that are no longer kept.
 DROPPED: Final = 5_000
 # Nothing is left to be read.
 NOTHING: Final = "[]"
+
+_JUDGED: Final = (
+    update(list_rows)
+    .where(list_rows.c.broadcast_id == bindparam("whose"), list_rows.c.position == bindparam("where"))
+    .values({name: bindparam(name) for name in ("state", "why", "user_id", "username")})
+)
 
 
 class RowState(StrEnum):
@@ -178,6 +183,15 @@ class OwnLists:
         users = sorted(one.user_id for one in self.people(broadcast_id))
         return len(users), hashlib.sha256("".join(f"{one}\n" for one in users).encode()).hexdigest()
 
+    def pieces(self, broadcast_id: int) -> Iterator[tuple[str, Sequence[str]]]:
+        """Yield whom the list of a broadcast reaches, some at once, and the experience in which they are."""
+        known = self._connection.execute(
+            select(lists.c.experience).where(lists.c.broadcast_id == broadcast_id)
+        ).scalar()
+        users = [one.user_id for one in self.people(broadcast_id)]
+        for first in range(0, len(users), PIECE):
+            yield known or "", users[first : first + PIECE]
+
     def left_out(self, broadcast_id: int) -> list[Row]:
         """Return the rows that are given back, each with its reason."""
         found = select(list_rows.c.number, list_rows.c.typed, list_rows.c.why)
@@ -250,43 +264,59 @@ class OwnLists:
 
     def judge(self, broadcast_id: int, row: ListRow, judged: Judged) -> None:
         """Write down what Whop says of a row; whoever stands in another row already is left out there."""
-        member, state = judged.member, judged.state
-        if (
-            member is not None
-            and state is not RowState.OUT
-            and self._stands(broadcast_id, member.user_id, row.position)
-        ):
-            state = RowState.AGAIN
-        values: dict[str, Any] = {"state": state, "why": judged.why}
-        if member is not None:
-            values |= {"user_id": member.user_id, "username": shortened(member.username, _NAME_LIMIT)}
-        mine = (list_rows.c.broadcast_id == broadcast_id, list_rows.c.position == row.position)
-        self._connection.execute(update(list_rows).where(*mine).values(values))
+        self.judge_all(broadcast_id, [(row, judged)])
 
-    def _stands(self, broadcast_id: int, user_id: str, position: int) -> bool:
-        taken = exists().where(
+    def judge_all(self, broadcast_id: int, judged: Sequence[tuple[ListRow, Judged]]) -> None:
+        """Write down what Whop says of several rows, in their order."""
+        users = [one.member.user_id for _, one in judged if one.member is not None]
+        standing = self._standing(broadcast_id, users)
+        values: list[dict[str, Any]] = []
+        for row, (state, member, why) in judged:
+            user, name = (member.user_id, member.username) if member else (row.user_id, row.username)
+            if user is not None and state in {RowState.FOUND, RowState.GOOD}:
+                is_first = standing.setdefault(user, row.position) == row.position
+            else:
+                is_first = True
+            values.append(
+                {
+                    "whose": broadcast_id,
+                    "where": row.position,
+                    "state": state if is_first else RowState.AGAIN,
+                    "why": why,
+                    "user_id": user,
+                    "username": shortened(name, _NAME_LIMIT),
+                }
+            )
+        if values:
+            self._connection.execute(_JUDGED, values)
+
+    def _standing(self, broadcast_id: int, users: Sequence[str]) -> dict[str, int]:
+        """Return in which row those stand already who were found."""
+        found = select(list_rows.c.user_id, list_rows.c.position).where(
             list_rows.c.broadcast_id == broadcast_id,
-            list_rows.c.user_id == user_id,
-            list_rows.c.position != position,
+            list_rows.c.user_id.in_(users),
             list_rows.c.state.in_((RowState.FOUND, RowState.GOOD)),
         )
-        return bool(self._connection.scalar(select(taken)))
+        return {user: position for user, position in self._connection.execute(found) if user}
 
     def welcome(self, broadcast_id: int, members: Collection[Named]) -> None:
         """Write down of these, who are in the experience, that they can be reached."""
         by_key = {one.user_id: one for one in members}
         by_key |= {key_of(one.username): one for one in members if one.username}
         columns = (list_rows.c.position, list_rows.c.number, list_rows.c.typed, list_rows.c.key)
-        keys = [*by_key]
-        for first in range(0, len(keys), _AT_ONCE):
-            some = select(*columns).where(
-                *_of(broadcast_id, RowState.WAITING), list_rows.c.key.in_(keys[first : first + _AT_ONCE])
-            )
-            for position, number, typed, key in self._connection.execute(
-                some.order_by(list_rows.c.position)
-            ).all():
-                row = ListRow(position, number, typed)
-                self.judge(broadcast_id, row, Judged(RowState.GOOD, by_key[key]))
+        found = (
+            select(*columns)
+            .where(*_of(broadcast_id, RowState.WAITING), list_rows.c.key.in_([*by_key]))
+            .order_by(list_rows.c.position)
+        )
+        rows = self._connection.execute(found).all()
+        self.judge_all(
+            broadcast_id,
+            [
+                (ListRow(position, number, typed), Judged(RowState.GOOD, by_key[key]))
+                for position, number, typed, key in rows
+            ],
+        )
 
     def is_waiting(self, broadcast_id: int) -> bool:
         """Tell whether anybody is still to be asked about."""

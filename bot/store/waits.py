@@ -9,7 +9,7 @@ from sqlalchemy import Connection, update
 from bot.broadcast import Status
 from bot.delivery import DeliveryStatus
 from bot.reminders import DAILY, DECIDED_BY_PEOPLE
-from bot.store.tables import broadcasts, cards, counts, deliveries, posts, refusals
+from bot.store.tables import broadcasts, cards, counts, deliveries, lists, posts, refusals
 
 # What is tried again, and whatever else ends after a while; none of it is due to anybody later than now.
 _PASSING: Final = (
@@ -18,6 +18,7 @@ _PASSING: Final = (
     (posts, posts.c.next_at, posts.c.done.is_(False)),
     (refusals, refusals.c.until, None),
     (counts, counts.c.next_at, counts.c.wanted_at.is_not(None)),
+    (lists, lists.c.next_at, lists.c.checked_at.is_(None)),
 )
 
 
