@@ -41,12 +41,22 @@ def known(tx: Transaction, lifecycle: Lifecycle, server: Server, audience: Audie
     return tx.counts.known(server.account, digest_of(lifecycle, server, audience))
 
 
+def last_known(tx: Transaction, lifecycle: Lifecycle, server: Server, name: str) -> Counted | None:
+    """Return what was last counted of the audience of that name, for a draft."""
+    audience = server.audience(name)
+    told = known(tx, lifecycle, server, audience) if audience else None
+    return told.shown() if told and told.is_done else None
+
+
 def ask(tx: Transaction, lifecycle: Lifecycle, broadcast: Broadcast) -> Counted | None:
     """Return how many people a broadcast reaches, counted just now; or let it be counted."""
     server = lifecycle.server_of(broadcast)
     audience = audience_of(server, broadcast)
     if audience is None or audience.is_named_one_by_one:
         return None
+    if audience.is_once and (corrected := _corrected(tx, broadcast)):
+        # It goes to those who got what was wrong, and not to whoever has joined since.
+        return corrected.counted
     told, now = known(tx, lifecycle, server, audience), lifecycle.clock()
     if told is not None and told.at is not None and told.so_far is None and abs(now - told.at) <= FRESH:
         return told
@@ -60,9 +70,17 @@ def begin_before_start(tx: Transaction, lifecycle: Lifecycle, broadcast: Broadca
     audience = audience_of(server, broadcast) if server else None
     if server is None or audience is None:
         return 0
+    if audience.is_once and (corrected := _corrected(tx, broadcast)):
+        return tx.counts.copy(corrected.count_id or 0, broadcast_id=broadcast.id, at=lifecycle.clock())
     if audience.is_once:
         return _begin(tx, lifecycle, server, audience, broadcast, frozen=True)
     return 0 if audience.is_named_one_by_one else _begin(tx, lifecycle, server, audience, broadcast)
+
+
+def _corrected(tx: Transaction, broadcast: Broadcast) -> Broadcast | None:
+    """Return what a broadcast corrects, if that went to people by name."""
+    wrong = tx.broadcasts.find(broadcast.corrects) if broadcast.corrects is not None else None
+    return wrong if wrong is not None and wrong.count_id else None
 
 
 def _begin(
@@ -154,6 +172,8 @@ def before_start(server: Server, broadcast: Broadcast, told: Counted, *, frozen:
         return why
     if frozen and told.people is None:
         return f"who is in “{broadcast.audience}” cannot be read now ({told.why})"
+    if frozen and told.people == 0 and broadcast.corrects is not None:
+        return f"it is no longer kept to whom #{broadcast.corrects} went"
     if frozen and told.people == 0:
         return f"nobody is in “{broadcast.audience}” now"
     return ""

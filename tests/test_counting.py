@@ -15,7 +15,7 @@ from bot.sandbox.whop.people import Owners, People
 from bot.sandbox.whop.record import ReadFault
 from bot.store import Transaction
 from bot.store.counts import Recipient
-from tests.harness.people import LENA, OMAR
+from tests.harness.people import CHANNEL, LENA, MAYA, OMAR, WORDS
 from tests.harness.policy import GUILD, audience, of_generation, parsed, rules, server
 from tests.harness.process import UNDONE, Cluster, Process
 
@@ -220,6 +220,16 @@ async def test_a_restart_in_the_middle_reads_on_where_it_was(database_url: str, 
         # One question leads to the product, five to all of its people: none was asked twice.
         assert before == 3
         assert len(cluster.whop.reads) == 6
+
+
+@GENERATIONS
+async def test_a_draft_says_what_was_counted_last(sqlite_url: str, tmp_path: Path, generation: str) -> None:
+    async with counting(sqlite_url, tmp_path, generation) as (_, process):
+        await process.submitted("Gold")
+        await process.tick(timedelta(seconds=1))
+        draft = await process.service.compose(MAYA, audience="Gold", notification=WORDS, channel_id=CHANNEL)
+        assert draft.counted is not None
+        assert (draft.counted.people, draft.counted.so_far) == (420, None)
 
 
 async def test_reads_wait_behind_what_is_to_be_sent_and_leave_a_part_of_the_rate(

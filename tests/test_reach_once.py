@@ -11,6 +11,7 @@ import pytest
 
 from bot.broadcast import Broadcast, Status
 from bot.errors import ConfigurationError
+from bot.notification import Text
 from bot.policy.loading import parse_policy
 from bot.policy.model import Policy
 from bot.sandbox.whop import SimulatedWhop
@@ -20,7 +21,7 @@ from bot.whop import gateway_for
 from bot.whop.gateway import check_policy
 from tests.harness.cards import review_card, words
 from tests.harness.found import only
-from tests.harness.people import LENA, MAYA, OMAR
+from tests.harness.people import CHANNEL, LENA, MAYA, OMAR, WORDS
 from tests.harness.policy import audience, parsed, server
 from tests.harness.process import UNDONE, Cluster, Process
 
@@ -178,6 +179,42 @@ async def test_what_is_released_later_finds_its_people_anew(sqlite_url: str, tmp
         await process.tick()
         await process.tick(UNDONE)
         assert times_reached(cluster.whop) == people(range(610))
+
+
+async def test_a_correction_goes_to_those_who_got_what_was_wrong_and_to_nobody_else(
+    database_url: str, tmp_path: Path
+) -> None:
+    async with reaching(database_url, tmp_path, "exp_gold") as (cluster, process):
+        wrong = await sent(process)
+        cluster.whop.people.products["prod_gold"].crowd = range(640)
+        cluster.whop.pushes.clear()
+        mended = WORDS.model_copy(update={"all": Text(subject="Sorry", content="It is at six")})
+        draft = await process.service.correct(
+            MAYA, wrong.id, revision=1, notification=mended, channel_id=CHANNEL
+        )
+        asked = await process.service.submit(MAYA, draft.id, revision=draft.revision)
+        assert asked.counted == wrong.counted
+        await process.service.approve(OMAR, draft.id, revision=draft.revision, typed="Everyone")
+        await process.tick()
+        await process.tick(UNDONE)
+        await process.tick()
+        assert times_reached(cluster.whop) == people(range(600))
+
+
+async def test_who_got_it_by_name_stands_nowhere_once_the_time_is_over_for_which_that_is_kept(
+    database_url: str, tmp_path: Path
+) -> None:
+    async with reaching(database_url, tmp_path, "exp_gold") as (_, process):
+        broadcast = await sent(process)
+        process.clock.advance(timedelta(days=29))
+        await process.count()
+        assert all(b"user_" in one.request.body for one in await process.deliveries())
+        process.clock.advance(timedelta(days=2))
+        await process.count()
+        assert [one.request.body for one in await process.deliveries()] == [b"", b""]
+        kept = await process.store.read(lambda tx: [*tx.counts.pieces(broadcast.count_id or 0)])
+        assert kept == []
+        assert "up to 600 people" in words(await review_card(process))
 
 
 def policy_of(more: str, *targets: str) -> Policy:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Literal
 
+from bot import sizes
 from bot.alike import beside, near
 from bot.approvals import ask
 from bot.audience import audience_of
@@ -104,6 +105,8 @@ def compose(
         at=gate.clock(),
         **gate.lifecycle.prints(server, audience, notification, schedule, listed),
     )
+    if counted := sizes.last_known(tx, gate.lifecycle, server, audience):
+        draft = tx.sizes.show(draft, counted)
     gate.lifecycle.note(tx, draft, actor.person, "composed", f"for {audience}{told(schedule)}")
     return draft
 
@@ -251,8 +254,9 @@ def revise(
         revision=number,
         audience=audience,
         listed=listed,
-        # Others are still to be counted.
-        counted=before.counted if audience == before.audience else None,
+        counted=before.counted
+        if audience == before.audience
+        else sizes.last_known(tx, gate.lifecycle, server, audience),
         notification=notification,
         schedule=schedule,
         series=series,

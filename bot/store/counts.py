@@ -15,6 +15,7 @@ from sqlalchemy import (
     exists,
     func,
     insert,
+    literal,
     or_,
     select,
     update,
@@ -23,7 +24,7 @@ from sqlalchemy import (
 from bot.counted import Counted
 from bot.store.conditions import database_time
 from bot.store.members import insert_of
-from bot.store.tables import counts, recipients
+from bot.store.tables import counts, deliveries, recipients
 
 # How long nobody else reads on: much longer than a page may take.
 LEASE: Final = timedelta(seconds=90)
@@ -129,6 +130,29 @@ class Counts:
                 update(counts).where(counts.c.id == identifier).values(so_far=found, rows=len(people))
             )
         return identifier
+
+    def copy(self, count_id: int, *, broadcast_id: int, at: datetime) -> int:
+        """Begin a count of those alone whom another has found, as far as they are still kept."""
+        old = self._connection.execute(select(counts).where(counts.c.id == count_id)).mappings().one()
+        new = self.want(
+            guild_id=old["guild_id"],
+            account=old["account"],
+            digest=old["digest"],
+            sources="[]",
+            named=(),
+            at=at,
+            broadcast_id=broadcast_id,
+        )
+        found = select(literal(new), recipients.c.via, recipients.c.user_id).where(
+            recipients.c.count_id == count_id
+        )
+        self._connection.execute(insert(recipients).from_select(["count_id", "via", "user_id"], found))
+        # Not every driver says how many rows came from a question.
+        copied = self._connection.scalar(
+            select(func.count()).select_from(recipients).where(recipients.c.count_id == new)
+        )
+        self._connection.execute(update(counts).where(counts.c.id == new).values(so_far=copied, rows=copied))
+        return new
 
     def add(self, count_id: int, people: Sequence[Recipient]) -> int:
         """Keep those of the people whom it has not found before; return how many these are."""
@@ -299,24 +323,30 @@ class Counts:
     def drop(self, *, before: datetime) -> bool:
         """Drop some of those who are no longer kept: of counts of no broadcast, and of old ones.
 
+        With the last of these goes what their broadcast's requests said, which named them.
+
         Returns whether there was anything to drop.
         """
         old = and_(counts.c.broadcast_id.is_not(None), counts.c.counted_at < before)
-        row = self._connection.scalar(
-            select(counts.c.id)
+        row = self._connection.execute(
+            select(counts.c.id, counts.c.broadcast_id)
             .where(counts.c.kept, counts.c.wanted_at.is_(None), or_(counts.c.broadcast_id.is_(None), old))
             .limit(1)
-        )
+        ).first()
         if row is None:
             return False
-        some = (
-            select(recipients.c.user_id).where(recipients.c.count_id == row).limit(DROPPED).scalar_subquery()
-        )
+        some = select(recipients.c.user_id).where(recipients.c.count_id == row.id).limit(DROPPED)
         gone = self._connection.execute(
-            delete(recipients).where(recipients.c.count_id == row, recipients.c.user_id.in_(some))
+            delete(recipients).where(
+                recipients.c.count_id == row.id, recipients.c.user_id.in_(some.scalar_subquery())
+            )
         )
         if gone.rowcount < DROPPED:
-            self._connection.execute(update(counts).where(counts.c.id == row).values(kept=False))
+            self._connection.execute(update(counts).where(counts.c.id == row.id).values(kept=False))
+            # Its requests name them, too. None is sent again by then: no key lives so long.
+            self._connection.execute(
+                update(deliveries).where(deliveries.c.broadcast_id == row.broadcast_id).values(body=b"")
+            )
         return True
 
 
