@@ -33,16 +33,20 @@ class Wire(Transport):
         super().__init__(api_key=KEY)
         self._before: Barrier | None = None
         self._after: Barrier | None = None
+        # Which requests are stopped, and how many of them go by before.
+        self._of, self._behind = "POST", 0
         self._left = 0
         self._answered = asyncio.Event()
 
-    def stop_before(self) -> Barrier:
-        """Stop the next request before its first byte."""
+    def stop_before(self, *, of: str = "POST", behind: int = 0) -> Barrier:
+        """Stop the next send or question, or the one behind so many, before its first byte."""
+        self._of, self._behind = of, behind
         self._before = Barrier()
         return self._before
 
-    def stop_after(self) -> Barrier:
-        """Stop the next request when its answer is there, before anybody reads it."""
+    def stop_after(self, *, of: str = "POST", behind: int = 0) -> Barrier:
+        """Stop it when its answer is there, before anybody reads it."""
+        self._of, self._behind = of, behind
         self._after = Barrier()
         return self._after
 
@@ -55,8 +59,8 @@ class Wire(Transport):
     async def send(
         self, request: Request, *, may_leave: Callable[[], bool] = lambda: True
     ) -> Response | NoAnswer:
-        if request.method == "GET":
-            # What only asks is neither stopped nor counted.
+        if request.method != self._of or self._behind:
+            self._behind -= request.method == self._of
             return await super().send(request, may_leave=may_leave)
         if barrier := self._before:
             self._before = None
