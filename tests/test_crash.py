@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Postgres
-from tests.crash.job import CLOCKS, COMMITS, FROZEN, LARGE, POINTS, RANDOM, RESTORES, ZOMBIES, Job
+from tests.crash.job import CLOCKS, COMMITS, FROZEN, LARGE, POINTS, RANDOM, RESOLVED, RESTORES, ZOMBIES, Job
 from tests.crash.tally import Tally
 from tests.crash.trial import Mode
 
@@ -71,6 +71,10 @@ async def test_beside_a_frozen_server_everything_goes_out(tmp_path: Path) -> Non
 
 async def test_a_broadcast_of_many_requests_keeps_no_other_waiting(tmp_path: Path) -> None:
     assert (await tried(tmp_path, None, "unproven", LARGE, 1)).inside == 1
+
+
+async def test_killed_while_people_are_found_and_named_each_is_named_once(tmp_path: Path) -> None:
+    assert (await tried(tmp_path, None, "proven", RESOLVED, 3)).kills == 3
 
 
 async def test_a_database_that_went_back_under_a_worker_sends_nothing_twice_and_nothing_by_itself(

@@ -22,6 +22,7 @@ from tests.crash.job import (
     LARGE,
     POINTS,
     RANDOM,
+    RESOLVED,
     RESTORES,
     TRIALS,
     ZOMBIES,
@@ -33,7 +34,7 @@ from tests.crash.trial import Mode
 # Several processes, or a standby, are there only where a server keeps the database.
 OF_SERVERS: Final = frozenset({FAILOVERS, ZOMBIES})
 # On v5 one request reaches a whole audience, so that no broadcast has many.
-OF_V1: Final = frozenset({FROZEN, LARGE})
+OF_V1: Final = frozenset({FROZEN, LARGE, RESOLVED})
 Url = Callable[[Job, Path], str]
 
 cli = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -63,6 +64,7 @@ def trials(
     moves: Annotated[int, typer.Option(help="How often clocks are set, of all modes together.")] = 200,
     frozen: Annotated[int, typer.Option(help="Kills beside a frozen server, of all modes together.")] = 60,
     large: Annotated[int, typer.Option(help="Kills while 300 requests leave, of all modes together.")] = 60,
+    resolved: Annotated[int, typer.Option(help="Kills while people are found and named.")] = 60,
     restores: Annotated[int, typer.Option(help="Copies that are put back, of all modes together.")] = 60,
     failovers: Annotated[int, typer.Option(help="Standbys that take over, of all PostgreSQL modes.")] = 12,
     zombies: Annotated[int, typer.Option(help="Processes that come back, of all PostgreSQL modes.")] = 200,
@@ -84,6 +86,7 @@ def trials(
         CLOCKS: moves,
         FROZEN: frozen,
         LARGE: large,
+        RESOLVED: resolved,
         RESTORES: restores,
         FAILOVERS: failovers,
         ZOMBIES: zombies,

@@ -1,7 +1,8 @@
 """The count at the end of a trial: what is on record beside what was pushed."""
 
+import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from bot.broadcast import TWICE, Broadcast, Status
 from bot.delivery import Delivery, DeliveryStatus
@@ -41,6 +42,21 @@ def compared(store: Store, pushed: Counter[str], *, honoured: bool, unheard: int
     # Nobody approved what is left.
     tally += Tally(doubled=0 if copied else len(pushed))
     return tally + Tally(needless=tally.unknown if honoured else 0)
+
+
+def named(store: Store, audience: str, expected: Collection[str]) -> Tally:
+    """Compare whom the requests of an audience name with who is in it, broadcast by broadcast."""
+    tally = Tally()
+    with store.begin(Access.READ) as tx:
+        for broadcast in tx.broadcasts.everywhere(set(Status)):
+            deliveries = tx.deliveries.of(broadcast.id) if broadcast.audience == audience else []
+            users = Counter(user for one in deliveries for user in json.loads(one.request.body)["user_ids"])
+            if users:
+                tally += Tally(
+                    doubled=sum(times > 1 for times in users.values()) + len(users.keys() - {*expected}),
+                    lost=len({*expected} - users.keys()),
+                )
+    return tally
 
 
 def name(delivery: Delivery) -> str:

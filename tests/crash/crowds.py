@@ -5,8 +5,10 @@ import random
 from bot.clock import utc_now
 from bot.freeze import Freeze
 from bot.store import Access, Transaction
-from tests.crash.count import name
+from tests.crash.count import name, named
 from tests.crash.fault_server import arrivals
+from tests.crash.faults import random_plan
+from tests.crash.people import EXPERIENCES, PEOPLE
 from tests.crash.tally import Tally
 from tests.crash.trial import NOOR, Trial
 from tests.crash.trials import Progress, kill_one, load
@@ -46,6 +48,20 @@ def _freeze(tx: Transaction) -> None:
 def _lift(tx: Transaction) -> None:
     for freeze in tx.freezes.standing():
         tx.freezes.remove(freeze)
+
+
+async def resolved_audiences(
+    trial: Trial, dice: random.Random, amount: int, *, slots: int, progress: Progress
+) -> None:
+    """Kill workers while they find out who is in an audience, and while they send to them by name."""
+    workers = {slot: trial.start(slot=slot) for slot in range(slots)}
+    for number in range(amount):
+        plan = random_plan(dice, may_refuse=False)
+        await trial.approve("Crowd", plan)
+        await kill_one(trial, workers, dice, inside=number % 3 != 0, seconds=1.0)
+        progress(1)
+    await trial.settle()
+    trial.seen += named(trial.store, "Crowd", [*PEOPLE.reached(experiences=EXPERIENCES)])
 
 
 async def large_broadcasts(

@@ -7,14 +7,14 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final, Protocol
 
-from tests.crash.crowds import frozen_neighbour, large_broadcasts
+from tests.crash.crowds import frozen_neighbour, large_broadcasts, resolved_audiences
 from tests.crash.restores import failovers, restores
 from tests.crash.tally import Tally
 from tests.crash.trial import Mode, Trial, dice_of
 from tests.crash.trials import Progress, every_point, lost_commits, moved_clocks, random_kills, zombies
 
 POINTS, COMMITS, RANDOM, CLOCKS, ZOMBIES = "points", "commits", "random", "clocks", "zombies"
-FROZEN, LARGE, RESTORES, FAILOVERS = "frozen", "large", "restores", "failovers"
+FROZEN, LARGE, RESTORES, FAILOVERS, RESOLVED = "frozen", "large", "restores", "failovers", "resolved"
 # Several processes may send from one PostgreSQL database, and only one from a file.
 SLOTS: Final = {"sqlite": 1, "postgresql": 3}
 
@@ -36,6 +36,7 @@ TRIALS: Final[Mapping[str, Run]] = MappingProxyType(
         ZOMBIES: zombies,
         FROZEN: frozen_neighbour,
         LARGE: large_broadcasts,
+        RESOLVED: resolved_audiences,
         RESTORES: restores,
         FAILOVERS: failovers,
     }

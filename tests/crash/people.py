@@ -12,9 +12,9 @@ from tests.harness.reading import asking
 EXPERIENCES: Final = ("exp_red", "exp_green", "exp_blue")
 PEOPLE: Final = People(
     products={
-        "prod_red": Owners(crowd=range(600), nameless_every=250),
-        "prod_green": Owners(crowd=range(400, 900)),
-        "prod_blue": Owners(crowd=range(700, 1000)),
+        "prod_red": Owners(crowd=range(300)),
+        "prod_green": Owners(crowd=range(200, 450)),
+        "prod_blue": Owners(crowd=range(350, 500)),
     },
     experiences={one: [one.replace("exp", "prod")] for one in EXPERIENCES},
 )

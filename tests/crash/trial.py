@@ -25,6 +25,7 @@ from bot.store.facts import STARTS, key_trust, unknown_streak
 from tests.crash.count import UNDER_WAY, compared
 from tests.crash.fault_server import pushes
 from tests.crash.faults import HOLD_SECONDS, written
+from tests.crash.people import EXPERIENCES
 from tests.crash.tally import Tally
 from tests.crash.whop_process import WhopProcess
 from tests.crash.worker import Order, Worker
@@ -53,10 +54,14 @@ AUDIENCES: Final = (
     audience("Three", "exp_one", "exp_two", "exp_three"),
     audience("Many", *(f"exp_{number}" for number in range(MANY))),
 )
+# Everybody is found first, and named.
+CROWD: Final = audience("Crowd", *EXPERIENCES, size=500, more='reach = "once"\n')
 RULES: Final = rules(undo="0s", missed="20h")
-POLICY: Final = server(*AUDIENCES, rules=RULES) + server(
-    *AUDIENCES, rules=RULES, name="Moonlight", guild=OTHER_GUILD, review=REVIEW_CHANNEL + 2
-)
+POLICIES: Final = {
+    generation: server(*audiences, rules=RULES)
+    + server(*audiences, rules=RULES, name="Moonlight", guild=OTHER_GUILD, review=REVIEW_CHANNEL + 2)
+    for generation, audiences in (("v1", (*AUDIENCES, CROWD)), ("v5", AUDIENCES))
+}
 # Two migrations at once in one process would take each other's database.
 _MIGRATING: Final = asyncio.Lock()
 # Far longer than anything takes: what has not ended by then never will.
@@ -114,7 +119,8 @@ class Trial:
     @asynccontextmanager
     async def open(cls, mode: Mode, *, folder: Path, url: str) -> AsyncGenerator[Self, None]:
         """Set everything up, and leave no process behind."""
-        (folder / "herald.toml").write_text(POLICY, encoding="utf-8")
+        policy = POLICIES[mode.generation]
+        (folder / "herald.toml").write_text(policy, encoding="utf-8")
         whop = WhopProcess(folder / "pushes.log", honours=mode.is_honoured)
         origin = f"http://127.0.0.1:{whop.port}"
         settings = settings_of(url, folder, origin=origin, generation=mode.generation)
@@ -124,7 +130,7 @@ class Trial:
             worker = await stack.enter_async_context(
                 app.Worker.open(
                     settings,
-                    parsed(POLICY),
+                    parsed(policy),
                     store=store,
                     role_source=Members((MAYA, OMAR, LENA, NOOR)),
                 )

@@ -19,7 +19,7 @@ from bot import app, clock, key_trust
 from bot.cli.commands import main
 from bot.clock import utc_now
 from bot.sending import dispatcher, rate, recording, timekeeping
-from bot.store import deliveries
+from bot.store import counts, deliveries
 from bot.whop import V1, V5, gateway, v1, v5
 from bot.whop.gateway import Rate
 from bot.whop.transport import Transport
@@ -33,6 +33,7 @@ _SHORTENED: Final = (
     (clock, "LONGEST_DOUBT"),
     (timekeeping, "LOOK_OVER_SECONDS"),
     (deliveries, "LEASE"),
+    (counts, "LEASE"),
     (dispatcher, "FRESH_SECONDS"),
     (dispatcher, "GIVEN_BACK"),
     (dispatcher, "RECORD_AGAIN_SECONDS"),
