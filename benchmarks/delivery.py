@@ -23,6 +23,7 @@ from benchmarks import (
     lists,
     rate,
     record,
+    resolving,
     start,
     throughput,
     use_cases,
@@ -122,6 +123,10 @@ def _sections(stock: Databases, options: argparse.Namespace) -> dict[str, tuple[
             lambda: lists.measure(
                 stock, times=20 if quick else 50, past_broadcasts=10_000 if quick else 100_000
             ),
+        ),
+        "resolving": (
+            "An audience of a hundred thousand, each by name once, on v1; ratio to the documented rate",
+            lambda: resolving.measure(stock, at_rate=not quick),
         ),
         "record": (
             "The record; ratio to plain Python",

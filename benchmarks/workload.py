@@ -71,7 +71,14 @@ def policy(*, undo: int = 0) -> str:
 
 @asynccontextmanager
 async def opened(
-    database_url: str, folder: Path, gateway: WhopGateway, *, origin: str, undo: int = 0, told: str = ""
+    database_url: str,
+    folder: Path,
+    gateway: WhopGateway,
+    *,
+    origin: str,
+    undo: int = 0,
+    told: str = "",
+    alone: bool = True,
 ) -> AsyncGenerator[Workload, None]:
     """Open a Herald on the database, by the policy that is `told` or by that of every workload."""
     settings = settings_of(database_url, folder, origin=origin, generation=gateway.generation)
@@ -86,7 +93,7 @@ async def opened(
                     transport=wire,
                     accounts=[Keyed(Account.of(gateway, origin=origin, api_key=KEY), KEY)],
                     role_source=Members((MAYA, OMAR)),
-                    alone=True,
+                    alone=alone,
                 )
             )
         yield Workload(service=worker.service, dispatcher=worker.dispatcher, wire=wire)
