@@ -376,6 +376,7 @@ async def test_what_a_crash_leaves_is_repeated_by_so_few_at_once_as_a_stale_proo
     await process.tick()
     assert len(cluster.whop.pushes) == len(numbers)
     await process.approved()
+    await process.count()
     cluster.whop.honours_keys = False
     cluster.clock.advance(timedelta(minutes=3))
     await process.tick()

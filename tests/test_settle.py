@@ -165,8 +165,8 @@ class Offline(Wire):
         self.tries = 0
 
     @override
-    async def send(self, *_: Any, **__: Any) -> Response | NoAnswer:
-        self.tries += 1
+    async def send(self, request: Request, **_: Any) -> Response | NoAnswer:
+        self.tries += request.method == "POST"
         return NoAnswer(reason="no network", bytes_left=False)
 
 
