@@ -158,7 +158,7 @@ async def test_what_a_stopped_process_left_is_repeated_only_where_that_is_safe_a
 
 
 class Offline(Wire):
-    """A network that nothing leaves."""
+    """A network that nothing leaves; whoever asks for a size is told that nobody knows it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -166,7 +166,9 @@ class Offline(Wire):
 
     @override
     async def send(self, request: Request, **_: Any) -> Response | NoAnswer:
-        self.tries += request.method == "POST"
+        if request.method == "GET":
+            return Response(status=404, headers={}, body="")
+        self.tries += 1
         return NoAnswer(reason="no network", bytes_left=False)
 
 
