@@ -1,6 +1,6 @@
 """What waits, in the order in which it comes about, and what of it reaches the same people close by. Pure."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Set
 from datetime import datetime, timedelta, tzinfo
 from typing import Final, NamedTuple
 
@@ -67,6 +67,12 @@ def clashes(one: Waits, waiting: Iterable[Waits], server: Server, zone: tzinfo) 
         and overlaps(other.audience)
     ]
     return [clash for _, clash in sorted(found, key=lambda pair: (pair[0], pair[1].id))]
+
+
+def together(server: Server, audience: str) -> Set[str]:
+    """Return an audience with all others that name some of the same people."""
+    overlaps = overlapping(server, audience)
+    return {audience, *(one.name for one in server.audiences if overlaps(one.name))}
 
 
 def overlapping(server: Server, audience: str) -> Callable[[str], bool]:

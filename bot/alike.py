@@ -5,6 +5,8 @@ from datetime import datetime
 from typing import Final
 
 from bot.broadcast import BEFORE_SENDING, Broadcast, Status
+from bot.frequency_rules import NOTHING_LATELY
+from bot.lately import lately_of
 from bot.lifecycle import Lifecycle
 from bot.policy.fields import Severity
 from bot.repeats import GOING_OUT, Beside, is_near
@@ -83,10 +85,11 @@ def beside(tx: Transaction, lifecycle: Lifecycle, broadcast: Broadcast) -> Besid
     same = alike(tx, lifecycle, broadcast) if broadcast.status in BEFORE_SENDING else []
     going_out = [one for one in same if one.status in GOING_OUT]
     close = near(tx, lifecycle, broadcast) if broadcast.status in BEFORE_SENDING else []
+    lately = lately_of(tx, lifecycle, broadcast) if broadcast.status in BEFORE_SENDING else NOTHING_LATELY
     if broadcast.repeats is None:
-        return Beside(going_out, near=close)
+        return Beside(going_out, near=close, lately=lately)
     copies = [one for one in tx.broadcasts.copies(broadcast.repeats) if one.id != broadcast.id]
-    return Beside(going_out, tx.broadcasts.find(broadcast.repeats), copies, close)
+    return Beside(going_out, tx.broadcasts.find(broadcast.repeats), copies, close, lately)
 
 
 def redraw_alike(tx: Transaction, lifecycle: Lifecycle, same: Iterable[Broadcast]) -> None:

@@ -6,6 +6,7 @@ from typing import Final
 from bot import sizes
 from bot.audit.chain import HERALD
 from bot.broadcast import Approval, Broadcast, Step
+from bot.frequency_rules import TooOften
 from bot.lifecycle import CHANGED, Lifecycle
 from bot.quiet_rules import as_submitted, disturbance, time_of
 from bot.quorum import counting, missing, needed
@@ -17,6 +18,7 @@ UNCOVERED: Final = "by the policy of now no approval of a series covers others o
 GROWN: Final = "its audience counts as large now, and it was approved without typing the name"
 ENOUGH: Final = "enough approvals"
 QUIET: Final = "quiet hours"
+OFTEN: Final = "too often"
 
 
 def lapse(lifecycle: Lifecycle, broadcast: Broadcast) -> str:
@@ -32,9 +34,18 @@ def lapse(lifecycle: Lifecycle, broadcast: Broadcast) -> str:
 
 
 def ask(
-    tx: Transaction, lifecycle: Lifecycle, draft: Broadcast, *, actor: Person = HERALD, note: str = ""
+    tx: Transaction,
+    lifecycle: Lifecycle,
+    draft: Broadcast,
+    *,
+    actor: Person = HERALD,
+    note: str = "",
+    often: TooOften | None = None,
 ) -> Broadcast:
-    """Put a draft that lacks nothing before its approvers, on a card of its own."""
+    """Put a draft that lacks nothing before its approvers, on a card of its own.
+
+    `often` is why it would go out too often, if it would.
+    """
     server, now = lifecycle.server_of(draft), lifecycle.clock()
     # The policy may have changed since the words were typed, and what clocks show at its time.
     schedule = draft.schedule.today() if draft.schedule else None
@@ -51,11 +62,13 @@ def ask(
         in_quiet_hours=as_submitted(server, draft, now).in_quiet_hours,
         counted=sizes.ask(tx, lifecycle, draft),
         count_id=None,
+        too_often=often is not None,
         review_expires_at=lifecycle.review_ends(draft),
         schedule=schedule,
         **lifecycle.prints(server, draft.audience, draft.notification, schedule, draft.listed),
     )
     note_quiet(tx, lifecycle, asked)
+    note_often(tx, lifecycle, asked, often)
     return asked
 
 
@@ -100,6 +113,12 @@ def note_quiet(tx: Transaction, lifecycle: Lifecycle, asked: Broadcast) -> None:
     found = disturbance(lifecycle.server_of(asked), asked, lifecycle.clock())
     if asked.in_quiet_hours and found is not None:
         lifecycle.note(tx, asked, HERALD, QUIET, f"{found.told}: it needs one approval more")
+
+
+def note_often(tx: Transaction, lifecycle: Lifecycle, asked: Broadcast, often: TooOften | None) -> None:
+    """Write into the record that a broadcast is to go out too often, which takes one approval more."""
+    if often is not None:
+        lifecycle.note(tx, asked, HERALD, OFTEN, f"{often.told}: it needs one approval more")
 
 
 def void(tx: Transaction, lifecycle: Lifecycle, broadcast: Broadcast, why: str) -> Broadcast:

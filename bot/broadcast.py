@@ -244,7 +244,8 @@ class Broadcast(Value):
     It is for the people of a list where they are `listed`, and then its audience is called after that.
     Those who approved the template that it is made of have `lent` it one approval. Without a `schedule` it
     goes out once it is approved; `timeless` is the fingerprint that it would have then. `card` is where its
-    newest card stands, once it does. Submitted to go out `in_quiet_hours` it needs one approval more. The
+    newest card stands, once it does. Submitted to go out `in_quiet_hours`, or `too_often`, it needs one
+    approval more. The
     `nonce` is drawn at random whenever people are to decide anew. A test goes to its author alone: it is the
     `test_of` the broadcast with that number, or of nothing but a link to Whop if that is 0.
     """
@@ -274,6 +275,7 @@ class Broadcast(Value):
     nonce: str = ""
     timeless: str | None = None
     in_quiet_hours: bool = False
+    too_often: bool = False
     series: int | None = None
     counted: Counted | None = None
     test_of: int | None = None

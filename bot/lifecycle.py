@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Final, TypedDict, Unpack
 
+from bot.agenda import together
 from bot.audience import audience_of, refuse_list
 from bot.audit.chain import HERALD, SKIPPED, Event, NewEvent
 from bot.broadcast import (
@@ -23,6 +24,7 @@ from bot.characters import storable
 from bot.clock import Clock
 from bot.errors import Conflict, Refused
 from bot.freeze import Freeze, describe
+from bot.frequency_rules import is_limited
 from bot.lint import findings
 from bot.notification import Notification, fingerprint_of, printed, problems
 from bot.own_list import Kept
@@ -258,6 +260,12 @@ class Lifecycle:
         copies = tx.broadcasts.copies(moved.id) if moved.status is Status.UNKNOWN else []
         corrected = [] if moved.corrects is None else [moved.corrects]
         for number in (*corrected, *(one.id for one in copies)):
+            tx.outbox.redraw_card(number, at=self.clock())
+        server = self.policy.server(moved.guild_id)
+        if server is None or moved.is_test or not is_limited(server, moved):
+            return
+        # What waits for the same people says how close it is to this one.
+        for number in tx.pushes.under_review(moved.guild_id, together(server, moved.audience)):
             tx.outbox.redraw_card(number, at=self.clock())
 
     def explain(

@@ -312,6 +312,7 @@ async def _check_server(server: Server, client: discord.Client) -> AsyncIterator
     me = await guild.fetch_member(client.user.id if client.user else 0)
     known = {role.id for role in guild.roles}
     named = [(f"roles.{name}", role) for name, roles in server.roles for role in roles]
+    named += [(f"cap {place}: role", one.role) for place, one in enumerate(server.caps, start=1)]
     named += [
         (f"audience “{one.name}”: compose", role) for one in server.audiences for role in one.compose or ()
     ]
@@ -348,11 +349,13 @@ async def _unreachable(server: Server, client: discord.Client) -> AsyncIterator[
             continue
         quiet = server.quiet_of(audience.name)
         quorum = max(server.quorum_of(audience, corrects=corrects) for corrects in (False, True))
-        needed = quorum + (quiet is not None and quiet.mode == "approval")
+        limit = server.limit_of(audience.name)
+        often = not limit.is_none and limit.beyond == "approval"
+        needed = quorum + (quiet is not None and quiet.mode == "approval") + often
         # The best case: whoever writes it takes nobody away from those who approve.
         most = max((len(approving - {author}) for author in composing), default=0)
         if most < needed:
-            when = "" if most < quorum else " in quiet hours"
+            when = "" if most < quorum else " beyond its limits" if often else " in quiet hours"
             yield (
                 f"audience “{audience.name}”: nobody could ever approve it{when}: it needs {needed}"
                 f" approval(s), and {most} member(s) other than its author hold a role of roles.approve:"

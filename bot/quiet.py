@@ -1,14 +1,12 @@
 """Quiet hours: from when to when an audience is left in peace, by its own clocks. Pure."""
 
-from bisect import bisect_left
 from datetime import date, datetime, time, timedelta
-from typing import Final, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from typing_extensions import override
 
-from bot.zones import instants, local_time, written
+from bot.zones import local_time, shown_at, written
 
-_MINUTE: Final = timedelta(minutes=1)
 # What becomes of a broadcast in them: it is refused, moved to their end, or needs one approval more.
 InQuietHours = Literal["refuse", "shift", "approval"]
 
@@ -50,8 +48,8 @@ class QuietHours(NamedTuple):
         begin, end = self.hours
         morning = day + timedelta(days=1) if end <= begin else day
         return (
-            _shown(datetime.combine(day, begin), self.zone)[0],
-            _shown(datetime.combine(morning, end), self.zone)[-1],
+            shown_at(datetime.combine(day, begin), self.zone)[0],
+            shown_at(datetime.combine(morning, end), self.zone)[-1],
         )
 
     def told(self, end: datetime) -> str:
@@ -61,14 +59,3 @@ class QuietHours(NamedTuple):
     @override
     def __str__(self) -> str:
         return f"the quiet hours of “{self.audience}”, {self.hours} ({self.zone})"
-
-
-def _shown(local: datetime, zone: str) -> tuple[datetime, ...]:
-    """Return when clocks show a time, in order; or when they are set, if they leave it out."""
-    clock = instants(local, zone)
-    if clock.exists:
-        return tuple(clock.instants)
-    before, after = clock.instants
-    minutes = range((after - before) // _MINUTE)
-    passed = bisect_left(minutes, True, key=lambda n: local_time(before + n * _MINUTE, zone) >= local)
-    return (before + passed * _MINUTE,)

@@ -18,9 +18,9 @@ def counting(server: Server, broadcast: Broadcast) -> Broadcast:
 
 
 def needed(server: Server, broadcast: Broadcast) -> int:
-    """Return how many approvals it needs: one more to go out in quiet hours."""
-    corrects = broadcast.corrects is not None
-    return server.quorum_of(audience_of(server, broadcast), corrects=corrects) + broadcast.in_quiet_hours
+    """Return how many approvals it needs: one more to go out in quiet hours, and one for too often."""
+    more = broadcast.in_quiet_hours + broadcast.too_often
+    return server.quorum_of(audience_of(server, broadcast), corrects=broadcast.corrects is not None) + more
 
 
 def missing(server: Server, broadcast: Broadcast) -> int:

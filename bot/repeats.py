@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Final, NamedTuple
 
 from bot.broadcast import Broadcast, Status
+from bot.frequency_rules import NOTHING_LATELY, Lately
 from bot.notification import Notification
 from bot.sentences import spoken_span
 
@@ -22,13 +23,14 @@ class Beside(NamedTuple):
 
     `alike` are those with an equal proof code that go out, or did lately; `repeated` is the one that it sends
     again, as that stands now, and `copies` are the others that do so. `near` are those of which only a few
-    words are others.
+    words are others; `lately` is what the same people got.
     """
 
     alike: Sequence[Broadcast] = ()
     repeated: Broadcast | None = None
     copies: Sequence[Broadcast] = ()
     near: Sequence[Broadcast] = ()
+    lately: Lately = NOTHING_LATELY
 
 
 ALONE: Final = Beside()

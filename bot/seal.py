@@ -47,6 +47,11 @@ def _now(lifecycle: Lifecycle, server: Server, broadcast: Broadcast) -> Mapping[
         "large": is_large(server, broadcast),
         "approvals": needed(server, broadcast),
         "series": [broadcast.series, str(server.rules.series_approval)] if broadcast.series else None,
+        "often": [
+            broadcast.too_often,
+            *map(str, server.limit_of(broadcast.audience)),
+            *map(str, server.caps),
+        ],
         "quiet": [broadcast.in_quiet_hours, *(map(str, quiet) if quiet else ())],
         "lint": server.lint.model_dump(mode="json"),
     }

@@ -4,6 +4,7 @@ The rules are those of the package tzdata, which is locked: not those of whateve
 """
 
 import unicodedata
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
@@ -12,6 +13,7 @@ from importlib.resources import files
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+_MINUTE: Final = timedelta(minutes=1)
 # What else tzdata has, as EST, stays without daylight saving, or has its sign reversed.
 _UTC_NAME: Final = "UTC"
 _ODD_REGIONS: Final = ("Etc", "SystemV")
@@ -148,6 +150,17 @@ def instants(local: datetime, zone: str) -> OnClock:
 def local_time(at: datetime, zone: str) -> datetime:
     """Return what the clocks of a zone show, without its zone."""
     return at.astimezone(rules(zone)).replace(tzinfo=None, fold=0)
+
+
+def shown_at(local: datetime, zone: str) -> tuple[datetime, ...]:
+    """Return when clocks show a time, in order; or when they are set, if they leave it out."""
+    clock = instants(local, zone)
+    if clock.exists:
+        return tuple(clock.instants)
+    before, after = clock.instants
+    minutes = range((after - before) // _MINUTE)
+    passed = bisect_left(minutes, True, key=lambda n: local_time(before + n * _MINUTE, zone) >= local)
+    return (before + passed * _MINUTE,)
 
 
 def written(at: datetime, zone: str) -> str:

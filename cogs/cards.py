@@ -20,6 +20,7 @@ from bot.corrections import UNPAIRED, Pair, shortcomings
 from bot.delivery import Delivery
 from bot.digest import Span
 from bot.freeze import Freeze, describe
+from bot.frequency_rules import too_often
 from bot.lifecycle import Lifecycle
 from bot.link import host_of
 from bot.own_list import Kept
@@ -44,6 +45,7 @@ from cogs.digest import draw_digest
 from cogs.echoes import echo, explanation, goes_out, list_checked, not_asked, shared
 from cogs.embeds import FIELD_NAMES, KEPT, field_value
 from cogs.freezes import draw_freeze, draw_thaw
+from cogs.lately import LATELY, lately_lines, refused_as_too_often
 from cogs.layout import CAME_BACK, NOTE, Sheet, lay_out
 from cogs.lines import NOWHERE, line_of, trouble_of
 from cogs.pairs import add_pair, paired
@@ -112,7 +114,9 @@ class Cards:
             *self._lifecycle.before_review(broadcast),
             *shortcomings(self._lifecycle, broadcast, pair.corrected),
         ]
-        submitted = self.as_submitted(broadcast, offer)
+        submitted = self.as_submitted(broadcast, offer, beside)
+        server, now = self._lifecycle.server_of(broadcast), self._lifecycle.clock()
+        lacking += refused_as_too_often(submitted, server, beside.lately, now)
         head, details = self._frame(submitted, f"Draft #{broadcast.id}", beside)
         add_list(head, broadcast, given)
         typed = {CAME_BACK: broadcast.reason} | add_pair(head, broadcast, pair)
@@ -164,10 +168,12 @@ class Cards:
         sealed = seal.of_broadcast(self._lifecycle, broadcast)
         return Subject(broadcast.id, broadcast.revision, sealed)
 
-    def as_submitted(self, broadcast: Broadcast, offer: Offer) -> Broadcast:
+    def as_submitted(self, broadcast: Broadcast, offer: Offer, beside: Beside) -> Broadcast:
         """Return a draft as it would be submitted now, with what a template lends it."""
         server, now = self._lifecycle.server_of(broadcast), self._lifecycle.clock()
-        return as_submitted(server, broadcast, now).model_copy(update={"lent": offer.approvals})
+        asked = as_submitted(server, broadcast, now).model_copy(update={"lent": offer.approvals})
+        often = too_often(server, asked, beside.lately, now)
+        return asked.model_copy(update={"too_often": often is not None})
 
     def asks(self, as_submitted: Broadcast) -> bool:
         """Tell whether somebody has to approve it yet before it goes out."""
@@ -396,6 +402,7 @@ class Cards:
         again = f"\n⚠️ It **may be a second push**: {repeat}" if repeat else ""
         again += f"\n{alike}" if alike else ""
         quiet = "".join(f"\n{line}" for line in quiet_lines(broadcast, server, now))
+        quiet += "".join(f"\n⏱️ {line}" for line in lately_lines(broadcast, server, beside.lately, now))
         return (
             f"**{inline(shorten(broadcast.title, 100))}**\n"
             f"to **{inline(broadcast.audience)}**, {size(self._lifecycle, broadcast)}: {whom}\n"
@@ -412,8 +419,11 @@ class Cards:
         named = f"**{inline(broadcast.audience)}**\n{size(self._lifecycle, broadcast)}"
         value = f"{named}\n{listed_reach(self._lifecycle, broadcast, named)}"
         head.add_field(name="Audience", value=value, inline=False)
-        for name, value in time_fields(broadcast, server, self._lifecycle.clock()):
+        now = self._lifecycle.clock()
+        for name, value in time_fields(broadcast, server, now):
             head.add_field(name=name, value=value, inline=False)
+        if lately := "\n".join(lately_lines(broadcast, server, beside.lately, now)):
+            head.add_field(name=LATELY, value=field_value(lately), inline=False)
         if any(HIDDEN.search(words) for words in broadcast.notification.words()):
             head.add_field(
                 name="⚠️ Invisible characters",

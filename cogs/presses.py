@@ -102,7 +102,7 @@ async def _submit(interaction: Interaction, number: int, revision: int) -> None:
     service = client.service
     broadcast, offer, beside = await service.submittable(actor_of(interaction), number, revision=revision)
     cards = cards_of(client)
-    as_submitted = cards.as_submitted(broadcast, offer)
+    as_submitted = cards.as_submitted(broadcast, offer, beside)
     summary = cards.confirmation(as_submitted, why_not=offer.why_not, beside=beside)
     asks = cards.asks(as_submitted)
     await interaction.response.send_modal(ConfirmModal(interaction, broadcast, summary, asks=asks))

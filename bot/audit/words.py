@@ -61,6 +61,7 @@ SPOKEN: Final[Mapping[str, str]] = MappingProxyType(
         "restore_template": "brought a template back",
         "not lent": "lent no approval",
         "quiet hours": "asks for one approval more",
+        "too often": "asks for one approval more: it would be too often",
         EXPLAINED: "said why",
         "news given up": "gave up telling its author",
         AGAIN: "was refused again",

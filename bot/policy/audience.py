@@ -8,7 +8,10 @@ from pydantic import model_validator
 from bot.characters import spelling
 from bot.policy.fields import (
     Approvals,
+    Beyond,
     CompanyId,
+    CoolDown,
+    DailyCap,
     ExperienceId,
     Name,
     OwnQuietSpan,
@@ -99,6 +102,9 @@ class Audience(Section):
     time_zone: ZoneName | None = None
     quiet_hours: OwnQuietSpan | None = None
     in_quiet_hours: WhenQuiet | None = None
+    cool_down: CoolDown | None = None
+    daily_cap: DailyCap | None = None
+    beyond: Beyond | None = None
 
     def reached(self) -> frozenset[tuple[str, str]]:
         """Return each target that is named, with its kind: two audiences that share one share people."""

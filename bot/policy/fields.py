@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BeforeValidator
 
 from bot.characters import is_blank, reveal
 from bot.counted import Drift
+from bot.frequency import WhenBeyond
 from bot.link import is_host
 from bot.moments import LANGUAGES
 from bot.origin import read_origin
@@ -25,6 +26,8 @@ _HOURS: Final = re.compile(
 )
 # An audience without quiet hours, in a server that has some.
 NEVER: Final = "never"
+# What has no cap, in a server that has one.
+UNCAPPED: Final = "none"
 # Secrets that are nothing to Whop.
 _NO_KEYS: Final = frozenset({"DISCORD_TOKEN", "DATABASE_URL"})
 T = TypeVar("T")
@@ -233,6 +236,20 @@ def _drift(value: object) -> object:
     return Drift(int(match[1]), int(match[2]))
 
 
+def _daily_cap(value: object) -> object:
+    is_number = isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 1000
+    if value != UNCAPPED and not is_number:
+        raise ValueError(f'write a whole number from 1 to 1000, without quotes, or "{UNCAPPED}"')
+    return value
+
+
+def _beyond(value: object) -> object:
+    # What is no text may have no hash.
+    if value not in ("refuse", "approval"):
+        raise ValueError('write "refuse" or "approval", in quotes')
+    return value
+
+
 def _weekly(value: object) -> object:
     return value if isinstance(value, Weekly) else read_weekly(value)
 
@@ -300,6 +317,9 @@ SizeDrift = Annotated[Drift, BeforeValidator(_drift)]
 QuietSpan = Annotated[Hours, BeforeValidator(_hours)]
 OwnQuietSpan = Annotated[Hours | Literal["never"], BeforeValidator(_own_hours)]
 WhenQuiet = Annotated[InQuietHours, BeforeValidator(_in_quiet_hours)]
+CoolDown = Annotated[timedelta, duration("0s", "30d")]
+DailyCap = Annotated[int | Literal["none"], BeforeValidator(_daily_cap)]
+Beyond = Annotated[WhenBeyond, BeforeValidator(_beyond)]
 WeeklyTime = Annotated[Weekly | None, BeforeValidator(_weekly)]
 ZoneName = Annotated[str, BeforeValidator(_zone)]
 Several = Annotated[Tables[T], AfterValidator(distinct)]

@@ -13,7 +13,18 @@ from pydantic import ValidationError
 from bot.errors import ConfigurationError
 from bot.policy.audience import Audience, Targets, UsersInExperience
 from bot.policy.fields import read_name
-from bot.policy.model import ActionRoles, Channels, Lint, Lists, Policy, Rules, Server, Topic, WhopAccount
+from bot.policy.model import (
+    ActionRoles,
+    Cap,
+    Channels,
+    Lint,
+    Lists,
+    Policy,
+    Rules,
+    Server,
+    Topic,
+    WhopAccount,
+)
 from bot.policy.section import Section
 from bot.policy.template import Blank, Template
 
@@ -60,6 +71,7 @@ _TABLES: Final[Mapping[str, type[Section]]] = MappingProxyType(
         "lint": Lint,
         "lists": Lists,
         "topic": Topic,
+        "cap": Cap,
         "audience": Audience,
         "template": Template,
         "blank": Blank,
@@ -67,7 +79,7 @@ _TABLES: Final[Mapping[str, type[Section]]] = MappingProxyType(
         "users_in_experience": UsersInExperience,
     }
 )
-_REPEATED: Final = frozenset({"whop", "server", "topic", "audience", "template", "blank"})
+_REPEATED: Final = frozenset({"whop", "server", "topic", "cap", "audience", "template", "blank"})
 
 
 def describe_errors(error: ValidationError, document: Mapping[str, Any]) -> list[str]:

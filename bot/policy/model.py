@@ -14,15 +14,20 @@ from pydantic import (
 
 from bot.characters import folded
 from bot.counted import Drift
+from bot.frequency import Limit
 from bot.link import host_of
 from bot.origin import PRODUCTION
 from bot.own_list import PREFIX
 from bot.policy.audience import Audience, Listed, ListTargets
 from bot.policy.fields import (
     NEVER,
+    UNCAPPED,
     AccountName,
     Allowance,
     Approvals,
+    Beyond,
+    CoolDown,
+    DailyCap,
     ExperienceId,
     Generation,
     Host,
@@ -113,12 +118,30 @@ class Rules(Section):
     weekly_digest: WeeklyTime = None
     quiet_hours: QuietSpan | None = None
     in_quiet_hours: WhenQuiet = "refuse"
+    cool_down: CoolDown = timedelta()
+    daily_cap: DailyCap = UNCAPPED
+    beyond: Beyond = "refuse"
     languages: Languages = ("en",)
     repeat_window: Annotated[timedelta, duration("0s", "30d")] = timedelta(hours=24)
     lent_by_template: Annotated[Allowance, allowance(100, "1s", "30d")] = Allowance(1, timedelta(hours=24))
     series_approval: Annotated[Allowance, allowance(100, "1d", "366d")] = Allowance(0, timedelta(days=1))
     lent_to_person: Annotated[Allowance, allowance(100, "1s", "30d")] = Allowance(2, timedelta(hours=24))
     preview: bool = True
+
+
+class Cap(Section):
+    """How often each holder of a role may compose what goes out, whomever it is for."""
+
+    role: Snowflake
+    cool_down: CoolDown = timedelta()
+    daily_cap: DailyCap = UNCAPPED
+    beyond: Beyond | None = None
+
+    @model_validator(mode="after")
+    def _limits(self) -> Self:
+        if not self.cool_down and self.daily_cap == UNCAPPED:
+            raise ValueError("it limits nothing: write cool_down or daily_cap too, or remove the table")
+        return self
 
 
 class Notify(Section):
@@ -179,6 +202,7 @@ class Server(Section):
     topics: Annotated[Tables[Topic], Field(alias="topic")]
     audiences: Annotated[Tables[Audience], Field(alias="audience")]
     templates: Annotated[tuple[Template, ...], Field(alias="template")] = ()
+    caps: Annotated[tuple[Cap, ...], Field(alias="cap")] = ()
 
     @property
     def account(self) -> str:
@@ -255,6 +279,27 @@ class Server(Section):
         reach = named.bound() if named else None
         return reach is None or reach > self.rules.large_above
 
+    def limit_of(self, name: str) -> Limit:
+        """Return how often an audience may get something, by its own clocks."""
+        named, rules = self.audience(name), self.rules
+        cool_down = named.cool_down if named and named.cool_down is not None else rules.cool_down
+        cap = (named.daily_cap if named else None) or rules.daily_cap
+        beyond = (named.beyond if named else None) or rules.beyond
+        return Limit(cool_down, None if cap == UNCAPPED else cap, beyond, self.zone_of(name))
+
+    def limits_by_roles(self, roles: Set[int]) -> Sequence[Limit]:
+        """Return how often a holder of these roles may compose what goes out: all of it counts."""
+        return [
+            Limit(
+                one.cool_down,
+                None if one.daily_cap == UNCAPPED else one.daily_cap,
+                one.beyond or self.rules.beyond,
+                self.rules.time_zone,
+            )
+            for one in self.caps
+            if one.role in roles
+        ]
+
     @model_validator(mode="after")
     def _lists_of_somebody(self) -> Self:
         if self.lists.experience and not self.roles.lists:
@@ -282,20 +327,34 @@ class Server(Section):
                         f"template “{template.name}”: {kind}: there is no {kind} “{getattr(template, kind)}”:"
                         f" name one of this server"
                     )
+        return self
+
+    @model_validator(mode="after")
+    def _of_some(self) -> Self:
         listed = [(f"roles.{name}", roles) for name, roles in self.roles]
         listed += [(f"notify.{name}", roles) for name, roles in self.notify if not isinstance(roles, bool)]
         listed += [(f"audience “{one.name}”: compose", one.compose) for one in self.audiences if one.compose]
+        listed += [(f"cap {place}: role", (one.role,)) for place, one in enumerate(self.caps, start=1)]
         for name, roles in listed:
             if self.guild in roles:
                 raise ValueError(
                     f"{name}: {self.guild} is the server itself, which as a role is @everyone:"
                     " name a role that only some have"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _audiences_fit(self) -> Self:
         for audience in self.audiences:
             if audience.in_quiet_hours is not None and self.quiet_of(audience.name) is None:
                 raise ValueError(
                     f"audience “{audience.name}”: in_quiet_hours: it has no quiet hours: write"
                     " quiet_hours too, or remove the line"
+                )
+            if audience.beyond is not None and self.limit_of(audience.name).is_none:
+                raise ValueError(
+                    f"audience “{audience.name}”: beyond: nothing limits how often it gets something: write"
+                    " cool_down or daily_cap too, or remove the line"
                 )
             for key, least in (("approvals", self.rules.approvals), ("corrections", self._corrections)):
                 own: int | None = getattr(audience, key)

@@ -10,6 +10,8 @@ from bot.audit.chain import HERALD
 from bot.broadcast import Broadcast, Status, Step
 from bot.clock import Clock
 from bot.covering import COVERED, cover_of
+from bot.frequency_rules import TooOften, refuse_review, too_often
+from bot.lately import limited_lately
 from bot.lifecycle import Lifecycle
 from bot.permissions import Action
 from bot.quiet_rules import moved
@@ -81,15 +83,17 @@ class Occurrences:
         )
 
     def _ask(self, tx: Transaction, draft: Broadcast, first: Broadcast, *, went_back: str) -> None:
-        undo = self._lifecycle.server_of(draft).rules.undo_window
+        server = self._lifecycle.server_of(draft)
+        undo = server.rules.undo_window
+        often = too_often(server, draft, limited_lately(tx, self._lifecycle, draft), self._clock())
         if draft.schedule and draft.schedule.too_near(self._clock(), undo_window=undo):
             asked = ask(tx, self._lifecycle, draft)
             self._lifecycle.advance(tx, asked, Step.HOLD, detail=went_back or MISSED, review_expires_at=None)
-        elif lacking := _unasked(first) or self._lacks(tx, draft):
+        elif lacking := _unasked(first) or self._lacks(tx, draft, often):
             log.warning("one of a series could not be put before its approvers", broadcast=draft.id)
             self._lifecycle.give_back(tx, draft, lacking)
         else:
-            asked = ask(tx, self._lifecycle, draft)
+            asked = ask(tx, self._lifecycle, draft, often=often)
             # Whether its series was ended, or its words found wrong, may be lost with what was lost.
             if not went_back:
                 self._cover(tx, asked)
@@ -108,10 +112,12 @@ class Occurrences:
         done = complete(tx, self._lifecycle, agreed, detail=f"{COVERED} {cover.told}")
         self._lifecycle.call(tx, done)
 
-    def _lacks(self, tx: Transaction, draft: Broadcast) -> str:
+    def _lacks(self, tx: Transaction, draft: Broadcast, often: TooOften | None) -> str:
         """Return what keeps it from its approvers, as it would keep its author from asking."""
         if lacking := self._lifecycle.before_review(draft):
             return lacking[0]
+        if why := refuse_review(often):
+            return why
         close = near(tx, self._lifecycle, draft, severity="stop")
         return f"{tell_all_alike(close, self._clock(), what=NEARLY)}." if close else ""
 

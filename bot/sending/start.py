@@ -13,6 +13,9 @@ from bot.clock import Clock
 from bot.covering import corrected_since
 from bot.delivery import Request
 from bot.freeze import Freeze, first_over
+from bot.frequency_rules import is_limited, too_often, with_begun
+from bot.frequency_rules import refuse_start as refuse_too_often
+from bot.lately import limited_lately
 from bot.lifecycle import Lifecycle
 from bot.policy.audience import Audience
 from bot.policy.model import Server
@@ -102,6 +105,7 @@ class Start:
         """
         # Where the database went back, all that was approved is held by now.
         if due and not self._restore_guard.check(tx):
+            self._start_alone(tx, due)
             # Loaded again, and nobody else's now: they may have been stopped, or started, meanwhile.
             # Before what is known of people, as everywhere: else two would wait for each other.
             now = tx.broadcasts.find_all([one.id for one in due])
@@ -109,10 +113,32 @@ class Start:
             freezes = tx.freezes.standing()
             unchanged = self._hold_recalled(tx, [one for one in due if now.get(one.id) == one])
             gone_out = self._alike(tx, unchanged)
-            judged = [self._start(tx, one, answers, freezes, gone_out) for one in unchanged]
-            if frozen := [one for one in judged if one]:
+            frozen: list[Frozen] = []
+            for one in unchanged:
+                if begun := self._start(
+                    tx, one, answers, freezes, gone_out, [each.broadcast for each in frozen]
+                ):
+                    frozen.append(begun)
+            if frozen:
                 self._lifecycle.advance_all(tx, [one.broadcast for one in frozen], Step.START)
                 tx.deliveries.add_all(frozen, at=self._clock())
+
+    def _start_alone(self, tx: Transaction, due: Sequence[Broadcast]) -> None:
+        """Let nobody else start anything where what has gone out counts; before all that others lock."""
+        for guild_id in sorted({one.guild_id for one in due}):
+            server = self._lifecycle.policy.server(guild_id)
+            if server and any(is_limited(server, one) for one in due if one.guild_id == guild_id):
+                tx.pushes.start_alone(guild_id)
+
+    def _too_often(
+        self, tx: Transaction, server: Server, broadcast: Broadcast, begun: Sequence[Broadcast]
+    ) -> str:
+        """Return why it would go out too often beside what has gone out, or `begun` in this round."""
+        if not is_limited(server, broadcast):
+            return ""
+        now, lately = self._clock(), limited_lately(tx, self._lifecycle, broadcast)
+        found = too_often(server, broadcast, with_begun(lately, begun, now), now, starting=True)
+        return refuse_too_often(broadcast, found)
 
     def _hold_recalled(self, tx: Transaction, due: Sequence[Broadcast]) -> list[Broadcast]:
         """Hold what was lent an approval that no longer counts; return the others."""
@@ -168,6 +194,7 @@ class Start:
         answers: Sequence[Answer],
         freezes: Sequence[Freeze],
         gone_out: list[Broadcast],
+        begun: Sequence[Broadcast],
     ) -> Frozen | None:
         server = self._lifecycle.policy.server(broadcast.guild_id)
         audience = audience_of(server, broadcast) if server else None
@@ -177,7 +204,8 @@ class Start:
         if first_over(freezes, server.guild, server.account):
             return None
         doubt = self._role_check.doubt(tx, broadcast, answers)
-        if doubt := doubt or self._repeated(broadcast, server, gone_out) or corrected_since(tx, broadcast):
+        doubt = doubt or self._repeated(broadcast, server, gone_out) or corrected_since(tx, broadcast)
+        if doubt := doubt or self._too_often(tx, server, broadcast, begun):
             self._lifecycle.advance(tx, broadcast, Step.HOLD, detail=doubt)
             return None
         if broadcast.listed is not None and tx.lists.digest(broadcast.id) != broadcast.listed.known_by:

@@ -10,6 +10,8 @@ from bot.audience import audience_of
 from bot.broadcast import ENDED, Broadcast, Status, Step
 from bot.corrections import pair_of, shortcomings
 from bot.errors import Conflict, NotReady
+from bot.frequency_rules import refuse_review, too_often
+from bot.lately import limited_lately
 from bot.notification import Notification
 from bot.own_list import OWN, OWN_LABEL, refuse_announced, title_of
 from bot.permissions import Action, Actor, approvers
@@ -343,14 +345,18 @@ def submit(
         raise NotReady(lacking[0])
     if close := near(tx, gate.lifecycle, before, severity="stop"):
         raise NotReady(f"{tell_all_alike(close, gate.clock(), what=NEARLY)}: change the words, or cancel it.")
-    server = gate.lifecycle.server_of(before)
+    server, now = gate.lifecycle.server_of(before), gate.clock()
     offer = lending.offer_of(tx, gate.lifecycle, before)
-    asked = as_submitted(server, before, gate.clock()).model_copy(update={"lent": offer.approvals})
+    asked = as_submitted(server, before, now).model_copy(update={"lent": offer.approvals})
+    often = too_often(server, asked, limited_lately(tx, gate.lifecycle, before), now)
+    if why := refuse_review(often):
+        raise NotReady(why)
+    asked = asked.model_copy(update={"too_often": often is not None})
     if asks is not None and asks != (asked.agreed < needed(server, asked)):
         # What a template lends has changed while the form stood open.
         raise Conflict(OLD_CARD)
     _refuse_unreachable(gate, asked, members)
-    submitted = ask(tx, gate.lifecycle, before, actor=actor.person, note=note)
+    submitted = ask(tx, gate.lifecycle, before, actor=actor.person, note=note, often=often)
     return lending.lend(tx, gate.lifecycle, submitted, offer)
 
 

@@ -11,6 +11,9 @@ from bot.audit.chain import HERALD
 from bot.broadcast import TRANSITIONS, Approval, Broadcast, Status, Step
 from bot.characters import is_blank
 from bot.errors import Conflict, NotReady
+from bot.frequency_rules import refuse_last_approval as refuse_too_often
+from bot.frequency_rules import refuse_review, too_often
+from bot.lately import limited_lately
 from bot.lifecycle import describe_state
 from bot.permissions import Action, Actor
 from bot.quiet_rules import as_submitted, refuse_last_approval
@@ -79,8 +82,9 @@ def approve(
         return gate.lifecycle.advance(
             tx, agreed, Step.APPROVE, actor=actor.person, detail=said, reason=before.reason
         )
-    if quiet := refuse_last_approval(server, agreed, gate.clock()):
-        raise NotReady(quiet)
+    often = too_often(server, agreed, limited_lately(tx, gate.lifecycle, agreed), gate.clock())
+    if why := refuse_last_approval(server, agreed, gate.clock()) or refuse_too_often(agreed, often):
+        raise NotReady(why)
     after = approvals.complete(
         tx,
         gate.lifecycle,
@@ -184,6 +188,9 @@ def release(
     server, now = gate.lifecycle.server_of(before), gate.clock()
     if lacking := gate.lifecycle.before_review(before):
         raise NotReady(lacking[0])
+    often = too_often(server, before, limited_lately(tx, gate.lifecycle, before), now)
+    if why := refuse_review(often):
+        raise NotReady(why)
     voided = tx.broadcasts.void_approvals(before)
     tx.outbox.open_card(before.id, channel_id=server.channels.review, at=now)
     released = gate.lifecycle.advance(
@@ -197,11 +204,13 @@ def release(
         in_quiet_hours=as_submitted(server, before, now).in_quiet_hours,
         counted=sizes.ask(tx, gate.lifecycle, before),
         count_id=None,
+        too_often=often is not None,
         review_expires_at=gate.lifecycle.review_ends(before),
         schedule=before.schedule.today() if before.schedule else None,
         **gate.lifecycle.prints_now(server, before),
     )
     approvals.note_quiet(tx, gate.lifecycle, released)
+    approvals.note_often(tx, gate.lifecycle, released, often)
     return released
 
 

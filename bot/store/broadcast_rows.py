@@ -43,7 +43,7 @@ _CORRECTED_BY: Final = (
     .scalar_subquery()
     .label("corrected_by")
 )
-_CARD: Final = (
+CARD: Final = (
     select(cast(cards.c.channel_id, String) + ":" + cast(cards.c.message_id, String))
     .where(cards.c.broadcast_id == broadcasts.c.id, cards.c.current, cards.c.message_id.is_not(None))
     .limit(1)
@@ -67,7 +67,7 @@ GIVEN: Final = tuple(
     )
 )
 # What stands in rows of others, and is read with each broadcast.
-BESIDE: Final = (_EDITORS, _SHARED, _CORRECTED_BY, _CARD)
+BESIDE: Final = (_EDITORS, _SHARED, _CORRECTED_BY, CARD)
 JOINED: Final = select(broadcasts, *BESIDE, *GIVEN).outerjoin_from(broadcasts, approvals)
 # Every use case begins with it: building it anew would cost more than asking.
 FOUND: Final = JOINED.where(broadcasts.c.id == bindparam("wanted")).order_by(approvals.c.at)
@@ -206,6 +206,7 @@ _PLAIN = (
     "nonce",
     "timeless",
     "in_quiet_hours",
+    "too_often",
     "series",
     "test_of",
     "count_id",

@@ -66,6 +66,7 @@ class Changes(TypedDict, total=False):
     series: int | None
     schedule: Schedule | None
     in_quiet_hours: bool
+    too_often: bool
     note: str
     reason: str
     due_at: datetime | None

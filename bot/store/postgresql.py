@@ -188,6 +188,11 @@ def lock_lending(connection: Connection, guild_id: int) -> None:
     connection.scalar(select(func.pg_advisory_xact_lock(-guild_id)))
 
 
+def lock_starting(connection: Connection, guild_id: int) -> None:
+    """Wait until no other transaction starts anything in the server; the lock goes with the transaction."""
+    connection.scalar(select(func.pg_advisory_xact_lock(-guild_id - 2)))
+
+
 def lock_naming(connection: Connection, guild_id: int) -> None:
     """Wait until no other transaction names a template in the server; the lock goes with the transaction."""
     connection.scalar(select(func.pg_advisory_xact_lock(-guild_id - 1)))

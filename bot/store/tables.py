@@ -92,6 +92,8 @@ broadcasts: Final = Table(
     Column("timeless", String(64)),
     # Submitted to go out in quiet hours, which takes one approval more.
     Column("in_quiet_hours", Boolean, nullable=False, server_default=false()),
+    # Submitted to go out more often than the policy has it, which takes one approval more.
+    Column("too_often", Boolean, nullable=False, server_default=false()),
     # The number of the first one of the series of which it is an occurrence, its own if it is that one.
     Column("series", BigInteger),
     # How many people it reaches, as approvers are shown it; and the count that it waits for before it starts.

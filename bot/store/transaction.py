@@ -24,6 +24,7 @@ from bot.store.members import Members, insert_of
 from bot.store.mirror_posts import MirrorPosts
 from bot.store.outbox import Outbox, PostKind
 from bot.store.own_lists import OwnLists
+from bot.store.pushes import Pushes
 from bot.store.refusals import Refusals
 from bot.store.revisions import Revisions
 from bot.store.search_index import SearchIndex
@@ -77,6 +78,7 @@ class Transaction:
         self.searches = Searches(connection)
         self.agenda = Agenda(connection)
         self.tallies = Tallies(connection)
+        self.pushes = Pushes(connection, locking=writing)
         self.mirror = MirrorPosts(connection, locking=writing)
 
     def note(self, new: NewEvent, *, channel_id: int | None) -> None:
