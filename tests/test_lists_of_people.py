@@ -19,12 +19,14 @@ from sqlalchemy.pool import NullPool
 from bot.audit.broadcast_export import Scopes
 from bot.audit.chain import Event
 from bot.broadcast import Broadcast, Status
-from bot.errors import ConfigurationError, NotReady
+from bot.delivery import Response
+from bot.errors import ConfigurationError, Conflict, NotReady
 from bot.own_list import OWN, OWN_LABEL, Named, read_pasted
 from bot.policy.audience import Listed
 from bot.policy.model import ACCOUNT
 from bot.sandbox.sandbox import UNDONE, Sandbox, answer, button_labels, readable, response
 from bot.sandbox.whop import Owners, People, ReadFault
+from bot.sending.list_checks import ListChecks
 from bot.sending.start import NOT_THESE
 from bot.series import Ends, Every
 from bot.store import Access
@@ -275,6 +277,28 @@ async def test_a_check_goes_on_after_a_restart_and_after_trouble_at_whop(sandbox
     for _ in range(4):
         await sandbox.wait(timedelta(minutes=3))
     assert "Use these 2" in button_labels(await show(sandbox))
+
+
+@ONCE
+async def test_answers_about_a_list_that_was_exchanged_meanwhile_say_nothing_of_the_new_one(
+    sandbox: Sandbox,
+) -> None:
+    sandbox.whop.people = members()
+    await compose(sandbox, "maya")
+    lifecycle, clock = sandbox.herald.service.lifecycle, sandbox.clock
+    checks = ListChecks(lifecycle=lifecycle, clock=clock)
+    with sandbox.herald.store.begin() as tx:
+        old = checks.claim(tx, ACCOUNT, room=9)
+    assert old is not None
+    draft, maya = broadcast(sandbox), sandbox.actor("Maya")
+    await sandbox.herald.service.give_list(maya, 1, revision=draft.revision, name="other.csv", content="omar")
+    with sandbox.herald.store.begin() as tx:
+        assert checks.claim(tx, ACCOUNT, room=9) is not None
+    answer_of_old = Response(status=200, headers={}, body='{"id": "user_maya", "username": "maya"}')
+    with pytest.raises(Conflict), sandbox.herald.store.begin() as tx:
+        checks.record(tx, old, [answer_of_old])
+    with sandbox.herald.store.begin(Access.READ) as tx:
+        assert tx.lists.people(1) == []
 
 
 @ONCE

@@ -1,6 +1,7 @@
 """Lists of people that somebody brought along, row by row, and how far their check has come."""
 
 import hashlib
+import secrets
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -15,6 +16,8 @@ from bot.store.counts import PIECE
 from bot.store.tables import broadcasts, list_rows, lists
 
 _NAME_LIMIT: Final = 100
+# A check has some ten thousand at most, so that a number of steps overflows nothing.
+_STEPS: Final = 2_000_000_000
 # While somebody asks about its rows, nobody else does for so long.
 CLAIMED: Final = timedelta(seconds=90)
 # So many are dropped at once that are no longer kept.
@@ -95,7 +98,8 @@ class OwnLists:
             "repeats": own.repeats,
             "at": at,
             "sources": sources,
-            "step": 0,
+            # Answers about a list that stood here before belong to no step of this one.
+            "step": secrets.randbelow(_STEPS),
             "tries": 0,
             "next_at": at,
         }
