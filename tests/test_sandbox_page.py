@@ -74,7 +74,7 @@ async def main_job(whop: SimulatedWhop, page: Page) -> None:
     await expect(page.locator("#viewer-picker option:checked")).to_have_text("Omar")
     await page.get_by_role("link", name="Customers").click()
     await expect(page.locator("#phone .push-title")).to_have_text("We are live")
-    await expect(page.locator("#wire .status")).to_have_count(1)
+    await expect(page.locator("#wire .exchange:not(.read) .status")).to_have_count(1)
     await page.get_by_role("link", name="#moderators").click()
     await expect(page.get_by_text("was accepted by Whop").last).to_be_visible()
     # A number leads to its card, and not out of the sandbox.
