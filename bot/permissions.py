@@ -83,6 +83,10 @@ class Action(StrEnum):
     RELEASE = "release"
     RETURN = "return"
     LOOK_UP = "look_up"
+    TEST_DRAFT = "test_draft"
+    TEST_REVIEW = "test_review"
+    ARRIVED = "arrived"
+    LINK = "link"
     CHECK = "check"
     CONFIRM = "confirm"
     DENY = "deny"
@@ -148,6 +152,10 @@ PERMISSIONS: Final[Mapping[Action, Rule]] = MappingProxyType(
         Action.RELEASE: Rule(("approve", "operate")),
         Action.RETURN: Rule(("approve", "operate"), author="also"),
         Action.LOOK_UP: Rule(("operate",), author="never"),
+        Action.TEST_DRAFT: Rule(("compose",), author="only"),
+        Action.TEST_REVIEW: Rule(("approve",), author="never"),
+        Action.ARRIVED: Rule(("compose", "approve"), author="only"),
+        Action.LINK: Rule(("compose", "approve")),
         Action.CHECK: Rule(("operate",), author="never"),
         Action.CONFIRM: Rule(("operate",), author="never"),
         Action.DENY: Rule(("operate",), author="never"),
@@ -208,6 +216,10 @@ _SPOKEN: Final[Mapping[Action, str]] = MappingProxyType(
         Action.RELEASE: "release this broadcast",
         Action.RETURN: "take this broadcast back to draft",
         Action.LOOK_UP: "look this broadcast up at Whop",
+        Action.TEST_DRAFT: "test this broadcast",
+        Action.TEST_REVIEW: "test this broadcast",
+        Action.ARRIVED: "say that this test has arrived",
+        Action.LINK: "be tied to Whop",
         Action.CHECK: "ask Whop again about this broadcast",
         Action.CONFIRM: "say that this broadcast went out",
         Action.DENY: "say that this broadcast did not go out",

@@ -21,7 +21,7 @@ from bot.series import Series
 # So many characters of the hash, which nobody guesses and no two share, fit where Discord takes a hundred.
 LENGTH: Final = 32
 # Another one wherever cards, or what their buttons carry, are no longer as with the Herald before.
-LAYOUT: Final = 1
+LAYOUT: Final = 2
 
 
 def of_broadcast(lifecycle: Lifecycle, broadcast: Broadcast) -> str:
@@ -55,6 +55,11 @@ def _now(lifecycle: Lifecycle, server: Server, broadcast: Broadcast) -> Mapping[
         "quiet": [broadcast.in_quiet_hours, *(map(str, quiet) if quiet else ())],
         "lint": server.lint.model_dump(mode="json"),
     }
+
+
+def of_test(test: Broadcast) -> str:
+    """Return what seals the buttons by which somebody says what became of a test of theirs."""
+    return _seal({"test": test.id, "nonce": test.nonce, "fingerprint": test.fingerprint})
 
 
 def of_template(printed: str, *, needed: int) -> str:

@@ -7,7 +7,6 @@ from typing import Final, NamedTuple
 
 from bot.characters import units
 from bot.notification import SUBJECT_LIMIT, Notification, Text, problems
-from bot.policy.audience import Targets, UsersInExperience
 from bot.policy.model import Server
 from bot.value import Person, Value
 
@@ -43,14 +42,6 @@ class Link(Value):
     whop_name: str
     experience: str | None
     at: datetime
-
-    @property
-    def targets(self) -> Targets:
-        """Return what reaches them and nobody else."""
-        if self.experience is None:
-            return Targets(users=(self.whop_id,))
-        inside = UsersInExperience(experience=self.experience, users=(self.whop_id,))
-        return Targets(users_in_experience=inside)
 
     @property
     def shown(self) -> str:
@@ -109,11 +100,13 @@ def code_words(topic: str, server: str, code: str) -> Notification:
 
 
 def experiences_of(server: Server) -> Sequence[str]:
-    """Return the experiences that a server's audiences name, each once."""
+    """Return the experiences that a server's audiences and lists name, each once."""
     found: list[str] = []
     for audience in server.audiences:
         inside = audience.targets.users_in_experience
         found += [*audience.targets.experiences, *([inside.experience] if inside else ())]
+    if server.lists.experience is not None:
+        found.append(server.lists.experience)
     return list(dict.fromkeys(found))
 
 

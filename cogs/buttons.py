@@ -31,6 +31,7 @@ CHANGE_TOPIC: Final = "change_topic"
 OPEN: Final = "open"
 # The moments that a time could mean, by their places: at most so many are offered.
 TIMES: Final = ("time_a", "time_b", "time_c", "time_d", "time_e")
+TYPE_CODE: Final = "type_code"
 OPEN_SERIES: Final = "open_series"
 USE_TEMPLATE: Final = "use_template"
 # What stands on the cards of templates that moderators made, and in their list.
@@ -56,6 +57,9 @@ LOOKS: Final[Mapping[str, Look]] = MappingProxyType(
         OPEN: Look("Open #{number}", _GREY),
         Action.SUBMIT: Look("Ask for approval", _BLUE),
         Action.REUSE: Look("Use these words again", _GREY),
+        **dict.fromkeys((Action.TEST_DRAFT, Action.TEST_REVIEW), Look("Test to me", _GREY)),
+        Action.ARRIVED: Look("It arrived", _GREEN),
+        TYPE_CODE: Look("Type the code", _BLUE),
         Action.CANCEL: Look("Cancel", _RED),
         Action.APPROVE: Look("Approve", _GREEN),
         Action.RETRACT: Look("Withdraw my approval", _GREY),

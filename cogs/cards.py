@@ -29,6 +29,7 @@ from bot.quiet_rules import as_submitted
 from bot.quorum import needed
 from bot.repeats import ALONE, Beside
 from bot.service import NOTHING, Given, Offer, Standing
+from bot.testing import refuse_tests
 from cogs.agreement import HOLDERS_LIMIT, RoleName, add_approvals, lent_to
 from cogs.buttons import EDIT_PHONE, SEND, TIMES, ActionButton, buttons
 from cogs.calls import (
@@ -103,11 +104,13 @@ class Cards:
         pair: Pair = UNPAIRED,
         given: Given | None = None,
         elsewhere: int | None = None,
+        untested: str = "",
     ) -> Rendered:
         """Draw the author's own card: what it says, what it lacks, what comes next.
 
         `offer` is what a template would lend it when it is submitted, `beside` what customers may get twice,
         `pair` what it corrects, `given` its list of people;
+        `untested` says why whoever sees it has to test it before they go on;
         `elsewhere` is the channel in which its author is told what becomes of it, where Herald may not post.
         """
         lacking = [
@@ -127,7 +130,8 @@ class Cards:
             details.add_field(name=name, value=length_note(field, text), inline=False)
         if lacking:
             head.colour = details.colour = discord.Colour.red()
-            listed = "\n".join(_bulleted(lacking))
+        if before := [*lacking, *filter(None, [untested])]:
+            listed = "\n".join(_bulleted(before))
             head.add_field(name="Before you can ask for approval", value=field_value(listed), inline=False)
         if elsewhere is not None:
             place = f"Herald may not post here: you will read it in <#{elsewhere}>."
@@ -152,6 +156,8 @@ class Cards:
         if submittable:
             label = None if self.asks(submitted) else SEND
             view.add_item(ActionButton(Action.SUBMIT, subject, label=label))
+        if self._testable(broadcast):
+            view.add_item(ActionButton(Action.TEST_DRAFT, subject))
         if broadcast.notification.all is None:
             view.add_item(ActionButton(EDIT_PHONE, subject))
         for action in changeable(self._lifecycle.server_of(broadcast), broadcast):
@@ -245,7 +251,9 @@ class Cards:
             called = call_holders(self._lifecycle.server_of(broadcast))
             says = tells_of_loan(broadcast)
         sheet = self._sheet(broadcast, typed, attaches=attaches)
-        laid, actions = lay_out(head, details, sheet), offered(broadcast, deliveries, checkable=checkable)
+        laid = lay_out(head, details, sheet)
+        testable = self._testable(broadcast)
+        actions = offered(broadcast, deliveries, checkable=checkable, testable=testable)
         actions = [*actions, *list_actions(given)]
         if Action.APPROVE in actions and not laid.is_whole:
             actions = [one for one in actions if one is not Action.APPROVE]
@@ -258,6 +266,11 @@ class Cards:
             attached=laid.attached,
             view=buttons(actions, self.subject(broadcast)),
         )
+
+    def _testable(self, broadcast: Broadcast) -> bool:
+        """Tell whether a test of it could reach anybody."""
+        inside = account_of(self._lifecycle, broadcast).gateway.names_inside
+        return not refuse_tests(self._lifecycle.server_of(broadcast), inside=inside)
 
     def _sheet(self, broadcast: Broadcast, typed: Mapping[str, str], *, attaches: bool = True) -> Sheet:
         """Return all that a card of the broadcast has to show somewhere."""

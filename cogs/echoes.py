@@ -7,12 +7,15 @@ from typing import Final
 
 import discord
 
+from bot import seal
 from bot.broadcast import Broadcast, Status, Step
 from bot.chat.custom_ids import Subject
 from bot.chat.rendering import Rendered
 from bot.own_list import Kept
+from bot.permissions import Action
 from bot.policy.model import Server
-from cogs.buttons import OPEN, ActionButton
+from bot.testing import CODE_LIVES, MOST_TRIES, OF_A_LINK
+from cogs.buttons import OPEN, TYPE_CODE, ActionButton, buttons
 from cogs.situation import moment
 from cogs.text import inline, numbered, shorten
 
@@ -37,6 +40,8 @@ SAID: Final[Mapping[Step, str]] = MappingProxyType(
 
 def echo(broadcast: Broadcast, step: Step, *, place: str, server: Server | None) -> Rendered:
     """Tell the author what happened; `place` says where it goes. The card has the words."""
+    if broadcast.is_test:
+        return _tell_of_test(broadcast)
     which = f"**{numbered(broadcast)}** for **{inline(broadcast.audience)}**"
     line = f"{_writers(broadcast)} {which} {SAID[step]}."
     if broadcast.reason and step is not Step.EXPIRE:
@@ -122,4 +127,32 @@ def _to_author(broadcast: Broadcast, content: str, server: Server | None) -> Ren
     mentioned = [discord.Object(one.id) for one in told] if server is None or server.notify.author else []
     return Rendered(
         content=content, mentions=discord.AllowedMentions(users=mentioned, everyone=False, roles=False)
+    )
+
+
+def _tell_of_test(test: Broadcast) -> Rendered:
+    """Tell somebody what Whop said of a test of theirs, or of the code for their link, and no more."""
+    is_code = test.test_of == OF_A_LINK
+    what = "code for your link to Whop" if is_code else f"test of **#{test.test_of}**"
+    reason = inline(shorten(test.reason, 600).rstrip("."))
+    minutes = CODE_LIVES.total_seconds() // 60
+    then = (
+        f"Once you have it, press **Type the code**: it does for {minutes:.0f} minutes, {MOST_TRIES} tries."
+        if is_code
+        else "Once it has reached you, press **It arrived**."
+    )
+    match test.status:
+        case Status.FAILED:
+            said = f"Whop did not take your {what}: {reason}. Nobody got it."
+        case Status.UNKNOWN:
+            said = f"Nobody knows what became of your {what}: {reason}. It concerns nobody else. {then}"
+        case _:
+            said = f"Whop has queued your {what}, and never says more. {then}"
+    proof = "" if is_code else f"\n-# proof {test.proof}"
+    offered = [] if test.status is Status.FAILED else [TYPE_CODE if is_code else Action.ARRIVED]
+    return Rendered(
+        content=f"<@{test.author.id}> {said}{proof}",
+        view=buttons(offered, Subject(test.id, test.revision, seal.of_test(test))) if offered else None,
+        # They asked for it themselves, and wait.
+        mentions=discord.AllowedMentions(users=[discord.Object(test.author.id)], everyone=False, roles=False),
     )

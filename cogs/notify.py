@@ -16,6 +16,7 @@ from bot.permissions import Action, Actor
 from cogs.audit import show_record
 from cogs.choices import Option, meant, named, of_audience, of_broadcast, of_topic, offered
 from cogs.filters import OUTCOME_OPTIONS, STATE_OPTIONS, topic_options
+from cogs.linking import answer_link
 from cogs.lists import show_list
 from cogs.series import show_all_series
 from cogs.showing import cards_of, show
@@ -218,6 +219,23 @@ class Notify(
         if not self._service.permits(actor_of(interaction), Action.TIMEZONE):
             return []
         return offered_zones(typed, self._service.gate.clock())
+
+    @app_commands.command()
+    @app_commands.describe(
+        user="Your Whop user id or username",
+        code="The code that you got there",
+        remove="Be tied to it no more",
+    )
+    async def link(
+        self,
+        interaction: Interaction,
+        user: str | None = None,
+        code: str | None = None,
+        *,
+        remove: bool = False,
+    ) -> None:
+        """See or say who you are at Whop, so that tests can go to you alone."""
+        await answer_link(interaction, user=user, code=code, remove=remove)
 
     @app_commands.command()
     @app_commands.describe(reason="Why; everyone concerned reads it")

@@ -21,12 +21,14 @@ from cogs.buttons import (
     OPEN,
     OPEN_SERIES,
     TIMES,
+    TYPE_CODE,
     USE_TEMPLATE,
     ActionButton,
 )
 from cogs.changing import change
 from cogs.correcting import correct
 from cogs.everyday_presses import EVERYDAY_PRESSES
+from cogs.linking import press_code
 from cogs.modals import REASONED, ConfirmModal, NameModal, ReasonModal
 from cogs.own_lists import download_list, give_list, use_list
 from cogs.repeats import warn_of_alike
@@ -35,6 +37,7 @@ from cogs.sharing import share
 from cogs.showing import cards_of, show, show_draft, told_in
 from cogs.situation import going_out
 from cogs.template import show_template
+from cogs.testing import press_arrived, press_test
 from cogs.text import inline, numbered, shorten
 from cogs.writing import BlanksModal, ComposeModal, PhoneModal, TimeModal, compose_from
 
@@ -299,6 +302,9 @@ PRESSES: Final[Mapping[str, Press]] = MappingProxyType(
         OPEN_SERIES: _open_series,
         **{one: _steer(one) for one in (Action.SKIP, Action.PAUSE, Action.GO_ON, Action.END)},
         **{action: _settle_time(choice) for choice, action in enumerate(TIMES)},
+        **{one: press_test(one) for one in (Action.TEST_DRAFT, Action.TEST_REVIEW)},
+        Action.ARRIVED: press_arrived,
+        TYPE_CODE: press_code,
         Action.SEND_AGAIN: _send_again,
         Action.REUSE: _reuse,
         Action.LOOK_UP: _look_up,

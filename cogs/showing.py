@@ -78,8 +78,15 @@ async def show_draft(interaction: Interaction, draft: Broadcast, *, said: str | 
     beside = await interaction.client.service.beside(draft)
     pair = await interaction.client.service.pair_of(draft)
     given = await interaction.client.service.list_of(draft)
+    untested = await interaction.client.service.untested(actor_of(interaction), draft)
     shown = cards_of(interaction.client).draft(
-        draft, offer=offer, beside=beside, pair=pair, given=given, elsewhere=elsewhere
+        draft,
+        offer=offer,
+        beside=beside,
+        pair=pair,
+        given=given,
+        elsewhere=elsewhere,
+        untested=untested,
     )
     _offer_reuse(interaction, shown, draft, label=DUPLICATE)
     await put(interaction, shown.with_preview(await interaction.client.preview(draft)), content=said)

@@ -120,9 +120,13 @@ def _unknown(deliveries: Sequence[Delivery], because: str, *, checkable: bool) -
     )
 
 
-def offered(broadcast: Broadcast, deliveries: Sequence[Delivery], *, checkable: bool) -> Sequence[Action]:
+def offered(
+    broadcast: Broadcast, deliveries: Sequence[Delivery], *, checkable: bool, testable: bool
+) -> Sequence[Action]:
     """Return the buttons of the card."""
     actions = _STATUS_BUTTONS.get(broadcast.status, ())
+    if testable and broadcast.status is Status.REVIEW:
+        actions = [*actions, Action.TEST_REVIEW]
     if broadcast.schedule is not None and broadcast.status in _TIMED:
         actions = [*actions, Action.RESCHEDULE]
     if broadcast.status is Status.REVIEW and broadcast.approvals:

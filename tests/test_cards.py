@@ -797,7 +797,7 @@ def test_what_is_held_says_why_once_and_what_can_be_done(scene: Scene, reason: s
 @pytest.mark.parametrize(
     ("status", "count", "offered"),
     [
-        (Status.REVIEW, 0, ["Approve", "Ask for changes", "Reject", "Withdraw"]),
+        (Status.REVIEW, 0, ["Approve", "Ask for changes", "Reject", "Withdraw", "Test to me"]),
         (Status.APPROVED, 0, ["Stop"]),
         (Status.SENDING, 1, []),
         (Status.HELD, 0, ["Release", "Back to draft", "Cancel"]),

@@ -55,7 +55,15 @@ async def test_a_draft_too_long_to_send_is_kept_and_comes_back_filled_in(sandbox
 
     assert "The content has 1600 characters; at most 1500 fit." in answer(draft)
     labels = [child["label"] for row in response_components(draft) for child in row["components"]]
-    assert labels == ["Edit", "Change audience", "Change topic", "Share…", "Cancel", "Duplicate"]
+    assert labels == [
+        "Edit",
+        "Test to me",
+        "Change audience",
+        "Change topic",
+        "Share…",
+        "Cancel",
+        "Duplicate",
+    ]
     shown = await sandbox.person("Maya").click(response(draft), label="Edit")
     assert prefilled(shown)["content"] == long
 
@@ -151,6 +159,7 @@ async def test_the_button_says_whether_somebody_else_is_asked(v5: Sandbox) -> No
     assert button_labels(response(draft)) == [
         "Edit",
         "Ask for approval",
+        "Test to me",
         "Change audience",
         "Change topic",
         "Share…",

@@ -13,9 +13,11 @@ from bot.broadcast import Broadcast, Status
 from bot.chat.custom_ids import Subject, button_id
 from bot.everyday import Typed
 from bot.notification import Notification, Text
+from bot.sandbox.customers import customers
 from bot.sandbox.discord import PEOPLE
 from bot.sandbox.sandbox import UNDONE, Sandbox, answer
 from bot.sandbox.whop import Fault
+from bot.seal import of_test
 from bot.store import Access
 from cogs.audit import PageButton
 from cogs.buttons import LOOKS, ActionButton
@@ -260,6 +262,7 @@ FORMS: Final = {
     "RepeatModal": ("Maya", "button repeat", Status.DRAFT),
     "ListModal": ("Maya", "button give_list", Status.DRAFT),
     "TimeModal": ("Maya", "button reschedule", Status.REVIEW),
+    "CodeModal": ("Maya", "button type_code", Status.DRAFT),
     "ConfirmModal": ("Maya", "button submit", Status.DRAFT),
     "BlanksModal": ("Maya", "button use_template", Status.DRAFT),
     "TemplateModal": ("Maya", "/notify template create", Status.DRAFT),
@@ -274,8 +277,8 @@ FORMS: Final = {
     "ReasonModal confirm": ("Lena", "button confirm", Status.UNKNOWN),
     "ReasonModal deny": ("Lena", "button deny", Status.UNKNOWN),
 }
-# A name is soon typed again, and people are soon chosen.
-NOTHING_TYPED: Final = ("NameModal", "ShareModal", "ChangeModal")
+# A name is soon typed again, people are soon chosen, and a code is for nobody's file.
+NOTHING_TYPED: Final = ("NameModal", "ShareModal", "ChangeModal", "CodeModal")
 TYPED: Final = {
     "ComposeModal": {"subject": "Typed", "content": "long and well", "where": "same"},
     "ChangeModal": {"choice": ["Everyone"]},
@@ -285,6 +288,7 @@ TYPED: Final = {
     "RepeatModal": {"ends": "10", "every": "week"},
     "ListModal": {"people": "user_maya"},
     "TimeModal": {"time": "tomorrow 9am"},
+    "CodeModal": {"code": "Typed"},
     "ConfirmModal": {"note": "Typed"},
     "NameModal": {"audience": "Typed"},
     "BlanksModal": {"service": "Typed", "since": "noon"},
@@ -317,6 +321,10 @@ async def opened(sandbox: Sandbox, form: str) -> simcord.InteractionResult:
     if form.startswith(("Template", "Fill")):
         seen = await sandbox.herald.service.create_template(sandbox.actor(name), WEEKLY)
         subject = Subject(seen.template.id, 1, seen.seal)
+    elif form == "CodeModal":
+        sandbox.whop.people = customers()
+        sent, _ = await sandbox.herald.service.link(sandbox.actor(name), name.lower(), channel_id=1)
+        subject = Subject(sent.id, sent.revision, of_test(sent))
     elif "template" in surface:
         standing = only(await sandbox.herald.service.templates(sandbox.actor(name)))
         subject = Subject(standing.number, 0, standing.seal)

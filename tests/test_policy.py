@@ -568,6 +568,7 @@ def test_rules_that_are_left_out_are_the_careful_ones() -> None:
         "lent_to_person": (2, timedelta(hours=24)),
         "series_approval": (0, timedelta(days=1)),
         "preview": True,
+        "require_test": "off",
     }
 
 

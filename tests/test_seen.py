@@ -34,7 +34,7 @@ from tests.test_permissions_in_discord import FORMS, NOTHING_TYPED, TYPED, bring
 
 # What takes the role compose.
 COMPOSING: Final = {
-    *(Action.SHARE, Action.WITHDRAW, Action.SUBMIT, Action.EDIT, Action.REUSE),
+    *(Action.SHARE, Action.WITHDRAW, Action.SUBMIT, Action.EDIT, Action.REUSE, Action.TEST_DRAFT),
     *(CHANGE_AUDIENCE, CHANGE_TOPIC),
 }
 # Whom the audience of each generation stands for afterwards.

@@ -250,6 +250,12 @@ def _beyond(value: object) -> object:
     return value
 
 
+def _who_tests(value: object) -> object:
+    if value not in ("off", "author", "approver"):
+        raise ValueError('write "off", "author" or "approver", in quotes')
+    return value
+
+
 def _weekly(value: object) -> object:
     return value if isinstance(value, Weekly) else read_weekly(value)
 
@@ -316,6 +322,7 @@ Reach = Annotated[Literal["everyone", "once"], BeforeValidator(_reach)]
 SizeDrift = Annotated[Drift, BeforeValidator(_drift)]
 QuietSpan = Annotated[Hours, BeforeValidator(_hours)]
 OwnQuietSpan = Annotated[Hours | Literal["never"], BeforeValidator(_own_hours)]
+WhoTests = Annotated[Literal["off", "author", "approver"], BeforeValidator(_who_tests)]
 WhenQuiet = Annotated[InQuietHours, BeforeValidator(_in_quiet_hours)]
 CoolDown = Annotated[timedelta, duration("0s", "30d")]
 DailyCap = Annotated[int | Literal["none"], BeforeValidator(_daily_cap)]

@@ -47,6 +47,7 @@ from bot.policy.fields import (
     Variable,
     WeeklyTime,
     WhenQuiet,
+    WhoTests,
     ZoneName,
     allowance,
     distinct,
@@ -127,6 +128,7 @@ class Rules(Section):
     series_approval: Annotated[Allowance, allowance(100, "1d", "366d")] = Allowance(0, timedelta(days=1))
     lent_to_person: Annotated[Allowance, allowance(100, "1s", "30d")] = Allowance(2, timedelta(hours=24))
     preview: bool = True
+    require_test: WhoTests = "off"
 
 
 class Cap(Section):

@@ -33,6 +33,7 @@ from bot.sending.rate import RateLimit
 from bot.store import Transaction
 from bot.store.delivery_rows import Result
 from bot.store.facts import Fact, begun, key_trust, not_before, reads_begun, unknown_cause, unknown_streak
+from bot.testing import OF_A_LINK
 
 log = structlog.get_logger()
 
@@ -229,6 +230,9 @@ class Settlement:
                 self._lifecycle.show_progress(tx, broadcast)
         for (*_, step, detail), some in alike.items():
             self._lifecycle.advance_all(tx, some, step, detail=detail)
+            for one in some:
+                if one.test_of == OF_A_LINK:
+                    tx.deliveries.forget_words(one.id)
 
     def _settle_late(self, tx: Transaction, done: Done) -> None:
         """Let the true answer to an attempt count, though others have given it up meanwhile."""

@@ -30,6 +30,7 @@ from bot.service import (
     freezing,
     gate,
     lending,
+    linking,
     looking,
     lookup,
     own_lists,
@@ -39,6 +40,7 @@ from bot.service import (
     searching,
     sharing,
     templates,
+    testing,
     time_zones,
     unknowns,
 )
@@ -53,6 +55,7 @@ from bot.service.sharing import SHARED_WITH
 from bot.service.timing import read_schedule
 from bot.service.use_case import UseCase
 from bot.store import Beyond, Store
+from bot.testing import Link
 from bot.whop import Form
 
 __all__ = [
@@ -137,6 +140,16 @@ class Service:
     retire_template = UseCase(everyday.retire, Action.RETIRE_TEMPLATE)
     restore_template = UseCase(everyday.restore, Action.RESTORE_TEMPLATE)
     _use_template = UseCase(everyday.use, Action.COMPOSE)
+
+    test_draft = UseCase(testing.test_draft, Action.TEST_DRAFT)
+    test_review = UseCase(testing.test_review, Action.TEST_REVIEW)
+    arrived = UseCase(testing.arrived, Action.ARRIVED)
+    link_of = UseCase(linking.link_of, Action.LINK, writes=False)
+    remove_link = UseCase(linking.remove_link, Action.LINK)
+    ask_code = UseCase(linking.ask_code, Action.LINK, writes=False)
+    _ask_link = UseCase(linking.ask_link, Action.LINK, writes=False)
+    _send_code = UseCase(linking.send_code, Action.LINK)
+    _type_code = UseCase(linking.type_code, Action.LINK)
 
     freeze = UseCase(freezing.freeze, Action.FREEZE)
     frozen = UseCase(freezing.frozen, Action.LIST, writes=False)
@@ -341,6 +354,27 @@ class Service:
         sought = await self._seek(actor, broadcast_id, revision=revision)
         found = await lookup.search(self._ask, sought)
         return await self._settle(actor, broadcast_id, revision=revision, sought=sought, found=found)
+
+    async def link(self, actor: Actor, typed: str, *, channel_id: int) -> tuple[Broadcast, Link]:
+        """Send a code to the user of Whop that was typed; return the test that bears it, and whose it is.
+
+        No transaction is open while Whop is asked who that is.
+        """
+        wanted = await self._ask_link(actor, typed)
+        found = await linking.find(self._ask, wanted, clock=self.gate.clock)
+        return await self._send_code(actor, wanted, found, channel_id=channel_id)
+
+    async def type_code(self, actor: Actor, typed: str) -> Link:
+        """Tie the actor to the user of Whop whose code they typed; raise NotReady if it is another one."""
+        found = await self._type_code(actor, typed)
+        if isinstance(found, str):
+            # It is recorded already, together with the try that it took.
+            raise NotReady(found)
+        return found
+
+    async def untested(self, actor: Actor, broadcast: Broadcast) -> str:
+        """Return why the actor has to test these very words before they go on with them, or nothing."""
+        return await self.store.read(testing.untested, self.gate, actor, broadcast)
 
     async def read_search(self, actor: Actor, typed: Mapping[str, str | None]) -> Search:
         """Return what is looked for in the record of the actor's server; raise Refused with what to mend."""

@@ -25,6 +25,7 @@ from bot.series import SeriesStatus
 from bot.service import lending, unknowns
 from bot.service.gate import OLD_CARD, Gate, limit
 from bot.service.lending import Offer
+from bot.service.testing import require_test
 from bot.store import Transaction
 from bot.store.facts import REVISIONS_ABOVE
 
@@ -65,6 +66,7 @@ def submittable(
 ) -> tuple[Broadcast, Offer, Beside]:
     """Return a draft that the actor could submit, what a template would lend it, and what it may repeat."""
     broadcast = gate.admit(tx, actor, Action.SUBMIT, broadcast_id, revision)
+    require_test(tx, gate, actor, broadcast)
     offer = lending.offer_of(tx, gate.lifecycle, broadcast)
     return broadcast, offer, beside(tx, gate.lifecycle, broadcast)
 
@@ -343,6 +345,7 @@ def submit(
     ]
     if lacking:
         raise NotReady(lacking[0])
+    require_test(tx, gate, actor, before)
     if close := near(tx, gate.lifecycle, before, severity="stop"):
         raise NotReady(f"{tell_all_alike(close, gate.clock(), what=NEARLY)}: change the words, or cancel it.")
     server, now = gate.lifecycle.server_of(before), gate.clock()

@@ -21,6 +21,7 @@ from bot.quorum import counting, missing
 from bot.repeats import GOING_OUT, Beside, tell_all_alike
 from bot.service import lending
 from bot.service.gate import Gate, limit, require, require_name
+from bot.service.testing import require_test
 from bot.store import Transaction
 
 
@@ -51,6 +52,7 @@ def approve(
         )
     if lacking := gate.lifecycle.shortcomings(before):
         raise NotReady(f"{lacking[0]} Its author has to withdraw it and mend that first.")
+    require_test(tx, gate, actor, before)
     same = alike(tx, gate.lifecycle, before)
     going_out = [one for one in same if one.status in GOING_OUT]
     warning = tell_all_alike(going_out, gate.clock())
@@ -105,6 +107,7 @@ def approvable(
 ) -> tuple[Broadcast, Beside]:
     """Return a broadcast that the actor could approve now, and what customers may get twice by that."""
     broadcast = gate.admit(tx, actor, Action.APPROVE, broadcast_id, revision)
+    require_test(tx, gate, actor, broadcast)
     return broadcast, beside(tx, gate.lifecycle, broadcast)
 
 

@@ -124,6 +124,13 @@ class Deliveries:
         """Return a broadcast's deliveries in order."""
         return self._load(deliveries.c.broadcast_id == broadcast_id, limit=None)
 
+    def forget_words(self, broadcast_id: int) -> None:
+        """Forget what the answered requests of a broadcast said: it is for one person alone."""
+        answered = deliveries.c.status.in_([DeliveryStatus.ACCEPTED, DeliveryStatus.REJECTED])
+        self._connection.execute(
+            update(deliveries).where(deliveries.c.broadcast_id == broadcast_id, answered).values(body=b"")
+        )
+
     def of_all(self, broadcast_ids: Sequence[int]) -> Mapping[int, Sequence[Delivery]]:
         """Return the deliveries of each of these broadcasts in order, by its number."""
         found: dict[int, list[Delivery]] = {one: [] for one in broadcast_ids}

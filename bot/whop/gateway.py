@@ -30,6 +30,7 @@ from bot.policy.example import made_up_ids
 from bot.policy.model import Policy
 from bot.sentences import listed
 from bot.template import skeleton, slips
+from bot.testing import refuse_marked, refuse_tests
 from bot.whop.answers import is_about_credential, is_acceptance, is_page, names_in, wait_of, words_of
 from bot.whop.api_log import ApiLog
 from bot.whop.reads import Reads
@@ -105,6 +106,11 @@ class WhopGateway(Protocol):
     @property
     def reads(self) -> Reads:
         """Return how to ask who is in an audience."""
+        ...
+
+    @property
+    def names_inside(self) -> bool:
+        """Tell whether people can be named only inside an experience that they have access to."""
         ...
 
     @property
@@ -327,6 +333,20 @@ def check_policy(policy: Policy, gateways: Mapping[str, WhopGateway], *, file: s
             *server.refuse_link(template.link),
             *slips(template, server, severity="stop", now=_ONCE),
         )
+    ]
+    found += [
+        f"{file}: server “{server.name}”, rules.require_test: {why}: name an experience in an audience,"
+        ' or write "off".'
+        for server in policy.servers
+        if server.rules.require_test != "off"
+        and (why := refuse_tests(server, inside=gateways[server.account].names_inside))
+    ]
+    found += [
+        f"{file}: server “{server.name}”, template “{template.name}”: {why}"
+        for server in policy.servers
+        if server.rules.require_test == "author"
+        for template in server.templates
+        if (why := refuse_marked(skeleton(template)))
     ]
     found += [
         f"{file}: server “{server.name}”: {listed(ids)}: made up, from herald.example.toml, and sends go to"

@@ -43,6 +43,7 @@ class V1:
 
     generation = "v1"
     version_date = API_VERSION_DATE
+    names_inside = True
     rate = Rate(600, timedelta(seconds=60.5))
     form = Form(
         subject="Title",

@@ -32,6 +32,7 @@ class V5:
 
     generation = "v5"
     version_date = None
+    names_inside = False
     log = None
     rate = Rate(20, timedelta(seconds=10.1), for_all=True)
     form = Form(
@@ -109,7 +110,10 @@ class V5:
     ) -> tuple[Request, ...]:
         """Return one request for each piece, wherever its people are."""
         _ = new_key, number
-        return tuple(self._request(notification, [{"users": somebody(users)}]) for _, users in pieces)
+        requests = [self._request(notification, [{"users": somebody(users)}]) for _, users in pieces]
+        # Nor may it pass for sent that there was nobody to name.
+        somebody([one.url for one in requests])
+        return tuple(requests)
 
     def _request(self, notification: Notification, targets: Sequence[Mapping[str, object]]) -> Request:
         body: dict[str, object] = {

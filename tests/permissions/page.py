@@ -60,6 +60,7 @@ _FORMS: Final[Mapping[str, str]] = MappingProxyType(
         "CorrectionModal": "submitting the form",
         "PhoneModal": "submitting the form for the phone",
         "ShareModal": "submitting the form",
+        "CodeModal": "typing the code in the form",
         "ConfirmModal": "confirming in the form",
         "ReasonModal": "submitting the form for the reason",
         "NameModal": "typing the audience's name in the form",

@@ -121,6 +121,7 @@ _ENDED: Final = {Status.SENT, Status.PARTIAL, Status.FAILED, Status.UNKNOWN, Sta
 _ANY: Final = "{compose} or {approve} or {operate} or {audit}"
 _TO_SEE: Final = f"You cannot see the broadcasts: it takes the role {_ANY}."
 _TO_SET: Final = f"You cannot set your time zone: it takes the role {_ANY}."
+_TO_LINK: Final = "You cannot be tied to Whop: it takes the role {compose} or {approve}."
 _TO_COMPOSE: Final = "You cannot compose a broadcast: it takes the role {compose}."
 _TO_EDIT: Final = "You cannot edit this broadcast: it takes the role {compose}."
 
@@ -203,6 +204,18 @@ _ROWS: Final = (
         leads=_only(Status.DRAFT, Status.REVIEW),
         role="You cannot ask for approval of this broadcast: it takes the role {compose}.",
         author="You cannot ask for approval of this broadcast: only its author, Maya, can."),
+    Row(what="test it on oneself as its author", marks="++ra+ arrrr rrrrtt ggddd", record="test_draft",
+        done="test", leads=_only(Status.DRAFT, Status.DRAFT),
+        role="You cannot test this broadcast: it takes the role {compose}.",
+        author="You cannot test this broadcast: only its author, Maya, can."),
+    Row(what="test it on oneself before approving it", marks="wwwww r++rr rrrrtt ggddd",
+        record="test_review", done="test", leads=_only(Status.REVIEW, Status.REVIEW),
+        own=_own("test this broadcast"),
+        role="You cannot test this broadcast: it takes the role {approve}."),
+    Row(what="say that one's test of it arrived", marks="++raa aaarr rrrrtt ggddd",
+        record="arrived", role="You cannot say that this test has arrived: it takes the role {compose} or"
+        " {approve}.",
+        author="You cannot say that this test has arrived: only its author, Maya, can."),
     Row(what="withdraw it", marks="++ra+ arrrr rrrrtt ggddd", record="withdraw",
         leads=_only(Status.REVIEW, Status.DRAFT),
         role="You cannot withdraw this broadcast: it takes the role {compose}.",
@@ -273,6 +286,11 @@ _ROWS: Final = (
 
     Row(what="set one's time zone", marks="++r++ +++++ rrrrtt hhddd", record="timezone", names_it=False,
         role=_TO_SET),
+
+    Row(what="be tied to one's user at Whop", marks="++r++ +++rr rrrrtt hhddd", record="link",
+        done="linked", names_it=False, role=_TO_LINK),
+    Row(what="be tied to it no more", marks="++r++ +++rr rrrrtt hhddd", record="link", done="unlinked",
+        names_it=False, role=_TO_LINK),
 
     Row(what="freeze all sending", marks="r+r++ r+++r rrrrtt hhddd", record="freeze", names_it=False,
         role="You cannot freeze sending: it takes the role {approve} or {operate}."),

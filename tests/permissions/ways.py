@@ -13,12 +13,14 @@ from bot.notification import Notification, Text
 from bot.own_list import Named, read_pasted
 from bot.permissions import Action, Actor
 from bot.policy.audience import Listed
-from bot.policy.model import ACCOUNT
+from bot.policy.model import ACCOUNT, Server
 from bot.schedule import Meaning, Schedule
 from bot.seal import number_of_template
 from bot.series import Ends, Every, Series, SeriesStatus
 from bot.service import Service
-from bot.store import Access
+from bot.store import Access, Transaction
+from bot.testing import OF_A_LINK, Link, LinkCode, digest_of
+from bot.value import Person
 from cogs.buttons import TIMES
 from tests.permissions.people import ACCOUNT_GUILD, GUILD, KIM, OTHER_AUDIENCE, OTHER_GUILD
 
@@ -28,6 +30,7 @@ from tests.permissions.people import ACCOUNT_GUILD, GUILD, KIM, OTHER_AUDIENCE, 
 WORDS: Final = Notification(topic="news", all=Text(subject="New words", content="Come in"))
 REASON: Final = "they said so"
 CHANNEL: Final = 19
+CODE: Final = "ABCD-2345"
 
 Do = Callable[[Service, Actor, Broadcast], Awaitable[Any]]
 
@@ -252,6 +255,79 @@ async def _frozen_everywhere(service: Service, actor: Actor, it: Broadcast) -> N
         tx.freezes.add(Freeze(guild_id=None, by=KIM.person, at=it.updated_at, reason=REASON))
 
 
+async def _linked(service: Service, actor: Actor, it: Broadcast) -> None:
+    """Let the actor have shown who they are at Whop, in each server."""
+    with service.store.begin() as tx:
+        for server in service.policy.servers:
+            tx.links.keep(_link(service, server, actor, it))
+
+
+def _link(service: Service, server: Server, actor: Actor, it: Broadcast) -> Link:
+    return Link(
+        guild_id=server.guild,
+        account=server.account,
+        origin=service.lifecycle.account_of(server).origin,
+        person=actor.person,
+        whop_id=f"user_{actor.id}",
+        whop_name="someone",
+        experience="exp_gold",
+        at=it.updated_at,
+    )
+
+
+async def _coded(service: Service, actor: Actor, it: Broadcast) -> None:
+    """Let the actor have got a code, in each server."""
+    with service.store.begin() as tx:
+        for server in service.policy.servers:
+            test = _add_test(tx, server.guild, actor.person, it, test_of=OF_A_LINK)
+            link = _link(service, server, actor, it)
+            digest = digest_of(CODE, salt="salt")
+            ends = it.updated_at + timedelta(days=1)
+            tx.links.ask(LinkCode(link, test.id, "salt", digest, tries=0, expires_at=ends))
+
+
+async def _ask_code(service: Service, actor: Actor, it: Broadcast) -> Any:
+    _ = it
+    with service.store.begin(Access.READ) as tx:
+        # A server without one has none of them.
+        codes = [one for one in tx.broadcasts.everywhere([Status.SENT]) if one.test_of == OF_A_LINK]
+    number = next((one.id for one in codes if one.guild_id == actor.guild_id), codes[0].id if codes else 0)
+    return await service.ask_code(actor, number)
+
+
+async def _tested(service: Service, actor: Actor, it: Broadcast) -> None:
+    """Let the author have had it sent to themselves."""
+    _ = actor
+    with service.store.begin() as tx:
+        _add_test(tx, GUILD, it.author, it, test_of=it.id)
+
+
+def _add_test(tx: Transaction, guild: int, author: Person, it: Broadcast, *, test_of: int) -> Broadcast:
+    test = tx.tests.add(
+        guild_id=guild,
+        author=author,
+        audience=it.audience,
+        notification=WORDS,
+        fingerprint=it.likeness,
+        test_of=test_of,
+        channel_id=CHANNEL,
+        at=it.updated_at,
+    )
+    return tx.broadcasts.change(test, status=Status.SENT, at=it.updated_at) or test
+
+
+async def _arrived(service: Service, actor: Actor, it: Broadcast) -> Any:
+    with service.store.begin(Access.READ) as tx:
+        tests = [one for one in tx.broadcasts.everywhere([Status.SENT]) if one.test_of == it.id]
+    return await service.arrived(actor, tests[0].id if tests else it.id, revision=1)
+
+
+def _test(name: str) -> Do:
+    return lambda service, actor, it: getattr(service, name)(
+        actor, it.id, revision=it.revision, channel_id=CHANNEL
+    )
+
+
 # fmt: off
 WAYS: Final = (
     Way(what="write a new broadcast", surfaces=("/notify compose",), asks=True,
@@ -348,6 +424,11 @@ WAYS: Final = (
     Way(what="ask for its approval", surfaces=("button submit",), asks=True, by_card=True,
         do=_ask(Action.SUBMIT)),
     Way(what="ask for its approval", surfaces=("ConfirmModal",), by_card=True, do=_at_once("submit")),
+    Way(what="test it on oneself as its author", surfaces=("button test_draft",), by_card=True,
+        first=_linked, do=_test("test_draft")),
+    Way(what="test it on oneself before approving it", surfaces=("button test_review",), by_card=True,
+        first=_linked, do=_test("test_review")),
+    Way(what="say that one's test of it arrived", surfaces=("button arrived",), first=_tested, do=_arrived),
     Way(what="withdraw it", surfaces=("button withdraw",), by_card=True, do=_at_once("withdraw")),
     Way(what="cancel it", surfaces=("/notify cancel",),
         do=lambda service, actor, it: service.cancel(actor, it.id, reason=REASON)),
@@ -410,6 +491,13 @@ WAYS: Final = (
 
     Way(what="set one's time zone", surfaces=("/notify timezone",),
         do=lambda service, actor, _: service.set_zone(actor, "Asia/Tokyo")),
+
+    Way(what="be tied to one's user at Whop", surfaces=("button type_code",), asks=True, first=_coded,
+        do=_ask_code),
+    Way(what="be tied to one's user at Whop", surfaces=("CodeModal",), first=_coded,
+        do=lambda service, actor, _: service.type_code(actor, CODE)),
+    Way(what="be tied to it no more", surfaces=("/notify link",), first=_linked,
+        do=lambda service, actor, _: service.remove_link(actor)),
 
     Way(what="freeze all sending", surfaces=("/notify freeze",),
         do=lambda service, actor, _: service.freeze(actor, REASON)),
