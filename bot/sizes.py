@@ -125,7 +125,9 @@ def _concerned(tx: Transaction, lifecycle: Lifecycle, count: Count) -> Sequence[
     if count.broadcast_id is not None:
         one = tx.broadcasts.find(count.broadcast_id)
         server = lifecycle.policy.server(one.guild_id) if one else None
-        return [(server, one)] if one and server and one.status is Status.APPROVED else []
+        # It may wait for another one by now, such as for other people.
+        waits = one is not None and one.status is Status.APPROVED and one.count_id == count.id
+        return [(server, one)] if one and server and waits else []
     return [
         (server, one)
         for server in lifecycle.policy.servers
@@ -176,6 +178,8 @@ def before_start(server: Server, broadcast: Broadcast, told: Counted, *, frozen:
         return f"it is no longer kept to whom #{broadcast.corrects} went"
     if frozen and told.people == 0:
         return f"nobody is in “{broadcast.audience}” now"
+    if frozen and told.people == told.nameless:
+        return f"nobody in “{broadcast.audience}” can be named now"
     return ""
 
 

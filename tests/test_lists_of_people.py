@@ -386,6 +386,8 @@ async def test_who_they_were_is_dropped_after_the_policys_time_and_how_many_stay
     await sandbox.wait(timedelta(days=2))
     # As it does by itself from time to time.
     await sandbox.herald.dispatcher._counting.finish()  # pyright: ignore[reportPrivateUsage]
+    with sandbox.herald.store.begin(Access.READ) as tx:
+        assert {one.request.body for one in tx.deliveries.of(1)} == {b""}
     card = await show(sandbox)
     assert "2 people of Maya's list “vips.csv”. Who they are is no longer kept." in plain(card)
     assert "Download the list" not in button_labels(card)

@@ -14,7 +14,7 @@ from bot.errors import ConfigurationError
 from bot.notification import Text
 from bot.policy.loading import parse_policy
 from bot.policy.model import Policy
-from bot.sandbox.whop import SimulatedWhop
+from bot.sandbox.whop import Fault, SimulatedWhop
 from bot.sandbox.whop.people import Owners, People
 from bot.sandbox.whop.record import ReadFault
 from bot.whop import gateway_for
@@ -26,6 +26,7 @@ from tests.harness.policy import audience, parsed, server
 from tests.harness.process import UNDONE, Cluster, Process
 
 ONCE = 'reach = "once"\n'
+MENDED = WORDS.model_copy(update={"all": Text(subject="Sorry", content="It is at six")})
 
 
 @asynccontextmanager
@@ -163,6 +164,33 @@ async def test_an_audience_in_which_nobody_is_left_is_held(sqlite_url: str, tmp_
         assert cluster.whop.exchanges == []
 
 
+async def test_an_audience_of_people_who_cannot_be_named_is_held_and_waits_for_nothing(
+    sqlite_url: str, tmp_path: Path
+) -> None:
+    async with reaching(sqlite_url, tmp_path, "exp_gold") as (cluster, process):
+        cluster.whop.people.products["prod_gold"] = Owners(crowd=range(7), nameless_every=1)
+        held = await sent(process)
+        assert held.status is Status.HELD
+        assert held.reason == "nobody in “Everyone” can be named now"
+        assert cluster.whop.exchanges == []
+
+
+async def test_what_had_nobody_to_count_while_the_policy_lacked_it_is_counted_once_it_is_back(
+    sqlite_url: str, tmp_path: Path
+) -> None:
+    async with reaching(sqlite_url, tmp_path, "exp_gold") as (cluster, process):
+        await process.submitted("Everyone")
+        await process.tick()
+        await process.service.approve(OMAR, 1, revision=1, typed="Everyone")
+        # As a process with another policy left it, which stopped before it could hold it.
+        await process.store.write(lambda tx: tx.sizes.wait_for({1: 0}))
+        await process.tick(UNDONE)
+        await process.tick()
+        await process.tick()
+        assert (await process.get()).status is Status.SENT
+        assert times_reached(cluster.whop) == people(range(600))
+
+
 async def test_what_is_released_later_finds_its_people_anew(sqlite_url: str, tmp_path: Path) -> None:
     async with reaching(sqlite_url, tmp_path, "exp_gold") as (cluster, process):
         await process.submitted("Everyone")
@@ -188,9 +216,8 @@ async def test_a_correction_goes_to_those_who_got_what_was_wrong_and_to_nobody_e
         wrong = await sent(process)
         cluster.whop.people.products["prod_gold"].crowd = range(640)
         cluster.whop.pushes.clear()
-        mended = WORDS.model_copy(update={"all": Text(subject="Sorry", content="It is at six")})
         draft = await process.service.correct(
-            MAYA, wrong.id, revision=1, notification=mended, channel_id=CHANNEL
+            MAYA, wrong.id, revision=1, notification=MENDED, channel_id=CHANNEL
         )
         asked = await process.service.submit(MAYA, draft.id, revision=draft.revision)
         assert asked.counted == wrong.counted
@@ -215,6 +242,84 @@ async def test_who_got_it_by_name_stands_nowhere_once_the_time_is_over_for_which
         kept = await process.store.read(lambda tx: [*tx.counts.pieces(broadcast.count_id or 0)])
         assert kept == []
         assert "up to 600 people" in words(await review_card(process))
+
+
+async def test_what_waits_to_be_sent_keeps_its_words_whatever_was_counted_for_it_before(
+    database_url: str, tmp_path: Path
+) -> None:
+    async with reaching(database_url, tmp_path, "exp_gold") as (cluster, process):
+        await process.submitted("Everyone")
+        await process.tick()
+        await process.service.approve(OMAR, 1, revision=1, typed="Everyone")
+        await process.tick()
+        before = (await process.get()).count_id
+        await process.service.stop(LENA, 1, revision=1)
+        process.clock.advance(timedelta(days=30) - UNDONE)
+        again = await process.service.submit(MAYA, 1, revision=1)
+        await process.tick()
+        await process.service.approve(OMAR, 1, revision=again.revision, typed="Everyone")
+        await process.tick()
+        cluster.whop.fail_next(Fault.RATE_LIMITED)
+        await process.tick(UNDONE)
+        sending = await process.get()
+        assert sending.status is Status.SENDING
+        assert sending.count_id != before
+        # As the rest of what is kept is looked over, a minute after the last time.
+        process.clock.advance(timedelta(minutes=2))
+        await process.count()
+        assert all(b"user_" in one.request.body for one in await process.deliveries())
+
+
+async def test_a_count_for_what_it_was_before_says_nothing_of_whom_it_is_for_now(
+    sqlite_url: str, tmp_path: Path
+) -> None:
+    gold, silver = (
+        audience(name, f"exp_{name.lower()}", size=None, more=ONCE) for name in ("Gold", "Silver")
+    )
+    async with reaching(sqlite_url, tmp_path, "exp_gold") as (cluster, before):
+        await before.leave()
+        process = await cluster.join(policy=parsed(server(gold, silver)))
+        await process.submitted("Gold")
+        await process.tick()
+        await process.service.approve(OMAR, 1, revision=1, typed="Gold")
+        # Its recipients are looked for when somebody stops it.
+        await process.store.write(process.dispatcher._start.count)  # pyright: ignore[reportPrivateUsage]
+        await process.service.stop(LENA, 1, revision=1)
+        draft = await process.service.change_audience(MAYA, 1, revision=1, audience="Silver")
+        await process.service.submit(MAYA, 1, revision=draft.revision)
+        await process.service.approve(OMAR, 1, revision=draft.revision, typed="Silver")
+        await process.tick()
+        await process.tick(UNDONE)
+        await process.tick()
+        now = await process.get()
+        assert (now.status, now.reason) == (Status.SENT, "")
+        assert times_reached(cluster.whop) == people(range(500, 810))
+
+
+async def test_whom_a_correction_goes_to_says_nothing_of_how_many_its_audience_has(
+    sqlite_url: str, tmp_path: Path
+) -> None:
+    async with reaching(sqlite_url, tmp_path, "exp_gold") as (cluster, process):
+        await sent(process)
+        cluster.whop.people.products["prod_gold"].crowd = range(2000)
+        process.clock.advance(timedelta(hours=1))
+        draft = await process.service.correct(MAYA, 1, revision=1, notification=MENDED, channel_id=CHANNEL)
+        await process.service.submit(MAYA, draft.id, revision=draft.revision)
+        await process.service.approve(OMAR, draft.id, revision=draft.revision, typed="Everyone")
+        await process.tick()
+        other = await process.service.compose(
+            MAYA,
+            audience="Everyone",
+            notification=WORDS.model_copy(update={"all": Text(subject="Else", content="Come at ten")}),
+            channel_id=CHANNEL,
+        )
+        asked = await process.service.submit(MAYA, other.id, revision=1)
+        assert asked.counted is not None
+        assert asked.counted.people is None
+        await process.tick()
+        counted = (await process.get(other.id)).counted
+        assert counted is not None
+        assert counted.people == 2000
 
 
 def policy_of(more: str, *targets: str) -> Policy:

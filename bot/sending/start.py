@@ -211,7 +211,9 @@ class Start:
         if broadcast.listed is not None and tx.lists.digest(broadcast.id) != broadcast.listed.known_by:
             self._lifecycle.advance(tx, broadcast, Step.HOLD, detail=NOT_THESE)
             return None
-        counted = self._counted(tx, server, audience, broadcast) if broadcast.count_id else broadcast
+        # Where a process with another policy had nobody to count, it is counted now.
+        is_certain = audience.is_named_one_by_one and not audience.is_once
+        counted = broadcast if is_certain else self._counted(tx, server, audience, broadcast)
         if counted is None:
             return None
         requests = self._requests(tx, server, audience, counted)

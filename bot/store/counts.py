@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import (
     Connection,
     RowMapping,
+    Select,
     Update,
     and_,
     bindparam,
@@ -21,10 +22,11 @@ from sqlalchemy import (
     update,
 )
 
+from bot.broadcast import Status
 from bot.counted import Counted
 from bot.store.conditions import database_time
 from bot.store.members import insert_of
-from bot.store.tables import counts, deliveries, recipients
+from bot.store.tables import broadcasts, counts, deliveries, recipients
 
 # How long nobody else reads on: much longer than a page may take.
 LEASE: Final = timedelta(seconds=90)
@@ -137,7 +139,8 @@ class Counts:
         new = self.want(
             guild_id=old["guild_id"],
             account=old["account"],
-            digest=old["digest"],
+            # Whom its audience has is another question.
+            digest=f"as of {count_id}",
             sources="[]",
             named=(),
             at=at,
@@ -327,7 +330,11 @@ class Counts:
 
         Returns whether there was anything to drop.
         """
-        old = and_(counts.c.broadcast_id.is_not(None), counts.c.counted_at < before)
+        # What is being sent may still have to be sent once more.
+        is_sending = exists().where(
+            broadcasts.c.id == counts.c.broadcast_id, broadcasts.c.status == Status.SENDING
+        )
+        old = and_(counts.c.broadcast_id.is_not(None), counts.c.counted_at < before, ~is_sending)
         row = self._connection.execute(
             select(counts.c.id, counts.c.broadcast_id)
             .where(counts.c.kept, counts.c.wanted_at.is_(None), or_(counts.c.broadcast_id.is_(None), old))
@@ -344,10 +351,15 @@ class Counts:
         if gone.rowcount < DROPPED:
             self._connection.execute(update(counts).where(counts.c.id == row.id).values(kept=False))
             # Its requests name them, too. None is sent again by then: no key lives so long.
-            self._connection.execute(
-                update(deliveries).where(deliveries.c.broadcast_id == row.broadcast_id).values(body=b"")
-            )
+            its_own = (broadcasts.c.id == row.broadcast_id, broadcasts.c.count_id == row.id)
+            forget_requests(self._connection, select(broadcasts.c.id).where(*its_own))
         return True
+
+
+def forget_requests(connection: Connection, of: Select[tuple[int]]) -> None:
+    """Drop what the requests of these broadcasts said, which named people."""
+    of_these = deliveries.c.broadcast_id.in_(of.scalar_subquery())
+    connection.execute(update(deliveries).where(of_these).values(body=b""))
 
 
 def _count(row: RowMapping) -> Count:

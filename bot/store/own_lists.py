@@ -12,7 +12,7 @@ from sqlalchemy import Connection, bindparam, delete, exists, func, insert, lite
 from bot.broadcast import ENDED
 from bot.own_list import Kept, Named, OwnList, Row, key_of
 from bot.sentences import shortened
-from bot.store.counts import PIECE
+from bot.store.counts import PIECE, forget_requests
 from bot.store.tables import broadcasts, list_rows, lists
 
 _NAME_LIMIT: Final = 100
@@ -355,6 +355,7 @@ class OwnLists:
         if gone.rowcount < DROPPED:
             mine = update(lists).where(lists.c.broadcast_id == number)
             self._connection.execute(mine.values(dropped=True, checked_at=before))
+            forget_requests(self._connection, select(broadcasts.c.id).where(broadcasts.c.id == number))
         return True
 
 
