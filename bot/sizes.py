@@ -107,34 +107,44 @@ def _begin(
     )
 
 
-def tell(tx: Transaction, lifecycle: Lifecycle, count: Count, told: Counted) -> None:
-    """Say on each card whom it concerns what was counted; hold what reaches others than approvers saw."""
-    for server, broadcast in _concerned(tx, lifecycle, count):
-        _heed(tx, lifecycle, server, broadcast, told)
+def concerned(tx: Transaction, lifecycle: Lifecycle, count: Count) -> Sequence[Broadcast]:
+    """Return the broadcasts on whose cards a count stands; nobody else changes them meanwhile.
+
+    To be asked for before the count is changed, as everywhere: else two would wait for each other.
+    """
+    if count.broadcast_id is not None:
+        one = tx.broadcasts.find(count.broadcast_id)
+        # It may wait for another one by now, such as for other people.
+        return [one] if one and one.status is Status.APPROVED and one.count_id == count.id else []
+    numbers = [
+        number
+        for server in lifecycle.policy.servers
+        if server.account == count.account
+        if (names := _names(lifecycle, server, count.digest))
+        for number in tx.sizes.before_approvers(server.guild, names)
+    ]
+    found = tx.broadcasts.find_all(numbers).values() if numbers else ()
+    # What goes to whom another went to says nothing of who is in the audience now.
+    return [one for one in found if not (_is_once(lifecycle, one) and _corrected(tx, one))]
+
+
+def _is_once(lifecycle: Lifecycle, broadcast: Broadcast) -> bool:
+    audience = audience_of(lifecycle.server_of(broadcast), broadcast)
+    return audience is not None and audience.is_once
+
+
+def tell(tx: Transaction, lifecycle: Lifecycle, about: Sequence[Broadcast], told: Counted) -> None:
+    """Say on each of their cards what was counted; hold what reaches others than approvers saw."""
+    for broadcast in about:
+        _heed(tx, lifecycle, lifecycle.server_of(broadcast), broadcast, told)
 
 
 def show_progress(tx: Transaction, lifecycle: Lifecycle, count: Count) -> None:
     """Say on each card whom it concerns how far a count has come."""
-    for _, broadcast in _concerned(tx, lifecycle, count):
+    for broadcast in concerned(tx, lifecycle, count):
         shown = broadcast.counted or Counted()
         tx.sizes.show(broadcast, shown.model_copy(update={"so_far": count.progress}))
         tx.outbox.redraw_card(broadcast.id)
-
-
-def _concerned(tx: Transaction, lifecycle: Lifecycle, count: Count) -> Sequence[tuple[Server, Broadcast]]:
-    if count.broadcast_id is not None:
-        one = tx.broadcasts.find(count.broadcast_id)
-        server = lifecycle.policy.server(one.guild_id) if one else None
-        # It may wait for another one by now, such as for other people.
-        waits = one is not None and one.status is Status.APPROVED and one.count_id == count.id
-        return [(server, one)] if one and server and waits else []
-    return [
-        (server, one)
-        for server in lifecycle.policy.servers
-        if server.account == count.account
-        if (names := _names(lifecycle, server, count.digest))
-        for one in tx.sizes.before_approvers(server.guild, names)
-    ]
 
 
 def _names(lifecycle: Lifecycle, server: Server, digest: str) -> list[str]:

@@ -9,6 +9,7 @@ from typing import Final
 import structlog
 
 from bot import sizes
+from bot.broadcast import Broadcast
 from bot.clock import Clock, Steady
 from bot.counted import UNTOLD
 from bot.errors import Conflict, StoreError
@@ -136,9 +137,10 @@ class Counting:
         else:
             left = (*told.then, *sources[1:])
             recipients = [Recipient(sources[0].via or "", one.id) for one in told.members]
-            await self._store.write(
-                self._read_on, count, told, sizes.SOURCES.dump_json(left).decode(), recipients
-            )
+            kept = sizes.SOURCES.dump_json(left).decode()
+            after = await self._store.write(self._read_on, count, told, kept, recipients)
+            if after is not None and after.pages % SHOWN_PAGES == 0:
+                await self._store.write(sizes.show_progress, self._lifecycle, after)
         return True
 
     def _is_wanted(self, tx: Transaction, account: str) -> bool:
@@ -199,10 +201,11 @@ class Counting:
 
     def _read_on(
         self, tx: Transaction, count: Count, told: Part, left: str, recipients: list[Recipient]
-    ) -> None:
-        known = tx.counts.find(count.id)
-        if known != count:
-            return
+    ) -> Count | None:
+        """Write down what a page has told; return the count if there is more to read."""
+        about = sizes.concerned(tx, self._lifecycle, count) if left == "[]" else ()
+        if tx.counts.find(count.id) != count:
+            return None
         new = tx.counts.add(count.id, recipients) if recipients else 0
         after = tx.counts.read_on(
             count,
@@ -212,12 +215,10 @@ class Counting:
             nameless=told.nameless,
             at=self._clock(),
         )
-        if after is None:
-            return
-        if left == "[]":
-            self._end(tx, after, "")
-        elif after.pages % SHOWN_PAGES == 0:
-            sizes.show_progress(tx, self._lifecycle, after)
+        if after is None or left != "[]":
+            return after
+        self._end_of(tx, after, "", about)
+        return None
 
     def _fail(self, tx: Transaction, count: Count, failed: Failed) -> None:
         """Ask for a page again that may be told later; else nobody knows how many they are."""
@@ -230,8 +231,11 @@ class Counting:
             self._rate_limits[count.account].pause(tx, again)
 
     def _end(self, tx: Transaction, count: Count, why: str) -> None:
+        self._end_of(tx, count, why, sizes.concerned(tx, self._lifecycle, count))
+
+    def _end_of(self, tx: Transaction, count: Count, why: str, about: Sequence[Broadcast]) -> None:
         told = tx.counts.end(count, why=why, at=self._clock())
         if told is None:
             return
         log.info("an audience was counted", count=count.id, people=told.people, pages=count.pages, why=why)
-        sizes.tell(tx, self._lifecycle, count, told)
+        sizes.tell(tx, self._lifecycle, about, told)

@@ -16,7 +16,7 @@ UNKNOWNS_TO_FREEZE: Final = 3
 # One in so many requests of the rate is none that only reads may be.
 RESERVED: Final = 10
 # A read arrives within so long after it has begun, or is one that Whop may count for longer than we do.
-READ: Final = timedelta(seconds=1)
+READ: Final = timedelta(seconds=0.5)
 # After a 5xx that is not repeated, for whatever is sent next.
 PAUSE: Final = timedelta(seconds=10)
 

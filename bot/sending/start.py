@@ -228,7 +228,7 @@ class Start:
         told, now = tx.counts.result(broadcast.count_id or 0), self._clock()
         if told is None or told.at is None or abs(now - told.at) > FRESH_AT_START:
             # It has waited since, such as for the end of a freeze.
-            tx.sizes.wait_for({broadcast.id: None})
+            tx.sizes.wait_for({broadcast.id: begin_before_start(tx, self._lifecycle, broadcast)})
             return None
         if doubt := before_start(server, broadcast, told, frozen=audience.is_once):
             self._lifecycle.advance(tx, broadcast, Step.HOLD, detail=doubt, counted=told)

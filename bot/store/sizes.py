@@ -45,13 +45,14 @@ class Sizes:
         )
         return broadcast.model_copy(update={"counted": counted})
 
-    def before_approvers(self, guild_id: int, audiences: Collection[str]) -> list[Broadcast]:
+    def before_approvers(self, guild_id: int, audiences: Collection[str]) -> list[int]:
         """Return what waits for approvers, or for its time, and is for one of these audiences."""
-        return self._load(
+        found = select(broadcasts.c.id).where(
             broadcasts.c.guild_id == guild_id,
             broadcasts.c.audience.in_(sorted(audiences)),
             broadcasts.c.status.in_([Status.APPROVED, Status.REVIEW]),
         )
+        return [*self._connection.scalars(found)]
 
     def _load(self, *wanted: ColumnElement[bool]) -> list[Broadcast]:
         found = JOINED.where(*wanted).order_by(broadcasts.c.due_at, broadcasts.c.id, approvals.c.at)
