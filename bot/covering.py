@@ -4,6 +4,7 @@ from typing import Final, NamedTuple
 
 from bot.alike import alike
 from bot.broadcast import Approval, Broadcast, Status
+from bot.counted import Counted
 from bot.lifecycle import Lifecycle
 from bot.policy.model import Server
 from bot.quorum import missing
@@ -18,12 +19,16 @@ _WENT_WELL: Final = frozenset({Status.APPROVED, Status.SENDING, Status.SENT})
 
 
 class Cover(NamedTuple):
-    """The approvals that people gave to the broadcast `by`, and of how many covered ones this is which."""
+    """The approvals that people gave to the broadcast `by`, and of how many covered ones this is which.
+
+    `counted` is how many people they were shown.
+    """
 
     approvals: tuple[Approval, ...]
     by: int
     place: int
     of: int
+    counted: Counted | None
 
     @property
     def told(self) -> str:
@@ -68,7 +73,9 @@ def _by(
 ) -> Cover | None:
     allowed, now = server.rules.series_approval, lifecycle.clock()
     given = tuple(one.model_copy(update={"series": approved.id}) for one in approved.approvals)
-    agreed = asked.model_copy(update={"approvals": given})
+    # They were shown how many people it reaches: others are held before it goes out.
+    shown = approved.counted if approved.counted and approved.counted.people is not None else asked.counted
+    agreed = asked.model_copy(update={"approvals": given, "counted": shown})
     if (
         covered >= allowed.uses
         or any(not one.covers or now - one.at > allowed.within for one in approved.approvals)
@@ -79,7 +86,7 @@ def _by(
         or any(one.status in GOING_OUT and one.series != asked.series for one in alike(tx, lifecycle, asked))
     ):
         return None
-    return Cover(given, approved.id, covered + 1, allowed.uses)
+    return Cover(given, approved.id, covered + 1, allowed.uses, shown)
 
 
 def _time_of_day(broadcast: Broadcast) -> tuple[str, str] | None:

@@ -13,6 +13,7 @@ from bot.approvals import UNCOVERED
 from bot.broadcast import Broadcast, Status
 from bot.errors import Conflict, NotAllowed, NotFound, NotReady
 from bot.notification import Text
+from bot.sandbox.whop import Owners, People
 from bot.schedule import MISSED, Meaning, Schedule
 from bot.sending.restored import RESTORED
 from bot.series import AHEAD, MOST, Ends, Every, Series, SeriesStatus, read_times
@@ -23,7 +24,7 @@ from tests.conftest import ONCE
 from tests.harness.backup import back_up
 from tests.harness.outbox import posts_to_make
 from tests.harness.people import CHANNEL, LENA, MAYA, OMAR, WORDS, member
-from tests.harness.policy import COMPOSE, parsed
+from tests.harness.policy import COMPOSE, audience, parsed, rules, server
 from tests.harness.process import Cluster, Process
 
 STAN: Final = member(9, "Stan", COMPOSE)
@@ -374,6 +375,34 @@ async def test_one_approval_covers_as_many_as_the_policy_says_and_no_more(cluste
     await until(process, AT + 3 * WEEK)
     await until(process, AT + 4 * WEEK - AHEAD)
     assert await process.status(5) is Status.APPROVED
+
+
+async def test_what_nobody_looks_at_reaches_no_others_than_those_whom_approvers_were_shown(
+    tmp_path: Path, sqlite_url: str
+) -> None:
+    policy = parsed(
+        server(audience("One", "exp_gold", size=None), rules=rules(more='series_approval = "2 in 60d"\n'))
+    )
+    async with Cluster.open(sqlite_url, tmp_path) as cluster:
+        gold = Owners(crowd=range(420))
+        cluster.whop.people = People(products={"prod_gold": gold}, experiences={"exp_gold": ["prod_gold"]})
+        process = await cluster.join(policy=policy)
+        await begun(process, Ends(times=9))
+        await process.service.submit(MAYA, 1, revision=1)
+        await process.tick()
+        await process.service.approve(OMAR, 1, revision=1)
+        for moment in (AT - timedelta(minutes=5), AT, AT + WEEK - AHEAD):
+            await until(process, moment)
+        assert await process.status(1) is Status.SENT
+        assert await process.status(2) is Status.APPROVED
+        gold.crowd = range(900)
+        for moment in (AT + WEEK - timedelta(minutes=5), AT + WEEK):
+            await until(process, moment)
+        held = await process.get(2)
+        assert (held.status, held.reason) == (
+            Status.HELD,
+            "it reaches 900 people by now: approvers were shown 420 people",
+        )
 
 
 @pytest.mark.parametrize(

@@ -105,6 +105,9 @@ class Occurrences:
             return
         known = tuple(one.id for one in alike(tx, self._lifecycle, asked))
         agreed = tx.broadcasts.approve_all(asked, cover.approvals)
+        if cover.counted is not None and cover.counted.people is not None:
+            # Nobody sees this one: it may reach no others than those who were shown.
+            agreed = tx.sizes.show(agreed, cover.counted.shown())
         if known:
             now = self._clock()
             agreed = tx.broadcasts.change(agreed, status=agreed.status, at=now, confirmed=known) or agreed
