@@ -26,11 +26,11 @@ from bot.policy.audience import Listed
 from bot.policy.model import ACCOUNT
 from bot.sandbox.sandbox import UNDONE, Sandbox, answer, button_labels, readable, response
 from bot.sandbox.whop import Owners, People, ReadFault
-from bot.sending.list_checks import ListChecks
+from bot.sending.list_checks import ListChecks, judge
 from bot.sending.start import NOT_THESE
 from bot.series import Ends, Every
 from bot.store import Access
-from bot.store.own_lists import Judged, OwnLists, RowState
+from bot.store.own_lists import Judged, ListRow, OwnLists, RowState
 from bot.store.tables import metadata
 from bot.whop import gateway_for
 from bot.whop.gateway import check_policy
@@ -299,6 +299,36 @@ async def test_answers_about_a_list_that_was_exchanged_meanwhile_say_nothing_of_
         checks.record(tx, old, [answer_of_old])
     with sandbox.herald.store.begin(Access.READ) as tx:
         assert tx.lists.people(1) == []
+
+
+@ONCE
+async def test_a_row_that_whop_cannot_read_gives_no_other_row_back(sandbox: Sandbox) -> None:
+    sandbox.whop.people = members()
+    await compose(sandbox, "odd\nomar")
+    checks = ListChecks(lifecycle=sandbox.herald.service.lifecycle, clock=sandbox.clock)
+    with sandbox.herald.store.begin() as tx:
+        check = checks.claim(tx, ACCOUNT, room=1)
+        assert check is not None
+        checks.record(tx, check, [Response(status=400, headers={}, body='{"message": "No such form"}')])
+        kept = tx.lists.find(1)
+    assert kept is not None
+    assert (kept.out, kept.waiting) == (1, 1)
+
+
+def test_whoever_whop_speaks_of_instead_is_not_who_was_meant() -> None:
+    reads, row = gateway_for("v1", origin="https://sandbox-api.whop.com").reads, ListRow(0, 1, "user_maya")
+    other = Response(status=200, headers={}, body='{"id": "user_eve", "username": "user_maya"}')
+    now = datetime(2026, 11, 1, tzinfo=UTC)
+    judged = judge(reads, row, other, experience=None, now=now)
+    assert isinstance(judged, Judged)
+    assert (judged.state, judged.member) == (RowState.OUT, None)
+    engine = create_engine("sqlite://", poolclass=NullPool)
+    with engine.begin() as connection:
+        metadata.create_all(connection)
+        kept = OwnLists(connection)
+        kept.give(1, read_pasted("user_maya Omar"), account="whop", experience="exp_gold", at=now)
+        kept.welcome(1, [Named("user_eve", "user_maya"), Named("user_omar", "omar")])
+        assert kept.people(1) == [Named("user_omar", "omar")]
 
 
 @ONCE

@@ -15,7 +15,7 @@ from bot.own_list import Named
 from bot.store import Transaction
 from bot.store.own_lists import Judged, ListCheck, ListRow, RowState
 from bot.whop.gateway import LONGEST_WAIT, backoff
-from bot.whop.reads import Failed, Part, Reads, Source
+from bot.whop.reads import Failed, Part, Reads, Source, kind_of
 
 # So many rows are asked about in one step, however much room there is.
 BATCH: Final = 20
@@ -109,7 +109,8 @@ class ListChecks:
         again = [] if is_last else [one for one in failed if one.again]
         if again:
             return self._try_again(tx, check, again)
-        if len(failed) == len(judged) and len({one.why for one in failed}) == 1:
+        # One row alone says nothing of others.
+        if len(judged) > 1 and len(failed) == len(judged) and len({one.why for one in failed}) == 1:
             # What keeps all of them from an answer will keep the others from one, too.
             tx.lists.give_up(check.broadcast_id, failed[0].why)
         self._go_on(tx, check)
@@ -157,4 +158,8 @@ def judge(
         return found
     if found is None:
         return Judged(RowState.OUT, why=NOBODY)
+    if kind_of(row.typed) == "user" and found.id != row.typed:
+        return Judged(
+            RowState.OUT, why=f"Whop answered about somebody else: write {found.id} if that is them"
+        )
     return Judged(RowState.FOUND if experience else RowState.GOOD, Named(*found))

@@ -305,8 +305,9 @@ class OwnLists:
 
     def welcome(self, broadcast_id: int, members: Collection[Named]) -> None:
         """Write down of these, who are in the experience, that they can be reached."""
-        by_key = {one.user_id: one for one in members}
-        by_key |= {key_of(one.username): one for one in members if one.username}
+        by_key = {f"@{one.username.casefold()}": one for one in members if one.username}
+        # Whoever is called as somebody else's id is not meant by that.
+        by_key |= {one.user_id: one for one in members}
         columns = (list_rows.c.position, list_rows.c.number, list_rows.c.typed, list_rows.c.key)
         found = (
             select(*columns)
