@@ -13,6 +13,7 @@ from bot.filter import EVERYTHING
 from bot.freeze import describe
 from bot.own_list import OWN, OWN_LABEL
 from bot.permissions import Action, Actor
+from cogs.audiences import show_audience
 from cogs.audit import show_record
 from cogs.choices import Option, meant, named, of_audience, of_broadcast, of_topic, offered
 from cogs.filters import OUTCOME_OPTIONS, STATE_OPTIONS, topic_options
@@ -94,6 +95,18 @@ class Notify(
     async def _states(self, interaction: Interaction, typed: str) -> list[Choice]:
         permitted = self._service.permits(actor_of(interaction), Action.COMPOSE)
         return offered(typed, STATE_OPTIONS if permitted else ())
+
+    @app_commands.command()
+    @app_commands.describe(name="Whom it reaches")
+    async def audience(self, interaction: Interaction, name: str) -> None:
+        """See an audience: its people, what it takes to write to them, and what they got lately."""
+        options = [of_audience(one) for one in self._service.all_audiences(actor_of(interaction))]
+        await show_audience(interaction, meant(name, options))
+
+    @audience.autocomplete("name")
+    async def _all_audiences(self, interaction: Interaction, typed: str) -> list[Choice]:
+        found = self._service.all_audiences(actor_of(interaction))
+        return offered(typed, map(of_audience, found))
 
     @app_commands.command()
     async def queue(self, interaction: Interaction) -> None:

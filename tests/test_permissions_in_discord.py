@@ -41,6 +41,7 @@ OPTIONS: Final[dict[str, dict[str, str]]] = {
     "/notify template retire": {"name": "Weekly"},
     "/notify cancel": {"broadcast": "1"},
     "/notify who": {"broadcast": "1"},
+    "/notify audience": {"name": "Gold members"},
     "/notify freeze": {"reason": "because"},
     "/notify timezone": {"zone": "Asia/Tokyo"},
 }
@@ -152,7 +153,7 @@ async def test_while_they_type_only_those_who_may_see_it_are_offered_anything(v5
         for option in command.parameters
         if option.autocomplete
     ]
-    assert len(typed) == 18
+    assert len(typed) == 19
     for who, someone in powerful(v5).items():
         for command, option in typed:
             assert await someone.autocomplete(channel, command, option, "") == [], (who, command)

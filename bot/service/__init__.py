@@ -22,6 +22,7 @@ from bot.repeats import Beside
 from bot.schedule import Schedule
 from bot.series import Ends, read_times
 from bot.service import (
+    audiences,
     changing,
     choosing,
     correcting,
@@ -44,6 +45,8 @@ from bot.service import (
     time_zones,
     unknowns,
 )
+from bot.service.audiences import Known as KnownAudience
+from bot.service.audiences import Named as NamedTargets
 from bot.service.choosing import Choosable
 from bot.service.everyday import Opened, Seen
 from bot.service.gate import LISTED, PAGE, Gate
@@ -68,6 +71,8 @@ __all__ = [
     "Choosable",
     "Gate",
     "Given",
+    "KnownAudience",
+    "NamedTargets",
     "Offer",
     "Opened",
     "Seen",
@@ -160,6 +165,7 @@ class Service:
 
     audited = UseCase(looking.audited, Action.AUDIT, writes=False)
     look = UseCase(looking.look, Action.LIST, writes=False)
+    _look_at_audience = UseCase(audiences.look, Action.LIST, writes=False)
     drafts = UseCase(looking.drafts, Action.COMPOSE, writes=False)
     suggestions = UseCase(looking.suggestions, Action.LIST, writes=False)
     queue = UseCase(queueing.queue, Action.LIST, writes=False)
@@ -200,6 +206,10 @@ class Service:
     def own_list(self, actor: Actor) -> Sequence[Choosable]:
         """Return a list of one's own, with its rule, for those who may bring one along."""
         return choosing.told_list(self.gate, actor)
+
+    def all_audiences(self, actor: Actor) -> Sequence[Choosable]:
+        """Return all audiences of the actor's server to those who may see them, whoever may write to them."""
+        return choosing.all_audiences(self.gate, actor)
 
     def topics(self, actor: Actor, action: Action) -> Sequence[Topic]:
         """Return the topics the actor may choose from; nothing for those who may not."""
@@ -375,6 +385,12 @@ class Service:
     async def untested(self, actor: Actor, broadcast: Broadcast) -> str:
         """Return why the actor has to test these very words before they go on with them, or nothing."""
         return await self.store.read(testing.untested, self.gate, actor, broadcast)
+
+    async def look_at_audience(self, actor: Actor, name: str) -> tuple[KnownAudience, NamedTargets]:
+        """Return what is known of an audience, and what Whop calls its targets if it answers soon enough."""
+        known = await self._look_at_audience(actor, name)
+        account = self.lifecycle.account_of(known.server)
+        return known, await audiences.names_of(self._ask, account, known, self.gate)
 
     async def read_search(self, actor: Actor, typed: Mapping[str, str | None]) -> Search:
         """Return what is looked for in the record of the actor's server; raise Refused with what to mend."""

@@ -7,7 +7,7 @@ from bot.audience import rule_in_short, size_in_short
 from bot.own_list import MOST_ROWS, OWN
 from bot.permissions import Action, Actor
 from bot.policy.audience import Audience, Listed
-from bot.policy.model import Topic
+from bot.policy.model import Server, Topic
 from bot.service.gate import Gate
 
 
@@ -39,7 +39,19 @@ def told_audiences(gate: Gate, actor: Actor, action: Action) -> list[Choosable]:
     if not found:
         return []
     server = gate.server(actor)
-    return [Choosable(one.name, f"{size_in_short(one)} · {rule_in_short(server, one)}") for one in found]
+    return [_told(server, one) for one in found]
+
+
+def all_audiences(gate: Gate, actor: Actor) -> list[Choosable]:
+    """Return all audiences of the actor's server; nothing to those who may not see them."""
+    server = gate.policy.server(actor.guild_id)
+    if server is None or not gate.may(actor, Action.LIST):
+        return []
+    return [_told(server, one) for one in server.audiences]
+
+
+def _told(server: Server, audience: Audience) -> Choosable:
+    return Choosable(audience.name, f"{size_in_short(audience)} · {rule_in_short(server, audience)}")
 
 
 def told_list(gate: Gate, actor: Actor) -> list[Choosable]:

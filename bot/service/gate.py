@@ -117,6 +117,15 @@ class Gate:
             raise NotAllowed("Herald works only for members of a server that its policy names.")
         return server
 
+    def find_audience(self, actor: Actor, name: str) -> Audience:
+        """Return the audience of that name in the actor's server; raise NotFound."""
+        server = self.server(actor)
+        audience = server.audience(name)
+        if audience is None:
+            names = listed(f"“{one.name}”" for one in server.audiences)
+            raise NotFound(f"There is no audience “{name[:100]}”: choose one from the list ({names}).")
+        return audience
+
     def choose(self, actor: Actor, audience: str | None, topic: str | None) -> None:
         """Raise NotReady unless the actor's server has the audience and the topic; None stands for any.
 

@@ -249,6 +249,8 @@ _ROWS: Final = (
         leads=_only(Status.DRAFT, Status.DRAFT),
         role="You cannot let this broadcast go out again and again: it takes the role {compose}.",
         author="You cannot let this broadcast go out again and again: only its author, Maya, can."),
+    Row(what="see an audience", marks="++r++ +++++ rrrrtt hhddd", record="list",
+        names_it=False, looks=True, role=_TO_SEE),
     Row(what="list what goes out again and again", marks="++r++ +++++ rrrrtt hhddd", record="list",
         names_it=False, looks=True, role=_TO_SEE),
     Row(what="see its series", marks="++r++ +++++ rrrrtt ggddd", record="list", looks=True, role=_TO_SEE),

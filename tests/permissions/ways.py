@@ -341,6 +341,8 @@ WAYS: Final = (
         do=lambda service, actor, _: service.history(actor)),
     Way(what="see a broadcast", surfaces=("/notify show", "button open"),
         do=lambda service, actor, it: service.look(actor, it.id)),
+    Way(what="see an audience", surfaces=("/notify audience",),
+        do=lambda service, actor, it: service.look_at_audience(actor, it.audience)),
     Way(what="ask who could approve it", surfaces=("/notify who",),
         do=lambda service, actor, it: service.who(actor, it.id, ())),
     Way(what="search the record", surfaces=("/notify audit",), do=_search),
