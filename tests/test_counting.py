@@ -201,6 +201,29 @@ async def test_a_page_that_fails_is_read_again_and_what_was_read_before_it_is_no
         assert counted.people == 420
 
 
+@pytest.mark.parametrize(
+    ("generation", "owners", "why"),
+    [
+        ("v1", Owners(named=[f"user_{'x' * 64}"]), "a member of prod_gold has no user id that Whop gives"),
+        ("v5", Owners(crowd=range(900_000_000)), "Whop tells of more people than there are"),
+    ],
+)
+async def test_a_page_that_no_database_could_keep_is_the_end_of_that_count_and_of_no_other(
+    postgres_url: str, tmp_path: Path, generation: str, owners: Owners, why: str
+) -> None:
+    targets = ["exp_gold"] if generation == "v1" else ["prod_gold", "prod_silver", "prod_bronze"]
+    policy = parsed(of_generation(server(audience("Gold", *targets, size=None)), generation))
+    async with Cluster.open(postgres_url, tmp_path, generation=generation) as cluster:
+        products = dict.fromkeys(["prod_gold", "prod_silver", "prod_bronze"], owners)
+        cluster.whop.people = People(products=products, experiences={"exp_gold": ["prod_gold"]})
+        process = await cluster.join(policy=policy)
+        await process.submitted("Gold")
+        await process.tick()
+        counted = (await process.get()).counted
+        assert counted is not None
+        assert (counted.people, counted.why) == (None, why)
+
+
 async def test_a_restart_in_the_middle_reads_on_where_it_was(database_url: str, tmp_path: Path) -> None:
     async with counting(database_url, tmp_path) as (cluster, process):
         await process.submitted("Gold")

@@ -127,7 +127,7 @@ def _topic_id(value: object) -> object:
 
 def _whop_id(prefix: str) -> BeforeValidator:
     def check(value: object) -> object:
-        if not isinstance(value, str) or not re.fullmatch(prefix + r"_[A-Za-z0-9]+", value):
+        if not isinstance(value, str) or not re.fullmatch(prefix + r"_[A-Za-z0-9]{1,55}", value):
             raise ValueError(f"write a Whop id that begins with {prefix}_, in quotes")
         return value
 

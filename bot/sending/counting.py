@@ -20,7 +20,7 @@ from bot.store import Store, Transaction
 from bot.store.counts import Count, Recipient
 from bot.store.own_lists import ListCheck
 from bot.whop.gateway import LONGEST_WAIT, Rate, backoff
-from bot.whop.reads import Failed, Part
+from bot.whop.reads import MOST_PEOPLE, Failed, Part
 from bot.whop.transport import Transport
 
 log = structlog.get_logger()
@@ -132,6 +132,8 @@ class Counting:
         if isinstance(told, Part) and sources[0].kind == "total" and told.people is None:
             # It says none where numbers are hidden, too.
             told = Failed(UNTOLD)
+        if isinstance(told, Part) and count.so_far + (told.people or 0) > MOST_PEOPLE:
+            told = Failed("Whop tells of more people than there are")
         if isinstance(told, Failed):
             await self._store.write(self._fail, count, told)
         else:

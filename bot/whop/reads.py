@@ -13,6 +13,8 @@ from bot.whop.answers import as_object, decode, denies, is_page, on_one_line, wa
 
 WORDS_LIMIT: Final = 200
 NAME_LIMIT: Final = 100
+# Whop's ids are a third as long; what is longer cannot be kept.
+ID_LIMIT: Final = 64
 # A million people at a hundred a page; what goes on for longer has no end.
 MOST_PAGES: Final = 10_000
 MOST_PEOPLE: Final = 1_000_000_000
@@ -204,7 +206,8 @@ def find_rows(page: Mapping[str, Any], name: str = "data") -> list[dict[str, Any
 def find_id(row: Mapping[str, Any], wanted: str, *, name: str = "id") -> str | None:
     """Return the id of that kind in a row, or None."""
     value = row.get(name)
-    return value if isinstance(value, str) and kind_of(value) == wanted else None
+    is_one = isinstance(value, str) and len(value) <= ID_LIMIT and kind_of(value) == wanted
+    return value if is_one else None
 
 
 def find_name(row: Mapping[str, Any], *names: str) -> str:
