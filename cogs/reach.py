@@ -3,7 +3,7 @@
 from typing import Final
 
 from bot.audience import audience_of, is_counted, is_large, size_of
-from bot.broadcast import Broadcast
+from bot.broadcast import Broadcast, Status
 from bot.lifecycle import Lifecycle
 from bot.whop import Account
 from cogs.embeds import FIELD_LIMIT, KEPT
@@ -56,7 +56,9 @@ def size(lifecycle: Lifecycle, broadcast: Broadcast) -> str:
         count += f", {left_out}{nameless}"
     if counted is not None and counted.why:
         count += f" ({inline(counted.why)})"
-    if counted is not None and counted.so_far is not None:
+    # What left its review meanwhile is told of no more.
+    is_told = broadcast.status in {Status.REVIEW, Status.APPROVED}
+    if counted is not None and counted.so_far is not None and is_told:
         count += f"; being counted: {counted.so_far:,} so far"
     large = is_large(server, broadcast)
     return f"{count}; **large**: approving it asks for its name" if large else count

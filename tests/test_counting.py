@@ -15,6 +15,7 @@ from bot.sandbox.whop.people import Owners, People
 from bot.sandbox.whop.record import ReadFault
 from bot.store import Transaction
 from bot.store.counts import Recipient
+from cogs.reach import size
 from tests.harness.people import CHANNEL, LENA, MAYA, OMAR, WORDS
 from tests.harness.policy import GUILD, audience, of_generation, parsed, rules, server
 from tests.harness.process import UNDONE, Cluster, Process
@@ -253,6 +254,20 @@ async def test_a_draft_says_what_was_counted_last(sqlite_url: str, tmp_path: Pat
         draft = await process.service.compose(MAYA, audience="Gold", notification=WORDS, channel_id=CHANNEL)
         assert draft.counted is not None
         assert (draft.counted.people, draft.counted.so_far) == (420, None)
+
+
+async def test_what_left_its_review_says_no_more_that_it_is_being_counted(
+    sqlite_url: str, tmp_path: Path
+) -> None:
+    async with counting(sqlite_url, tmp_path) as (_, process):
+        asked = await process.submitted("Gold")
+        lifecycle = process.service.lifecycle
+        assert "being counted" in size(lifecycle, asked)
+        draft = await process.service.withdraw(MAYA, 1, revision=1)
+        await process.tick()
+        assert "being counted" not in size(lifecycle, draft)
+        again = await process.service.submit(MAYA, 1, revision=draft.revision)
+        assert "up to 420 people, counted" in size(lifecycle, again)
 
 
 async def test_reads_wait_behind_what_is_to_be_sent_and_leave_a_part_of_the_rate(
