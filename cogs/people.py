@@ -33,7 +33,7 @@ def add_list(embed: discord.Embed, broadcast: Broadcast, given: Given | None) ->
 
 def offer_list(view: discord.ui.View, broadcast: Broadcast, given: Given | None, subject: Subject) -> None:
     """Offer the author of a draft what they can do about its list."""
-    if broadcast.listed is None:
+    if broadcast.listed is None or broadcast.corrects is not None:
         return
     kept = given.kept if given else None
     if kept is not None and not kept.is_checked:

@@ -372,6 +372,22 @@ async def test_a_list_is_given_anew_for_the_same_words_kept_for_a_correction_and
 
 
 @ONCE
+async def test_a_correction_reaches_those_who_got_what_was_wrong_and_no_other_list(sandbox: Sandbox) -> None:
+    sandbox.whop.people = members()
+    await confirmed(sandbox)
+    await approved(sandbox)
+    await sandbox.wait(UNDONE)
+    service, maya, sent = sandbox.herald.service, sandbox.actor("Maya"), broadcast(sandbox)
+    draft = await service.correct(
+        maya, 1, revision=sent.revision, notification=sent.notification, channel_id=sent.origin_channel_id
+    )
+    with pytest.raises(NotReady, match="It is a correction, which reaches those whom #1 went to"):
+        await service.give_list(
+            maya, draft.id, revision=draft.revision, name="others.csv", content="user_silva"
+        )
+
+
+@ONCE
 async def test_a_list_is_for_one_time_and_no_series(sandbox: Sandbox) -> None:
     sandbox.whop.people = members()
     await compose(sandbox, "maya", time="tomorrow 9am")

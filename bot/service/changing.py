@@ -16,7 +16,7 @@ def change_audience(
     Raises NotReady for a correction, which reaches those whom the wrong words went to.
     """
     before = gate.admit(tx, actor, Action.EDIT, broadcast_id, revision)
-    _refuse_correction(before, "reaches those whom", "went to", "to reach others")
+    refuse_correction(before, "reaches those whom", "went to", "to reach others")
     gate.choose(actor, audience, None)
     if audience == before.audience:
         raise NotReady(f"It is for “{audience}” already: choose another audience, or leave it.")
@@ -45,7 +45,7 @@ def change_topic(
     Raises NotReady for a correction, which keeps the topic of the wrong words.
     """
     before = gate.admit(tx, actor, Action.EDIT, broadcast_id, revision)
-    _refuse_correction(before, "keeps the topic of", "", "for another one")
+    refuse_correction(before, "keeps the topic of", "", "for another one")
     gate.choose(actor, None, topic)
     if topic == before.notification.topic:
         raise NotReady("It is about that already: choose another topic, or leave it.")
@@ -54,7 +54,8 @@ def change_topic(
     return revise(tx, gate, actor, before, Step.EDIT, notification=words, schedule=before.schedule)
 
 
-def _refuse_correction(draft: Broadcast, does: str, what: str, mend: str) -> None:
+def refuse_correction(draft: Broadcast, does: str, what: str, mend: str) -> None:
+    """Raise NotReady for a correction, with what it does and how else that can be had."""
     if draft.corrects is not None:
         corrected = f"#{draft.corrects} {what}".strip()
         raise NotReady(f"It is a correction, which {does} {corrected}: compose anew {mend}.")

@@ -9,6 +9,7 @@ from bot.own_list import Kept, Named, OwnList, Row, downloaded, read_file, read_
 from bot.permissions import Action, Actor
 from bot.policy.audience import Listed, Targets
 from bot.sentences import people
+from bot.service.changing import refuse_correction
 from bot.service.drafting import revise
 from bot.service.gate import OLD_CARD, Gate
 from bot.store import Transaction
@@ -54,6 +55,7 @@ def give(
     before = gate.admit(tx, actor, Action.GIVE_LIST, broadcast_id, revision)
     if isinstance(own, NotReady):
         raise own
+    refuse_correction(before, "reaches those whom", "went to", "to reach others")
     if before.series is not None:
         raise NotReady(NO_SERIES)
     gate.meet(tx, actor)
