@@ -59,6 +59,7 @@ async def process(cluster: Cluster) -> Process:
 async def due(process: Process, *audiences: str, **people: Actor) -> list[int]:
     """Let broadcasts to these audiences be due, and return their numbers."""
     found = [(await process.approved(one, **people)).id for one in audiences]
+    await process.count()
     process.clock.advance(UNDONE)
     return found
 

@@ -94,7 +94,9 @@ class Counting:
     async def step(self) -> bool:
         """Read one page for each account; return whether there was anything to do."""
         self._crowded = False
-        lanes = [read(name) for name in self._lifecycle.accounts for read in (self._page, self._check)]
+        # While an account pauses, asking is of no use.
+        working = [name for name, one in self._rate_limits.items() if one.opens_at <= self._steady()]
+        lanes = [read(name) for name in working for read in (self._page, self._check)]
         # One account's trouble is its own: all are looked at before any of it is told.
         done = await asyncio.gather(*lanes, return_exceptions=True)
         for one in done:
