@@ -10,7 +10,7 @@ from bot.broadcast import Approval, Broadcast, Status
 from bot.permissions import Action, Actor, approvers, decide
 from tests.harness.clock import NOW
 from tests.harness.people import LENA, MAYA, NOOR, OMAR, WORDS, member
-from tests.harness.policy import APPROVE, GUILD, OTHER_GUILD, ROLES, parsed
+from tests.harness.policy import APPROVE, COMPOSE, GUILD, OTHER_GUILD, POLICY, ROLES, parsed
 
 RANA: Final = member(5, "Rana", APPROVE)
 ABROAD: Final = member(6, "Ines", APPROVE, guild=OTHER_GUILD)
@@ -64,9 +64,11 @@ def test_in_the_records_channel_everything_is_refused_that_does_more_than_look_o
     action: Action,
 ) -> None:
     roles = frozenset(ROLES.values())
+    # Who may bring lists along is a role of its own.
+    policy = parsed(POLICY.replace("[server.rules]", f"lists = [{COMPOSE}]\n[server.rules]"))
     there = replace(LENA, roles=roles, channel_id=parsed().servers[0].channels.audit)
     elsewhere = replace(there, channel_id=parsed().servers[0].channels.review)
     said = "This channel is for the record alone, and nothing but a halt is done here: use another one."
     looks = action in {Action.LIST, Action.AUDIT, Action.STOP, Action.FREEZE}
-    assert decide(parsed(), there, action, at=NOW) == (None if looks else said)
-    assert decide(parsed(), elsewhere, action, at=NOW) is None
+    assert decide(policy, there, action, at=NOW) == (None if looks else said)
+    assert decide(policy, elsewhere, action, at=NOW) is None

@@ -246,6 +246,10 @@ AWAITED: Final[Mapping[str, str]] = MappingProxyType(
         "cards.next_at": "test_announcer.py::test_an_outage_of_all_channels_delays_no_send_and_loses_no_word",
         "posts.next_at": "test_announcer.py::test_the_audit_mirror_catches_up_in_order",
         "series.make_at": "test_series.py::test_each_comes_before_its_approvers_a_day_ahead",
+        "counts.next_at": "test_counting.py::test_a_page_that_fails_is_read_again",
+        "counts.lease_until": "test_counting.py::test_a_restart_in_the_middle_reads_on",
+        "counts.wanted_at": "test_counting.py::test_people_are_counted_at_submit",
+        "lists.next_at": "test_lists_of_people.py::test_a_check_goes_on_after_a_restart_and_after_trouble",
         "refusals.until": "test_deadlines.py::test_a_streak_of_refusals_is_ended_by_whoever_sends",
     }
 )
@@ -253,6 +257,13 @@ AWAITED: Final[Mapping[str, str]] = MappingProxyType(
 PAST: Final = frozenset(
     {
         "approvals.at",
+        "counts.counted_at",
+        "lists.at",
+        "lists.checked_at",
+        "links.at",
+        "received.at",
+        # Whoever types the code compares it with now.
+        "link_codes.expires_at",
         "everyday_revisions.at",
         # What was typed is kept until the form is taken, or another one is refused.
         "kept_forms.at",
@@ -333,6 +344,8 @@ REMEMBERED: Final = frozenset(
         "mirror_unread",
         "not_before",
         "pace_of",
+        # Reads are put off, and never for longer than the span of the rate.
+        "reads_begun",
         "scope_of",
         "template_asked",
         "unknown_cause",

@@ -40,6 +40,8 @@ SPOKEN: Final[Mapping[str, str]] = MappingProxyType(
         Step.HOLD: "held",
         Step.RELEASE: "released for new approval",
         Step.RETURN: "taken back to draft",
+        "counted": "counted whom it reaches",
+        "recipients": "found everybody by name",
         Step.START: "sending started",
         Step.ACCEPTED: "accepted by Whop",
         Step.PARTLY: "accepted by Whop in part",
