@@ -1,6 +1,6 @@
 """How many people a broadcast reaches: counted at each step, and compared with what approvers were shown."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Final
 
@@ -39,6 +39,15 @@ def known(tx: Transaction, lifecycle: Lifecycle, server: Server, audience: Audie
     if audience.is_named_one_by_one:
         return None
     return tx.counts.known(server.account, digest_of(lifecycle, server, audience))
+
+
+def all_known(tx: Transaction, lifecycle: Lifecycle, server: Server) -> Mapping[str, Counted]:
+    """Return what was last counted of each audience of a server, by its name."""
+    told = tx.counts.all_known(server.account)
+    if not told:
+        return {}
+    printed = {one.name: digest_of(lifecycle, server, one) for one in server.audiences}
+    return {name: told[digest] for name, digest in printed.items() if digest in told}
 
 
 def last_known(tx: Transaction, lifecycle: Lifecycle, server: Server, name: str) -> Counted | None:

@@ -65,15 +65,20 @@ class Notify(
 
     @compose.autocomplete("audience")
     async def _offer_audiences(self, interaction: Interaction, typed: str) -> list[Choice]:
-        return offered(typed, self._audiences(actor_of(interaction)))
+        actor = actor_of(interaction)
+        found = await self._service.offered_audiences(actor, Action.COMPOSE)
+        return offered(typed, [*map(of_audience, found), *self._own_list(actor)])
 
     @compose.autocomplete("topic")
     async def _offer_topics(self, interaction: Interaction, typed: str) -> list[Choice]:
         return offered(typed, self._topics(actor_of(interaction)))
 
     def _audiences(self, actor: Actor) -> list[Option]:
-        own = [Option(OWN_LABEL, one.name, one.told) for one in self._service.own_list(actor)]
-        return [*(of_audience(one) for one in self._service.audiences(actor, Action.COMPOSE)), *own]
+        found = self._service.audiences(actor, Action.COMPOSE)
+        return [*map(of_audience, found), *self._own_list(actor)]
+
+    def _own_list(self, actor: Actor) -> list[Option]:
+        return [Option(OWN_LABEL, one.name, one.told) for one in self._service.own_list(actor)]
 
     def _topics(self, actor: Actor) -> list[Option]:
         return [of_topic(one) for one in self._service.topics(actor, Action.COMPOSE)]
@@ -105,7 +110,7 @@ class Notify(
 
     @audience.autocomplete("name")
     async def _all_audiences(self, interaction: Interaction, typed: str) -> list[Choice]:
-        found = self._service.all_audiences(actor_of(interaction))
+        found = await self._service.offered_audiences(actor_of(interaction), Action.LIST)
         return offered(typed, map(of_audience, found))
 
     @app_commands.command()

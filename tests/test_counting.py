@@ -11,6 +11,7 @@ import pytest
 
 from bot.broadcast import Status
 from bot.counted import Counted, Drift, drifted
+from bot.permissions import Action
 from bot.sandbox.whop.people import Owners, People
 from bot.sandbox.whop.record import ReadFault
 from bot.store import Transaction
@@ -19,6 +20,7 @@ from cogs.reach import size
 from tests.harness.people import CHANNEL, LENA, MAYA, OMAR, WORDS
 from tests.harness.policy import GUILD, audience, of_generation, parsed, rules, server
 from tests.harness.process import UNDONE, Cluster, Process
+from tests.harness.statements import counted
 
 GENERATIONS = pytest.mark.parametrize("generation", ["v1", "v5"])
 
@@ -268,6 +270,41 @@ async def test_what_left_its_review_says_no_more_that_it_is_being_counted(
         assert "being counted" not in size(lifecycle, draft)
         again = await process.service.submit(MAYA, 1, revision=draft.revision)
         assert "up to 420 people, counted" in size(lifecycle, again)
+
+
+@GENERATIONS
+async def test_the_list_of_audiences_says_what_was_counted_last_by_one_question(
+    sqlite_url: str, tmp_path: Path, generation: str
+) -> None:
+    async with counting(sqlite_url, tmp_path, generation, size=5000) as (_, process):
+        (offered,) = await process.service.offered_audiences(MAYA, Action.COMPOSE)
+        assert offered.told == "about 5,000 · 1 approval, name typed"
+        await process.submitted("Gold")
+        await process.tick(timedelta(seconds=1))
+        with counted() as statements:
+            (offered,) = await process.service.offered_audiences(MAYA, Action.COMPOSE)
+        assert offered.told == "about 420 · 1 approval"
+        assert len(statements) == 1
+        assert await process.service.offered_audiences(LENA, Action.COMPOSE) == ()
+
+
+async def test_old_counts_are_dropped_once_others_have_followed(database_url: str, tmp_path: Path) -> None:
+    async with counting(database_url, tmp_path) as (_, process):
+        for _ in range(3):
+            await process.submitted("Gold")
+            await process.tick()
+            process.clock.advance(timedelta(minutes=10))
+        assert await process.store.read(lambda tx: [tx.counts.result(one) is None for one in (1, 2, 3)]) == [
+            *[False] * 3
+        ]
+        process.clock.advance(timedelta(days=31))
+        await process.count()
+        # The last one still tells.
+        assert await process.store.read(lambda tx: [tx.counts.result(one) is None for one in (1, 2, 3)]) == [
+            True,
+            True,
+            False,
+        ]
 
 
 async def test_reads_wait_behind_what_is_to_be_sent_and_leave_a_part_of_the_rate(

@@ -203,6 +203,15 @@ class Service:
         """Return the audiences the actor may choose from, with what is told of each; nothing else."""
         return choosing.told_audiences(self.gate, actor, action)
 
+    async def offered_audiences(self, actor: Actor, action: Action) -> Sequence[Choosable]:
+        """Return the same as `audiences` with what was counted last, or `all_audiences` for LIST."""
+        if not self.permits(actor, action):
+            return ()
+        known = await self.store.glance(choosing.counted, self.gate, actor)
+        if action is Action.LIST:
+            return choosing.all_audiences(self.gate, actor, known)
+        return choosing.told_audiences(self.gate, actor, action, known)
+
     def own_list(self, actor: Actor) -> Sequence[Choosable]:
         """Return a list of one's own, with its rule, for those who may bring one along."""
         return choosing.told_list(self.gate, actor)

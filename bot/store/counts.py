@@ -46,6 +46,16 @@ _RUNNING: Final = select(counts.c.id).where(
 _NEWEST: Final = (
     select(counts.c.id).where(*_OF, counts.c.counted_at.is_not(None)).order_by(counts.c.id.desc()).limit(1)
 )
+_NEWEST_OF_ALL: Final = (
+    select(func.max(counts.c.id))
+    .where(
+        counts.c.account == bindparam("account"),
+        counts.c.counted_at.is_not(None),
+        counts.c.broadcast_id.is_(None),
+    )
+    .group_by(counts.c.digest)
+)
+_ALL_KNOWN: Final = select(counts).where(counts.c.id.in_(_NEWEST_OF_ALL))
 _KNOWN_OF: Final = select(counts).where(
     counts.c.id.in_([_RUNNING.scalar_subquery(), _NEWEST.scalar_subquery()])
 )
@@ -182,16 +192,10 @@ class Counts:
             return told
         return (told or Counted()).model_copy(update={"so_far": under_way.progress})
 
-    def all_known(self, account: str, digests: Iterable[str]) -> dict[str, Counted]:
-        """Return what came of the newest count of each of these that was ever over, by one question."""
-        newest = (
-            select(func.max(counts.c.id))
-            .where(counts.c.account == account, counts.c.counted_at.is_not(None))
-            .group_by(counts.c.digest)
-        )
-        rows = self._connection.execute(select(counts).where(counts.c.id.in_(newest))).mappings()
-        wanted = {*digests}
-        return {row["digest"]: _told(row) for row in rows if row["digest"] in wanted}
+    def all_known(self, account: str) -> dict[str, Counted]:
+        """Return what came of the newest count of each audience of an account, by its digest."""
+        rows = self._connection.execute(_ALL_KNOWN, {"account": account}).mappings()
+        return {row["digest"]: _told(row) for row in rows}
 
     def result(self, count_id: int) -> Counted | None:
         """Return what came of a count; None while it is under way, or if there is none."""
@@ -341,7 +345,7 @@ class Counts:
             .limit(1)
         ).first()
         if row is None:
-            return False
+            return self._forget(before)
         some = select(recipients.c.user_id).where(recipients.c.count_id == row.id).limit(DROPPED)
         gone = self._connection.execute(
             delete(recipients).where(
@@ -354,6 +358,23 @@ class Counts:
             its_own = (broadcasts.c.id == row.broadcast_id, broadcasts.c.count_id == row.id)
             forget_requests(self._connection, select(broadcasts.c.id).where(*its_own))
         return True
+
+    def _forget(self, before: datetime) -> bool:
+        """Drop old counts of no broadcast that others have followed, so that they do not grow without end."""
+        newer = counts.alias("newer")
+        followed = exists().where(
+            newer.c.account == counts.c.account,
+            newer.c.digest == counts.c.digest,
+            newer.c.id > counts.c.id,
+            newer.c.counted_at.is_not(None),
+            newer.c.broadcast_id.is_(None),
+        )
+        old = (
+            select(counts.c.id)
+            .where(counts.c.broadcast_id.is_(None), counts.c.counted_at < before, ~counts.c.kept, followed)
+            .limit(DROPPED)
+        )
+        return self._connection.execute(delete(counts).where(counts.c.id.in_(old))).rowcount > 0
 
 
 def forget_requests(connection: Connection, of: Select[tuple[int]]) -> None:
