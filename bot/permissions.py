@@ -7,8 +7,10 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Final, Literal, NamedTuple
 
+from bot.audience import audience_of
 from bot.broadcast import Broadcast, Step
 from bot.everyday import EverydayTemplate
+from bot.policy.audience import Audience
 from bot.policy.model import Policy, Server
 from bot.quorum import counting
 from bot.sentences import listed
@@ -282,15 +284,25 @@ def decide(
         if actor.roles.isdisjoint(beside):
             others = "".join(f" or the role <@&{role}>" for role in sorted(beside))
             return f"You cannot {doing}: only its author, {written.author.name},{others} can."
-    audience = written.audience if written is not None and action in FOR_AN_AUDIENCE else None
-    return refuse_audience(server, actor, audience, action)
+    return _refuse(_whom(server, action, written), actor, action)
+
+
+def _whom(server: Server, action: Action, written: Written | None) -> Audience | None:
+    """Return the audience for which it is done; whoever may bring a list along may write to its people."""
+    if written is None or action not in FOR_AN_AUDIENCE:
+        return None
+    named = audience_of(server, written) if isinstance(written, Broadcast) else None
+    return named or (server.audience(written.audience) if written.audience is not None else None)
 
 
 def refuse_audience(
     server: Server, actor: Actor, name: str | None, action: Action = Action.COMPOSE
 ) -> str | None:
     """Return None if the actor may do it for that audience too, else the sentence that says who could."""
-    audience = server.audience(name) if name is not None else None
+    return _refuse(server.audience(name) if name is not None else None, actor, action)
+
+
+def _refuse(audience: Audience | None, actor: Actor, action: Action) -> str | None:
     if audience is None or audience.is_open_to(actor.roles):
         return None
     holders = listed((f"<@&{role}>" for role in sorted(audience.compose or ())), between=" or ")

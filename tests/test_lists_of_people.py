@@ -4,8 +4,10 @@ import csv
 import json
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from io import StringIO
+from pathlib import Path
 from typing import Any, Final
 
 import discord
@@ -22,6 +24,7 @@ from bot.broadcast import Broadcast, Status
 from bot.delivery import Response
 from bot.errors import ConfigurationError, Conflict, NotReady
 from bot.own_list import OWN, OWN_LABEL, Named, read_pasted
+from bot.permissions import Action, decide
 from bot.policy.audience import Listed
 from bot.policy.model import ACCOUNT
 from bot.sandbox.sandbox import UNDONE, Sandbox, answer, button_labels, readable, response
@@ -36,7 +39,10 @@ from bot.whop import gateway_for
 from bot.whop.gateway import check_policy
 from tests.conftest import ONCE
 from tests.harness.found import only
+from tests.harness.people import CHANNEL, MAYA
+from tests.harness.people import WORDS as WRITTEN
 from tests.harness.policy import COMPOSE, ONE, ROLES, audience, parsed, server
+from tests.harness.process import Cluster
 from tests.properties import examples
 
 NAMES: Final = {"user_maya": "maya", "user_omar": "omar", "user_silva": "silva"}
@@ -490,6 +496,24 @@ def test_a_list_needs_as_many_approvals_as_the_strictest_large_audience() -> Non
     found = policy.servers[0].audience_of_list("List: vips", Listed(name="vips", people=2, digest="d"))
     assert found is not None
     assert (found.approvals, found.bound()) == (3, 2)
+
+
+async def test_whoever_may_bring_no_list_along_any_more_goes_on_with_none(
+    sqlite_url: str, tmp_path: Path
+) -> None:
+    lists, inside = COMPOSE + 9, '[server.lists]\nexperience = "exp_gold"\n'
+    policy = parsed(server(inside, ONE, roles={**ROLES, "lists": lists}))
+    author = replace(MAYA, roles=MAYA.roles | {lists})
+    async with Cluster.open(sqlite_url, tmp_path) as cluster:
+        process = await cluster.join(policy=policy)
+        draft = await process.service.compose(
+            author, audience=OWN, notification=WRITTEN, channel_id=CHANNEL, list_name="vips.csv"
+        )
+    assert decide(policy, author, Action.SUBMIT, draft, at=draft.created_at) is None
+    # As it is asked of its author at the start, too.
+    said = decide(policy, MAYA, Action.SUBMIT, draft, at=draft.created_at)
+    assert said is not None
+    assert f"“List: vips.csv” takes the role <@&{lists}> as well." in said
 
 
 @examples(30)
