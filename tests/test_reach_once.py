@@ -228,6 +228,24 @@ async def test_a_correction_goes_to_those_who_got_what_was_wrong_and_to_nobody_e
         assert times_reached(cluster.whop) == people(range(600))
 
 
+async def test_a_correction_of_which_some_are_no_longer_known_goes_to_nobody(
+    database_url: str, tmp_path: Path
+) -> None:
+    async with reaching(database_url, tmp_path, "exp_gold") as (cluster, process):
+        await sent(process)
+        cluster.whop.pushes.clear()
+        with process.store.begin() as tx:
+            connection = tx._connection  # pyright: ignore[reportPrivateUsage]
+            connection.exec_driver_sql("DELETE FROM recipients WHERE user_id < 'user_000060'")
+        draft = await process.service.correct(MAYA, 1, revision=1, notification=MENDED, channel_id=CHANNEL)
+        await process.service.submit(MAYA, draft.id, revision=draft.revision)
+        await process.service.approve(OMAR, draft.id, revision=draft.revision, typed="Everyone")
+        await process.tick()
+        await process.tick(UNDONE)
+        assert await process.status(draft.id) is Status.HELD
+        assert cluster.whop.pushes == []
+
+
 async def test_who_got_it_by_name_stands_nowhere_once_the_time_is_over_for_which_that_is_kept(
     database_url: str, tmp_path: Path
 ) -> None:

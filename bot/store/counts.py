@@ -144,7 +144,7 @@ class Counts:
         return identifier
 
     def copy(self, count_id: int, *, broadcast_id: int, at: datetime) -> int:
-        """Begin a count of those alone whom another has found, as far as they are still kept."""
+        """Begin a count of those alone whom another has found; of nobody, if not all are kept any more."""
         old = self._connection.execute(select(counts).where(counts.c.id == count_id)).mappings().one()
         new = self.want(
             guild_id=old["guild_id"],
@@ -164,6 +164,10 @@ class Counts:
         copied = self._connection.scalar(
             select(func.count()).select_from(recipients).where(recipients.c.count_id == new)
         )
+        if copied != old["so_far"]:
+            # Some of them are dropped already: whoever is left is not whom it went to.
+            self._connection.execute(delete(recipients).where(recipients.c.count_id == new))
+            copied = 0
         self._connection.execute(update(counts).where(counts.c.id == new).values(so_far=copied, rows=copied))
         return new
 
