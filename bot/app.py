@@ -16,6 +16,7 @@ from bot.chat.client import HeraldBot
 from bot.chat.connection import bounded
 from bot.chat.members import RestRoles
 from bot.clock import Clock, Steady, steady_now, utc_now
+from bot.delivery import NoAnswer, Request, Response
 from bot.errors import Unreachable
 from bot.health import Check, Database, Health, lately
 from bot.lifecycle import Lifecycle
@@ -23,6 +24,7 @@ from bot.metrics import Metrics
 from bot.policy.model import Policy
 from bot.preview.drawing import Previews
 from bot.sending.dispatcher import Dispatcher
+from bot.sending.rate import count_read
 from bot.sending.restore_guard import RestoreGuard
 from bot.sending.restore_watch import RestoreWatch
 from bot.sending.roles import RoleSource
@@ -191,6 +193,13 @@ class _Core:
                 settings.witness_file, lifecycle=lifecycle, clock=clock, newcomer=not store.alone
             )
             store.before_commit = restore_guard.refuse_given
+
+            async def ask(account: str, question: Request) -> Response | NoAnswer:
+                """Send a question that somebody waits for; where reads have the rate of sends, it counts."""
+                if accounts[account].gateway.rate.for_all:
+                    await store.write(count_read, account, clock)
+                return await transports[account].send(question)
+
             yield cls(
                 store=store,
                 transports=transports,
@@ -198,7 +207,7 @@ class _Core:
                     store=store,
                     lifecycle=lifecycle,
                     clock=clock,
-                    ask=lambda account, question: transports[account].send(question),
+                    ask=ask,
                 ),
                 restore_guard=restore_guard,
                 clock=clock,

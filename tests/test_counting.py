@@ -9,13 +9,16 @@ from typing import Any
 
 import pytest
 
-from bot.broadcast import Status
+from bot import sizes
+from bot.broadcast import Broadcast, Status
 from bot.counted import Counted, Drift, drifted
+from bot.lifecycle import Lifecycle
 from bot.permissions import Action
 from bot.sandbox.whop.people import Owners, People
 from bot.sandbox.whop.record import ReadFault
 from bot.store import Transaction
 from bot.store.counts import Recipient
+from bot.store.facts import reads_begun
 from cogs.reach import size
 from tests.harness.people import CHANNEL, LENA, MAYA, OMAR, WORDS
 from tests.harness.policy import GUILD, audience, of_generation, parsed, rules, server
@@ -270,6 +273,38 @@ async def test_what_left_its_review_says_no_more_that_it_is_being_counted(
         assert "being counted" not in size(lifecycle, draft)
         again = await process.service.submit(MAYA, 1, revision=draft.revision)
         assert "up to 420 people, counted" in size(lifecycle, again)
+
+
+async def test_what_people_ask_whop_counts_where_reads_have_the_rate_of_sends(
+    sqlite_url: str, tmp_path: Path
+) -> None:
+    async with counting(sqlite_url, tmp_path, "v5") as (cluster, process):
+        await process.service.look_at_audience(LENA, "Gold")
+        assert len(cluster.whop.reads) == 1
+        with process.store.begin() as tx:
+            begun = tx.facts.get(reads_begun("whop"))
+        assert begun is not None
+        assert begun.number == 1
+
+
+async def test_one_broadcast_that_cannot_be_counted_keeps_no_other_waiting(
+    sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with counting(sqlite_url, tmp_path, size=500) as (_, process):
+        for _ in range(2):
+            await process.approved("Gold")
+        begin = sizes.begin_before_start
+
+        def fail(tx: Transaction, lifecycle: Lifecycle, broadcast: Broadcast) -> int:
+            if broadcast.id == 1:
+                raise RuntimeError
+            return begin(tx, lifecycle, broadcast)
+
+        monkeypatch.setattr("bot.sending.start.begin_before_start", fail)
+        await process.tick()
+        await process.tick(UNDONE)
+        assert (await process.get(1)).reason == "a fault inside Herald (RuntimeError)"
+        assert await process.status(2) is Status.SENT
 
 
 @GENERATIONS

@@ -301,7 +301,7 @@ async def test_a_count_for_what_it_was_before_says_nothing_of_whom_it_is_for_now
         await process.tick()
         await process.service.approve(OMAR, 1, revision=1, typed="Gold")
         # Its recipients are looked for when somebody stops it.
-        await process.store.write(process.dispatcher._start.count)  # pyright: ignore[reportPrivateUsage]
+        await process.dispatcher._count_soon()  # pyright: ignore[reportPrivateUsage]
         await process.service.stop(LENA, 1, revision=1)
         draft = await process.service.change_audience(MAYA, 1, revision=1, audience="Silver")
         await process.service.submit(MAYA, 1, revision=draft.revision)

@@ -27,7 +27,6 @@ from bot.sending.start import Start
 from bot.sending.timekeeping import Timekeeping
 from bot.store import Store, Transaction
 from bot.store.deliveries import Work
-from bot.store.members import Answer
 from bot.whop.transport import Transport
 
 log = structlog.get_logger()
@@ -239,7 +238,7 @@ class Dispatcher:
         await self._settle_overdue(work)
         if work.to_count:
             async with self._aside("count who is reached"):
-                await self._store.write(self._start.count)
+                await self._count_soon()
                 # What needs no count may go at once.
                 work = await self._store.glance(self._work)
         if work.to_read:
@@ -307,6 +306,17 @@ class Dispatcher:
             with suppress(Conflict):
                 await self._store.write(self._start.expire, broadcast)
 
+    async def _count_soon(self) -> None:
+        """Let it be counted whom those reach that go out soon; one in trouble keeps no other waiting."""
+        soon = await self._store.read(self._start.soon)
+        try:
+            await self._store.write(self._start.count, soon)
+        except StoreError:
+            raise
+        except Exception:  # noqa: BLE001 - each alone, so that a person sees which one it is
+            for broadcast in soon:
+                await self._alone(broadcast, self._start.count, [broadcast])
+
     async def _start_due(self) -> None:
         due, starting = await self._store.read(self._start.due)
         answers = await self._role_check.ask(starting)
@@ -316,13 +326,13 @@ class Dispatcher:
             raise
         except Exception:  # noqa: BLE001 - one that cannot be started must not keep others from it
             for broadcast in due:
-                await self._start_alone(broadcast, answers)
+                await self._alone(broadcast, self._start.start, [broadcast], answers)
 
-    async def _start_alone(self, broadcast: Broadcast, answers: Sequence[Answer]) -> None:
+    async def _alone(self, broadcast: Broadcast, step: Callable[..., None], *args: object) -> None:
         try:
             # Conflict: someone stopped it in this very moment.
             with suppress(Conflict):
-                await self._store.write(self._start.start, [broadcast], answers)
+                await self._store.write(step, *args)
         except StoreError:
             raise
         except Exception as error:  # noqa: BLE001 - a person has to look at what fails inside Herald

@@ -47,6 +47,13 @@ class Pause(NamedTuple):
     before: Collection[tuple[int, int]]
 
 
+def count_read(tx: Transaction, account: str, clock: Clock, *, number: int = 1) -> None:
+    """Count reads of an account that begin with this transaction, so that all who send know of them."""
+    fact = reads_begun(account)
+    before = tx.facts.get(fact)
+    tx.facts.set(fact, ReadsBegun((before.number if before else 0) + number, clock()))
+
+
 class RateLimit:
     """One limiter for all processes that use an account, by a clock that nobody can set.
 
@@ -95,11 +102,9 @@ class RateLimit:
             return 0
         return min(1, left)
 
-    def begin_read(self, tx: Transaction, reads: int = 1) -> None:
+    def begin_read(self, tx: Transaction, number: int = 1) -> None:
         """Count reads that begin with this transaction."""
-        before = tx.facts.get(self._reads_begun)
-        number = (before.number if before else 0) + reads
-        tx.facts.set(self._reads_begun, ReadsBegun(number, self._clock()))
+        count_read(tx, self._account, self._clock, number=number)
 
     def _reads_lately(self, tx: Transaction) -> int:
         """Return how many reads may have arrived within the span of the rate, as if each had just begun."""

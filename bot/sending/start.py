@@ -255,9 +255,12 @@ class Start:
         people = tx.counts.pieces(broadcast.count_id or 0)
         return gateway.build_named(words, people, new_key=self._new_key, number=broadcast.id)
 
-    def count(self, tx: Transaction) -> None:
-        """Let it be counted whom those reach that go out soon."""
-        soon = tx.sizes.to_count(self._clock(), self._lifecycle.deadlines(), limit=BATCH)
+    def soon(self, tx: Transaction) -> list[Broadcast]:
+        """Return what goes out soon, and whose people were not counted for that."""
+        return tx.sizes.to_count(self._clock(), self._lifecycle.deadlines(), limit=BATCH)
+
+    def count(self, tx: Transaction, soon: Sequence[Broadcast]) -> None:
+        """Let it be counted whom these reach."""
         tx.sizes.wait_for({one.id: begin_before_start(tx, self._lifecycle, one) for one in soon})
 
     def doubt(self, broadcast: Broadcast) -> str:

@@ -108,7 +108,7 @@ class Process:
 
     async def count(self) -> None:
         """Let it be counted whom those reach that go out soon."""
-        await self.store.write(self.dispatcher._start.count)  # pyright: ignore[reportPrivateUsage]
+        await self.dispatcher._count_soon()  # pyright: ignore[reportPrivateUsage]
         await self.dispatcher._counting.finish()  # pyright: ignore[reportPrivateUsage]
 
     async def get(self, number: int = 1) -> Broadcast:
