@@ -108,7 +108,7 @@ async def test_where_herald_may_attach_nothing_it_says_so_and_nobody_can_approve
             shown = await card(opened, 1, "Allow it **Attach Files**")
             assert shown["attachments"] == []
             labels = [one["label"] for row in shown["components"] for one in row["components"]]
-            assert labels == ["Ask for changes", "Reject", "Withdraw"]
+            assert labels == ["Ask for changes", "Reject", "Withdraw", "Test to me"]
 
 
 def a_template(*choices: str) -> str:

@@ -30,6 +30,7 @@ async def killed_before_the_first_byte(cluster: Cluster, monkeypatch: pytest.Mon
     await process.prove()
     for _ in range(MANY):
         await process.approved()
+    await process.count()
     cluster.clock.advance(UNDONE)
     held, all_held = asyncio.Event(), asyncio.Event()
     seen: list[object] = []

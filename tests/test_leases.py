@@ -387,6 +387,7 @@ async def busy(postgres_url: str, tmp_path: Path) -> AsyncGenerator[tuple[Cluste
         processes = [await cluster.join() for _ in range(3)]
         for _ in range(26):
             await processes[0].approved()
+        await processes[0].count()
         cluster.clock.advance(timedelta(seconds=11))
         yield cluster, processes
 

@@ -183,8 +183,8 @@ def test_herald_check_says_what_waits_and_leaves_its_status_to_what_has_to_be_me
     def no_log(**_: object) -> None:
         """Leave the log of the other tests as it is."""
 
-    async def agree(*_: object) -> tuple[list[str], Answer]:
-        return [], Answer([], [])
+    async def agree(*_: object) -> tuple[Answer, Answer]:
+        return Answer([], []), Answer([], [])
 
     monkeypatch.chdir(tmp_path)
     Path("herald.toml").write_text(server(audience("Gold", "prod_gold"), name="Sunrise"), encoding="utf-8")

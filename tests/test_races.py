@@ -61,6 +61,8 @@ class Counting:
         self.sent: Counter[bytes] = Counter()
 
     async def send(self, request: Request, **_: object) -> Response:
+        if request.method == "GET":
+            return Response(status=404, headers={}, body="")
         self.sent[request.body] += 1
         await asyncio.sleep(0)
         return Response(status=200, headers={}, body='{"success": true}')

@@ -75,6 +75,7 @@ async def test_what_one_crash_leaves_in_flight_is_one_event_and_freezes_nothing(
     for number in range(1, 5):
         await sandbox.submit(await sandbox.compose())
         await sandbox.herald.service.approve(sandbox.actor("Omar"), number, revision=1)
+    await sandbox.herald.dispatcher.tick()
     await sandbox.world.env.advance_time(11)
     sandbox.whop.fail_next(Fault.SLOW, times=4)
     ticking = asyncio.create_task(sandbox.herald.dispatcher.tick())

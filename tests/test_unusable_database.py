@@ -100,8 +100,8 @@ def test_a_check_makes_no_database_and_finds_nothing_wrong_before_the_first_star
 def test_herald_check_ends_with_status_1_if_the_database_cannot_be_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    async def agree(*_: object) -> tuple[list[str], Answer]:
-        return [], Answer([], [])
+    async def agree(*_: object) -> tuple[Answer, Answer]:
+        return Answer([], []), Answer([], [])
 
     def no_log(**_: object) -> None:
         """Leave the log of the other tests as it is."""

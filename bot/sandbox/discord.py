@@ -166,9 +166,6 @@ size = 422
 targets = { users = ["user_maya", "user_omar"], products = ["prod_gold"] }
 """,
     "v1": """
-[server.lists]
-experience = "exp_gold"
-
 [[server.audience]]
 name = "Gold members"
 size = 420
@@ -188,5 +185,8 @@ targets = { users_in_experience = { experience = "exp_gold", users = ["user_maya
 name = "Our team"
 size = 5
 targets = { team = "biz_sunrise" }
+
+[server.lists]
+experience = "exp_gold"
 """,
 }
