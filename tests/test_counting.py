@@ -189,6 +189,44 @@ async def test_who_approved_before_it_was_counted_as_large_has_to_type_its_name_
         assert cluster.whop.exchanges == []
 
 
+async def test_what_has_become_large_since_it_was_approved_without_its_name_is_held(
+    sqlite_url: str, tmp_path: Path
+) -> None:
+    async with counting(sqlite_url, tmp_path) as (cluster, process):
+        grow(cluster, 990)
+        await process.submitted("Gold")
+        await process.tick()
+        await process.service.approve(OMAR, 1, revision=1)
+        # No drift that anybody would have to look at, and above what needs no name.
+        grow(cluster, 1020)
+        await process.tick()
+        await process.tick(UNDONE)
+        held = await process.get()
+        assert held.status is Status.HELD
+        assert "counts as large now" in held.reason
+        assert cluster.whop.exchanges == []
+
+
+async def test_what_was_counted_long_before_a_freeze_was_lifted_is_counted_again(
+    sqlite_url: str, tmp_path: Path
+) -> None:
+    async with counting(sqlite_url, tmp_path) as (cluster, process):
+        await process.submitted("Gold")
+        await process.tick()
+        await process.service.approve(OMAR, 1, revision=1)
+        await process.tick()
+        await process.service.freeze(LENA, "a test")
+        process.clock.advance(timedelta(minutes=12))
+        grow(cluster, 430)
+        await process.service.unfreeze(OMAR)
+        for _ in range(3):
+            await process.tick()
+        sent = await process.get()
+        assert sent.status is Status.SENT
+        assert sent.counted is not None
+        assert sent.counted.people == 430
+
+
 @GENERATIONS
 @pytest.mark.parametrize("fault", [ReadFault.SERVER_ERROR, ReadFault.HANG_UP, ReadFault.RATE_LIMITED])
 async def test_a_page_that_fails_is_read_again_and_what_was_read_before_it_is_not(

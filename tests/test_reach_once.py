@@ -152,6 +152,20 @@ async def test_who_cannot_be_found_to_the_last_is_held_and_nobody_gets_it(
         assert cluster.whop.exchanges == []
 
 
+async def test_more_people_than_approvers_saw_are_held_when_they_are_found(
+    sqlite_url: str, tmp_path: Path
+) -> None:
+    async with reaching(sqlite_url, tmp_path, "exp_gold") as (cluster, process):
+        await process.submitted("Everyone")
+        await process.tick()
+        await process.service.approve(OMAR, 1, revision=1, typed="Everyone")
+        cluster.whop.people.products["prod_gold"].crowd = range(900)
+        await process.tick()
+        await process.tick(UNDONE)
+        assert (await process.get()).reason == "it reaches 900 people by now: approvers were shown 600 people"
+        assert cluster.whop.exchanges == []
+
+
 async def test_an_audience_in_which_nobody_is_left_is_held(sqlite_url: str, tmp_path: Path) -> None:
     async with reaching(sqlite_url, tmp_path, "exp_gold") as (cluster, process):
         cluster.whop.people.products["prod_gold"].crowd = range(0)
