@@ -9,7 +9,7 @@ from bot.frequency_rules import NOTHING_LATELY
 from bot.lately import lately_of
 from bot.lifecycle import Lifecycle
 from bot.policy.fields import Severity
-from bot.repeats import GOING_OUT, Beside, is_near
+from bot.repeats import GOING_OUT, Beside, corrected_by, is_near
 from bot.store import Transaction
 
 # Among so many it is looked for what says nearly the same.
@@ -50,7 +50,7 @@ def near(
     now, window = lifecycle.clock(), server.rules.repeat_window
     own = lifecycle.likeness_now(server, broadcast)
     newest = tx.broadcasts.in_status(broadcast.guild_id, sorted(GOING_OUT), limit=NEWEST)
-    known = _corrected_by(broadcast, newest)
+    known = corrected_by(broadcast, newest)
     return [
         one
         for one in newest
@@ -59,16 +59,6 @@ def near(
         and one.likeness != own
         and is_near(one.notification, broadcast.notification)
     ]
-
-
-def _corrected_by(broadcast: Broadcast, newest: Iterable[Broadcast]) -> set[int]:
-    """Return it, what it corrects, and what that corrected in turn: a correction says nearly the same."""
-    known = {broadcast.id, broadcast.corrects or broadcast.id}
-    for one in newest:
-        # The newest first: each is known before what it corrects.
-        if one.id in known and one.corrects is not None:
-            known.add(one.corrects)
-    return known
 
 
 def _expected(broadcast: Broadcast, now: datetime) -> datetime:

@@ -11,6 +11,7 @@ from bot.lifecycle import CHANGED, Lifecycle
 from bot.quiet_rules import as_submitted, disturbance, time_of
 from bot.quorum import counting, missing, needed
 from bot.store import Transaction
+from bot.store.conditions import LEAD
 from bot.value import Person
 
 FEWER: Final = "it has fewer approvals than the policy asks for now"
@@ -90,7 +91,7 @@ def complete(
     server, now = lifecycle.server_of(agreed), lifecycle.clock()
     undo, at = server.rules.undo_window, time_of(server, agreed, now)
     due_at = at or now + undo
-    if due_at - now > sizes.LEAD:
+    if due_at - now > LEAD:
         # Else it is counted for its start at once.
         sizes.ask(tx, lifecycle, agreed)
     return lifecycle.advance(

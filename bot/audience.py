@@ -74,7 +74,7 @@ def size_in_short(audience: Audience, counted: Counted | None = None) -> str:
 
 def rule_in_short(server: Server, audience: Audience, counted: Counted | None = None) -> str:
     """Say what a broadcast to an audience takes, in a word or two."""
-    needed = audience.approvals or server.rules.approvals
+    needed = server.quorum_of(audience)
     reach = known_reach(audience, counted)
     named = ", name typed" if reach is None or reach > server.rules.large_above else ""
     return f"{needed} approval{'s' if needed > 1 else ''}{named}"

@@ -1,15 +1,16 @@
 """What the same people got lately, and what its author sent: looked up for a broadcast and its card."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
 
 from bot.agenda import together
 from bot.broadcast import Broadcast
 from bot.frequency import Limit
-from bot.frequency_rules import NOTHING_LATELY, Lately, Nearby, is_limited
+from bot.frequency_rules import NOTHING_LATELY, Lately, is_limited
 from bot.lifecycle import Lifecycle
 from bot.policy.model import Server
+from bot.repeats import corrected_by
 from bot.store import Transaction
 
 # A day is as long where clocks are set back, and two hours in the few places where they are set by two.
@@ -30,7 +31,7 @@ def lately_of(tx: Transaction, lifecycle: Lifecycle, broadcast: Broadcast) -> La
         author_id=broadcast.author.id if own else None,
         since=lifecycle.clock() - max(longest, DAY),
     )
-    known = _corrected_by(broadcast, found)
+    known = corrected_by(broadcast, found)
     others = [one for one in found if one.id not in known]
     return Lately(
         [one for one in others if one.audience in names],
@@ -52,13 +53,3 @@ def _own_limits(tx: Transaction, server: Server, broadcast: Broadcast) -> Sequen
         return []
     seen = tx.members.of(server.guild, {broadcast.author.id}).get(broadcast.author.id)
     return server.limits_by_roles((seen.roles if seen else None) or frozenset())
-
-
-def _corrected_by(broadcast: Broadcast, newest: Iterable[Nearby]) -> set[int]:
-    """Return it, what it corrects, and what that corrected in turn: none keeps the right words waiting."""
-    known = {broadcast.id, broadcast.corrects or broadcast.id}
-    for one in newest:
-        # The newest first: each is known before what it corrects.
-        if one.id in known and one.corrects is not None:
-            known.add(one.corrects)
-    return known

@@ -1,12 +1,12 @@
 """What customers may get twice: broadcasts that say the same, and those that send one again. Pure."""
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Final, NamedTuple
 
 from bot.broadcast import Broadcast, Status
-from bot.frequency_rules import NOTHING_LATELY, Lately
+from bot.frequency_rules import NOTHING_LATELY, Lately, Nearby
 from bot.notification import Notification
 from bot.sentences import spoken_span
 
@@ -39,6 +39,16 @@ ALONE: Final = Beside()
 def expected(broadcast: Broadcast) -> datetime:
     """Return when it goes out, or when it went as far as it has come."""
     return broadcast.due_at or broadcast.updated_at
+
+
+def corrected_by(broadcast: Broadcast, newest: Iterable[Broadcast | Nearby]) -> set[int]:
+    """Return it, what it corrects, and what that corrected in turn, of others that are given newest first."""
+    known = {broadcast.id, broadcast.corrects or broadcast.id}
+    for one in newest:
+        # The newest first: each is known before what it corrects.
+        if one.id in known and one.corrects is not None:
+            known.add(one.corrects)
+    return known
 
 
 def is_near(one: Notification, other: Notification) -> bool:

@@ -16,11 +16,9 @@ from bot.policy.audience import Audience
 from bot.policy.model import Server
 from bot.sentences import people
 from bot.store import Transaction
-from bot.store.conditions import LEAD
 from bot.store.counts import Count, Recipient
 from bot.whop.reads import Source
 
-__all__ = ["LEAD"]
 # A count that is older says nothing of now.
 FRESH: Final = timedelta(minutes=5)
 # Nor does one before a start: it was begun a little before.
@@ -171,6 +169,9 @@ def _heed(tx: Transaction, lifecycle: Lifecycle, server: Server, broadcast: Broa
         shown = None
     else:
         counted = tx.sizes.show(broadcast, shown.shown())
+        if shown.so_far is not None:
+            # It said how far this count had come.
+            tx.outbox.redraw_card(broadcast.id, at=now)
     # What cannot be told now may be told again before it goes out.
     why = "" if told.people is None else doubt(server, broadcast, shown, told)
     if why:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from bot import sizes
 from bot.broadcast import Broadcast, Status
@@ -19,6 +20,7 @@ from bot.sandbox.whop.record import ReadFault
 from bot.store import Transaction
 from bot.store.counts import Recipient
 from bot.store.facts import reads_begun
+from bot.store.tables import cards
 from cogs.reach import size
 from tests.harness.people import CHANNEL, LENA, MAYA, OMAR, WORDS
 from tests.harness.policy import GUILD, audience, of_generation, parsed, rules, server
@@ -187,6 +189,33 @@ async def test_who_approved_before_it_was_counted_as_large_has_to_type_its_name_
         assert held.status is Status.HELD
         assert "counts as large now" in held.reason
         assert cluster.whop.exchanges == []
+
+
+async def test_a_card_says_no_more_that_it_is_counted_once_a_later_count_is_over(
+    sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def wanted(tx: Transaction) -> int:
+        """Return how often the first card was to be drawn."""
+        found = select(cards.c.wanted).where(cards.c.broadcast_id == 1)
+        return tx._connection.scalar(found) or 0  # pyright: ignore[reportPrivateUsage]
+
+    monkeypatch.setattr("bot.sending.counting.SHOWN_PAGES", 2)
+    async with counting(sqlite_url, tmp_path) as (_, process):
+        await process.submitted("Gold")
+        await process.tick()
+        process.clock.advance(timedelta(minutes=10))
+        # Another for the same people has them counted anew; both wait for approval.
+        await process.submitted("Gold")
+        counter = process.dispatcher._counting  # pyright: ignore[reportPrivateUsage]
+        for _ in range(4):
+            await counter.step()
+        first = (await process.get(1)).counted
+        assert first is not None
+        assert first.so_far
+        before = await process.store.read(wanted)
+        await counter.finish()
+        assert (await process.get(1)).counted == first.shown()
+        assert await process.store.read(wanted) == before + 1
 
 
 async def test_what_has_become_large_since_it_was_approved_without_its_name_is_held(

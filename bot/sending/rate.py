@@ -13,9 +13,9 @@ from bot.whop.gateway import LONGEST_WAIT, NOT_WHOP, Rate
 
 # So many sends in a row without a known answer mean that something is wrong.
 UNKNOWNS_TO_FREEZE: Final = 3
-# One in so many requests of the rate is none that only reads may be.
+# One in so many requests of the rate is left to what is sent: no read takes it.
 RESERVED: Final = 10
-# A read arrives within so long after it has begun, or is one that Whop may count for longer than we do.
+# Within so long a read arrives at Whop after it has begun.
 READ: Final = timedelta(seconds=0.5)
 # After a 5xx that is not repeated, for whatever is sent next.
 PAUSE: Final = timedelta(seconds=10)

@@ -212,11 +212,6 @@ class Counts:
         row = self._connection.execute(found).mappings().first()
         return _count(row) if row is not None else None
 
-    def is_wanted(self, now: datetime) -> bool:
-        """Tell whether anything is to be counted, or to be dropped."""
-        wanted = exists().where(counts.c.wanted_at.is_not(None), counts.c.next_at <= now)
-        return bool(self._connection.scalar(select(wanted)))
-
     def wanted(self, now: datetime, *, owner: str, account: str) -> Count | None:
         """Return what is to be read next by an account: of what nobody else reads, the shortest so far."""
         free = or_(
@@ -392,9 +387,7 @@ def _count(row: RowMapping) -> Count:
 
 
 def _told(row: RowMapping) -> Counted:
-    return _ended(
-        Count(**{name: row[name] for name in Count._fields}), row["people"], row["why"], row["counted_at"]
-    )
+    return _ended(_count(row), row["people"], row["why"], row["counted_at"])
 
 
 def _ended(count: Count, people: int | None, why: str, at: datetime) -> Counted:
